@@ -1,0 +1,8 @@
+"""What an initialisation does to training: sweeps of init x bias scale x arch x seed, tracked in MLflow."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+# a checkout's own conf/ and sweeps/; an installed package carries them inside
+_HOME = _PACKAGE.parent if (_PACKAGE.parent / "conf").is_dir() else _PACKAGE
+CONF, SWEEPS = _HOME / "conf", _HOME / "sweeps"

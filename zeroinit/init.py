@@ -1,0 +1,118 @@
+"""The values at step 0: a rule for weights and a rule for biases, applied to every layer in place.
+
+A rule is a function of a tensor that fills it, as those of torch.nn.init are. It is handed, by name, what its
+signature asks for: `generator` (the run's stream of random numbers), `fan_in` (inputs a unit) and `depth` (1 for
+the layer next to the input).
+"""
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zeroinit.arch import weight_layers
+from zeroinit.errors import BadInput
+
+Rule = partial[Tensor]
+
+NORMALISATION = (
+    nn.modules.batchnorm._NormBase,  # BatchNorm and InstanceNorm
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.RMSNorm,
+)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """One parameter after the init: a line of init.csv. Standard deviation is over all entries, `zeros` a share."""
+
+    parameter: str
+    shape: str
+    rule: str
+    mean: float
+    std: float
+    zeros: float
+
+
+@torch.no_grad()
+def initialize(
+    model: nn.Module, generator: torch.Generator, weight: Rule, bias: Rule, bias_scale: Callable[[int], float]
+) -> list[Filled]:
+    """Fill every linear and convolution layer of `model` in place; normalisation layers keep torch's values.
+
+    `bias_scale` maps a layer's fan_in to the factor on its biases. Raises BadInput where a rule cannot fill a
+    parameter, or where a parameter belongs to no rule.
+    """
+    rules: dict[Tensor, str] = {}
+    for depth, (name, layer) in enumerate(weight_layers(model), start=1):
+        fan_in = layer.weight[0].numel()
+        given = {"generator": generator, "fan_in": fan_in, "depth": depth}
+        rules[layer.weight] = apply(weight, layer.weight, f"{name}.weight", given)
+        if layer.bias is not None:
+            scale = bias_scale(fan_in)
+            rules[layer.bias] = f"{apply(bias, layer.bias, f'{name}.bias', given)} * {scale:.6g}"
+            layer.bias.mul_(scale)
+    for module in model.modules():
+        if isinstance(module, NORMALISATION):
+            rules.update(dict.fromkeys(module.parameters(recurse=False), "torch's own"))
+    for name, parameter in model.named_parameters():
+        if parameter not in rules:
+            raise BadInput(
+                f"init: no rule covers the parameter {name} {tuple(parameter.shape)} of {type(model).__name__}; "
+                "rules fill the weight and bias of linear and convolution layers, and leave normalisation layers alone"
+            )
+    return [
+        Filled(
+            parameter=name,
+            shape="x".join(str(size) for size in parameter.shape),
+            rule=rules[parameter],
+            mean=parameter.mean().item(),
+            std=parameter.std(correction=0).item(),
+            zeros=1 - parameter.count_nonzero().item() / parameter.numel(),
+        )
+        for name, parameter in model.named_parameters()
+    ]
+
+
+def apply(rule: Rule, tensor: Tensor, name: str, given: dict[str, Any]) -> str:
+    """Fill `tensor` by `rule` with what the rule asks for of `given`; returns the rule's name and own arguments."""
+    asked = inspect.signature(rule.func).parameters
+    try:
+        rule(tensor, **{key: value for key, value in given.items() if key in asked})
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BadInput(f"init: the rule {rule.func.__name__} cannot fill {name} {tuple(tensor.shape)}: {error}") from error
+    arguments = ", ".join(f"{key}={value:.6g}" if isinstance(value, float) else f"{key}={value}" for key, value in rule.keywords.items())
+    return f"{rule.func.__name__}({arguments})"
+
+
+def default_(tensor: Tensor, fan_in: int, generator: torch.Generator) -> Tensor:
+    """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): what torch.nn.Linear and Conv2d give their weights and biases."""
+    bound = 1 / math.sqrt(fan_in)
+    return nn.init.uniform_(tensor, -bound, bound, generator=generator)
+
+
+def lecun_normal_(tensor: Tensor, fan_in: int, generator: torch.Generator) -> Tensor:
+    """N(0, 1/fan_in). LeCun, Bottou, Orr and Müller, Efficient BackProp (1998), section 4.6."""
+    return nn.init.normal_(tensor, std=1 / math.sqrt(fan_in), generator=generator)
+
+
+def lecun_uniform_(tensor: Tensor, fan_in: int, generator: torch.Generator) -> Tensor:
+    """U(-sqrt(3/fan_in), sqrt(3/fan_in)), of variance 1/fan_in. LeCun et al. (1998), section 4.6."""
+    bound = math.sqrt(3 / fan_in)
+    return nn.init.uniform_(tensor, -bound, bound, generator=generator)
+
+
+def layer_constant_(tensor: Tensor, depth: int, value: float) -> Tensor:
+    """value x depth: constant within a layer, another constant in each."""
+    return nn.init.constant_(tensor, value * depth)
+
+
+def row_constant_(tensor: Tensor, fan_in: int, generator: torch.Generator) -> Tensor:
+    """w_ij = v_j with v_j from N(0, 1/fan_in): every unit of the layer has the same incoming weights."""
+    return tensor.copy_(lecun_normal_(torch.empty_like(tensor[0]), fan_in, generator).expand_as(tensor))

@@ -1,0 +1,65 @@
+"""How far a sweep is: one bar on a terminal, a plain line now and then without one."""
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+QUIET = 10  # seconds between two plain lines
+
+
+class Bar:
+    """Runs done of `total`, the last accuracy, and the time left. Used as a context manager."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done = total, 0
+        self.console = Console(stderr=True)
+        self.started = self.spoke = time.monotonic()
+        self.note = ""
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[done]}/{task.total:.0f} runs"),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=self.console,
+            disable=not self.console.is_terminal,
+            transient=True,
+        )
+        self.task = self.bar.add_task("training", total=total, done=0, note="")
+
+    def __enter__(self) -> "Bar":
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def at(self, share: float, accuracy: float) -> None:
+        """The run that trains is through `share` (0 to 1) of its steps, and had this accuracy."""
+        self.note = f"accuracy {accuracy:.1%}"
+        self.bar.update(self.task, completed=self.done + share, note=self.note)
+        self.say(self.done + share)
+
+    def next(self) -> None:
+        """The run that trained has ended."""
+        self.done += 1
+        self.bar.update(self.task, completed=self.done, done=self.done)
+        self.say(self.done, last=self.done == self.total)
+
+    def tell(self, line: str) -> None:
+        """A line above the bar, at once."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def say(self, completed: float, last: bool = False) -> None:
+        now = time.monotonic()
+        if self.console.is_terminal or (now - self.spoke < QUIET and not (last and self.total > 1)):
+            return
+        self.spoke = now
+        left = (now - self.started) * (self.total / completed - 1) if completed else 0
+        self.tell(f"{self.done}/{self.total} runs, {self.note}, {left:.0f} s left")

@@ -1,0 +1,39 @@
+"""Where a run came from: the code, the versions and the machine, as tags."""
+
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+
+@cache
+def provenance() -> dict[str, str]:
+    """Tags that are the same for every run of this process."""
+    versions = {f"version.{name}": version(name) for name in ("zeroinit", "torch", "numpy")}
+    return {**versions, "version.python": platform.python_version(), **git()}
+
+
+def git() -> dict[str, str]:
+    """Commit and dirtiness of the current folder's repository; outside of one, of the checkout that zeroinit runs from."""
+    for folder in (Path.cwd(), Path(__file__).parent):
+        commit = ask(folder, "rev-parse", "HEAD")
+        if commit:
+            return {"git.commit": commit, "git.dirty": str(bool(ask(folder, "status", "--porcelain"))).lower()}
+    return {}
+
+
+def ask(folder: Path, *arguments: str) -> str:
+    try:
+        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # no git, no repository, or no commit yet
+        return ""
+
+
+@cache
+def device_name(device: torch.device) -> str:
+    """`cuda:0 (NVIDIA H200)`, `cpu (x86_64)`: the device and what it is."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return f"{device} ({name})"

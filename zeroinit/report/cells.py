@@ -1,0 +1,132 @@
+"""The runs of a sweep as cells: what differs in nothing but its seeds, with n, means and intervals."""
+
+import csv
+import io
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from rich.table import Table
+from scipy.special import stdtrit
+
+from zeroinit.tracker import COURSE, Record
+
+AXES = ("arch", "init", "bias_scale.value")  # columns of every table; a key that differs between cells joins them
+NO_AXIS = ("seed", "seeds.", "tracker", "sweep", "save", "dataset.root")
+
+
+@dataclass
+class Cell:
+    """The runs that differ in nothing but their seeds: params, the newest finished run of each hash, and what became of all."""
+
+    params: dict[str, str]
+    finished: list[Record] = field(default_factory=list)
+    fates: Counter[str] = field(default_factory=Counter)
+
+    def label(self, keys: Iterable[str]) -> str:
+        return ", ".join(f"{key}={self.params[key]}" for key in keys if key in self.params)
+
+
+def cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Iterable[Record]) -> list[Cell]:
+    """A cell for each cell hash among the planned (config hash, cell hash, params), filled from `records`, newest first.
+
+    Runs of the same cell that an earlier sweep made count too, each config hash once.
+    """
+    found: dict[str, Cell] = {}
+    hashes: dict[str, dict[str, Record | None]] = defaultdict(dict)
+    for config_hash, cell_hash, params in planned:
+        found.setdefault(cell_hash, Cell(params))
+        hashes[cell_hash][config_hash] = None
+    for record in records:
+        of_cell = hashes.get(record.tags["cell_hash"])
+        if of_cell is not None:
+            earlier = of_cell.get(record.tags["config_hash"])
+            if earlier is None or (earlier.status != "FINISHED" and record.status == "FINISHED"):
+                of_cell[record.tags["config_hash"]] = record
+    for cell_hash, cell in found.items():
+        for newest in hashes[cell_hash].values():
+            if newest is None:
+                cell.fates["not run"] += 1
+                continue
+            cell.fates[newest.tags.get("verdict", newest.status.lower())] += 1
+            if newest.status == "FINISHED":
+                cell.finished.append(newest)
+    return list(found.values())
+
+
+def columns(cells: Sequence[Cell]) -> list[str]:
+    """The keys that name a cell: arch, init and bias scale, and whatever else differs between cells that have it."""
+    values = defaultdict(set)
+    for cell in cells:
+        for key, value in cell.params.items():
+            values[key].add(value)
+    differing = [key for key, found in values.items() if len(found) > 1 and not key.startswith(NO_AXIS)]
+    return [key for key in AXES if key in values] + sorted(key for key in differing if key not in AXES)
+
+
+def mean_and_interval(values_by_seed: Mapping[str, Sequence[float]]) -> tuple[int, float, float]:
+    """(n, mean, half width of Student's 95% interval) over draws of the init; runs with one draw are averaged first.
+
+    NaN where n leaves it undefined.
+    """
+    means = np.array([np.mean(values) for values in values_by_seed.values()])
+    n = len(means)
+    if n == 0:
+        return 0, math.nan, math.nan
+    half = stdtrit(n - 1, 0.975) * means.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan
+    return n, float(means.mean()), float(half)
+
+
+def by_seed(records: Iterable[Record], value: Callable[[Record], float]) -> dict[str, list[float]]:
+    found = defaultdict(list)
+    for record in records:
+        found[record.params["seeds.init"]].append(value(record))
+    return found
+
+
+Row = dict[str, str | int | float]
+
+
+def rows(cells: Sequence[Cell]) -> list[Row]:
+    """A row a cell: its keys, n, final test accuracy with its interval (shares of 1), final test loss, what became of it."""
+    found: list[Row] = []
+    for cell in cells:
+        n, accuracy, half = mean_and_interval(by_seed(cell.finished, lambda record: record.last(COURSE)))
+        _, loss, _ = mean_and_interval(by_seed(cell.finished, lambda record: record.last("test/loss")))
+        became = [fate if count == cell.fates.total() else f"{count} {fate}" for fate, count in cell.fates.most_common()]
+        found.append(
+            {key: cell.params.get(key, "") for key in columns(cells)}
+            | {"n": n, "accuracy": accuracy, "interval": half, "loss": loss, "became": ", ".join(became)}
+        )
+    return found
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """For a terminal: accuracy in percent with its 95% interval, a dash where there is none."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    keys = [key for key in rows[0] if key not in ("n", "accuracy", "interval", "loss", "became")]
+    for key in keys:
+        shown.add_column(key)
+    for name in ("n", "test accuracy", "loss"):
+        shown.add_column(name, justify="right")
+    shown.add_column("what became of it")
+    for row in rows:
+        accuracy, half, loss = (float(row[name]) for name in ("accuracy", "interval", "loss"))
+        shown.add_row(
+            *(str(row[key]) for key in keys),
+            str(row["n"]),
+            "-" if math.isnan(accuracy) else f"{accuracy:.1%}" + ("" if math.isnan(half) else f" ± {100 * half:.1f}"),
+            "-" if math.isnan(loss) else f"{loss:.3g}",
+            str(row["became"]),
+        )
+    return shown
+
+
+def as_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()

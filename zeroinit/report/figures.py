@@ -1,0 +1,130 @@
+"""The figures of a sweep; the only file that knows the plotting library."""
+
+import io
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from zeroinit.report.cells import Cell, columns, mean_and_interval
+from zeroinit.tracker import COURSE
+
+ZERO_BAND = 6  # rows of the band of exact zeros, between the positive and the negative bins
+SMALLEST = -50  # exponents below this one are drawn in its row
+
+
+def png(figure: Figure) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    return content.getvalue()
+
+
+def comparison_figure(cells: Sequence[Cell]) -> Figure:
+    """Test accuracy over epochs: a colour an init, a panel each of whatever else differs, a 95% band over draws of the init."""
+    facets = [key for key in columns(cells) if key != "init"]
+    panels: dict[str, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        panels[cell.label(facets)].append(cell)
+    inits = list(dict.fromkeys(cell.params["init"] for cell in cells))
+    colour = dict(zip(inits, colormaps["tab20" if len(inits) > 10 else "tab10"].colors, strict=False))  # type: ignore[attr-defined]
+    across = len({cell.params.get(facets[-1]) for cell in cells})
+    across = across if 1 < across <= 4 else min(3, len(panels))
+    down = math.ceil(len(panels) / across)
+    figure = Figure(figsize=(4 * across, 2.8 * down + 0.6), layout="constrained")
+    grid = figure.subplots(down, across, sharey=True, squeeze=False).flat
+    for axes, (label, members) in zip(grid, panels.items(), strict=False):
+        axes.set_title(label, fontsize=9)
+        for cell in members:
+            draw_course(axes, cell, colour[cell.params["init"]])
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+    for axes in list(grid)[len(panels) :]:
+        axes.set_visible(False)
+    first = figure.axes[0]
+    first.set_ylim(0, 1.02)
+    first.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    figure.supylabel("test accuracy", fontsize=10)
+    handles = [first.plot([], [], color=colour[init], label=init)[0] for init in inits]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(inits), 6), frameon=False)
+    return figure
+
+
+def draw_course(axes: Axes, cell: Cell, colour: tuple[float, ...]) -> None:
+    course: dict[int, list[tuple[str, float]]] = defaultdict(list)
+    for record in cell.finished:
+        for name, value, step in record.metrics:
+            if name == COURSE:
+                course[step].append((record.params["seeds.init"], value))
+    if not course:
+        return
+    per_epoch = int(cell.finished[0].tags["steps_per_epoch"])
+    steps = sorted(course)
+    drawn = []
+    for step in steps:
+        seeds: dict[str, list[float]] = defaultdict(list)
+        for seed, value in course[step]:
+            seeds[seed].append(value)
+        drawn.append(mean_and_interval(seeds)[1:])
+    mean, half = np.array(drawn).T
+    epochs = np.array(steps) / per_epoch
+    axes.plot(epochs, mean, color=colour, linewidth=1.5)
+    axes.fill_between(epochs, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
+    if per_epoch == 1:
+        axes.set_xscale("symlog", linthresh=1)
+
+
+def gradient_figure(label: str, histograms: Sequence[Mapping[str, NDArray[np.int64]]]) -> Figure:
+    """The weight gradients of one cell: layers down, observed steps along, counts added up over its runs.
+
+    Each layer: positive bins above, negative below, by power of two, coloured by their share of the non-zero entries;
+    between them a band coloured by the share of exact zeros, with a mark where every entry is one.
+    """
+    layers = [key.removesuffix("/counts") for key in histograms[0] if key.endswith("/counts")]
+    # runs that ended early saw fewer steps: only those that all saw are added up
+    steps = histograms[0]["steps"][: min(len(one["steps"]) for one in histograms)]
+    counts = {layer: sum(one[f"{layer}/counts"][: len(steps)] for one in histograms) for layer in layers}
+    zeros = {layer: sum(one[f"{layer}/zeros"][: len(steps)] for one in histograms) for layer in layers}
+    used = np.flatnonzero(sum(count.sum(axis=(0, 1)) for count in counts.values()))
+    low = max(int(used.min()) - 127, SMALLEST) if len(used) else -2
+    high = max(int(used.max()) - 127, low) if len(used) else -1
+    bins = high - low + 1
+    figure = Figure(figsize=(9, 2.6 * len(layers) + 0.8), layout="constrained")
+    grid = figure.subplots(len(layers), 1, sharex=True, squeeze=False)[:, 0]
+    spread, absent = colormaps["viridis"], colormaps["Reds"]
+    for axes, layer in zip(grid, layers, strict=True):
+        entries = counts[layer].sum(axis=(1, 2)) + zeros[layer]
+        merged = counts[layer][:, :, low + 127 : high + 128].astype(float)
+        merged[:, :, 0] += counts[layer][:, :, : low + 127].sum(axis=2)
+        nonzero = np.maximum(merged.sum(axis=(1, 2)), 1)[:, None]
+        positive, negative = merged[:, 1, ::-1] / nonzero, merged[:, 0] / nonzero
+        share = zeros[layer] / np.maximum(entries, 1)
+        image = np.ones((2 * bins + ZERO_BAND, len(steps), 4))
+        for rows, part in ((slice(0, bins), positive), (slice(bins + ZERO_BAND, None), negative)):
+            image[rows] = np.where(part.T[..., None] > 0, spread(np.sqrt(part.T / 0.25).clip(0, 1)), 1.0)
+        image[bins : bins + ZERO_BAND] = absent(share)[None]
+        axes.imshow(image, aspect="auto", interpolation="nearest")
+        axes.plot(np.flatnonzero(share == 1), np.full((share == 1).sum(), bins + (ZERO_BAND - 1) / 2), "wx", markersize=5)
+        every = max(1, bins // 4)
+        marks = [*range(0, bins, every)]
+        axes.set_yticks(
+            [*marks, bins + (ZERO_BAND - 1) / 2, *(2 * bins + ZERO_BAND - 1 - mark for mark in marks)],
+            [*(f"$2^{{{high - mark}}}$" for mark in marks), "0", *(f"$-2^{{{high - mark}}}$" for mark in marks)],
+            fontsize=8,
+        )
+        axes.set_ylabel(layer)
+    stride = max(1, len(steps) // 20)
+    grid[-1].set_xticks(range(0, len(steps), stride), [str(step) for step in steps[::stride]], fontsize=8)
+    grid[-1].set_xlabel("step (each observed one, not to scale)")
+    figure.suptitle(f"weight gradients: {label} ({len(histograms)} runs)", fontsize=10)
+    for cmap, name in ((absent, "share of exact zeros (x: all)"), (spread, "share of the non-zero entries (25% and more: top)")):
+        bar = figure.colorbar(ScalarMappable(Normalize(0, 1), cmap), ax=list(grid), aspect=30 * len(layers), pad=0.01)
+        bar.set_label(name, fontsize=8)
+        bar.ax.tick_params(labelsize=8)
+    return figure
