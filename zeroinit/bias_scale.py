@@ -9,5 +9,5 @@ def constant(layer_fan_in: int, value: float) -> float:
 
 
 def fan_in(layer_fan_in: int, value: float) -> float:
-    """value / sqrt(fan_in): with N(0, 1) biases and value 1, the spread that PyTorch's default has, up to a constant."""
+    """The value over sqrt(fan_in), as the spread of PyTorch's default falls with fan_in."""
     return value / math.sqrt(layer_fan_in)

@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,14 +20,23 @@ NO_NUMBER = ("tracker", "sweep", "save", "seed")  # cannot change a number; `see
 Values = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Job:
+    """One run to be made: its resolved config, its params, and the hashes of config and cell."""
+
+    values: Values
+    params: dict[str, str]
+    config_hash: str
+    cell_hash: str
+
+
 def resolve(cfg: DictConfig) -> Values:
-    """The config as plain values, without Hydra's own node. Raises BadInput where it cannot be resolved or is out of range."""
-    own = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    """The config as plain values, without Hydra's own node. Raises BadInput where one is missing or out of range."""
+    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     try:
-        values = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
+        values: Values = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise BadInput(f"{error.full_key}: {str(error).splitlines()[0]}") from error
-    assert isinstance(values, dict)
     check(values)
     return values
 
@@ -34,7 +44,9 @@ def resolve(cfg: DictConfig) -> Values:
 def check(values: Values) -> None:
     """Raise BadInput at the first value that is out of range, with its key and what is accepted."""
     if values["epochs"] is not None and values["steps"] is not None:
-        raise BadInput(f"epochs={values['epochs']} and steps={values['steps']}: give one of them and set the other to null")
+        raise BadInput(
+            f"epochs={values['epochs']} and steps={values['steps']}: give one of them and set the other to null"
+        )
     if values["epochs"] is None and values["steps"] is None:
         raise BadInput("epochs=null and steps=null: give one of them, a whole number from 1")
     for key in ("epochs", "steps", "threads"):
@@ -49,8 +61,9 @@ def check(values: Values) -> None:
         value = values["dataset"]["shuffle"] if key == "dataset.shuffle" else values[key]
         if not isinstance(value, bool):
             raise BadInput(f"{key}={value}: give true or false")
-    number("bias_scale.value", values["bias_scale"]["value"])
-    number("optimizer.lr", values["optimizer"]["lr"])
+    for group, key in (("bias_scale", "value"), ("optimizer", "lr")):
+        if key in values[group]:  # a function of the user's own may do without
+            number(f"{group}.{key}", values[group][key])
     device(values["device"])
     sweep = values["sweep"]
     if sweep is not None and not (isinstance(sweep, str) and sweep.strip()):
@@ -76,7 +89,9 @@ def device(name: Any) -> torch.device:
         return torch.device("cuda" if found else "cpu")
     wanted = torch.device(name)
     if wanted.type == "cuda" and (wanted.index or 0) >= found:
-        raise BadInput(f"device={name}: torch finds {found or 'no'} CUDA device(s) here; give device=cpu or device=auto")
+        raise BadInput(
+            f"device={name}: torch finds {found or 'no'} CUDA device(s) here; give device=cpu or device=auto"
+        )
     return wanted
 
 
@@ -122,7 +137,7 @@ def params(values: Values, options: Mapping[str, str]) -> dict[str, str]:
     def walk(node: Any, path: str) -> None:
         if isinstance(node, dict):
             for key, value in node.items():
-                if key not in ("_target_", "_partial_") and (path or key != "tracker"):
+                if key != "_target_" and (path or key != "tracker"):
                     walk(value, f"{path}.{key}" if path else key)
         else:
             found[path] = node if isinstance(node, str) else json.dumps(node)

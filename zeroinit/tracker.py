@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 from zeroinit.errors import BadInput
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import Run
 
 ANSWER = 10  # seconds that a server has to answer
@@ -37,6 +36,7 @@ class Record:
     files: dict[str, bytes] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
     run_id: str = ""
+    tracking: float = 0.0  # seconds spent on watching and keeping it, up to its last write
 
     def last(self, metric: str) -> float:
         """The metric's last value; NaN where it was never taken."""
@@ -44,7 +44,7 @@ class Record:
 
 
 class Tracker(Protocol):
-    """What the rest of zeroinit asks of a tracker. `open` comes first, and raises BadInput where it cannot keep runs."""
+    """What is asked of a tracker. `open` comes first, and raises BadInput where runs cannot be kept."""
 
     keeps: bool  # whether anything outlives the process
 
@@ -125,7 +125,7 @@ class Mlflow:
             database.parent.mkdir(parents=True, exist_ok=True)
             artifacts = (database.parent / "artifacts" / re.sub(r"[^\w.-]", "_", sweep)).absolute().as_uri()
         try:
-            self.client: MlflowClient = MlflowClient(self.uri)
+            self.client = MlflowClient(self.uri)
             experiment = self.client.get_experiment_by_name(sweep)
             if experiment and experiment.lifecycle_stage == "deleted":
                 self.client.restore_experiment(experiment.experiment_id)
@@ -153,6 +153,7 @@ class Mlflow:
         """Make the run, with what is known of it before it trains."""
         from mlflow.entities import Param
 
+        began = time.perf_counter()
         run = self.client.create_run(
             self.experiment_id,
             start_time=int(record.started * 1000),
@@ -164,6 +165,7 @@ class Mlflow:
         for some in chunks(params, 100):
             self.client.log_batch(record.run_id, params=some)
         self.written[record.run_id] = (0, time.monotonic())
+        record.tracking += time.perf_counter() - began
 
     def flush(self, record: Record, at_once: bool = False) -> None:
         """Write the metrics that are not in the store yet, unless the last write was a moment ago."""
@@ -182,8 +184,10 @@ class Mlflow:
         """Write all that is left of the run, and its status."""
         from mlflow.entities import RunTag
 
+        began = time.perf_counter()
         self.flush(record, at_once=True)
         self.keep(record.run_id, record.files)
+        record.tags["tracking_seconds"] = f"{record.tracking + time.perf_counter() - began:.3f}"
         self.client.log_batch(record.run_id, tags=[RunTag(key, value) for key, value in record.tags.items()])
         self.client.set_terminated(record.run_id, record.status)
 
@@ -194,7 +198,7 @@ class Mlflow:
             self.client.log_artifacts(run_id, folder)
 
     def records(self) -> list[Record]:
-        """Every run of the sweep, the newest first: the course of its test accuracy, and each other metric's last value."""
+        """Every run of the sweep, newest first: the course of its test accuracy, each other metric's last value."""
         return [self.read(run) for run in self.runs("run")]
 
     def runs(self, kind: str) -> "Iterator[Run]":

@@ -9,7 +9,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.zeroinit.compose import compose, number
+from hydra_plugins.zeroinit.compose import Composer
 
 
 class SweepLauncher(Launcher):
@@ -17,7 +17,7 @@ class SweepLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context = hydra_context
-        self.config = config
+        self.composer = Composer(hydra_context.config_loader, config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from zeroinit import train  # imports torch, which listing the plugins must not
@@ -37,7 +37,7 @@ class SweepLauncher(Launcher):
                 job = run_job(
                     hydra_context=self.hydra_context,
                     task_function=task,
-                    config=number(compose(self.hydra_context.config_loader, self.config, overrides), index),
+                    config=self.composer.job(index, overrides),
                     job_dir_key="hydra.sweep.dir",
                     job_subdir_key="hydra.sweep.subdir",
                 )

@@ -11,7 +11,9 @@ class ZeroinitSearchPath(SearchPathPlugin):
     """Appends sweeps/ where conf/ is the application's own configuration."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        main = [element.path.removeprefix("file://") for element in search_path.get_path() if element.provider == "main"]
+        main = [
+            element.path.removeprefix("file://") for element in search_path.get_path() if element.provider == "main"
+        ]
         if main == [str(CONF)]:
             search_path.append(provider="zeroinit", path=f"file://{SWEEPS}")
             # `${unless:a,b}`: null where a is set, else b

@@ -15,7 +15,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.zeroinit.compose import compose, number
+from hydra_plugins.zeroinit.compose import Composer
 
 
 class GridSweeper(Sweeper):
@@ -25,40 +25,38 @@ class GridSweeper(Sweeper):
         self.params = params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.hydra_context = hydra_context
-        self.config = config
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self.folder = Path(config.hydra.sweep.dir)
+        self.composer = Composer(hydra_context.config_loader, config)
+        self.grid_launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
-        from zeroinit import train  # imports torch, which listing the plugins must not
+        """Expand, check and launch the grid, then print its table. Exits 1 where a run failed, 130 if interrupted."""
+        from zeroinit import build, train  # they import torch, which listing the plugins must not
         from zeroinit.errors import BadInput
         from zeroinit.report import conclude
 
         try:
             grid = self.grid(arguments)
             jobs = [train.job_of(cfg) for cfg in self.configs(grid)]
-            name = train.sweep_name()
-            train.check(jobs)
-            tracker = train.open_tracker(jobs[0], name)
+            build.check(jobs)
+            tracker = build.open_tracker(jobs[0], train.sweep_name())
         except BadInput as error:
             train.stop(error)
-        folder = Path(self.config.hydra.sweep.dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, folder / "multirun.yaml")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.composer.master, self.folder / "multirun.yaml")
 
-        returned: Sequence[JobReturn] = []
         started, code = time.time(), 0
+        returned: Sequence[JobReturn] = []
         try:
-            returned = self.launcher.launch(grid, initial_job_idx=0)
+            returned = self.grid_launcher.launch(grid, initial_job_idx=0)
         except KeyboardInterrupt:
             sys.stderr.write("zeroinit: interrupted; what is done is kept\n")
             code = 130
         records = conclude([(job.config_hash, job.cell_hash, job.params) for job in jobs], tracker)
-        failed = [job for job in returned if job.status == JobStatus.FAILED]
-        failed_here = [record for record in records if record.started >= started and record.status == "FAILED"]
-        code = code or int(bool(failed or failed_here))
+        failed = any(record.status == "FAILED" for record in records if record.started >= started)
+        code = code or int(failed or any(job.status == JobStatus.FAILED for job in returned))
         if code:
             sys.exit(code)
         return returned
@@ -68,21 +66,27 @@ class GridSweeper(Sweeper):
         from zeroinit import train
         from zeroinit.errors import BadInput
 
-        axes = [f"{key}={values}" for key, values in self.params.items()]
-        overrides = OverridesParser.create(self.hydra_context.config_loader).parse_overrides([*axes, *arguments])
+        axes = [f"{key}={typed(values)}" for key, values in self.params.items()]
+        overrides = OverridesParser.create(self.composer.loader).parse_overrides([*axes, *arguments])
         train.reject_numbers(overrides)
         for override in overrides:
-            if override.is_discrete_sweep():
-                values = list(override.sweep_iterator())
-                twice = next((value for index, value in enumerate(values) if value in values[:index]), None)
-                if not values:
-                    raise BadInput(f"{override.input_line}: the axis has no values; give at least one")
-                if twice is not None:
-                    raise BadInput(f"{override.input_line}: the axis has the value {twice} twice; give each value once")
+            values = list(override.sweep_iterator()) if override.is_discrete_sweep() else [override.value()]
+            if not values or values == [""]:
+                raise BadInput(f"{override.input_line}: the axis has no values; give at least one")
+            twice = next((value for index, value in enumerate(values) if value in values[:index]), None)
+            if twice is not None:
+                raise BadInput(f"{override.input_line}: the axis has the value {twice} twice; give each value once")
         return BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
 
     def configs(self, grid: list[list[str]]) -> Iterator[DictConfig]:
         for index, overrides in enumerate(grid):
-            cfg = number(compose(self.hydra_context.config_loader, self.config, overrides), index)
+            cfg = self.composer.job(index, overrides)
             HydraConfig.instance().set_config(cfg)
             yield cfg
+
+
+def typed(values: Any) -> str:
+    """The values of an axis in a sweep file as one types them: `0.01,1,100`, `range(3)`, or a list of them."""
+    if OmegaConf.is_list(values):
+        return ",".join(str(value) for value in values)
+    return "" if values is None else str(values)

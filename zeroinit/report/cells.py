@@ -19,7 +19,7 @@ NO_AXIS = ("seed", "seeds.", "tracker", "sweep", "save", "dataset.root")
 
 @dataclass
 class Cell:
-    """The runs that differ in nothing but their seeds: params, the newest finished run of each hash, and what became of all."""
+    """The runs that differ in nothing but their seeds: the newest finished one of each hash, and the fate of all."""
 
     params: dict[str, str]
     finished: list[Record] = field(default_factory=list)
@@ -30,7 +30,7 @@ class Cell:
 
 
 def cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Iterable[Record]) -> list[Cell]:
-    """A cell for each cell hash among the planned (config hash, cell hash, params), filled from `records`, newest first.
+    """A cell for each cell hash among the planned (config hash, cell hash, params), filled from newest-first `records`.
 
     Runs of the same cell that an earlier sweep made count too, each config hash once.
     """
@@ -90,14 +90,18 @@ Row = dict[str, str | int | float]
 
 
 def rows(cells: Sequence[Cell]) -> list[Row]:
-    """A row a cell: its keys, n, final test accuracy with its interval (shares of 1), final test loss, what became of it."""
+    """A row a cell: its keys, n, final test accuracy and its interval (shares of 1), final test loss, its fate."""
     found: list[Row] = []
     for cell in cells:
         n, accuracy, half = mean_and_interval(by_seed(cell.finished, lambda record: record.last(COURSE)))
         _, loss, _ = mean_and_interval(by_seed(cell.finished, lambda record: record.last("test/loss")))
-        became = [fate if count == cell.fates.total() else f"{count} {fate}" for fate, count in cell.fates.most_common()]
+        became = [
+            fate if count == cell.fates.total() else f"{count} {fate}" for fate, count in cell.fates.most_common()
+        ]
+        row: Row = {}
         found.append(
-            {key: cell.params.get(key, "") for key in columns(cells)}
+            row
+            | {key: cell.params.get(key, "") for key in columns(cells)}
             | {"n": n, "accuracy": accuracy, "interval": half, "loss": loss, "became": ", ".join(became)}
         )
     return found

@@ -18,6 +18,7 @@ from zeroinit.tracker import COURSE
 
 ZERO_BAND = 6  # rows of the band of exact zeros, between the positive and the negative bins
 SMALLEST = -50  # exponents below this one are drawn in its row
+FULL = 0.25  # the share of a layer's non-zero entries in one bin at which its colour is full
 
 
 def png(figure: Figure) -> bytes:
@@ -27,7 +28,7 @@ def png(figure: Figure) -> bytes:
 
 
 def comparison_figure(cells: Sequence[Cell]) -> Figure:
-    """Test accuracy over epochs: a colour an init, a panel each of whatever else differs, a 95% band over draws of the init."""
+    """Test accuracy over epochs: a colour an init, a panel for what else differs, a 95% band over draws of the init."""
     facets = [key for key in columns(cells) if key != "init"]
     panels: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
@@ -89,42 +90,53 @@ def gradient_figure(label: str, histograms: Sequence[Mapping[str, NDArray[np.int
     layers = [key.removesuffix("/counts") for key in histograms[0] if key.endswith("/counts")]
     # runs that ended early saw fewer steps: only those that all saw are added up
     steps = histograms[0]["steps"][: min(len(one["steps"]) for one in histograms)]
-    counts = {layer: sum(one[f"{layer}/counts"][: len(steps)] for one in histograms) for layer in layers}
-    zeros = {layer: sum(one[f"{layer}/zeros"][: len(steps)] for one in histograms) for layer in layers}
-    used = np.flatnonzero(sum(count.sum(axis=(0, 1)) for count in counts.values()))
-    low = max(int(used.min()) - 127, SMALLEST) if len(used) else -2
-    high = max(int(used.max()) - 127, low) if len(used) else -1
+    counts = {layer: np.sum([one[f"{layer}/counts"][: len(steps)] for one in histograms], axis=0) for layer in layers}
+    zeros = {layer: np.sum([one[f"{layer}/zeros"][: len(steps)] for one in histograms], axis=0) for layer in layers}
+    used = np.flatnonzero(np.sum([count.sum(axis=(0, 1)) for count in counts.values()], axis=0))
+    low = max(int(used.min()) - 127, SMALLEST) if len(used) else SMALLEST // 2  # nothing but zeros: an empty frame
+    high = max(int(used.max()) - 127, low) if len(used) else 0
     bins = high - low + 1
-    figure = Figure(figsize=(9, 2.6 * len(layers) + 0.8), layout="constrained")
+    figure = Figure(figsize=(9, 2.4 * len(layers) + 1.2))
+    # fixed margins: laying out by constraints would draw every figure twice
+    above, below = 0.4 / figure.get_figheight(), 0.5 / figure.get_figheight()
     grid = figure.subplots(len(layers), 1, sharex=True, squeeze=False)[:, 0]
+    figure.subplots_adjust(left=0.1, right=0.81, top=1 - above, bottom=below, hspace=0.08)
     spread, absent = colormaps["viridis"], colormaps["Reds"]
     for axes, layer in zip(grid, layers, strict=True):
-        entries = counts[layer].sum(axis=(1, 2)) + zeros[layer]
         merged = counts[layer][:, :, low + 127 : high + 128].astype(float)
         merged[:, :, 0] += counts[layer][:, :, : low + 127].sum(axis=2)
-        nonzero = np.maximum(merged.sum(axis=(1, 2)), 1)[:, None]
-        positive, negative = merged[:, 1, ::-1] / nonzero, merged[:, 0] / nonzero
-        share = zeros[layer] / np.maximum(entries, 1)
+        nonzero = merged.sum(axis=(1, 2))
+        absent_share = zeros[layer] / np.maximum(nonzero + zeros[layer], 1)
+        positive, negative = (merged[:, sign].T / np.maximum(nonzero, 1) for sign in (1, 0))
         image = np.ones((2 * bins + ZERO_BAND, len(steps), 4))
-        for rows, part in ((slice(0, bins), positive), (slice(bins + ZERO_BAND, None), negative)):
-            image[rows] = np.where(part.T[..., None] > 0, spread(np.sqrt(part.T / 0.25).clip(0, 1)), 1.0)
-        image[bins : bins + ZERO_BAND] = absent(share)[None]
+        for rows, part in ((slice(0, bins), positive[::-1]), (slice(bins + ZERO_BAND, None), negative)):
+            image[rows] = np.where(part[..., None] > 0, spread((part / FULL).clip(0, 1)), 1.0)
+        image[bins : bins + ZERO_BAND] = absent(absent_share)
         axes.imshow(image, aspect="auto", interpolation="nearest")
-        axes.plot(np.flatnonzero(share == 1), np.full((share == 1).sum(), bins + (ZERO_BAND - 1) / 2), "wx", markersize=5)
-        every = max(1, bins // 4)
-        marks = [*range(0, bins, every)]
+        middle = bins + (ZERO_BAND - 1) / 2
+        wholly = np.flatnonzero(nonzero == 0)
+        axes.plot(wholly, np.full(len(wholly), middle), "wx", markersize=5)
+        marks = range(0, bins, max(1, bins // 4))
         axes.set_yticks(
-            [*marks, bins + (ZERO_BAND - 1) / 2, *(2 * bins + ZERO_BAND - 1 - mark for mark in marks)],
-            [*(f"$2^{{{high - mark}}}$" for mark in marks), "0", *(f"$-2^{{{high - mark}}}$" for mark in marks)],
+            [*marks, middle, *(2 * bins + ZERO_BAND - 1 - mark for mark in marks)],
+            [*(power(high - mark) for mark in marks), "0", *("\N{MINUS SIGN}" + power(high - mark) for mark in marks)],
             fontsize=8,
         )
         axes.set_ylabel(layer)
-    stride = max(1, len(steps) // 20)
+    stride = max(1, math.ceil(len(steps) / 16))
     grid[-1].set_xticks(range(0, len(steps), stride), [str(step) for step in steps[::stride]], fontsize=8)
     grid[-1].set_xlabel("step (each observed one, not to scale)")
-    figure.suptitle(f"weight gradients: {label} ({len(histograms)} runs)", fontsize=10)
-    for cmap, name in ((absent, "share of exact zeros (x: all)"), (spread, "share of the non-zero entries (25% and more: top)")):
-        bar = figure.colorbar(ScalarMappable(Normalize(0, 1), cmap), ax=list(grid), aspect=30 * len(layers), pad=0.01)
+    figure.suptitle(f"Weight gradients, {label} ({len(histograms)} runs)", fontsize=10)
+    for left, scale, most, name in (
+        (0.83, absent, 1.0, "share of exact zeros (x: all entries)"),
+        (0.92, spread, FULL, "share of the non-zero entries"),
+    ):
+        bar = figure.colorbar(ScalarMappable(Normalize(0, most), scale), cax=figure.add_axes((left, 0.25, 0.015, 0.5)))
         bar.set_label(name, fontsize=8)
-        bar.ax.tick_params(labelsize=8)
+        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        bar.ax.tick_params(labelsize=7)
     return figure
+
+
+def power(exponent: int) -> str:
+    return "2" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))  # faster to draw than mathtext

@@ -1,0 +1,138 @@
+"""From a resolved config to what trains: data, model, optimiser, tracker; and the check that all of it fits."""
+
+import inspect
+import json
+import os
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from torch import nn
+
+from zeroinit import config
+from zeroinit.config import Job, Values
+from zeroinit.dataset import Data
+from zeroinit.errors import BadInput
+from zeroinit.init import Filled, initialize
+from zeroinit.rng import stream
+from zeroinit.tracker import Tracker
+
+
+def set_up_torch(values: Values) -> torch.device:
+    torch.set_num_threads(values["threads"])
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
+    torch.use_deterministic_algorithms(values["deterministic"])
+    # costs time, and no kernel of ours reads such memory
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    return config.device(values["device"])
+
+
+def load(values: Values, device: torch.device) -> Data:
+    """The data of a config, on the device; those of the last two data sets asked for are kept."""
+    node = {key: value for key, value in values["dataset"].items() if key not in ("batch_size", "shuffle")}
+    return load_cached(json.dumps(node, sort_keys=True), values["seeds"]["split"], device)
+
+
+@lru_cache(maxsize=2)
+def load_cached(node: str, split_seed: int, device: torch.device) -> Data:
+    data: Data = call("dataset", json.loads(node), stream("split", split_seed))
+    return data.to(device)
+
+
+def batch_size_of(values: Values, data: Data) -> int:
+    size, examples = values["dataset"]["batch_size"], len(data.train[0])
+    if size == "all":
+        return examples
+    if size > examples:
+        raise BadInput(
+            f"dataset.batch_size={size}: the training set has {examples} examples; give 1 to {examples}, or all"
+        )
+    return int(size)
+
+
+def build(values: Values, data: Data) -> tuple[nn.Module, list[Filled], torch.optim.Optimizer]:
+    """The initialised model on the data's device, what filled each parameter, and the optimiser bound to the model."""
+    model: nn.Module = call("arch", values["arch"], data.input_shape, data.num_classes)
+    filled = initialize(
+        model,
+        stream("init", values["seeds"]["init"]),
+        weight=bound("init.weight", values["init"]["weight"]),
+        bias=bound("init.bias", values["init"]["bias"]),
+        bias_scale=partial(call, "bias_scale", values["bias_scale"]),
+    )
+    model.to(data.train[0].device)
+    try:
+        # after the init, and of the very model that trains
+        optimizer: torch.optim.Optimizer = call("optimizer", values["optimizer"], model.parameters())
+    except ValueError as error:  # torch's own words for an argument out of range
+        raise BadInput(f"optimizer: {error}") from error
+    return model, filled, optimizer
+
+
+def bound(key: str, node: Values) -> partial[Any]:
+    """What the node's `_target_` names, with the node's other keys bound as arguments."""
+    try:
+        found: partial[Any] = instantiate(node, _convert_="all", _partial_=True)
+    except InstantiationException as error:
+        raise BadInput(f"{key}._target_={node.get('_target_')}: {error.__cause__ or error}") from error
+    return found
+
+
+def call(key: str, node: Values, *arguments: Any) -> Any:
+    """Call what the node names. Raises BadInput where its signature does not take the node's keys."""
+    function = bound(key, node)
+    try:
+        inspect.signature(function.func).bind(*arguments, **function.keywords)
+    except TypeError as error:
+        raise BadInput(
+            f"{key}._target_={node['_target_']}: {error}; its arguments are the keys beside it "
+            f"({', '.join(function.keywords) or 'none'}): drop one with ~{key}.KEY, add one with +{key}.KEY=VALUE"
+        ) from error
+    return function(*arguments)
+
+
+def open_tracker(job: Job, sweep: str) -> Tracker:
+    """The tracker that the job names, with the experiment of the sweep; the same one for all jobs of a process."""
+    return opened(json.dumps(job.values["tracker"]), job.values["sweep"] or sweep)
+
+
+@lru_cache
+def opened(node: str, sweep: str) -> Tracker:
+    tracker: Tracker = call("tracker", json.loads(node))
+    tracker.open(sweep)
+    return tracker
+
+
+def check(jobs: Sequence[Job]) -> None:
+    """Build what the jobs will train, once for each that differs, and raise BadInput at the first that does not fit."""
+    for job in jobs:
+        values = job.values
+        data = load(values, set_up_torch(values))
+        batch_size_of(values, data)
+        groups = [values[group] for group in ("dataset", "arch", "init", "optimizer")]
+        parts = json.dumps([*groups, values["bias_scale"]["_target_"]], sort_keys=True)
+        if parts not in fitting:
+            model, _, _ = build(values, data)
+            fit(model.eval(), data, job.params)
+            fitting.add(parts)
+
+
+fitting: set[str] = set()  # what this process has checked, so that a sweep's jobs are not checked again one by one
+
+
+@torch.no_grad()
+def fit(model: nn.Module, data: Data, params: dict[str, str]) -> None:
+    some = data.train[0][:2]
+    where = f"arch={params['arch']} does not fit dataset={params['dataset']}"
+    try:
+        logits = model(some)
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise BadInput(f"{where}, whose inputs have shape {data.input_shape}: {str(error).splitlines()[0]}") from error
+    if logits.shape != (len(some), data.num_classes):
+        raise BadInput(
+            f"{where}: for {len(some)} examples it gives {tuple(logits.shape)}, "
+            f"not logits {(len(some), data.num_classes)}"
+        )
