@@ -98,7 +98,7 @@ class Mlflow:
 
     def __init__(self, uri: str | None) -> None:
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlruns/mlflow.db"
-        self.shown = re.sub(r"//[^/@]*@", "//***@", self.uri)  # without the password that it may hold
+        self.shown = without_password(self.uri)
         self.written: dict[str, tuple[int, float]] = {}  # metrics of each run in the store, and when they got there
 
     def open(self, sweep: str) -> None:
@@ -115,15 +115,17 @@ class Mlflow:
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
 
         # its notes of tables created would stand between the lines of a sweep; its warnings stay
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
         artifacts = None
         if parts.scheme == "sqlite":
-            database = Path(self.uri.removeprefix("sqlite:///"))
+            database = Path(self.uri.removeprefix("sqlite:///")).absolute()
             database.parent.mkdir(parents=True, exist_ok=True)
-            artifacts = (database.parent / "artifacts" / re.sub(r"[^\w.-]", "_", sweep)).absolute().as_uri()
+            artifacts = (database.parent / "artifacts" / re.sub(r"[^\w.-]", "_", sweep)).as_uri()
+            self.uri = f"sqlite:///{database}"  # whatever becomes the current folder
         try:
             self.client = MlflowClient(self.uri)
             experiment = self.client.get_experiment_by_name(sweep)
@@ -132,7 +134,7 @@ class Mlflow:
             self.experiment_id = (
                 experiment.experiment_id if experiment else self.client.create_experiment(sweep, artifacts)
             )
-        except (MlflowException, OSError) as error:
+        except (MlflowException, SQLAlchemyError, OSError) as error:
             raise BadInput(f"tracker.uri={self.shown}: {str(error).splitlines()[0]}") from error
         self.sweep = sweep
 
@@ -256,6 +258,11 @@ class Mlflow:
         command = "mlflow" if shutil.which("mlflow") or not beside.is_file() else os.path.relpath(beside)
         uri = shlex.quote(self.shown)
         return f"See the runs:  {command} ui --backend-store-uri {uri}\nthen open      http://127.0.0.1:5000/{page}"
+
+
+def without_password(uri: str) -> str:
+    """The uri with `***` for the user and password that it may hold."""
+    return re.sub(r"//[^/@]*@", "//***@", uri)
 
 
 def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -29,7 +29,7 @@ from zeroinit.progress import Bar
 from zeroinit.provenance import device_name, provenance
 from zeroinit.report.cells import as_csv
 from zeroinit.rng import stream, stream_seed
-from zeroinit.tracker import Record, Tracker
+from zeroinit.tracker import Record, Tracker, without_password
 from zeroinit.verdict import verdict
 
 
@@ -152,11 +152,19 @@ def stop(error: BadInput) -> NoReturn:
     sys.exit(2)
 
 
-def reject_numbers(overrides: Sequence[Override]) -> None:
-    """Raise BadInput for a number where a group wants an option: bias_scale=0.1 means bias_scale.value=0.1."""
+def check_typed(overrides: Sequence[Override]) -> None:
+    """Raise BadInput for what must not reach Hydra, which would answer with its own page, or write it to a file.
+
+    That is a number where a group wants an option (bias_scale=0.1 means bias_scale.value=0.1), and a password.
+    """
     meant = {"bias_scale": "bias_scale.value", "optimizer": "optimizer.lr"}
     for override in overrides:
         group = override.key_or_group
+        if group == "tracker.uri" and without_password(str(override.value())) != override.value():
+            raise BadInput(
+                f"tracker.uri={without_password(str(override.value()))}: a password here would be written to "
+                "config.yaml; name the server by the environment variable MLFLOW_TRACKING_URI"
+            )
         if group in meant and not override.is_delete():
             values = list(override.sweep_iterator()) if override.is_discrete_sweep() else [override.value()]
             number = next((value for value in values if isinstance(value, int | float)), None)
@@ -171,7 +179,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's end is an interruption too
     typed = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
     try:
-        reject_numbers(OverridesParser.create().parse_overrides(typed))
+        check_typed(OverridesParser.create().parse_overrides(typed))
     except BadInput as error:
         stop(error)
     except HydraException:

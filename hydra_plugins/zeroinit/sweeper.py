@@ -68,7 +68,7 @@ class GridSweeper(Sweeper):
 
         axes = [f"{key}={typed(values)}" for key, values in self.params.items()]
         overrides = OverridesParser.create(self.composer.loader).parse_overrides([*axes, *arguments])
-        train.reject_numbers(overrides)
+        train.check_typed(overrides)
         for override in overrides:
             values = list(override.sweep_iterator()) if override.is_discrete_sweep() else [override.value()]
             if not values or values == [""]:

@@ -26,12 +26,12 @@ def conclude(planned: Iterable[tuple[str, str, dict[str, str]]], tracker: Tracke
     console = Console(width=None if sys.stdout.isatty() else 200)
     console.print(table(listed))
     if tracker.keeps:
-        tracker.summary({"summary.csv": as_csv(listed)} | figures(found, tracker))
+        tracker.summary({"summary.csv": as_csv(listed)} | draw(found, tracker))
         console.print(f"\n{tracker.how_to_see()}", markup=False, highlight=False, soft_wrap=True)
     return records
 
 
-def figures(found: list[Cell], tracker: Tracker) -> dict[str, bytes]:
+def draw(found: list[Cell], tracker: Tracker) -> dict[str, bytes]:
     """{file name: PNG} of the comparison and of every cell's gradients."""
     from zeroinit.report.figures import comparison_figure, gradient_figure, png  # after training, never before
 

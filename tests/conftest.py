@@ -1,0 +1,74 @@
+"""What every test stands on: the command in this process, in a folder of its own, and jobs from overrides."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+
+from zeroinit import CONF, build, provenance, train
+from zeroinit.config import Job
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden anew")
+
+
+class Ended(NamedTuple):
+    """How a command ended: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test in an empty folder, with no tracker, check or server left over from another."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    torch.set_num_threads(1)
+    for cached in (build.opened, provenance.provenance):
+        cached.cache_clear()
+    build.fitting.clear()
+    yield
+    GlobalHydra.instance().clear()
+
+
+@pytest.fixture
+def zeroinit(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """The command `zeroinit`, in this process."""
+
+    def command(*words: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["zeroinit", *words])
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        build.opened.cache_clear()
+        build.fitting.clear()
+        code = 0
+        try:
+            train.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capfd.readouterr()
+        return Ended(code, captured.out, captured.err)
+
+    return command
+
+
+@pytest.fixture(scope="session")
+def job_of() -> Callable[..., Job]:
+    """The job that overrides describe, composed by Hydra alone."""
+
+    def job(*overrides: str, config_name: str = "config") -> Job:
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose(config_name, list(overrides), return_hydra_config=True)
+        HydraConfig.instance().set_config(cfg)
+        return train.job_of(cfg)
+
+    return job

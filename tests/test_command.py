@@ -1,0 +1,411 @@
+"""The command, as a user runs it: single runs, sweeps, what is kept and printed, and every error by its message."""
+
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from zeroinit import loop, train
+from zeroinit.loop import Member
+
+Command = Callable[..., object]
+QUICK = ("dataset=digits", "arch=logistic", "steps=30")
+
+
+def runs(sweep: str, kind: str = "run") -> list[Run]:
+    client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
+    experiment = client.get_experiment_by_name(sweep)
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id], f"tags.kind = '{kind}'", order_by=["start_time ASC"]))
+
+
+def artifact(run: Run, name: str) -> Path:
+    return Path(run.info.artifact_uri.removeprefix("file://")) / name
+
+
+def histories(run: Run) -> dict[str, list[tuple[int, float]]]:
+    client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
+    return {
+        name: [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
+        for name in run.data.metrics
+    }
+
+
+def test_a_single_run(zeroinit: Command) -> None:
+    """Metrics, params, tags and artifacts under the names that later work reads."""
+    ended = zeroinit(
+        "dataset=digits", "arch.hidden=[16]", "init=zero_normal", "epochs=3", "optimizer.lr=0.01", "save=true"
+    )
+    assert ended.code == 0
+    assert re.search(r"fnn zero_normal x1 seed 0: test accuracy [\d.]+%, loss [\d.]+, learns", ended.out)
+    assert "/#/experiments/1/runs?workflowType=machine_learning&compareRunsMode=CHART" in ended.out
+    assert "ui --backend-store-uri sqlite:///mlruns/mlflow.db" in ended.out
+    [run] = runs("zeroinit")
+    assert run.info.status == "FINISHED"
+    splits = {f"{split}/{name}" for split in ("train", "val", "test") for name in ("loss", "accuracy")}
+    parts = [f"{layer}/{part}" for layer in ("hidden1", "output") for part in ("norm", "zeros", "p05", "p50", "p95")]
+    assert set(run.data.metrics) == splits | {f"grad/{part}" for part in parts}
+    assert [step for step, _ in histories(run)["val/loss"]] == [0, 10, 20, 30]
+    assert [step for step, _ in histories(run)["grad/output/norm"]] == [*range(1, 21), 26]
+    assert histories(run)["grad/hidden1/zeros"][0] == (1, 1.0)
+    tags = set(run.data.tags)
+    assert {"sweep", "config_hash", "cell_hash", "verdict", "device", "seconds", "samples_per_second"} <= tags
+    assert {"tracking_seconds", "version.torch", "version.zeroinit", "git.commit", "git.dirty"} <= tags
+    assert float(run.data.tags["tracking_seconds"]) > 0
+    assert run.data.params["init"] == "zero_normal"
+    assert artifact(run, "init.csv").read_text().splitlines()[:2] == [
+        "parameter,shape,rule,mean,std,zeros",
+        "hidden1.weight,16x64,zeros_(),0.0,0.0,1.0",
+    ]
+    with np.load(artifact(run, "histograms.npz")) as kept:
+        assert kept["steps"].tolist() == [*range(1, 21), 26]
+        assert kept["hidden1/zeros"][0] == 16 * 64
+        whole = kept["output/counts"].sum(axis=(1, 2)) + sum(kept[f"output/{part}"] for part in ("zeros", "nan", "inf"))
+        assert (whole == 160).all()
+    assert set(torch.load(artifact(run, "weights.pt"))) == {
+        f"{layer}.{part}" for layer in ("hidden1", "output") for part in ("weight", "bias")
+    }
+
+
+def test_the_same_command_twice_is_bit_equal(zeroinit: Command) -> None:
+    for _ in range(2):
+        zeroinit("dataset=digits", "arch.hidden=[20]", "steps=40", "save=true", "seed=3")
+    first, again = runs("zeroinit")
+    assert histories(first) == histories(again)
+    a, b = (torch.load(artifact(run, "weights.pt")) for run in (first, again))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert first.data.tags["config_hash"] == again.data.tags["config_hash"]
+
+
+def test_a_grid(zeroinit: Command) -> None:
+    """One experiment, flat runs, one summary with table and figures, a table a cell, files a job."""
+    ended = zeroinit("-m", *QUICK, "init=zero,zero_normal", "bias_scale.value=0.1,1", "seed=range(2)", "sweep=mine")
+    assert ended.code == 0
+    assert len(runs("mine")) == 8
+    assert len({run.data.tags["config_hash"] for run in runs("mine")}) == 8
+    assert len({run.data.tags["cell_hash"] for run in runs("mine")}) == 4
+    assert not any("mlflow.parentRunId" in run.data.tags for run in runs("mine"))
+    table = [line.split() for line in ended.out.splitlines() if line.startswith("logistic")]
+    assert [row[:4] for row in table] == [
+        ["logistic", init, value, "2"] for init in ("zero", "zero_normal") for value in ("0.1", "1")
+    ]
+    assert all(re.fullmatch(r"\d+\.\d%", row[4]) and row[5] == "±" for row in table)
+    assert "8/8 runs" in ended.err
+    [summary] = runs("mine", "summary")
+    assert summary.info.run_name == "summary"
+    assert summary.data.metrics == {}
+    files = sorted(path.name for path in artifact(summary, "").iterdir())
+    assert files == [
+        "comparison.png",
+        *(f"gradients-logistic-{init}-{value}.png" for init in ("zero", "zero_normal") for value in ("0.1", "1")),
+        "summary.csv",
+    ]
+    lines = artifact(summary, "summary.csv").read_text().splitlines()
+    assert lines[0] == "arch,init,bias_scale.value,n,accuracy,interval,loss,became"
+    assert len(lines) == 5
+    [folder] = Path("mlruns/hydra").glob("*/*")
+    for index in range(8):
+        assert (folder / str(index) / ".hydra" / "config.yaml").is_file()
+    assert yaml.safe_load((folder / "3" / ".hydra" / "overrides.yaml").read_text()) == [
+        *QUICK,
+        "init=zero",
+        "bias_scale.value=1",
+        "seed=1",
+        "sweep=mine",
+    ]
+
+
+def test_the_next_sweep_replaces_the_summary_and_adds_its_seeds(zeroinit: Command) -> None:
+    zeroinit("-m", *QUICK, "seed=0,1")
+    again = zeroinit("-m", *QUICK, "seed=1,2,3")  # seed 1 again: its newest run counts, once
+    assert len(runs("sweep")) == 5
+    assert len(runs("sweep", "summary")) == 1
+    [row] = [line.split() for line in again.out.splitlines() if line.startswith("logistic")]
+    assert row[3] == "4"
+    other = zeroinit("-m", *QUICK, "seed=0,1", "optimizer.lr=0.01")  # another cell: nothing to add to
+    [row] = [line.split() for line in other.out.splitlines() if line.startswith("logistic")]
+    assert row[3] == "2"
+
+
+def test_the_basic_launcher_gives_the_same_metrics(zeroinit: Command) -> None:
+    grid = ("-m", *QUICK, "init=zero_normal,default", "seed=0,1")
+    ours, theirs = zeroinit(*grid, "sweep=ours"), zeroinit(*grid, "sweep=theirs", "hydra/launcher=basic")
+    assert (ours.code, theirs.code) == (0, 0)
+    assert [histories(run) for run in runs("ours")] == [histories(run) for run in runs("theirs")]
+    assert [line for line in ours.out.splitlines() if "logistic" in line] == [
+        line for line in theirs.out.splitlines() if "logistic" in line
+    ]
+
+
+def test_a_run_that_diverges_is_told_and_the_sweep_goes_on(zeroinit: Command) -> None:
+    ended = zeroinit("-m", *QUICK, "dataset=digits", "init=ones", "optimizer=sgd", "optimizer.lr=1e38,0.1")
+    assert ended.code == 1
+    assert re.search(r"failed: logistic ones x1 seed 0: diverged: the loss is not finite at step \d+\n", ended.err)
+    bad, good = runs("sweep")
+    assert (bad.info.status, bad.data.tags["verdict"]) == ("FAILED", "diverged")
+    assert int(bad.data.tags["diverged_at"]) > 0
+    assert all(np.isfinite(value) and value < 1e300 for points in histories(bad).values() for _, value in points)
+    assert good.info.status == "FINISHED"
+    assert re.search(r"logistic +ones +1 +1e\+38 +0 +- +- +diverged", ended.out)
+
+
+def test_a_single_run_that_diverges_exits_1(zeroinit: Command) -> None:
+    ended = zeroinit(*QUICK, "init=ones", "optimizer=sgd", "optimizer.lr=1e38", "tracker=off")
+    assert ended.code == 1
+    assert "diverged: the loss is not finite at step" in ended.out
+
+
+def test_a_run_that_raises_is_told_in_one_line_and_the_others_go_on(
+    zeroinit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = loop.train
+
+    def faulty(members: list[Member], *args: object, **kwargs: object) -> object:
+        if members[0].model[-1].bias.std() > 1:  # the runs at scale 100
+            raise ArithmeticError("a bug of ours")
+        return real(members, *args, **kwargs)
+
+    monkeypatch.setattr(loop, "train", faulty)
+    ended = zeroinit("-m", *QUICK, "init=zero_normal", "bias_scale.value=100,0.1")
+    assert ended.code == 1
+    [line] = [line for line in ended.err.splitlines() if line.startswith("failed:")]
+    assert "bias_scale.value=100: ArithmeticError: a bug of ours (traceback in " in line
+    assert "in faulty" in Path(re.search(r"traceback in (.*)\)", line)[1]).read_text()
+    assert "Traceback" not in ended.err
+    assert [run.info.status for run in runs("sweep")] == ["FAILED", "FINISHED"]
+    assert runs("sweep")[0].data.tags["error"] == "ArithmeticError: a bug of ours"
+
+
+def test_a_bug_in_a_single_run_keeps_its_traceback(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(*args: object, **kwargs: object) -> None:
+        raise ArithmeticError("a bug of ours")
+
+    monkeypatch.setattr(loop, "train", faulty)
+    ended = zeroinit(*QUICK)
+    assert ended.code == 1
+    assert "in faulty" in ended.err
+    assert runs("zeroinit")[0].info.status == "FAILED"
+
+
+@pytest.mark.parametrize("launcher", ["zeroinit", "basic"])
+def test_an_interruption_keeps_what_is_done(launcher: str, zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = loop.train, []
+
+    def interrupted(*args: object, **kwargs: object) -> object:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(loop, "train", interrupted)
+    ended = zeroinit("-m", *QUICK, "init=zero,zero_normal,ones", f"hydra/launcher={launcher}")
+    assert ended.code == 130
+    assert [run.info.status for run in runs("sweep")] == ["FINISHED", "KILLED"]
+    table = [line.split() for line in ended.out.splitlines() if line.startswith("logistic")]
+    assert [row[1] for row in table] == ["zero", "zero_normal", "ones"]
+    assert [" ".join(row[-2:]) for row in table[1:]] == ["- killed", "not run"]
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_mark_the_run_killed(number: int) -> None:
+    """In a process of its own, by the signal itself."""
+    command = [sys.executable, "-m", "zeroinit.train", "dataset=digits", "arch.hidden=[20]", "steps=10000000"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not rows_of_runs() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        time.sleep(1)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert [run.info.status for run in runs("zeroinit")] == ["KILLED"]
+
+
+def rows_of_runs() -> int:
+    """Read past MLflow, which would make the database in the command's place."""
+    try:
+        with sqlite3.connect(f"file:{Path.cwd()}/mlruns/mlflow.db?mode=ro", uri=True) as database:
+            return int(database.execute("select count(*) from runs").fetchone()[0])
+    except sqlite3.OperationalError:  # it is being made
+        return 0
+
+
+def test_tracker_off_keeps_nothing_and_does_not_import_mlflow(tmp_path: Path) -> None:
+    code = (
+        "import sys; from zeroinit.train import main\n"
+        "sys.argv = ['zeroinit', '-m', 'tracker=off', 'dataset=xor', 'steps=5', 'seed=0,1']\n"
+        "main()\n"
+        "assert 'mlflow' not in sys.modules and 'matplotlib' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"fnn +default +1 +2 ", done.stdout)
+    assert [path.name for path in (tmp_path / "mlruns").iterdir()] == ["hydra"]
+
+
+def test_a_sweep_file_and_an_arch_and_init_of_ones_own(zeroinit: Command, tmp_path: Path) -> None:
+    """By YAML alone: a module and a rule in the current folder, options and a sweep in a folder of one's own."""
+    (tmp_path / "mine_own.py").write_text(
+        "import torch\n"
+        "class Net(torch.nn.Sequential):\n"
+        "    def __init__(self, input_shape, num_classes, width):\n"
+        "        first = torch.nn.Linear(input_shape[0], width)\n"
+        "        super().__init__(first, torch.nn.Dropout(0.1), torch.nn.Linear(width, num_classes))\n"
+        "def halves(tensor, fan_in):\n"
+        "    return tensor.fill_(0.5 / fan_in)\n"
+    )
+    for path, text in {
+        "arch/net.yaml": "_target_: mine_own.Net\nwidth: 5\n",
+        "init/halves.yaml": "weight: {_target_: mine_own.halves}\nbias: {_target_: torch.nn.init.normal_}\n",
+        "question.yaml": "defaults: [config, _self_]\nsteps: 20\nhydra:\n  mode: MULTIRUN\n"
+        "  sweeper:\n    params: {dataset: planar, arch: net, arch.width: [3, 5], init: 'halves,zero_normal'}\n",
+    }.items():
+        (tmp_path / "own" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "own" / path).write_text(text)
+    ended = zeroinit("-cd", "own", "-cn", "question")
+    assert ended.code == 0, ended.err
+    assert [line.split()[:4] for line in ended.out.splitlines() if line.startswith("net")] == [
+        ["net", init, "1", width] for width in ("3", "5") for init in ("halves", "zero_normal")
+    ]
+    first = next(run for run in runs("question") if run.data.params["init"] == "halves")
+    assert "0.weight,3x2,halves(),0.25,0.0,0.0" in artifact(first, "init.csv").read_text()
+
+    named = zeroinit("dataset=planar", "arch=logistic", "arch._target_=mine_own.Net", "+arch.width=3", "steps=5")
+    assert named.out.startswith("mine_own.Net default x1 seed 0")
+
+
+def test_an_axis_on_the_command_line_replaces_the_sweeps(zeroinit: Command) -> None:
+    ended = zeroinit("-cn", "quickstart", "arch=logistic", "seed=0", "bias_scale.value=1", "epochs=null", "steps=2")
+    assert ended.code == 0
+    assert len(runs("quickstart")) == 4
+
+
+def test_the_return_value_is_the_best_validation_accuracy(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    real = train.best
+    monkeypatch.setattr(train, "best", lambda record: seen.append(real(record)) or seen[-1])
+    zeroinit(*QUICK, "epochs=null", "seed=1")
+    [run] = runs("zeroinit")
+    assert seen == [max(value for _, value in histories(run)["val/accuracy"])]
+
+
+def test_help_is_for_a_person(zeroinit: Command) -> None:
+    ended = zeroinit("--help")
+    assert ended.code == 0
+    for words in ("zeroinit -cn quickstart", "init: constant, default", "bias_scale: constant, fan_in", "lr: 0.001"):
+        assert words in ended.out
+
+
+# Bad input: one line, exit code 2, before anything is kept
+
+BAD = {
+    ("bias_scale=0.1",): "bias_scale=0.1: say bias_scale.value=0.1; bias_scale itself is one of constant, fan_in",
+    ("-m", "bias_scale=0.1,1"): "bias_scale=0.1: say bias_scale.value=0.1",
+    ("optimizer=0.1",): "optimizer=0.1: say optimizer.lr=0.1",
+    ("bias_scale.value=-1",): "bias_scale.value=-1: give a finite number, 0 or greater",
+    ("epochs=3", "steps=4"): "epochs=3 and steps=4: give one of them and set the other to null",
+    ("-m", "seed=0,1,0"): "seed=0,1,0: the axis has the value 0 twice; give each value once",
+    ("-m", "bias_scale.value=1,1.0"): "bias_scale.value=1,1.0: the axis has the value 1.0 twice; give each value once",
+    ("-m", "seed=range(0)"): "seed=range(0): the axis has no values; give at least one",
+    ("-m", "init=glob(nothing*)"): "init=glob(nothing*): the axis has no values; give at least one",
+    ("-m", "seed=0,-1"): "seed=-1: give a whole number from 0",
+    ("dataset.batch_size=4000",): "dataset.batch_size=4000: the training set has 3500 examples; give 1 to 3500, or all",
+    (
+        "arch=mnist_cnn",
+        "dataset=xor",
+    ): "arch=mnist_cnn needs images (channels, height, width); the data have shape (2,)",
+    ("arch.activation=swish",): "arch.activation=swish: choose one of elu, relu",
+    ("arch._target_=nowhere.Net",): "arch._target_=nowhere.Net: Error loading 'nowhere.Net'",
+    ("+arch.width=3",): "arch._target_=zeroinit.arch.FNN: got an unexpected keyword argument 'width'",
+    ("optimizer.betas=[2,3]",): "optimizer: Invalid beta parameter at index 0: 2",
+    ("init.bias._target_=torch.nn.init.orthogonal_",): "init: the rule orthogonal_ cannot fill hidden1.bias (500,)",
+    ("tracker.uri=folder",): "tracker.uri=folder: give sqlite:///FILE.db, another database or http(s)://SERVER",
+    ("tracker.uri=http://127.0.0.1:9",): "tracker.uri=http://127.0.0.1:9: no server answers there within 10 s",
+    ("tracker.uri=http://me:secret@127.0.0.1:9",): "tracker.uri=http://***@127.0.0.1:9: a password here",
+    ("dataset=mnist", "dataset.root=nowhere"): "dataset=mnist: no train-images-idx3-ubyte",
+}
+if not torch.cuda.is_available():
+    BAD["device=cuda",] = "device=cuda: torch finds no CUDA device(s) here; give device=cpu or device=auto"
+
+
+@pytest.mark.parametrize("words", BAD, ids=" ".join)
+def test_bad_input_is_one_line(words: tuple[str, ...], zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(*args: object, **kwargs: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    ended = zeroinit(*words)
+    assert ended.code == 2
+    [line] = ended.err.splitlines()
+    assert line.startswith(f"zeroinit: {BAD[words]}")
+    assert "secret" not in ended.err
+    assert not Path("mlruns/mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["init=nothing"], "Could not find 'init/nothing'"),
+        (["-m", "init=zero,nothing"], "Could not find 'init/nothing'"),
+        (["nothing=1"], "Could not override 'nothing'"),
+        (["-cn", "nothing"], "Cannot find primary config 'nothing'"),
+        (["seed=range(8)"], "Sweep parameters 'seed=range(8)' requires --multirun"),
+    ],
+)
+def test_unknown_names_are_told_by_hydra(words: list[str], said: str, zeroinit: Command) -> None:
+    ended = zeroinit(*words)
+    assert ended.code == 1
+    assert said in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_server_that_accepts_and_says_nothing_is_told_within_15_s(zeroinit: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        ended = zeroinit(*QUICK, f"tracker.uri=http://127.0.0.1:{silent.getsockname()[1]}")
+        assert time.monotonic() - started < 15
+    assert ended.code == 2
+    assert "no server answers there within 10 s (ReadTimeout)" in ended.err
+
+
+def test_a_broken_database_is_told_in_one_line(zeroinit: Command) -> None:
+    Path("mlruns").mkdir()
+    Path("mlruns/mlflow.db").write_bytes(b"not a database" * 100)
+    ended = zeroinit(*QUICK)
+    assert ended.code == 2
+    assert ended.err.splitlines()[-1].startswith("zeroinit: tracker.uri=sqlite:///mlruns/mlflow.db: ")
+    assert "Traceback" not in ended.err
+
+
+def test_a_password_is_kept_and_shown_nowhere(
+    zeroinit: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for words in (["tracker.uri=http://me:secret@127.0.0.1:9"], ["-m", "tracker.uri=postgresql://me:secret@host/db"]):
+        ended = zeroinit(*QUICK, *words)
+        assert "secret" not in ended.out + ended.err
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    ended = zeroinit(*QUICK)
+    assert ended.err.startswith("zeroinit: tracker.uri=http://***@127.0.0.1:9: no server answers there")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"secret" in path.read_bytes()]
+
+
+@pytest.mark.parametrize("values", ["null", "''", "[]"])
+def test_an_empty_axis_in_a_sweep_file(values: str, zeroinit: Command, tmp_path: Path) -> None:
+    text = f"defaults: [config, _self_]\nhydra: {{mode: MULTIRUN, sweeper: {{params: {{seed: {values}}}}}}}\n"
+    (tmp_path / "empty.yaml").write_text(text)
+    ended = zeroinit("-cd", ".", "-cn", "empty")
+    assert (ended.code, ended.err) == (2, "zeroinit: seed=: the axis has no values; give at least one\n")

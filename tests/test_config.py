@@ -1,0 +1,123 @@
+"""What a config must satisfy, its hashes and its params."""
+
+from collections.abc import Callable
+
+import pytest
+
+from zeroinit import config
+from zeroinit.config import Job
+from zeroinit.errors import BadInput
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["epochs=3", "steps=4"], "epochs=3 and steps=4: give one of them"),
+        (["epochs=null", "steps=null"], "epochs=null and steps=null: give one of them"),
+        (["epochs=0"], "epochs=0: give a whole number from 1"),
+        (["epochs=two"], "epochs=two: give a whole number from 1"),
+        (["epochs=1.5"], "epochs=1.5: give a whole number from 1"),
+        (["steps=-1"], "steps=-1: give a whole number from 1"),
+        (["dataset.batch_size=0"], "dataset.batch_size=0: give a whole number from 1 or all"),
+        (["dataset.batch_size=some"], "dataset.batch_size=some: give a whole number from 1 or all"),
+        (["dataset.shuffle=2"], "dataset.shuffle=2: give true or false"),
+        (["bias_scale.value=-1"], "bias_scale.value=-1: give a finite number, 0 or greater"),
+        (["bias_scale.value=big"], "bias_scale.value=big: give a finite number, 0 or greater"),
+        (["bias_scale.value=inf"], "bias_scale.value=inf: give a finite number, 0 or greater"),
+        (["bias_scale.value=true"], "bias_scale.value=True: give a finite number, 0 or greater"),
+        (["optimizer.lr=-0.1"], "optimizer.lr=-0.1: give a finite number, 0 or greater"),
+        (["optimizer.lr=nan"], "optimizer.lr=nan: give a finite number, 0 or greater"),
+        (["seed=-1"], "seed=-1: give a whole number from 0"),
+        (["seeds.init=x"], "seeds.init=x: give a whole number from 0"),
+        (["threads=0"], "threads=0: give a whole number from 1"),
+        (["threads=null"], "threads=None: give a whole number from 1"),
+        (["deterministic=1"], "deterministic=1: give true or false"),
+        (["save=perhaps"], "save=perhaps: give true or false"),
+        (["device=tpu"], "device=tpu: give auto, cpu, cuda or cuda:N"),
+        (["device=cuda:99"], "device=cuda:99: torch finds"),
+        (["sweep=''"], "sweep=: give a name, or null"),
+        (["epochs=${nothing}"], "epochs: Interpolation key 'nothing' not found"),
+    ],
+)
+def test_values_out_of_range(overrides: list[str], said: str, job_of: Callable[..., Job]) -> None:
+    with pytest.raises(BadInput) as raised:
+        job_of(*overrides)
+    assert str(raised.value).startswith(said)
+
+
+def test_steps_take_the_place_of_the_default_epochs(job_of: Callable[..., Job]) -> None:
+    assert (job_of().values["epochs"], job_of().values["steps"]) == (10, None)
+    assert (job_of("steps=7").values["epochs"], job_of("steps=7").values["steps"]) == (None, 7)
+
+
+def test_seed_is_the_seed_of_every_stream_but_the_split(job_of: Callable[..., Job]) -> None:
+    assert job_of("seed=5").values["seeds"] == {"init": 5, "order": 5, "forward": 5, "split": 0}
+    assert job_of("seed=5", "seeds.order=6").values["seeds"]["order"] == 6
+
+
+@pytest.mark.parametrize(
+    ("overrides", "same_config", "same_cell"),
+    [
+        (["tracker=off"], True, True),
+        (["tracker.uri=http://somewhere"], True, True),
+        (["save=true"], True, True),
+        (["sweep=mine"], True, True),
+        (["dataset=mnist5k", "device=cpu"], True, True),
+        (["bias_scale.value=1"], True, True),
+        (["bias_scale.value=1.5"], False, False),
+        (["seed=1"], False, True),
+        (["seeds.order=1"], False, True),
+        (["init=zero"], False, False),
+        (["arch.hidden=[501]"], False, False),
+        (["epochs=11"], False, False),
+        (["threads=2"], False, False),
+        (["dataset.shuffle=false"], False, False),
+    ],
+)
+def test_hashes(overrides: list[str], same_config: bool, same_cell: bool, job_of: Callable[..., Job]) -> None:
+    plain, changed = job_of("device=cpu"), job_of("device=cpu", *overrides)
+    assert (plain.config_hash == changed.config_hash) == same_config
+    assert (plain.cell_hash == changed.cell_hash) == same_cell
+
+
+def test_where_the_files_lie_is_no_part_of_the_hash(job_of: Callable[..., Job]) -> None:
+    assert job_of("dataset=mnist").config_hash == job_of("dataset=mnist", "dataset.root=/elsewhere").config_hash
+
+
+def test_params_are_the_keys_that_one_types(job_of: Callable[..., Job]) -> None:
+    params = job_of(
+        "init=zero_normal", "bias_scale.value=0.10", "arch.hidden=[3,4]", "tracker.uri=http://me:secret@host"
+    ).params
+    expected = {
+        "init": "zero_normal",
+        "arch": "fnn",
+        "arch.hidden": "[3, 4]",
+        "bias_scale": "constant",
+        "bias_scale.value": "0.1",
+        "dataset": "mnist5k",
+        "dataset.batch_size": "128",
+        "dataset.shuffle": "true",
+        "optimizer": "adam",
+        "optimizer.lr": "0.001",
+        "tracker": "mlflow",
+        "seeds.init": "0",
+        "epochs": "10",
+        "steps": "null",
+    }
+    assert expected.items() <= params.items()
+    assert not any("secret" in value or "_target_" in key for key, value in params.items())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "shown"),
+    [
+        (["arch._target_=mine.Net"], "arch", "mine.Net"),
+        (["init=zero", "init.weight._target_=mine.rule"], "init", "zero weight=mine.rule"),
+        (["arch=logistic"], "arch", "logistic"),
+    ],
+)
+def test_a_function_of_the_users_own_is_named(overrides: list[str], key: str, shown: str) -> None:
+    choices = {"arch": "logistic", "init": "zero", "hydra/launcher": "basic"}
+    found = config.options(choices, overrides)
+    assert found[key] == shown
+    assert "hydra/launcher" not in found
