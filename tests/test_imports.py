@@ -1,0 +1,117 @@
+"""Imports run one way, downwards, and only the files named here know Hydra, MLflow, matplotlib and torchvision."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import zeroinit
+
+PACKAGE = Path(zeroinit.__file__).parent
+PLUGINS = PACKAGE.parent / "hydra_plugins" / "zeroinit"
+
+# from the bottom to the top: each may import what stands before it
+ORDER = [
+    "errors",
+    "rng",
+    "bias_scale",
+    "arch",
+    "dataset",
+    "init",
+    "probe",
+    "loop",
+    "verdict",
+    "config",
+    "tracker",
+    "provenance",
+    "progress",
+    "observer",
+    "report.cells",
+    "report.figures",
+    "report",
+    "build",
+    "train",
+]
+KNOWN_BY = {
+    "hydra": {"build", "train"},
+    "mlflow": {"tracker"},
+    "matplotlib": {"report.figures"},
+    "torchvision": {"dataset"},
+    "rich": {"progress", "report", "report.cells"},
+}
+
+
+def imports(source: str) -> set[str]:
+    """Every module that the source imports, anywhere in it, by its full name."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def violations(name: str, source: str) -> list[str]:
+    """What the module `name` imports and may not."""
+    wrong = []
+    for imported in imports(source):
+        own = imported.removeprefix("zeroinit.")
+        to_itself = (name, own) == ("train", "train")  # python -m zeroinit.train runs the module that the plugins know
+        if (
+            imported.startswith("zeroinit.")
+            and not to_itself
+            and own in ORDER
+            and ORDER.index(own) >= ORDER.index(name)
+        ):
+            wrong.append(f"{name} imports {own}, which stands above it")
+        if imported.startswith("hydra_plugins"):
+            wrong.append(f"{name} imports {imported}")
+        library = imported.split(".")[0]
+        if library in KNOWN_BY and name not in KNOWN_BY[library]:
+            wrong.append(f"{name} imports {library}")
+    return wrong
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(part for part in parts if part != "__init__")] = path
+    del found[""]  # the package itself, which imports nothing of its own
+    return found
+
+
+def test_every_module_has_its_place() -> None:
+    assert set(modules()) == set(ORDER)
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_imports_run_downwards(name: str) -> None:
+    assert violations(name, modules()[name].read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("loop", "from zeroinit.train import run"),
+        ("loop", "from zeroinit import train"),
+        ("init", "import zeroinit.loop"),
+        ("dataset", "def late():\n    from mlflow import MlflowClient"),
+        ("tracker", "import matplotlib.pyplot as plt"),
+        ("loop", "from hydra.utils import instantiate"),
+        ("train", "from hydra_plugins.zeroinit import compose"),
+    ],
+)
+def test_a_wrong_import_is_found(name: str, source: str) -> None:
+    assert violations(name, source)
+
+
+def test_listing_the_plugins_imports_no_torch() -> None:
+    """Every Hydra application in the same environment imports them."""
+    for path in PLUGINS.glob("*.py"):
+        top = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        names = imports("\n".join(ast.unparse(node) for node in top))
+        assert not {name for name in names if name.startswith("zeroinit.")} - {"zeroinit.CONF", "zeroinit.SWEEPS"}
+        assert "torch" not in names

@@ -1,0 +1,121 @@
+"""Every option of every group composes, builds, and after 50 steps is finite; every sweep file composes and trains."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, RunMode
+
+from zeroinit import CONF, SWEEPS, build, train
+from zeroinit.config import Job
+from zeroinit.tracker import Off
+
+TRAINED = {
+    group: sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    for group in ("dataset", "arch", "init", "bias_scale", "optimizer", "tracker")
+}
+ACTIVATIONS = ["elu", "relu", "leaky_relu", "tanh", "sigmoid", "selu", "gelu"]
+
+
+def finite_after_50_steps(job: Job) -> None:
+    kept = Off()
+    build.check([job])
+    record = train.run(job, kept, lambda share, accuracy: None)
+    assert record.status == "FINISHED"
+    assert kept.records() == [record]
+    assert all(torch.tensor([value for _, value, _ in record.metrics]).isfinite())
+    assert {step for _, _, step in record.metrics} >= {0, 50}
+
+
+def test_the_options_are_those_that_are_promised() -> None:
+    assert TRAINED == {
+        "dataset": ["digits", "fashion_mnist", "mnist", "mnist5k", "planar", "xor"],
+        "arch": ["fnn", "logistic", "mnist_cnn"],
+        "init": [
+            "constant",
+            "default",
+            "kaiming_normal",
+            "kaiming_uniform",
+            "layer_constant",
+            "lecun_normal",
+            "lecun_uniform",
+            "ones",
+            "orthogonal",
+            "row_constant",
+            "small_normal",
+            "xavier_normal",
+            "xavier_uniform",
+            "zero",
+            "zero_normal",
+            "zero_uniform",
+            "zero_uniform_matched",
+        ],
+        "bias_scale": ["constant", "fan_in"],
+        "optimizer": ["adam", "adamw", "momentum", "rmsprop", "sgd"],
+        "tracker": ["mlflow", "off"],
+    }
+
+
+@pytest.mark.parametrize("init", TRAINED["init"])
+@pytest.mark.parametrize("arch", TRAINED["arch"])
+def test_inits_and_archs(init: str, arch: str, job_of: Callable[..., Job]) -> None:
+    finite_after_50_steps(job_of("dataset=digits", f"init={init}", f"arch={arch}", "steps=50"))
+
+
+@pytest.mark.parametrize("dataset", TRAINED["dataset"])
+def test_datasets(dataset: str, job_of: Callable[..., Job]) -> None:
+    overrides = []
+    if dataset in ("mnist", "fashion_mnist"):
+        root = Path(os.environ.get("ZEROINIT_DATA", "no folder named"))
+        if not (root / {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}[dataset] / "raw").is_dir():
+            pytest.skip(f"ZEROINIT_DATA names no folder with the files of {dataset}")
+        overrides = [f"dataset.root={root}"]
+    finite_after_50_steps(job_of(f"dataset={dataset}", "steps=50", *overrides))
+
+
+@pytest.mark.parametrize("optimizer", TRAINED["optimizer"])
+@pytest.mark.parametrize("bias_scale", TRAINED["bias_scale"])
+def test_optimizers_and_bias_scales(optimizer: str, bias_scale: str, job_of: Callable[..., Job]) -> None:
+    finite_after_50_steps(job_of("dataset=planar", f"optimizer={optimizer}", f"bias_scale={bias_scale}", "steps=50"))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("arch", ["fnn", "mnist_cnn"])
+def test_activations(activation: str, arch: str, job_of: Callable[..., Job]) -> None:
+    finite_after_50_steps(job_of("dataset=digits", f"arch={arch}", f"arch.activation={activation}", "steps=50"))
+
+
+def test_every_key_has_its_comment() -> None:
+    """Each key of each option stands in config.yaml, with a word on it."""
+    text = (CONF / "config.yaml").read_text()
+    commented = {line.split(":")[0].strip() for line in text.splitlines() if ":" in line}
+    for group, options in TRAINED.items():
+        for option in options:
+            lines = (CONF / group / f"{option}.yaml").read_text().splitlines()
+            assert lines[0].startswith("# ")
+            for key in (line.split(":")[0] for line in lines[1:]):
+                assert key == "_target_" or f"{group}.{key} " in text or f".{key} " in text, f"{group}.{key}"
+    assert {"seed", "epochs", "steps", "device", "deterministic", "threads", "save", "sweep"} <= commented
+
+
+@pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_sweeps(path: Path, job_of: Callable[..., Job]) -> None:
+    """All jobs compose and are checked; the first and the last train for two steps."""
+    assert path.read_text().startswith("# ")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        master = loader.load_configuration(path.stem, [], run_mode=RunMode.MULTIRUN)
+        sweeper = Plugins.instance().instantiate_sweeper(
+            hydra_context=HydraContext(config_loader=loader, callbacks=None), task_function=train.task, config=master
+        )
+        shorter = ["epochs=null", "steps=2"]
+        jobs = [train.job_of(cfg) for cfg in sweeper.configs(sweeper.grid(shorter))]
+    assert f"{len(jobs)} runs" in path.read_text()
+    build.check(jobs)
+    for job in (jobs[0], jobs[-1]):
+        assert train.run(job, Off(), lambda share, accuracy: None).status == "FINISHED"

@@ -1,0 +1,117 @@
+"""Cells, their statistics, and the figures looked at as pixels."""
+
+import io
+import math
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from scipy import stats
+
+from zeroinit.report import histograms
+from zeroinit.report.cells import as_csv, cells, columns, mean_and_interval, rows
+from zeroinit.report.figures import comparison_figure, gradient_figure, png
+from zeroinit.tracker import Record
+
+
+def record(init: str, seed: int, accuracy: float, status: str = "FINISHED", **tags: str) -> Record:
+    params = {"arch": "fnn", "init": init, "bias_scale.value": "1", "seeds.init": str(seed)}
+    tags = {"config_hash": f"{init}{seed}", "cell_hash": init, "steps_per_epoch": "10"} | tags
+    if status == "FINISHED":
+        tags.setdefault("verdict", "learns")
+    metrics = [("test/accuracy", 0.1, 0), ("test/accuracy", accuracy, 20), ("test/loss", 1 - accuracy, 20)]
+    return Record(f"{init} {seed}", params, tags, status, metrics)
+
+
+def planned(*records: Record) -> list[tuple[str, str, dict[str, str]]]:
+    return [(one.tags["config_hash"], one.tags["cell_hash"], one.params) for one in records]
+
+
+@pytest.mark.parametrize("values", [[0.5, 0.7], [0.1, 0.2, 0.4, 0.35, 0.2]])
+def test_the_interval_is_students(values: list[float]) -> None:
+    n, mean, half = mean_and_interval({str(seed): [value] for seed, value in enumerate(values)})
+    low, high = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
+    assert (n, mean) == (len(values), pytest.approx(np.mean(values)))
+    assert (mean - half, mean + half) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_n_counts_draws_of_the_init_and_not_orders_of_the_data() -> None:
+    n, mean, _ = mean_and_interval({"0": [0.2, 0.4], "1": [0.6]})
+    assert (n, mean) == (2, pytest.approx(0.45))
+
+
+def test_one_draw_has_no_interval_and_none_no_mean() -> None:
+    assert math.isnan(mean_and_interval({"0": [0.5]})[2])
+    assert math.isnan(mean_and_interval({})[1])
+
+
+def test_a_cell_takes_the_newest_finished_run_of_each_hash() -> None:
+    newest_first = [
+        record("zero", 0, 0.0, "FAILED"),
+        record("zero", 0, 0.5),
+        record("zero", 0, 0.9),
+        record("zero", 1, 0.7),
+        record("other", 0, 0.99),
+        record("zero", 2, 0.0, "FAILED", verdict="diverged"),
+    ]
+    [cell] = cells(planned(newest_first[0], record("zero", 3, 0.0)), newest_first)
+    assert sorted(one.last("test/accuracy") for one in cell.finished) == [0.5, 0.7]
+    assert cell.fates == {"learns": 2, "diverged": 1, "not run": 1}
+    [row] = rows([cell])
+    assert (row["n"], row["accuracy"], row["loss"]) == (2, pytest.approx(0.6), pytest.approx(0.4))
+    assert row["became"] == "2 learns, 1 not run, 1 diverged"
+
+
+def test_whatever_differs_between_cells_is_a_column() -> None:
+    a, b = record("zero", 0, 0.5), record("ones", 0, 0.5)
+    a.params |= {"optimizer.lr": "0.1", "arch.hidden": "[3]", "seed": "0", "tracker": "off"}
+    b.params |= {"optimizer.lr": "0.2", "seed": "1", "tracker": "mlflow"}
+    assert columns(cells(planned(a, b), [a, b])) == ["arch", "init", "bias_scale.value", "optimizer.lr"]
+
+
+def test_the_csv_reads_back() -> None:
+    one = record("zero", 0, 0.5)
+    lines = as_csv(rows(cells(planned(one), [one]))).decode().split()
+    assert lines == ["arch,init,bias_scale.value,n,accuracy,interval,loss,became", "fnn,zero,1,1,0.5,nan,0.5,learns"]
+
+
+def test_the_comparison_draws_every_cell_over_epochs() -> None:
+    runs = [record(init, seed, 0.5 + 0.1 * seed) for init in ("zero", "default") for seed in (0, 1, 2)]
+    figure = comparison_figure(cells(planned(*runs), runs))
+    panel = figure.axes[0]
+    drawn = [line for line in panel.lines if len(line.get_xdata())]
+    assert [line.get_xdata().tolist() for line in drawn] == [[0, 2], [0, 2]]
+    assert drawn[0].get_ydata().tolist() == pytest.approx([0.1, 0.6])
+    assert len(panel.collections) == 2  # the bands
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["zero", "default"]
+    assert imread(io.BytesIO(png(figure))).std() > 0.05
+
+
+def fake_histograms(zero_steps: int) -> dict[str, np.ndarray]:
+    counts = np.zeros((4, 2, 255), dtype=np.int64)
+    counts[zero_steps:, :, 120] = 5
+    zeros = np.where(np.arange(4) < zero_steps, 10, 0)
+    return {"steps": np.arange(1, 5), "hidden1/counts": counts, "hidden1/zeros": zeros}
+
+
+def test_the_gradient_figure_shows_where_all_is_exactly_zero() -> None:
+    figure = gradient_figure("zero", [fake_histograms(2), fake_histograms(2)])
+    panel = figure.axes[0]
+    [image] = panel.images
+    pixels = np.asarray(image.get_array())
+    [marks] = panel.lines
+    assert marks.get_xdata().tolist() == [0, 1]
+    middle = pixels[pixels.shape[0] // 2]
+    assert (middle[:2, :3] != 1).any()  # coloured
+    assert middle[2, :3].min() > 0.9  # nearly white
+    assert panel.get_ylabel() == "hidden1"
+
+
+def test_the_gradient_figure_of_nothing_but_zeros() -> None:
+    assert imread(io.BytesIO(png(gradient_figure("zero", [fake_histograms(4)])))).std() > 0.05
+
+
+def test_histograms_read_back() -> None:
+    content = io.BytesIO()
+    np.savez_compressed(content, **fake_histograms(1))
+    assert histograms(content.getvalue())["hidden1/zeros"].tolist() == [10, 0, 0, 0]
