@@ -58,7 +58,7 @@ def violations(name: str, source: str) -> list[str]:
     wrong = []
     for imported in imports(source):
         own = imported.removeprefix("zeroinit.")
-        to_itself = (name, own) == ("train", "train")  # python -m zeroinit.train runs the module that the plugins know
+        to_itself = (name, own) == ("train", "train")  # python -m zeroinit.train runs what the plugins import
         if (
             imported.startswith("zeroinit.")
             and not to_itself
