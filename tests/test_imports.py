@@ -23,6 +23,8 @@ ORDER = [
     "verdict",
     "config",
     "tracker",
+    "tracker.off",
+    "tracker.mlflow",
     "provenance",
     "progress",
     "observer",
@@ -34,7 +36,7 @@ ORDER = [
 ]
 KNOWN_BY = {
     "hydra": {"build", "train"},
-    "mlflow": {"tracker"},
+    "mlflow": {"tracker.mlflow"},
     "matplotlib": {"report.figures"},
     "torchvision": {"dataset"},
     "rich": {"progress", "report", "report.cells"},

@@ -13,7 +13,7 @@ from hydra.types import HydraContext, RunMode
 
 from zeroinit import CONF, SWEEPS, build, train
 from zeroinit.config import Job
-from zeroinit.tracker import Off
+from zeroinit.tracker.off import Off
 
 TRAINED = {
     group: sorted(path.stem for path in (CONF / group).glob("*.yaml"))

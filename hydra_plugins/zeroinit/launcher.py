@@ -30,8 +30,11 @@ class SweepLauncher(Launcher):
             def task(cfg: DictConfig) -> float:
                 record = train.run_config(cfg, bar.at)
                 if record.status != "FINISHED":
-                    bar.tell(f"failed: {record.name}: {record.tags['error']}")
+                    tell(record.tags["error"])
                 return train.best(record)
+
+            def tell(error: str) -> None:
+                bar.tell(f"failed: {' '.join(filter_overrides(overrides))}: {error}")
 
             for index, overrides in enumerate(job_overrides, start=initial_job_idx):
                 job = run_job(
@@ -42,7 +45,7 @@ class SweepLauncher(Launcher):
                     job_subdir_key="hydra.sweep.subdir",
                 )
                 if job.status == JobStatus.FAILED:
-                    bar.tell(f"failed: {' '.join(filter_overrides(overrides))}: {keep_traceback(job)}")
+                    tell(keep_traceback(job))
                 bar.next()
                 returned.append(job)
         return returned

@@ -1,4 +1,4 @@
-"""Where runs are kept and read back from; the only file that knows MLflow."""
+"""Runs in MLflow: written in few calls, and read back; the only file that knows MLflow."""
 
 import logging
 import os
@@ -9,86 +9,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
-from zeroinit.errors import BadInput
+# what MLflow reads when it is imported: no reports to its makers, no bar for each artifact
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-if TYPE_CHECKING:
-    from mlflow.entities import Run
+import requests
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from zeroinit.errors import BadInput
+from zeroinit.tracker import COURSE, Record, without_password
 
 ANSWER = 10  # seconds that a server has to answer
 FLUSH = 5  # seconds between two writes of a run that trains
-COURSE = "test/accuracy"  # the metric whose whole course is read back
 
-
-@dataclass
-class Record:
-    """A run as it is kept: what it was, what it measured (name, value, step) and its files (name, content)."""
-
-    name: str
-    params: dict[str, str]
-    tags: dict[str, str]
-    status: str = "RUNNING"  # then FINISHED, FAILED or KILLED
-    metrics: list[tuple[str, float, int]] = field(default_factory=list)
-    files: dict[str, bytes] = field(default_factory=dict)
-    started: float = field(default_factory=time.time)
-    run_id: str = ""
-    tracking: float = 0.0  # seconds spent on watching and keeping it, up to its last write
-
-    def last(self, metric: str) -> float:
-        """The metric's last value; NaN where it was never taken."""
-        return next((value for name, value, _ in reversed(self.metrics) if name == metric), float("nan"))
-
-
-class Tracker(Protocol):
-    """What is asked of a tracker. `open` comes first, and raises BadInput where runs cannot be kept."""
-
-    keeps: bool  # whether anything outlives the process
-
-    def open(self, sweep: str) -> None: ...
-    def begin(self, record: Record) -> None: ...
-    def flush(self, record: Record) -> None: ...
-    def end(self, record: Record) -> None: ...
-    def records(self) -> list[Record]: ...
-    def file(self, record: Record, name: str) -> bytes | None: ...
-    def summary(self, files: dict[str, bytes]) -> None: ...
-    def how_to_see(self) -> str: ...
-
-
-class Off:
-    """Keeps the records of this process in memory, for the table at the end of a sweep."""
-
-    keeps = False
-
-    def __init__(self) -> None:
-        self.kept: list[Record] = []
-
-    def open(self, sweep: str) -> None:
-        pass
-
-    def begin(self, record: Record) -> None:
-        self.kept.append(record)
-
-    def flush(self, record: Record) -> None:
-        pass
-
-    def end(self, record: Record) -> None:
-        pass
-
-    def records(self) -> list[Record]:
-        return self.kept[::-1]
-
-    def file(self, record: Record, name: str) -> bytes | None:
-        return record.files.get(name)
-
-    def summary(self, files: dict[str, bytes]) -> None:
-        pass
-
-    def how_to_see(self) -> str:
-        return ""
+# MLflow's notes of tables created would stand between the lines of a sweep; its warnings stay
+for name in ("mlflow", "alembic"):
+    logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class Mlflow:
@@ -111,15 +54,7 @@ class Mlflow:
                 f"tracker.uri={self.shown}: give sqlite:///FILE.db, another database or http(s)://SERVER; "
                 "MLflow no longer keeps runs in plain folders"
             )
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
 
-        # its notes of tables created would stand between the lines of a sweep; its warnings stay
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
         artifacts = None
         if parts.scheme == "sqlite":
             database = Path(self.uri.removeprefix("sqlite:///")).absolute()
@@ -139,8 +74,6 @@ class Mlflow:
         self.sweep = sweep
 
     def check_server(self) -> None:
-        import requests
-
         try:
             answer = requests.get(f"{self.uri.rstrip('/')}/health", timeout=ANSWER / 2)  # to connect, then to read
         except requests.RequestException as error:
@@ -153,8 +86,6 @@ class Mlflow:
 
     def begin(self, record: Record) -> None:
         """Make the run, with what is known of it before it trains."""
-        from mlflow.entities import Param
-
         began = time.perf_counter()
         run = self.client.create_run(
             self.experiment_id,
@@ -171,8 +102,6 @@ class Mlflow:
 
     def flush(self, record: Record, at_once: bool = False) -> None:
         """Write the metrics that are not in the store yet, unless the last write was a moment ago."""
-        from mlflow.entities import Metric
-
         count, when = self.written[record.run_id]
         now = time.monotonic()
         if at_once or now - when > FLUSH:
@@ -184,8 +113,6 @@ class Mlflow:
 
     def end(self, record: Record) -> None:
         """Write all that is left of the run, and its status."""
-        from mlflow.entities import RunTag
-
         began = time.perf_counter()
         self.flush(record, at_once=True)
         self.keep(record.run_id, record.files)
@@ -203,7 +130,7 @@ class Mlflow:
         """Every run of the sweep, newest first: the course of its test accuracy, each other metric's last value."""
         return [self.read(run) for run in self.runs("run")]
 
-    def runs(self, kind: str) -> "Iterator[Run]":
+    def runs(self, kind: str) -> Iterator[Run]:
         token = None
         while True:
             page = self.client.search_runs(
@@ -214,7 +141,7 @@ class Mlflow:
             if not token:
                 return
 
-    def read(self, run: "Run") -> Record:
+    def read(self, run: Run) -> Record:
         course = self.client.get_metric_history(run.info.run_id, COURSE) if COURSE in run.data.metrics else []
         points = sorted((point.step, point.value) for point in course)
         end = points[-1][0] if points else 0
@@ -258,11 +185,6 @@ class Mlflow:
         command = "mlflow" if shutil.which("mlflow") or not beside.is_file() else os.path.relpath(beside)
         uri = shlex.quote(self.shown)
         return f"See the runs:  {command} ui --backend-store-uri {uri}\nthen open      http://127.0.0.1:5000/{page}"
-
-
-def without_password(uri: str) -> str:
-    """The uri with `***` for the user and password that it may hold."""
-    return re.sub(r"//[^/@]*@", "//***@", uri)
 
 
 def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -1,0 +1,47 @@
+"""Where runs are kept and read back from: what a record is, and what is asked of a tracker."""
+
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+COURSE = "test/accuracy"  # the metric whose whole course is read back
+
+
+@dataclass
+class Record:
+    """A run as it is kept: what it was, what it measured (name, value, step) and its files (name, content)."""
+
+    name: str
+    params: dict[str, str]
+    tags: dict[str, str]
+    status: str = "RUNNING"  # then FINISHED, FAILED or KILLED
+    metrics: list[tuple[str, float, int]] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+    started: float = field(default_factory=time.time)
+    run_id: str = ""
+    tracking: float = 0.0  # seconds spent on watching and keeping it, up to its last write
+
+    def last(self, metric: str) -> float:
+        """The metric's last value; NaN where it was never taken."""
+        return next((value for name, value, _ in reversed(self.metrics) if name == metric), float("nan"))
+
+
+class Tracker(Protocol):
+    """What is asked of a tracker. `open` comes first, and raises BadInput where runs cannot be kept."""
+
+    keeps: bool  # whether anything outlives the process
+
+    def open(self, sweep: str) -> None: ...
+    def begin(self, record: Record) -> None: ...
+    def flush(self, record: Record) -> None: ...
+    def end(self, record: Record) -> None: ...
+    def records(self) -> list[Record]: ...
+    def file(self, record: Record, name: str) -> bytes | None: ...
+    def summary(self, files: dict[str, bytes]) -> None: ...
+    def how_to_see(self) -> str: ...
+
+
+def without_password(uri: str) -> str:
+    """The uri with `***` for the user and password that it may hold."""
+    return re.sub(r"//[^/@]*@", "//***@", uri)
