@@ -58,8 +58,8 @@ class Bar:
 
     def say(self, completed: float, last: bool = False) -> None:
         now = time.monotonic()
-        if self.console.is_terminal or (now - self.spoke < QUIET and not (last and self.total > 1)):
+        if self.console.is_terminal or not completed or (now - self.spoke < QUIET and not last):
             return
         self.spoke = now
-        left = (now - self.started) * (self.total / completed - 1) if completed else 0
-        self.tell(f"{self.done}/{self.total} runs, {self.note}, {left:.0f} s left")
+        left = (now - self.started) * (self.total / completed - 1)
+        self.tell(f"{completed / self.total:.0%}, {self.done}/{self.total} runs, {self.note}, {left:.0f} s left")
