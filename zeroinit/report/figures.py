@@ -116,14 +116,15 @@ def gradient_figure(label: str, histograms: Sequence[Mapping[str, NDArray[np.int
         middle = bins + (ZERO_BAND - 1) / 2
         wholly = np.flatnonzero(nonzero == 0)
         axes.plot(wholly, np.full(len(wholly), middle), "wx", markersize=5)
-        marks = range(0, bins, max(1, bins // 4))
+        marks = range(0, bins, max(1, bins // 3))  # few: ticks are what takes the time to draw
         axes.set_yticks(
             [*marks, middle, *(2 * bins + ZERO_BAND - 1 - mark for mark in marks)],
             [*(power(high - mark) for mark in marks), "0", *("\N{MINUS SIGN}" + power(high - mark) for mark in marks)],
             fontsize=8,
         )
         axes.set_ylabel(layer)
-    stride = max(1, math.ceil(len(steps) / 16))
+        axes.xaxis.set_visible(axes is grid[-1])
+    stride = max(1, math.ceil(len(steps) / 10))
     grid[-1].set_xticks(range(0, len(steps), stride), [str(step) for step in steps[::stride]], fontsize=8)
     grid[-1].set_xlabel("step (each observed one, not to scale)")
     figure.suptitle(f"Weight gradients, {label} ({len(histograms)} runs)", fontsize=10)

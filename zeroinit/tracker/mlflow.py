@@ -160,10 +160,11 @@ class Mlflow:
 
     def file(self, record: Record, name: str) -> bytes | None:
         """The content of an artifact; None where the run has none of that name."""
-        if not any(file.path == name for file in self.client.list_artifacts(record.run_id)):
-            return None
         with tempfile.TemporaryDirectory() as folder:
-            return Path(self.client.download_artifacts(record.run_id, name, folder)).read_bytes()
+            try:
+                return Path(self.client.download_artifacts(record.run_id, name, folder)).read_bytes()
+            except (MlflowException, OSError):
+                return None
 
     def summary(self, files: dict[str, bytes]) -> None:
         """Keep the sweep's table and figures in the one run named `summary`, in the place of the last."""
