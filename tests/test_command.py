@@ -19,6 +19,7 @@ from mlflow.entities import Run
 
 from zeroinit import loop, train
 from zeroinit.loop import Member
+from zeroinit.signals import signals_held
 
 Command = Callable[..., object]
 QUICK = ("dataset=digits", "arch=logistic", "steps=30")
@@ -167,8 +168,9 @@ def test_a_single_run_that_diverges_exits_1(zeroinit: Command) -> None:
     assert "diverged: the loss is not finite at step" in ended.out
 
 
+@pytest.mark.parametrize("launcher", ["zeroinit", "basic"])
 def test_a_run_that_raises_is_told_in_one_line_and_the_others_go_on(
-    zeroinit: Command, monkeypatch: pytest.MonkeyPatch
+    launcher: str, zeroinit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = loop.train
 
@@ -178,7 +180,7 @@ def test_a_run_that_raises_is_told_in_one_line_and_the_others_go_on(
         return real(members, *args, **kwargs)
 
     monkeypatch.setattr(loop, "train", faulty)
-    ended = zeroinit("-m", *QUICK, "init=zero_normal", "bias_scale.value=100,0.1")
+    ended = zeroinit("-m", *QUICK, "init=zero_normal", "bias_scale.value=100,0.1", f"hydra/launcher={launcher}")
     assert ended.code == 1
     [line] = [line for line in ended.err.splitlines() if line.startswith("failed:")]
     assert "bias_scale.value=100: ArithmeticError: a bug of ours (traceback in " in line
@@ -288,6 +290,79 @@ def test_a_sweep_file_and_an_arch_and_init_of_ones_own(zeroinit: Command, tmp_pa
     assert named.out.startswith("mine_own.Net default x1 seed 0")
 
 
+def test_a_list_is_an_axis_of_a_sweep_file(zeroinit: Command, tmp_path: Path) -> None:
+    (tmp_path / "listed.yaml").write_text(
+        "defaults: [config, _self_]\nepochs: null\nhydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n"
+        "      dataset: digits\n      steps: [2, 3]\n      arch.hidden: [[4], [4, 5]]\n      sweep: ['a, b']\n"
+        "      init.weight: [{_target_: torch.nn.init.zeros_}, {_target_: torch.nn.init.ones_}]\n"
+    )
+    ended = zeroinit("-cd", ".", "-cn", "listed")
+    assert ended.code == 0, ended.err
+    assert len(runs("a, b")) == 8
+    assert {run.data.params["arch.hidden"] for run in runs("a, b")} == {"[4]", "[4, 5]"}
+    shown = {f"default weight=torch.nn.init.{rule}_" for rule in ("zeros", "ones")}
+    assert {run.data.params["init"] for run in runs("a, b")} == shown
+
+
+def test_a_network_that_is_one_layer_and_a_name_too_long_for_a_file(zeroinit: Command, tmp_path: Path) -> None:
+    (tmp_path / "bare.py").write_text(
+        "import torch\nclass Bare(torch.nn.Linear):\n"
+        "    def __init__(self, input_shape, num_classes, note):\n"
+        "        super().__init__(input_shape[0], num_classes)\n"
+    )
+    notes = ",".join(f"{letter * 300}" for letter in "ab")
+    words = ("arch=logistic", "arch._target_=bare.Bare", f"+arch.note={notes}", "dataset=planar", "steps=5")
+    ended = zeroinit("-m", *words)
+    assert ended.code == 0, ended.err
+    assert "grad/bare/norm" in runs("sweep")[0].data.metrics
+    [summary] = runs("sweep", "summary")
+    assert len(list(artifact(summary, "").glob("gradients-*.png"))) == 2
+
+
+def test_the_constructors_draws_are_the_seeds_too(zeroinit: Command, tmp_path: Path) -> None:
+    """A network that draws as it is built is the same alone and in a sweep, whatever trained before it."""
+    (tmp_path / "drawn.py").write_text(
+        "import torch\nclass Drawn(torch.nn.Sequential):\n"
+        "    def __init__(self, input_shape, num_classes):\n"
+        "        super().__init__(torch.nn.Linear(input_shape[0], num_classes))\n"
+        "        self.register_buffer('features', torch.randn(input_shape[0]))\n"
+        "    def forward(self, inputs):\n        return super().forward(inputs * self.features)\n"
+    )
+    words = ("arch=logistic", "arch._target_=drawn.Drawn", "dataset=planar", "steps=5")
+    zeroinit(*words, "seed=1")
+    zeroinit("-m", *words, "seed=0,1")
+    assert histories(runs("zeroinit")[0]) == histories(runs("sweep")[1])
+
+
+def test_only_the_sweeps_own_runs_decide_its_exit_code(zeroinit: Command) -> None:
+    real = train.run
+
+    def with_a_neighbour(*args: object) -> object:
+        client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
+        tags = {"kind": "run", "config_hash": "another", "cell_hash": "another"}
+        failed = client.create_run(client.get_experiment_by_name("sweep").experiment_id, tags=tags)
+        client.set_terminated(failed.info.run_id, "FAILED")
+        return real(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "run", with_a_neighbour)
+        assert zeroinit("-m", *QUICK, "seed=0,1").code == 0
+
+
+def test_a_signal_waits_for_the_end_of_a_write() -> None:
+    after = []
+
+    def write() -> None:
+        with signals_held():
+            signal.raise_signal(signal.SIGINT)
+            after.append("written")
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert after == ["written"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_an_axis_on_the_command_line_replaces_the_sweeps(zeroinit: Command) -> None:
     ended = zeroinit("-cn", "quickstart", "arch=logistic", "seed=0", "bias_scale.value=1", "epochs=null", "steps=2")
     assert ended.code == 0
@@ -321,6 +396,22 @@ BAD = {
     ("-m", "seed=0,1,0"): "seed=0,1,0: the axis has the value 0 twice; give each value once",
     ("-m", "bias_scale.value=1,1.0"): "bias_scale.value=1,1.0: the axis has the value 1.0 twice; give each value once",
     ("-m", "seed=range(0)"): "seed=range(0): the axis has no values; give at least one",
+    ("-m", "init="): "init=: the axis has no values; give at least one",
+    ("-m", "bias_scale.value=interval(0,1)"): "bias_scale.value=interval(0,1): an interval is for optimising sweepers",
+    (
+        "-m",
+        "save=true,false",
+        "dataset=digits",
+    ): "save=True dataset=digits and save=False",
+    ("save=true", "tracker=off"): "save=true: tracker=off keeps no files",
+    ("arch.hidden=500",): "arch.hidden=500: give the widths as a list of positive whole numbers, such as [500]",
+    ("arch.activation=[relu]",): "arch.activation=['relu']: choose one of elu, relu",
+    ("optimizer.betas=0.9",): "optimizer: ",
+    ("optimizer.weight_decay=abc",): "optimizer: ",
+    ("dataset=mnist", "dataset.root=5"): "dataset.root=5: give the folder under which MNIST/raw lies",
+    ("tracker.uri=sqlite://",): "tracker.uri=sqlite://: give sqlite:///FILE.db",
+    ("tracker.uri=sqlite:////",): "tracker.uri=sqlite:////: unable to open database file",
+    ("tracker.uri=mysql://127.0.0.1:9/db",): "tracker.uri=mysql://127.0.0.1:9/db: no database answers there",
     ("-m", "init=glob(nothing*)"): "init=glob(nothing*): the axis has no values; give at least one",
     ("-m", "seed=0,-1"): "seed=-1: give a whole number from 0",
     ("dataset.batch_size=4000",): "dataset.batch_size=4000: the training set has 3500 examples; give 1 to 3500, or all",
@@ -399,7 +490,7 @@ def test_a_password_is_kept_and_shown_nowhere(
         assert "secret" not in ended.out + ended.err
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
     ended = zeroinit(*QUICK)
-    assert ended.err.startswith("zeroinit: tracker.uri=http://***@127.0.0.1:9: no server answers there")
+    assert ended.err.startswith("zeroinit: MLFLOW_TRACKING_URI=http://***@127.0.0.1:9: no server answers there")
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"secret" in path.read_bytes()]
 
 

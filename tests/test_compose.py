@@ -76,6 +76,11 @@ def test_the_job_is_numbered(composer: Composer) -> None:
     assert (cfg.hydra.job.id, cfg.hydra.job.num, cfg.seed) == ("7", 7, 1)
 
 
+def test_one_time_stamp_a_sweep(composer: Composer) -> None:
+    folder = composer.master.hydra.sweep.dir  # its ${now:} has microseconds, and is kept once resolved
+    assert [composer.job(index, ["seed=1"]).hydra.sweep.dir for index in range(2)] == [folder, folder]
+
+
 @pytest.mark.parametrize(
     ("override", "error", "said"),
     [

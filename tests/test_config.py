@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 
-from zeroinit import config
 from zeroinit.config import Job
 from zeroinit.errors import BadInput
 
@@ -85,9 +84,7 @@ def test_where_the_files_lie_is_no_part_of_the_hash(job_of: Callable[..., Job]) 
 
 
 def test_params_are_the_keys_that_one_types(job_of: Callable[..., Job]) -> None:
-    params = job_of(
-        "init=zero_normal", "bias_scale.value=0.10", "arch.hidden=[3,4]", "tracker.uri=http://me:secret@host"
-    ).params
+    params = job_of("init=zero_normal", "bias_scale.value=0.10", "arch.hidden=[3,4]", "tracker.uri=http://host").params
     expected = {
         "init": "zero_normal",
         "arch": "fnn",
@@ -105,7 +102,7 @@ def test_params_are_the_keys_that_one_types(job_of: Callable[..., Job]) -> None:
         "steps": "null",
     }
     assert expected.items() <= params.items()
-    assert not any("secret" in value or "_target_" in key for key, value in params.items())
+    assert not any("host" in value or "_target_" in key for key, value in params.items())
 
 
 @pytest.mark.parametrize(
@@ -113,11 +110,31 @@ def test_params_are_the_keys_that_one_types(job_of: Callable[..., Job]) -> None:
     [
         (["arch._target_=mine.Net"], "arch", "mine.Net"),
         (["init=zero", "init.weight._target_=mine.rule"], "init", "zero weight=mine.rule"),
+        (["init.bias={_target_:torch.nn.init.ones_}"], "init", "default bias=torch.nn.init.ones_"),
         (["arch=logistic"], "arch", "logistic"),
+        (["+extra.sub._target_=mine.f"], "arch", "fnn"),
     ],
 )
-def test_a_function_of_the_users_own_is_named(overrides: list[str], key: str, shown: str) -> None:
-    choices = {"arch": "logistic", "init": "zero", "hydra/launcher": "basic"}
-    found = config.options(choices, overrides)
-    assert found[key] == shown
-    assert "hydra/launcher" not in found
+def test_a_function_of_the_users_own_is_named(
+    overrides: list[str], key: str, shown: str, job_of: Callable[..., Job]
+) -> None:
+    assert job_of(*overrides).params[key] == shown
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["~dataset.batch_size"], "dataset.batch_size: there is no such key in the config; it is needed"),
+        (["~init.bias"], "init.bias: there is no such key in the config; it is needed"),
+        (["~bias_scale"], "bias_scale: there is no such key in the config; it is needed"),
+        (["init.weight=5"], "init.weight=5: give the keys of a function, its name under _target_"),
+        (["seeds=3"], "seeds.init: there is no such key in the config; it is needed"),
+        (["tracker.uri=5"], "tracker.uri=5: give sqlite:///FILE.db"),
+        (["tracker.uri=http://me:p@ss@host/x"], "tracker.uri=http://***@host/x: a password here"),
+        (["tracker.uri='mysql://h/db?password=secret'"], "tracker.uri=mysql://h/db?password=***: a password here"),
+    ],
+)
+def test_what_is_missing_or_of_another_kind(overrides: list[str], said: str, job_of: Callable[..., Job]) -> None:
+    with pytest.raises(BadInput) as raised:
+        job_of(*overrides)
+    assert str(raised.value).startswith(said)

@@ -13,6 +13,7 @@ PLUGINS = PACKAGE.parent / "hydra_plugins" / "zeroinit"
 # from the bottom to the top: each may import what stands before it
 ORDER = [
     "errors",
+    "signals",
     "rng",
     "bias_scale",
     "arch",
@@ -21,8 +22,8 @@ ORDER = [
     "probe",
     "loop",
     "verdict",
-    "config",
     "tracker",
+    "config",
     "tracker.off",
     "tracker.mlflow",
     "provenance",

@@ -56,10 +56,10 @@ def test_a_cell_takes_the_newest_finished_run_of_each_hash() -> None:
     ]
     [cell] = cells(planned(newest_first[0], record("zero", 3, 0.0)), newest_first)
     assert sorted(one.last("test/accuracy") for one in cell.finished) == [0.5, 0.7]
-    assert cell.fates == {"learns": 2, "diverged": 1, "not run": 1}
+    assert cell.fates == {"failed": 1, "learns": 1, "diverged": 1, "not run": 1}
     [row] = rows([cell])
     assert (row["n"], row["accuracy"], row["loss"]) == (2, pytest.approx(0.6), pytest.approx(0.4))
-    assert row["became"] == "2 learns, 1 not run, 1 diverged"
+    assert row["became"] == "1 failed, 1 not run, 1 learns, 1 diverged"
 
 
 def test_whatever_differs_between_cells_is_a_column() -> None:

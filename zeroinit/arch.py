@@ -35,8 +35,8 @@ class FNN(nn.Sequential):
 
     def __init__(self, input_shape: Sequence[int], num_classes: int, hidden: Sequence[int], activation: str) -> None:
         super().__init__()
-        if not all(isinstance(width, int) and width > 0 for width in hidden):
-            raise BadInput(f"arch.hidden={list(hidden)}: give the widths as a list of positive whole numbers")
+        if not isinstance(hidden, list | tuple) or not all(isinstance(width, int) and width > 0 for width in hidden):
+            raise BadInput(f"arch.hidden={hidden}: give the widths as a list of positive whole numbers, such as [500]")
         self.add_module("flatten", nn.Flatten())
         fan_in = math.prod(input_shape)
         for depth, width in enumerate(hidden, start=1):
@@ -66,7 +66,7 @@ class MnistCNN(nn.Sequential):
 
 
 def activation_module(name: str) -> nn.Module:
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise BadInput(f"arch.activation={name}: choose one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]()
 
@@ -75,4 +75,4 @@ def weight_layers(model: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.module
     """The layers whose weights an init fills and a probe watches, with their names, in the order of the modules."""
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
-            yield name, module
+            yield name or type(module).__name__.lower(), module  # the model itself has no name

@@ -67,7 +67,7 @@ def build(values: Values, data: Data) -> tuple[nn.Module, list[Filled], torch.op
     try:
         # after the init, and of the very model that trains
         optimizer: torch.optim.Optimizer = call("optimizer", values["optimizer"], model.parameters())
-    except ValueError as error:  # torch's own words for an argument out of range
+    except (ValueError, TypeError, IndexError) as error:  # torch's own words for an argument that it cannot use
         raise BadInput(f"optimizer: {error}") from error
     return model, filled, optimizer
 
@@ -96,7 +96,10 @@ def call(key: str, node: Values, *arguments: Any) -> Any:
 
 def open_tracker(job: Job, sweep: str) -> Tracker:
     """The tracker that the job names, with the experiment of the sweep; the same one for all jobs of a process."""
-    return opened(json.dumps(job.values["tracker"]), job.values["sweep"] or sweep)
+    tracker = opened(json.dumps(job.values["tracker"]), job.values["sweep"] or sweep)
+    if job.values["save"] and not tracker.keeps:
+        raise BadInput(f"save=true: tracker={job.params['tracker']} keeps no files; set one of them otherwise")
+    return tracker
 
 
 @lru_cache
@@ -108,7 +111,7 @@ def opened(node: str, sweep: str) -> Tracker:
 
 def check(jobs: Sequence[Job]) -> None:
     """Build what the jobs will train, once for each that differs, and raise BadInput at the first that does not fit."""
-    for job in jobs:
+    for job in sorted(jobs, key=lambda job: job.params["dataset"]):  # so that each data set is loaded once
         values = job.values
         data = load(values, set_up_torch(values))
         batch_size_of(values, data)

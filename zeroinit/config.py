@@ -6,13 +6,17 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from zeroinit import CONF
 from zeroinit.errors import BadInput
+from zeroinit.tracker import without_password
 
 STREAMS = ("init", "order", "forward", "split")
 NO_NUMBER = ("tracker", "sweep", "save", "seed")  # cannot change a number; `seed` acts through `seeds` alone
@@ -42,32 +46,54 @@ def resolve(cfg: DictConfig) -> Values:
 
 
 def check(values: Values) -> None:
-    """Raise BadInput at the first value that is out of range, with its key and what is accepted."""
-    if values["epochs"] is not None and values["steps"] is not None:
-        raise BadInput(
-            f"epochs={values['epochs']} and steps={values['steps']}: give one of them and set the other to null"
-        )
-    if values["epochs"] is None and values["steps"] is None:
+    """Raise BadInput at the first value that is missing or out of range, with its key and what is accepted."""
+    for key in ("dataset", "arch", "init.weight", "init.bias", "bias_scale", "optimizer", "tracker"):
+        node = at(values, key)
+        if not isinstance(node, dict) or not isinstance(node.get("_target_"), str):
+            raise BadInput(f"{key}={node}: give the keys of a function, its name under _target_")
+    epochs, steps = at(values, "epochs"), at(values, "steps")
+    if epochs is not None and steps is not None:
+        raise BadInput(f"epochs={epochs} and steps={steps}: give one of them and set the other to null")
+    if epochs is None and steps is None:
         raise BadInput("epochs=null and steps=null: give one of them, a whole number from 1")
-    for key in ("epochs", "steps", "threads"):
-        if values[key] is not None or key == "threads":
-            whole(key, values[key], 1)
-    if values["dataset"]["batch_size"] != "all":
-        whole("dataset.batch_size", values["dataset"]["batch_size"], 1, " or all")
-    whole("seed", values["seed"], 0)
-    for stream in STREAMS:
-        whole(f"seeds.{stream}", values["seeds"][stream], 0)
+    whole("epochs" if steps is None else "steps", epochs if steps is None else steps, 1)
+    whole("threads", at(values, "threads"), 1)
+    if at(values, "dataset.batch_size") != "all":
+        whole("dataset.batch_size", at(values, "dataset.batch_size"), 1, " or all")
+    for key in ("seed", *(f"seeds.{stream}" for stream in STREAMS)):
+        whole(key, at(values, key), 0)
     for key in ("deterministic", "save", "dataset.shuffle"):
-        value = values["dataset"]["shuffle"] if key == "dataset.shuffle" else values[key]
-        if not isinstance(value, bool):
-            raise BadInput(f"{key}={value}: give true or false")
+        if not isinstance(at(values, key), bool):
+            raise BadInput(f"{key}={at(values, key)}: give true or false")
     for group, key in (("bias_scale", "value"), ("optimizer", "lr")):
         if key in values[group]:  # a function of the user's own may do without
             number(f"{group}.{key}", values[group][key])
-    device(values["device"])
-    sweep = values["sweep"]
+    device(at(values, "device"))
+    check_uri(values["tracker"].get("uri"))
+    sweep = at(values, "sweep")
     if sweep is not None and not (isinstance(sweep, str) and sweep.strip()):
         raise BadInput(f"sweep={sweep}: give a name, or null")
+
+
+def at(values: Values, key: str) -> Any:
+    """The value under a dotted key. Raises BadInput where there is none."""
+    node: Any = values
+    for part in key.split("."):
+        if not isinstance(node, dict) or part not in node:
+            raise BadInput(f"{key}: there is no such key in the config; it is needed")
+        node = node[part]
+    return node
+
+
+def check_uri(uri: Any) -> None:
+    """Raise BadInput for a tracker.uri that is none, or that would carry a password into the files of every run."""
+    if uri is not None and not isinstance(uri, str):
+        raise BadInput(f"tracker.uri={uri}: give sqlite:///FILE.db, another database or http(s)://SERVER, or null")
+    if uri is not None and without_password(uri) != uri:
+        raise BadInput(
+            f"tracker.uri={without_password(uri)}: a password here would be written to files; "
+            "name the server by the environment variable MLFLOW_TRACKING_URI"
+        )
 
 
 def whole(key: str, value: Any, least: int, accepted_too: str = "") -> None:
@@ -118,17 +144,30 @@ def plain(value: Any) -> Any:
     return int(value) if whole else value
 
 
-def options(choices: Mapping[str, Any], overrides: list[str]) -> dict[str, str]:
-    """The option of each group; where an override puts a function of the user's in its place, that function's name."""
+def options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:
+    """The option of each group; where a config puts another function in its option's place, that function's name."""
     chosen = {group: str(option) for group, option in choices.items() if not group.startswith("hydra/")}
-    for override in overrides:
-        key, _, target = override.partition("=")
-        group, _, rest = key.lstrip("+").partition(".")
-        if rest == "_target_":
-            chosen[group] = target
-        elif rest.endswith("._target_"):
-            chosen[group] += f" {rest.removesuffix('._target_')}={target}"
+    for group, option in chosen.items():
+        shipped = targets(CONF / group / f"{option}.yaml")
+        for key, target in shipped.items():
+            now = values
+            for part in (group, *key.split(".")) if key else (group,):
+                now = now[part]
+            if now["_target_"] != target:
+                chosen[group] = f"{chosen[group]} {key}={now['_target_']}" if key else now["_target_"]
     return chosen
+
+
+@cache
+def targets(path: Path) -> dict[str, str]:
+    """{key of a node in the option's file: its `_target_`}; none for an option of the user's own."""
+    found = {}
+    option = OmegaConf.load(path) if path.is_file() else OmegaConf.create()
+    assert isinstance(option, DictConfig)
+    for key, node in [("", option), *option.items()]:
+        if isinstance(node, DictConfig) and "_target_" in node:
+            found[str(key)] = str(node["_target_"])
+    return found
 
 
 def params(values: Values, options: Mapping[str, str]) -> dict[str, str]:

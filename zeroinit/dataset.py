@@ -111,8 +111,10 @@ def idx_files(generator: torch.Generator, root: str, name: Literal["MNIST", "Fas
     import torchvision.datasets  # only here: the import takes a second
 
     source = getattr(torchvision.datasets, name)
-    folder = Path(root).expanduser() / name / "raw"
     option = {"MNIST": "mnist", "FashionMNIST": "fashion_mnist"}[name]
+    if not isinstance(root, str):
+        raise BadInput(f"dataset.root={root}: give the folder under which {name}/raw lies")
+    folder = Path(root).expanduser() / name / "raw"
     files = [Path(file).stem for file, _ in source.resources]
     missing = [file for file in files if not (folder / file).is_file()]
     splits = []
@@ -123,7 +125,7 @@ def idx_files(generator: torch.Generator, root: str, name: Literal["MNIST", "Fas
             if missing:
                 wanted = f"no {', '.join(missing)} in {folder.absolute()}, and no download ({error})"
             else:
-                wanted = f"a file in {folder.absolute()} is truncated or corrupt ({error or type(error).__name__})"
+                wanted = f"a file in {folder.absolute()} is truncated or corrupt ({str(error) or type(error).__name__})"
             raise BadInput(
                 f"dataset={option}: {wanted}; put the four unpacked idx files there, "
                 f"or name their folder with dataset.root={root} (now), under which {name}/raw is looked for"

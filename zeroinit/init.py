@@ -49,6 +49,9 @@ def initialize(
     `bias_scale` maps a layer's fan_in to the factor on its biases. Raises BadInput where a rule cannot fill a
     parameter, or where a parameter belongs to no rule.
     """
+    for name, parameter in model.named_parameters():
+        if nn.parameter.is_lazy(parameter):
+            raise BadInput(f"init: {name} of {type(model).__name__} has no shape yet; give a lazy module its sizes")
     rules: dict[Tensor, str] = {}
     for depth, (name, layer) in enumerate(weight_layers(model), start=1):
         fan_in = layer.weight[0].numel()

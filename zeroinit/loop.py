@@ -58,10 +58,6 @@ class Trained:
     metrics: list[Metrics] = field(default_factory=list)
     diverged_at: int | None = None  # the first step whose loss is not finite
 
-    def best(self, metric: str) -> float:
-        """The highest value that the metric had; NaN where it was never taken."""
-        return max((point.values[metric] for point in self.metrics), default=math.nan)
-
 
 Observe = Callable[[Gradients | Metrics], None]
 
@@ -141,7 +137,7 @@ def epoch_means(losses: Tensor, hits: Tensor, batch_size: int, examples: int) ->
     """Loss and accuracy over the examples of an epoch's batches so far; its last batch may be smaller than the rest."""
     seen = min(len(losses) * batch_size, examples)
     sizes = torch.full_like(losses, min(batch_size, seen))
-    sizes[-1] = seen - (len(losses) - 1) * batch_size if len(losses) > 1 else seen
+    sizes[-1] = seen - (len(losses) - 1) * batch_size
     return {"train/loss": ((losses * sizes).sum() / seen).item(), "train/accuracy": (hits.sum() / seen).item()}
 
 

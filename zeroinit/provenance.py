@@ -21,7 +21,10 @@ def git() -> dict[str, str]:
     for folder in (Path.cwd(), Path(__file__).parent):
         commit = ask(folder, "rev-parse", "HEAD")
         if commit:
-            return {"git.commit": commit, "git.dirty": str(bool(ask(folder, "status", "--porcelain"))).lower()}
+            return {
+                "git.commit": commit,
+                "git.dirty": str(bool(ask(folder, "status", "--porcelain", "--", ".", ":!mlruns"))).lower(),
+            }
     return {}
 
 

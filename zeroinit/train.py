@@ -6,8 +6,10 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import NoReturn
 
 import hydra
@@ -29,6 +31,7 @@ from zeroinit.progress import Bar
 from zeroinit.provenance import device_name, provenance
 from zeroinit.report.cells import as_csv
 from zeroinit.rng import stream, stream_seed
+from zeroinit.signals import signals_held
 from zeroinit.tracker import Record, Tracker, without_password
 from zeroinit.verdict import verdict
 
@@ -37,7 +40,7 @@ def job_of(cfg: DictConfig) -> Job:
     """The job that a composed config (with Hydra's node, or HydraConfig set) describes. Raises BadInput."""
     hydra_config = HydraConfig.get()
     values = config.resolve(cfg)
-    options = config.options(hydra_config.runtime.choices, list(hydra_config.overrides.task))
+    options = config.options(hydra_config.runtime.choices, values)
     return Job(values, config.params(values, options), *config.hashes(values))
 
 
@@ -54,20 +57,22 @@ def run(job: Job, tracker: Tracker, tell: Callable[[float, float], None]) -> Rec
     steps_per_epoch = math.ceil(len(data.train[0]) / batch_size)
     steps = values["steps"] or values["epochs"] * steps_per_epoch
 
+    scale = f" x{job.params['bias_scale.value']}" if "bias_scale.value" in job.params else ""
     record = Record(
-        name=f"{job.params['arch']} {job.params['init']} x{job.params.get('bias_scale.value')} seed {seeds['init']}",
+        name=f"{job.params['arch']} {job.params['init']}{scale} seed {seeds['init']}",
         params=job.params,
         tags=provenance()
         | {"config_hash": job.config_hash, "cell_hash": job.cell_hash}
         | {"steps_per_epoch": str(steps_per_epoch), "device": device_name(device)},
     )
     observer = Observer(record, tracker, steps, tell)
-    tracker.begin(record)
     try:
+        with signals_held():
+            tracker.begin(record)
+        torch.manual_seed(stream_seed("forward", seeds["forward"]))  # dropout takes no generator of its own
         model, filled, optimizer = build(values, data)
         record.files["init.csv"] = as_csv([asdict(line) for line in filled])
         member = loop.Member(model, optimizer, stream("order", seeds["order"]), steps)
-        torch.manual_seed(stream_seed("forward", seeds["forward"]))  # dropout takes no generator of its own
         started = time.perf_counter()
         shuffle = values["dataset"]["shuffle"]
         [trained] = loop.train([member], data, batch_size=batch_size, shuffle=shuffle, observe=observer)
@@ -88,10 +93,11 @@ def run(job: Job, tracker: Tracker, tell: Callable[[float, float], None]) -> Rec
                 record.files["weights.pt"] = weights(model)
     except BaseException as error:
         record.status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-        record.tags["error"] = f"{type(error).__name__}: {error}"[:5000]
+        record.tags["error"] = without_password(f"{type(error).__name__}: {error}")[:5000]
         raise
     finally:
-        tracker.end(record)
+        with signals_held():
+            tracker.end(record)
     return record
 
 
@@ -109,11 +115,25 @@ def sweep_name() -> str:
     return "sweep" if hydra_config.job.config_name == "config" else str(hydra_config.job.config_name)
 
 
-def run_config(cfg: DictConfig, tell: Callable[[float, float], None]) -> Record:
-    """Check and run what a composed config says. Raises BadInput."""
-    job = job_of(cfg)
-    check([job])
-    return run(job, open_tracker(job, sweep_name()), tell)
+def run_config(cfg: DictConfig, bar: Bar) -> Record:
+    """Check and run what a composed config says; in a sweep, tell at once, in one line, if it fails."""
+    hydra_config = HydraConfig.get()
+    overrides = " ".join(hydra_config.overrides.task)
+    sweeping = hydra_config.mode == RunMode.MULTIRUN
+    try:
+        job = job_of(cfg)
+        check([job])
+        record = run(job, open_tracker(job, sweep_name()), bar.at)
+    except Exception as error:
+        if sweeping:
+            path = Path(hydra_config.runtime.output_dir) / "traceback.txt"
+            path.write_text(without_password("".join(traceback.format_exception(error))))
+            first = without_password(" ".join(str(error).split())[:300])
+            bar.tell(f"failed: {overrides}: {type(error).__name__}: {first} (traceback in {path})")
+        raise
+    if sweeping and record.status != "FINISHED":
+        bar.tell(f"failed: {overrides}: {record.tags['error']}")
+    return record
 
 
 def best(record: Record) -> float:
@@ -124,13 +144,12 @@ def best(record: Record) -> float:
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def task(cfg: DictConfig) -> float:
     """Hydra's task function: one job, on its own or under any launcher."""
-    alone = HydraConfig.get().mode != RunMode.MULTIRUN
     try:
         with Bar(1) as bar:
-            record = run_config(cfg, bar.at)
+            record = run_config(cfg, bar)
     except BadInput as error:
         stop(error)
-    if alone:
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
         conclude_run(record, job_of(cfg))
     return best(record)
 
@@ -153,24 +172,32 @@ def stop(error: BadInput) -> NoReturn:
 
 
 def check_typed(overrides: Sequence[Override]) -> None:
-    """Raise BadInput for what must not reach Hydra, which would answer with its own page, or write it to a file.
+    """Raise BadInput for what Hydra would answer with a page of its own, or write to a file.
 
-    That is a number where a group wants an option (bias_scale=0.1 means bias_scale.value=0.1), and a password.
+    That is a number or nothing where a group wants an option (bias_scale=0.1 means bias_scale.value=0.1), an axis
+    without values or with one twice, and a password.
     """
     meant = {"bias_scale": "bias_scale.value", "optimizer": "optimizer.lr"}
     for override in overrides:
-        group = override.key_or_group
-        if group == "tracker.uri" and without_password(str(override.value())) != override.value():
-            raise BadInput(
-                f"tracker.uri={without_password(str(override.value()))}: a password here would be written to "
-                "config.yaml; name the server by the environment variable MLFLOW_TRACKING_URI"
-            )
-        if group in meant and not override.is_delete():
-            values = list(override.sweep_iterator()) if override.is_discrete_sweep() else [override.value()]
-            number = next((value for value in values if isinstance(value, int | float)), None)
-            if number is not None:
-                accepted = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
-                raise BadInput(f"{group}={number}: say {meant[group]}={number}; {group} itself is one of {accepted}")
+        key, line = override.key_or_group, without_password(str(override.input_line))
+        if override.is_delete():
+            continue
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            raise BadInput(f"{line}: an interval is for optimising sweepers; give values, such as 0.1,1,10")
+        values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+        is_group = (CONF / key).is_dir()
+        if not values or (is_group and values == [""]):
+            raise BadInput(f"{line}: the axis has no values; give at least one")
+        twice = next((value for index, value in enumerate(values) if value in values[:index]), None)
+        if twice is not None:
+            raise BadInput(f"{line}: the axis has the value {twice} twice; give each value once")
+        number = next((value for value in values if isinstance(value, int | float) and value is not True), None)
+        if key in meant and number is not None:
+            accepted = ", ".join(sorted(path.stem for path in (CONF / key).glob("*.yaml")))
+            raise BadInput(f"{key}={number}: say {meant[key]}={number}; {key} itself is one of {accepted}")
+        if key == "tracker.uri":
+            for value in values:
+                config.check_uri(value)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """The sweeper: the product of the axes, every job checked before the first one trains, a table at the end."""
 
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.sweeper import Sweeper
@@ -40,6 +42,12 @@ class GridSweeper(Sweeper):
         try:
             grid = self.grid(arguments)
             jobs = [train.job_of(cfg) for cfg in self.configs(grid)]
+            distinct: dict[str, list[str]] = {}
+            for job, overrides in zip(jobs, grid, strict=True):
+                if job.config_hash in distinct:
+                    same = f"{' '.join(distinct[job.config_hash])} and {' '.join(overrides)}"
+                    raise BadInput(f"{same}: the two would be one and the same run; drop the axis that changes nothing")
+                distinct[job.config_hash] = overrides
             build.check(jobs)
             tracker = build.open_tracker(jobs[0], train.sweep_name())
         except BadInput as error:
@@ -55,27 +63,24 @@ class GridSweeper(Sweeper):
             sys.stderr.write("zeroinit: interrupted; what is done is kept\n")
             code = 130
         records = conclude([(job.config_hash, job.cell_hash, job.params) for job in jobs], tracker)
-        failed = any(record.status == "FAILED" for record in records if record.started >= started)
+        ours = [one for one in records if one.started >= started and one.tags["config_hash"] in distinct]
+        failed = any(one.status == "FAILED" for one in ours)
         code = code or int(failed or any(job.status == JobStatus.FAILED for job in returned))
         if code:
             sys.exit(code)
         return returned
 
     def grid(self, arguments: list[str]) -> list[list[str]]:
-        """The overrides of each job. Raises BadInput for an axis without values, or with a value twice."""
+        """The overrides of each job. Raises BadInput for an axis that is none."""
         from zeroinit import train
         from zeroinit.errors import BadInput
 
         axes = [f"{key}={typed(values)}" for key, values in self.params.items()]
+        empty = next((axis for axis in axes if axis.endswith("=")), None)
+        if empty:
+            raise BadInput(f"{empty}: the axis has no values; give at least one")
         overrides = OverridesParser.create(self.composer.loader).parse_overrides([*axes, *arguments])
         train.check_typed(overrides)
-        for override in overrides:
-            values = list(override.sweep_iterator()) if override.is_discrete_sweep() else [override.value()]
-            if not values or values == [""]:
-                raise BadInput(f"{override.input_line}: the axis has no values; give at least one")
-            twice = next((value for index, value in enumerate(values) if value in values[:index]), None)
-            if twice is not None:
-                raise BadInput(f"{override.input_line}: the axis has the value {twice} twice; give each value once")
         return BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
 
     def configs(self, grid: list[list[str]]) -> Iterator[DictConfig]:
@@ -87,6 +92,18 @@ class GridSweeper(Sweeper):
 
 def typed(values: Any) -> str:
     """The values of an axis in a sweep file as one types them: `0.01,1,100`, `range(3)`, or a list of them."""
-    if OmegaConf.is_list(values):
-        return ",".join(str(value) for value in values)
+    values = OmegaConf.to_container(values) if OmegaConf.is_config(values) else values
+    if isinstance(values, list):
+        return ",".join(literal(value) for value in values)
     return "" if values is None else str(values)
+
+
+def literal(value: Any) -> str:
+    """One value in Hydra's grammar for overrides."""
+    if isinstance(value, list):
+        return f"[{','.join(literal(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{literal(item)}' for key, item in value.items())}}}"
+    if isinstance(value, str) and not re.fullmatch(r"[\w.+-]+", value):
+        return QuotedString(value, Quote.single).with_quotes()
+    return "null" if value is None else str(value)

@@ -13,6 +13,8 @@ from rich.console import Console
 from zeroinit.report.cells import Cell, as_csv, cells, columns, rows, table
 from zeroinit.tracker import Record, Tracker
 
+LONGEST = 100  # characters of a figure's name that tell its cell
+
 
 def conclude(planned: Iterable[tuple[str, str, dict[str, str]]], tracker: Tracker) -> list[Record]:
     """Print the table of the planned (config hash, cell hash, params), and keep it with its figures as the summary.
@@ -43,6 +45,8 @@ def draw(found: list[Cell], tracker: Tracker) -> dict[str, bytes]:
         seen = [histograms(content) for record in cell.finished if (content := tracker.file(record, "histograms.npz"))]
         if seen:
             name = re.sub(r"[^\w.-]+", "_", "-".join(cell.params.get(key, "") for key in keys))
+            if len(name) > LONGEST or f"gradients-{name}.png" in drawn:
+                name = f"{name[:LONGEST]}-{cell.finished[0].tags['cell_hash']}"
             drawn[f"gradients-{name}.png"] = png(gradient_figure(cell.label(keys), seen))
     return drawn
 

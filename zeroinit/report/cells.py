@@ -32,27 +32,25 @@ class Cell:
 def cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Iterable[Record]) -> list[Cell]:
     """A cell for each cell hash among the planned (config hash, cell hash, params), filled from newest-first `records`.
 
-    Runs of the same cell that an earlier sweep made count too, each config hash once.
+    Runs of the same cell that an earlier sweep made count too, each config hash once. A run that failed where an
+    earlier one had finished is told among the fates, and the earlier one's numbers stay.
     """
     found: dict[str, Cell] = {}
-    hashes: dict[str, dict[str, Record | None]] = defaultdict(dict)
+    newest: dict[str, dict[str, Record | None]] = defaultdict(dict)  # by cell hash, then config hash
+    finished: dict[str, dict[str, Record]] = defaultdict(dict)
     for config_hash, cell_hash, params in planned:
         found.setdefault(cell_hash, Cell(params))
-        hashes[cell_hash][config_hash] = None
+        newest[cell_hash][config_hash] = None
     for record in records:
-        of_cell = hashes.get(record.tags["cell_hash"])
-        if of_cell is not None:
-            earlier = of_cell.get(record.tags["config_hash"])
-            if earlier is None or (earlier.status != "FINISHED" and record.status == "FINISHED"):
-                of_cell[record.tags["config_hash"]] = record
+        config_hash, cell_hash = record.tags["config_hash"], record.tags["cell_hash"]
+        if cell_hash in found:
+            newest[cell_hash][config_hash] = newest[cell_hash].get(config_hash) or record
+            if record.status == "FINISHED":
+                finished[cell_hash].setdefault(config_hash, record)
     for cell_hash, cell in found.items():
-        for newest in hashes[cell_hash].values():
-            if newest is None:
-                cell.fates["not run"] += 1
-                continue
-            cell.fates[newest.tags.get("verdict", newest.status.lower())] += 1
-            if newest.status == "FINISHED":
-                cell.finished.append(newest)
+        cell.finished = list(finished[cell_hash].values())
+        for one in newest[cell_hash].values():
+            cell.fates[one.tags.get("verdict", one.status.lower()) if one else "not run"] += 1
     return list(found.values())
 
 
@@ -92,6 +90,7 @@ Row = dict[str, str | int | float]
 def rows(cells: Sequence[Cell]) -> list[Row]:
     """A row a cell: its keys, n, final test accuracy and its interval (shares of 1), final test loss, its fate."""
     found: list[Row] = []
+    keys = columns(cells)
     for cell in cells:
         n, accuracy, half = mean_and_interval(by_seed(cell.finished, lambda record: record.last(COURSE)))
         _, loss, _ = mean_and_interval(by_seed(cell.finished, lambda record: record.last("test/loss")))
@@ -101,7 +100,7 @@ def rows(cells: Sequence[Cell]) -> list[Row]:
         row: Row = {}
         found.append(
             row
-            | {key: cell.params.get(key, "") for key in columns(cells)}
+            | {key: cell.params.get(key, "") for key in keys}
             | {"n": n, "accuracy": accuracy, "interval": half, "loss": loss, "became": ", ".join(became)}
         )
     return found

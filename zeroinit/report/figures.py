@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from zeroinit.report.cells import Cell, columns, mean_and_interval
 from zeroinit.tracker import COURSE
 
+LAYERS = 16  # in one figure, at most
 ZERO_BAND = 6  # rows of the band of exact zeros, between the positive and the negative bins
 SMALLEST = -50  # exponents below this one are drawn in its row
 FULL = 0.25  # the share of a layer's non-zero entries in one bin at which its colour is full
@@ -34,7 +35,8 @@ def comparison_figure(cells: Sequence[Cell]) -> Figure:
     for cell in cells:
         panels[cell.label(facets)].append(cell)
     inits = list(dict.fromkeys(cell.params["init"] for cell in cells))
-    colour = dict(zip(inits, colormaps["tab20" if len(inits) > 10 else "tab10"].colors, strict=False))  # type: ignore[attr-defined]
+    palette = colormaps["tab20" if len(inits) > 10 else "tab10"]
+    colour = {init: palette(index % palette.N) for index, init in enumerate(inits)}
     across = len({cell.params.get(facets[-1]) for cell in cells})
     across = across if 1 < across <= 4 else min(3, len(panels))
     down = math.ceil(len(panels) / across)
@@ -88,6 +90,8 @@ def gradient_figure(label: str, histograms: Sequence[Mapping[str, NDArray[np.int
     between them a band coloured by the share of exact zeros, with a mark where every entry is one.
     """
     layers = [key.removesuffix("/counts") for key in histograms[0] if key.endswith("/counts")]
+    if len(layers) > LAYERS:  # of a deeper net, as many from its first to its last
+        layers = [layers[index] for index in np.linspace(0, len(layers) - 1, LAYERS).round().astype(int)]
     # runs that ended early saw fewer steps: only those that all saw are added up
     steps = histograms[0]["steps"][: min(len(one["steps"]) for one in histograms)]
     counts = {layer: np.sum([one[f"{layer}/counts"][: len(steps)] for one in histograms], axis=0) for layer in layers}

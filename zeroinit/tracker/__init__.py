@@ -42,6 +42,7 @@ class Tracker(Protocol):
     def how_to_see(self) -> str: ...
 
 
-def without_password(uri: str) -> str:
-    """The uri with `***` for the user and password that it may hold."""
-    return re.sub(r"//[^/@]*@", "//***@", uri)
+def without_password(text: str) -> str:
+    """The text with `***` for the user and password of each uri in it, and for passwords in its query."""
+    text = re.sub(r"(\w://)[^\s/]*@", r"\1***@", text)
+    return re.sub(r"((?:password|passwd|pwd)=)[^&\s]+", r"\1***", text, flags=re.IGNORECASE)

@@ -5,19 +5,24 @@ import os
 import re
 import shlex
 import shutil
+import socket
+import sqlite3
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-# what MLflow reads when it is imported: no reports to its makers, no bar for each artifact
+# MLflow: no reports to its makers, no bar for each artifact, no line (with the uri's password) after each run
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import requests
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
@@ -26,6 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from zeroinit.errors import BadInput
 from zeroinit.tracker import COURSE, Record, without_password
 
+PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 ANSWER = 10  # seconds that a server has to answer
 FLUSH = 5  # seconds between two writes of a run that trains
 
@@ -42,47 +48,73 @@ class Mlflow:
     def __init__(self, uri: str | None) -> None:
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlruns/mlflow.db"
         self.shown = without_password(self.uri)
+        self.key = "tracker.uri" if uri or "MLFLOW_TRACKING_URI" not in os.environ else "MLFLOW_TRACKING_URI"
         self.written: dict[str, tuple[int, float]] = {}  # metrics of each run in the store, and when they got there
 
     def open(self, sweep: str) -> None:
         """Connect, and find or make the experiment of the sweep."""
-        parts = urlsplit(self.uri)
-        if parts.scheme in ("http", "https"):
+        self.sweep = sweep
+        scheme = urlsplit(self.uri).scheme.partition("+")[0]
+        if scheme in ("http", "https"):
             self.check_server()
-        elif not re.fullmatch(r"(sqlite|mysql|mssql|postgresql)(\+\w+)?|databricks(-uc)?", parts.scheme):
-            raise BadInput(
-                f"tracker.uri={self.shown}: give sqlite:///FILE.db, another database or http(s)://SERVER; "
-                "MLflow no longer keeps runs in plain folders"
-            )
-
-        artifacts = None
-        if parts.scheme == "sqlite":
+            self.connect(None)
+        elif scheme in PORTS:
+            self.check_port(PORTS[scheme])
+            self.connect(None)
+        elif self.uri.startswith("sqlite:///"):
             database = Path(self.uri.removeprefix("sqlite:///")).absolute()
             database.parent.mkdir(parents=True, exist_ok=True)
-            artifacts = (database.parent / "artifacts" / re.sub(r"[^\w.-]", "_", sweep)).as_uri()
+            self.check_file(database)
             self.uri = f"sqlite:///{database}"  # whatever becomes the current folder
-        try:
-            self.client = MlflowClient(self.uri)
-            experiment = self.client.get_experiment_by_name(sweep)
-            if experiment and experiment.lifecycle_stage == "deleted":
-                self.client.restore_experiment(experiment.experiment_id)
-            self.experiment_id = (
-                experiment.experiment_id if experiment else self.client.create_experiment(sweep, artifacts)
+            folder = database.parent / "artifacts" / re.sub(r"[^\w.-]", "_", sweep)
+            with FileLock(f"{database}.lock"):  # two sweeps that start at once would both make the tables
+                self.connect(folder.as_uri())
+        else:
+            raise self.bad(
+                "give sqlite:///FILE.db, another database or http(s)://SERVER; MLflow no longer keeps runs in folders"
             )
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            raise BadInput(f"tracker.uri={self.shown}: {str(error).splitlines()[0]}") from error
-        self.sweep = sweep
+
+    def bad(self, what: object) -> BadInput:
+        return BadInput(f"{self.key}={self.shown}: {without_password(str(what))}")
+
+    def connect(self, artifacts: str | None) -> None:
+        try:
+            with few_retries():
+                self.client = MlflowClient(self.uri)
+                experiment = self.client.get_experiment_by_name(self.sweep)
+                if experiment and experiment.lifecycle_stage == "deleted":
+                    self.client.restore_experiment(experiment.experiment_id)
+                self.experiment_id = (
+                    experiment.experiment_id if experiment else self.client.create_experiment(self.sweep, artifacts)
+                )
+        except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
+            raise self.bad(str(error).splitlines()[0]) from error
 
     def check_server(self) -> None:
         try:
             answer = requests.get(f"{self.uri.rstrip('/')}/health", timeout=ANSWER / 2)  # to connect, then to read
         except requests.RequestException as error:
-            raise BadInput(
-                f"tracker.uri={self.shown}: no server answers there within {ANSWER} s ({type(error).__name__}); "
+            raise self.bad(
+                f"no server answers there within {ANSWER} s ({type(error).__name__}); "
                 "start one with mlflow server, or leave tracker.uri=null for a local database"
             ) from error
         if answer.status_code >= 500:
-            raise BadInput(f"tracker.uri={self.shown}: the server answers with the error {answer.status_code}")
+            raise self.bad(f"the server answers with the error {answer.status_code}")
+
+    def check_port(self, usual: int) -> None:
+        parts = urlsplit(self.uri)
+        try:
+            socket.create_connection((parts.hostname or "localhost", parts.port or usual), ANSWER).close()
+        except OSError as error:
+            raise self.bad(f"no database answers there within {ANSWER} s ({error})") from error
+
+    def check_file(self, database: Path) -> None:
+        """Before MLflow, which tries for two minutes to open what is no database."""
+        try:
+            with closing(sqlite3.connect(database)) as connection:
+                connection.execute("pragma schema_version")
+        except sqlite3.Error as error:
+            raise self.bad(error) from error
 
     def begin(self, record: Record) -> None:
         """Make the run, with what is known of it before it trains."""
@@ -94,10 +126,10 @@ class Mlflow:
             run_name=record.name,
         )
         record.run_id = run.info.run_id
+        self.written[record.run_id] = (0, time.monotonic())
         params = [Param(key, value) for key, value in record.params.items()]
         for some in chunks(params, 100):
             self.client.log_batch(record.run_id, params=some)
-        self.written[record.run_id] = (0, time.monotonic())
         record.tracking += time.perf_counter() - began
 
     def flush(self, record: Record, at_once: bool = False) -> None:
@@ -113,12 +145,16 @@ class Mlflow:
 
     def end(self, record: Record) -> None:
         """Write all that is left of the run, and its status."""
+        if not record.run_id:  # it could not even begin
+            return
         began = time.perf_counter()
-        self.flush(record, at_once=True)
-        self.keep(record.run_id, record.files)
-        record.tags["tracking_seconds"] = f"{record.tracking + time.perf_counter() - began:.3f}"
-        self.client.log_batch(record.run_id, tags=[RunTag(key, value) for key, value in record.tags.items()])
-        self.client.set_terminated(record.run_id, record.status)
+        try:
+            self.flush(record, at_once=True)
+            self.keep(record.run_id, record.files)
+            record.tags["tracking_seconds"] = f"{record.tracking + time.perf_counter() - began:.3f}"
+            self.client.log_batch(record.run_id, tags=[RunTag(key, value) for key, value in record.tags.items()])
+        finally:
+            self.client.set_terminated(record.run_id, record.status)
 
     def keep(self, run_id: str, files: dict[str, bytes]) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -180,12 +216,29 @@ class Mlflow:
     def how_to_see(self) -> str:
         """The command to type, where one is needed, and the link that opens the charts of the sweep."""
         page = f"#/experiments/{self.experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
-        if urlsplit(self.shown).scheme in ("http", "https"):
-            return f"Charts: {self.shown.rstrip('/')}/{page}"
+        if urlsplit(self.uri).scheme in ("http", "https"):
+            parts = urlsplit(self.uri)
+            return f"See the runs at {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}/{page}"
         beside = Path(sys.executable).with_name("mlflow")  # in a virtual environment that is not activated
         command = "mlflow" if shutil.which("mlflow") or not beside.is_file() else os.path.relpath(beside)
         uri = shlex.quote(self.shown)
         return f"See the runs:  {command} ui --backend-store-uri {uri}\nthen open      http://127.0.0.1:5000/{page}"
+
+
+@contextmanager
+def few_retries() -> Iterator[None]:
+    """Let MLflow's client give up within seconds; once connected, it may try again for minutes, as is its way."""
+    limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(ANSWER // 2)}
+    before = {name: os.environ.get(name) for name in limits}
+    os.environ.update(limits)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
