@@ -50,7 +50,9 @@ def test_a_single_run(zeroinit: Command) -> None:
         "dataset=digits", "arch.hidden=[16]", "init=zero_normal", "epochs=3", "optimizer.lr=0.01", "save=true"
     )
     assert ended.code == 0
-    assert re.search(r"fnn zero_normal x1 seed 0: test accuracy [\d.]+%, loss [\d.]+, learns", ended.out)
+    assert re.search(
+        r"fnn zero_normal x1 seed 0 dataset=digits .*: test accuracy [\d.]+%, loss [\d.]+, learns", ended.out
+    )
     assert "/#/experiments/1/runs?workflowType=machine_learning&compareRunsMode=CHART" in ended.out
     assert "ui --backend-store-uri sqlite:///mlruns/mlflow.db" in ended.out
     [run] = runs("zeroinit")
@@ -104,6 +106,7 @@ def test_a_grid(zeroinit: Command) -> None:
     ]
     assert all(re.fullmatch(r"\d+\.\d%", row[4]) and row[5] == "±" for row in table)
     assert "8/8 runs" in ended.err
+    assert "dataset=digits dataset.batch_size=128 steps=30 optimizer=adam optimizer.lr=0.001; after the" in ended.out
     [summary] = runs("mine", "summary")
     assert summary.info.run_name == "summary"
     assert summary.data.metrics == {}
@@ -120,10 +123,10 @@ def test_a_grid(zeroinit: Command) -> None:
     for index in range(8):
         assert (folder / str(index) / ".hydra" / "config.yaml").is_file()
     assert yaml.safe_load((folder / "3" / ".hydra" / "overrides.yaml").read_text()) == [
+        "seed=0",
         *QUICK,
-        "init=zero",
+        "init=zero_normal",
         "bias_scale.value=1",
-        "seed=1",
         "sweep=mine",
     ]
 
@@ -287,7 +290,7 @@ def test_a_sweep_file_and_an_arch_and_init_of_ones_own(zeroinit: Command, tmp_pa
     assert "0.weight,3x2,halves(),0.25,0.0,0.0" in artifact(first, "init.csv").read_text()
 
     named = zeroinit("dataset=planar", "arch=logistic", "arch._target_=mine_own.Net", "+arch.width=3", "steps=5")
-    assert named.out.startswith("mine_own.Net default x1 seed 0")
+    assert named.out.startswith("mine_own.Net default x1 seed 0 dataset=planar +arch.width=3 steps=5:")
 
 
 def test_a_list_is_an_axis_of_a_sweep_file(zeroinit: Command, tmp_path: Path) -> None:
@@ -381,7 +384,7 @@ def test_the_return_value_is_the_best_validation_accuracy(zeroinit: Command, mon
 def test_help_is_for_a_person(zeroinit: Command) -> None:
     ended = zeroinit("--help")
     assert ended.code == 0
-    for words in ("zeroinit -cn quickstart", "init: constant, default", "bias_scale: constant, fan_in", "lr: 0.001"):
+    for words in ("zeroinit -cn quickstart", "init: constant, default", "bias_scale: constant, fan_in", "optimizer.lr"):
         assert words in ended.out
 
 
@@ -427,7 +430,7 @@ BAD = {
     ("tracker.uri=folder",): "tracker.uri=folder: give sqlite:///FILE.db, another database or http(s)://SERVER",
     ("tracker.uri=http://127.0.0.1:9",): "tracker.uri=http://127.0.0.1:9: no server answers there within 10 s",
     ("tracker.uri=http://me:secret@127.0.0.1:9",): "tracker.uri=http://***@127.0.0.1:9: a password here",
-    ("dataset=mnist", "dataset.root=nowhere"): "dataset=mnist: no train-images-idx3-ubyte",
+    ("dataset=mnist", "dataset.root=nowhere"): "dataset=mnist: a file in ",
 }
 if not torch.cuda.is_available():
     BAD["device=cuda",] = "device=cuda: torch finds no CUDA device(s) here; give device=cpu or device=auto"
@@ -445,6 +448,7 @@ def test_bad_input_is_one_line(words: tuple[str, ...], zeroinit: Command, monkey
     assert line.startswith(f"zeroinit: {BAD[words]}")
     assert "secret" not in ended.err
     assert not Path("mlruns/mlflow.db").exists()
+    assert not Path("nowhere").exists()
 
 
 @pytest.mark.parametrize(

@@ -147,14 +147,18 @@ def test_mnist_files_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         raise OSError("no network")
 
     monkeypatch.setattr("urllib.request.urlopen", no_network)
-    with pytest.raises(BadInput, match=r"dataset=mnist: no train-images-idx3-ubyte, .* in .*MNIST/raw, .*dataset.root"):
+    with pytest.raises(
+        BadInput, match=r"dataset=mnist: a file in .*MNIST/raw is missing \(train-images-idx3-ubyte, .*dataset.root"
+    ):
         dataset.mnist(stream("split", 0), str(tmp_path))
 
 
 @pytest.mark.parametrize("content", [idx(100, 784), b"", b"not an idx file", idx(100, 784)[:9]])
 def test_mnist_files_truncated_or_corrupt(content: bytes, tmp_path: Path) -> None:
     root = lay_out(tmp_path, train_images_idx3_ubyte=content)
-    with pytest.raises(BadInput, match=r"dataset=mnist: a file in .*MNIST/raw is truncated or corrupt"):
+    with pytest.raises(
+        BadInput, match=r"dataset=mnist: a file in .*MNIST/raw is truncated or corrupt: put it there anew"
+    ):
         dataset.mnist(stream("split", 0), str(root))
 
 

@@ -31,12 +31,12 @@ def set_up_torch(values: Values) -> torch.device:
 
 
 def load(values: Values, device: torch.device) -> Data:
-    """The data of a config, on the device; those of the last two data sets asked for are kept."""
+    """The data of a config, on the device; those of the last four asked for are kept."""
     node = {key: value for key, value in values["dataset"].items() if key not in ("batch_size", "shuffle")}
     return load_cached(json.dumps(node, sort_keys=True), values["seeds"]["split"], device)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def load_cached(node: str, split_seed: int, device: torch.device) -> Data:
     data: Data = call("dataset", json.loads(node), stream("split", split_seed))
     return data.to(device)
@@ -55,7 +55,13 @@ def batch_size_of(values: Values, data: Data) -> int:
 
 def build(values: Values, data: Data) -> tuple[nn.Module, list[Filled], torch.optim.Optimizer]:
     """The initialised model on the data's device, what filled each parameter, and the optimiser bound to the model."""
-    model: nn.Module = call("arch", values["arch"], data.input_shape, data.num_classes)
+    try:
+        model: nn.Module = call("arch", values["arch"], data.input_shape, data.num_classes)
+    except (ValueError, IndexError, RuntimeError) as error:
+        raise BadInput(
+            f"arch._target_={values['arch']['_target_']} does not fit data of shape {data.input_shape} "
+            f"with {data.num_classes} classes: {error}"
+        ) from error
     filled = initialize(
         model,
         stream("init", values["seeds"]["init"]),

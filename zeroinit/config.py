@@ -26,8 +26,9 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be made: its resolved config, its params, and the hashes of config and cell."""
+    """One run to be made: its name for a person, its resolved config, its params, and the hashes of config and cell."""
 
+    name: str
     values: Values
     params: dict[str, str]
     config_hash: str
@@ -156,6 +157,20 @@ def options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:
             if now["_target_"] != target:
                 chosen[group] = f"{chosen[group]} {key}={now['_target_']}" if key else now["_target_"]
     return chosen
+
+
+def name(params: Mapping[str, str], overrides: list[str]) -> str:
+    """Arch, init, bias scale and seed, and whatever else was typed that can tell the run from others of its sweep."""
+    said = ("arch", "init", "bias_scale.value", "seed", "seeds.init", *NO_NUMBER)
+    typed = [
+        one
+        for one in overrides
+        if one.partition("=")[0] not in said and not one.startswith("tracker") and "_target_" not in one
+    ]
+    scale = f"x{params['bias_scale.value']}" if "bias_scale.value" in params else ""
+    return " ".join([params["arch"], params["init"], scale, f"seed {params['seeds.init']}", *typed]).replace("  ", " ")[
+        :250
+    ]
 
 
 @cache

@@ -117,18 +117,21 @@ def idx_files(generator: torch.Generator, root: str, name: Literal["MNIST", "Fas
     folder = Path(root).expanduser() / name / "raw"
     files = [Path(file).stem for file, _ in source.resources]
     missing = [file for file in files if not (folder / file).is_file()]
+    made = [path for path in (folder, folder.parent, folder.parent.parent) if not path.exists()]
     splits = []
     for train, examples in ((True, 60_000), (False, 10_000)):
         try:
             read = source(Path(root).expanduser(), train=train, download=bool(missing))
         except Exception as error:  # torchvision asserts, unpacks, and opens URLs: any of them means unusable files
+            for path in made:  # which the download made before it failed
+                if path.is_dir() and not any(path.iterdir()):
+                    path.rmdir()
+            what = "is truncated or corrupt: put it there anew"
             if missing:
-                wanted = f"no {', '.join(missing)} in {folder.absolute()}, and no download ({error})"
-            else:
-                wanted = f"a file in {folder.absolute()} is truncated or corrupt ({str(error) or type(error).__name__})"
+                what = f"is missing ({', '.join(missing)}): put the unpacked files there"
             raise BadInput(
-                f"dataset={option}: {wanted}; put the four unpacked idx files there, "
-                f"or name their folder with dataset.root={root} (now), under which {name}/raw is looked for"
+                f"dataset={option}: a file in {folder.absolute()} {what}, or name another folder than "
+                f"dataset.root={root}, under which {name}/raw is looked for ({str(error) or type(error).__name__})"
             ) from error
         if read.data.shape != (examples, 28, 28) or len(read.targets) != examples or read.targets.max() != 9:
             raise BadInput(

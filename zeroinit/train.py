@@ -40,8 +40,9 @@ def job_of(cfg: DictConfig) -> Job:
     """The job that a composed config (with Hydra's node, or HydraConfig set) describes. Raises BadInput."""
     hydra_config = HydraConfig.get()
     values = config.resolve(cfg)
-    options = config.options(hydra_config.runtime.choices, values)
-    return Job(values, config.params(values, options), *config.hashes(values))
+    params = config.params(values, config.options(hydra_config.runtime.choices, values))
+    name = config.name(params, list(hydra_config.overrides.task))
+    return Job(name, values, params, *config.hashes(values))
 
 
 def run(job: Job, tracker: Tracker, tell: Callable[[float, float], None]) -> Record:
@@ -57,9 +58,8 @@ def run(job: Job, tracker: Tracker, tell: Callable[[float, float], None]) -> Rec
     steps_per_epoch = math.ceil(len(data.train[0]) / batch_size)
     steps = values["steps"] or values["epochs"] * steps_per_epoch
 
-    scale = f" x{job.params['bias_scale.value']}" if "bias_scale.value" in job.params else ""
     record = Record(
-        name=f"{job.params['arch']} {job.params['init']}{scale} seed {seeds['init']}",
+        name=job.name,
         params=job.params,
         tags=provenance()
         | {"config_hash": job.config_hash, "cell_hash": job.cell_hash}

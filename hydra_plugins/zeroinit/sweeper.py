@@ -81,6 +81,8 @@ class GridSweeper(Sweeper):
             raise BadInput(f"{empty}: the axis has no values; give at least one")
         overrides = OverridesParser.create(self.composer.loader).parse_overrides([*axes, *arguments])
         train.check_typed(overrides)
+        # the seeds change slowest, so that a sweep cut short has seen every cell
+        overrides.sort(key=lambda override: not override.key_or_group.startswith("seed"))
         return BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
 
     def configs(self, grid: list[list[str]]) -> Iterator[DictConfig]:

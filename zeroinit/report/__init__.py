@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from zeroinit.report.cells import Cell, as_csv, cells, columns, rows, table
+from zeroinit.report.cells import Cell, as_csv, caption, cells, columns, rows, table
 from zeroinit.tracker import Record, Tracker
 
 LONGEST = 100  # characters of a figure's name that tell its cell
@@ -27,9 +27,11 @@ def conclude(planned: Iterable[tuple[str, str, dict[str, str]]], tracker: Tracke
     # wide enough for every column where no terminal sets the width
     console = Console(width=None if sys.stdout.isatty() else 200)
     console.print(table(listed))
+    console.print(caption(found), markup=False, highlight=False, soft_wrap=True)
     if tracker.keeps:
-        tracker.summary({"summary.csv": as_csv(listed)} | draw(found, tracker))
-        console.print(f"\n{tracker.how_to_see()}", markup=False, highlight=False, soft_wrap=True)
+        where = tracker.summary({"summary.csv": as_csv(listed)} | draw(found, tracker))
+        said = f"\nTable, figures: {where}\n{tracker.how_to_see()}"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
     return records
 
 

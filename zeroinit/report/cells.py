@@ -127,6 +127,16 @@ def table(rows: Sequence[Row]) -> Table:
     return shown
 
 
+def caption(cells: Sequence[Cell]) -> str:
+    """What the cells have in common, and what the numbers are."""
+    shared = [
+        f"{key}={cells[0].params[key]}"
+        for key in ("dataset", "dataset.batch_size", "epochs", "steps", "optimizer", "optimizer.lr")
+        if len({cell.params.get(key) for cell in cells}) == 1 and cells[0].params.get(key, "null") != "null"
+    ]
+    return f"{' '.join(shared)}; after the last step, mean over n seeds of the init and Student's 95% interval"
+
+
 def as_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0])

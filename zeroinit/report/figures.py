@@ -44,16 +44,16 @@ def comparison_figure(cells: Sequence[Cell]) -> Figure:
     grid = figure.subplots(down, across, sharey=True, squeeze=False).flat
     for axes, (label, members) in zip(grid, panels.items(), strict=False):
         axes.set_title(label, fontsize=9)
+        axes.set_xlabel("epoch")
         for cell in members:
             draw_course(axes, cell, colour[cell.params["init"]])
-        axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
     for axes in list(grid)[len(panels) :]:
         axes.set_visible(False)
     first = figure.axes[0]
     first.set_ylim(0, 1.02)
     first.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    figure.supylabel("test accuracy", fontsize=10)
+    figure.supylabel("test accuracy, 95% interval", fontsize=10)
     handles = [first.plot([], [], color=colour[init], label=init)[0] for init in inits]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(inits), 6), frameon=False)
     return figure
@@ -81,6 +81,7 @@ def draw_course(axes: Axes, cell: Cell, colour: tuple[float, ...]) -> None:
     axes.fill_between(epochs, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
     if per_epoch == 1:
         axes.set_xscale("symlog", linthresh=1)
+        axes.set_xlabel("epoch (logarithmic)")
 
 
 def gradient_figure(label: str, histograms: Sequence[Mapping[str, NDArray[np.int64]]]) -> Figure:

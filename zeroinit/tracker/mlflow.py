@@ -202,8 +202,8 @@ class Mlflow:
             except (MlflowException, OSError):
                 return None
 
-    def summary(self, files: dict[str, bytes]) -> None:
-        """Keep the sweep's table and figures in the one run named `summary`, in the place of the last."""
+    def summary(self, files: dict[str, bytes]) -> str:
+        """Keep the sweep's table and figures in the one run named `summary`, in the place of the last; says where."""
         replaced = [run.info.run_id for run in self.runs("summary")]
         run = self.client.create_run(
             self.experiment_id, tags={"kind": "summary", "sweep": self.sweep}, run_name="summary"
@@ -212,6 +212,8 @@ class Mlflow:
         self.client.set_terminated(run.info.run_id, "FINISHED")
         for run_id in replaced:
             self.client.delete_run(run_id)
+        where = run.info.artifact_uri
+        return os.path.relpath(where.removeprefix("file://")) if where.startswith("file://") else "the run `summary`"
 
     def how_to_see(self) -> str:
         """The command to type, where one is needed, and the link that opens the charts of the sweep."""

@@ -29,8 +29,8 @@ class Off:
     def file(self, record: Record, name: str) -> bytes | None:
         return record.files.get(name)
 
-    def summary(self, files: dict[str, bytes]) -> None:
-        pass
+    def summary(self, files: dict[str, bytes]) -> str:
+        return ""
 
     def how_to_see(self) -> str:
         return ""
