@@ -167,10 +167,9 @@ def name(params: Mapping[str, str], overrides: list[str]) -> str:
         for one in overrides
         if one.partition("=")[0] not in said and not one.startswith("tracker") and "_target_" not in one
     ]
-    scale = f"x{params['bias_scale.value']}" if "bias_scale.value" in params else ""
-    return " ".join([params["arch"], params["init"], scale, f"seed {params['seeds.init']}", *typed]).replace("  ", " ")[
-        :250
-    ]
+    scale = [f"x{params['bias_scale.value']}"] if "bias_scale.value" in params else []
+    words = [params["arch"], params["init"], *scale, f"seed {params['seeds.init']}", *typed]
+    return " ".join(words)[:250]
 
 
 @cache
