@@ -12,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 from zeroinit import CONF, build, provenance, train
+from zeroinit.__main__ import main
 from zeroinit.config import Job
 
 
@@ -51,7 +52,7 @@ def zeroinit(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
         build.fitting.clear()
         code = 0
         try:
-            train.main()
+            main()
         except SystemExit as end:
             code = int(end.code or 0)
         captured = capfd.readouterr()

@@ -34,6 +34,7 @@ ORDER = [
     "report",
     "build",
     "train",
+    "__main__",
 ]
 KNOWN_BY = {
     "hydra": {"build", "train"},
@@ -61,13 +62,9 @@ def violations(name: str, source: str) -> list[str]:
     wrong = []
     for imported in imports(source):
         own = imported.removeprefix("zeroinit.")
-        to_itself = (name, own) == ("train", "train")  # python -m zeroinit.train runs what the plugins import
-        if (
-            imported.startswith("zeroinit.")
-            and not to_itself
-            and own in ORDER
-            and ORDER.index(own) >= ORDER.index(name)
-        ):
+        of_its_own = imported.startswith("zeroinit.") and own in ORDER
+        runs_it = (name, own) == ("train", "__main__")  # python -m zeroinit.train is the command too
+        if of_its_own and not runs_it and ORDER.index(own) >= ORDER.index(name):
             wrong.append(f"{name} imports {own}, which stands above it")
         if imported.startswith("hydra_plugins"):
             wrong.append(f"{name} imports {imported}")

@@ -3,7 +3,6 @@
 import io
 import math
 import os
-import signal
 import sys
 import time
 import traceback
@@ -201,9 +200,8 @@ def check_typed(overrides: Sequence[Override]) -> None:
 
 
 def main() -> None:
-    """The command `zeroinit`."""
+    """Hand the command line to Hydra, after a look for what Hydra would answer badly."""
     sys.path.append(os.getcwd())  # so that arch._target_=mine.Net finds mine.py
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's end is an interruption too
     typed = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
     try:
         check_typed(OverridesParser.create().parse_overrides(typed))
@@ -211,15 +209,10 @@ def main() -> None:
         stop(error)
     except HydraException:
         pass  # Hydra parses them again, and tells it in its own words
-    try:
-        task()
-    except KeyboardInterrupt:
-        sys.stderr.write("zeroinit: interrupted\n")
-        sys.exit(130)
+    task()
 
 
 if __name__ == "__main__":
-    # the module that the plugins import, not a second copy of it
-    from zeroinit.train import main as command
+    from zeroinit.__main__ import main as command  # which runs the module that the plugins import, not this copy of it
 
     command()

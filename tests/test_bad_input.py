@@ -1,0 +1,127 @@
+"""Bad input: one line that names the key, the value and what is accepted, exit code 2, and nothing kept."""
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+Command = Callable[..., object]
+QUICK = ("dataset=digits", "arch=logistic", "steps=30")
+
+BAD = {
+    ("bias_scale=0.1",): "bias_scale=0.1: say bias_scale.value=0.1; bias_scale itself is one of constant, fan_in",
+    ("-m", "bias_scale=0.1,1"): "bias_scale=0.1: say bias_scale.value=0.1",
+    ("optimizer=0.1",): "optimizer=0.1: say optimizer.lr=0.1",
+    ("bias_scale.value=-1",): "bias_scale.value=-1: give a finite number, 0 or greater",
+    ("epochs=3", "steps=4"): "epochs=3 and steps=4: give one of them and set the other to null",
+    ("-m", "seed=0,1,0"): "seed=0,1,0: the axis has the value 0 twice; give each value once",
+    ("-m", "bias_scale.value=1,1.0"): "bias_scale.value=1,1.0: the axis has the value 1.0 twice; give each value once",
+    ("-m", "seed=range(0)"): "seed=range(0): the axis has no values; give at least one",
+    ("-m", "init="): "init=: the axis has no values; give at least one",
+    ("-m", "bias_scale.value=interval(0,1)"): "bias_scale.value=interval(0,1): an interval is for optimising sweepers",
+    (
+        "-m",
+        "save=true,false",
+        "dataset=digits",
+    ): "save=True dataset=digits and save=False",
+    ("save=true", "tracker=off"): "save=true: tracker=off keeps no files",
+    ("arch.hidden=500",): "arch.hidden=500: give the widths as a list of positive whole numbers, such as [500]",
+    ("arch.activation=[relu]",): "arch.activation=['relu']: choose one of elu, relu",
+    ("optimizer.betas=0.9",): "optimizer: ",
+    ("optimizer.weight_decay=abc",): "optimizer: ",
+    ("dataset=mnist", "dataset.root=5"): "dataset.root=5: give the folder under which MNIST/raw lies",
+    ("tracker.uri=sqlite://",): "tracker.uri=sqlite://: give sqlite:///FILE.db",
+    ("tracker.uri=sqlite:////",): "tracker.uri=sqlite:////: unable to open database file",
+    ("tracker.uri=mysql://127.0.0.1:9/db",): "tracker.uri=mysql://127.0.0.1:9/db: no database answers there",
+    ("-m", "init=glob(nothing*)"): "init=glob(nothing*): the axis has no values; give at least one",
+    ("-m", "seed=0,-1"): "seed=-1: give a whole number from 0",
+    ("dataset.batch_size=4000",): "dataset.batch_size=4000: the training set has 3500 examples; give 1 to 3500, or all",
+    (
+        "arch=mnist_cnn",
+        "dataset=xor",
+    ): "arch=mnist_cnn needs images (channels, height, width); the data have shape (2,)",
+    ("arch.activation=swish",): "arch.activation=swish: choose one of elu, relu",
+    ("arch._target_=nowhere.Net",): "arch._target_=nowhere.Net: Error loading 'nowhere.Net'",
+    ("+arch.width=3",): "arch._target_=zeroinit.arch.FNN: got an unexpected keyword argument 'width'",
+    ("optimizer.betas=[2,3]",): "optimizer: Invalid beta parameter at index 0: 2",
+    ("init.bias._target_=torch.nn.init.orthogonal_",): "init: the rule orthogonal_ cannot fill hidden1.bias (500,)",
+    ("tracker.uri=folder",): "tracker.uri=folder: give sqlite:///FILE.db, another database or http(s)://SERVER",
+    ("tracker.uri=http://127.0.0.1:9",): "tracker.uri=http://127.0.0.1:9: no server answers there within 10 s",
+    ("tracker.uri=http://me:secret@127.0.0.1:9",): "tracker.uri=http://***@127.0.0.1:9: a password here",
+    ("dataset=mnist", "dataset.root=nowhere"): "dataset=mnist: a file in ",
+}
+if not torch.cuda.is_available():
+    BAD["device=cuda",] = "device=cuda: torch finds no CUDA device(s) here; give device=cpu or device=auto"
+
+
+@pytest.mark.parametrize("words", BAD, ids=" ".join)
+def test_bad_input_is_one_line(words: tuple[str, ...], zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(*args: object, **kwargs: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    ended = zeroinit(*words)
+    assert ended.code == 2
+    [line] = ended.err.splitlines()
+    assert line.startswith(f"zeroinit: {BAD[words]}")
+    assert "secret" not in ended.err
+    assert not Path("mlruns/mlflow.db").exists()
+    assert not Path("nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["init=nothing"], "Could not find 'init/nothing'"),
+        (["-m", "init=zero,nothing"], "Could not find 'init/nothing'"),
+        (["nothing=1"], "Could not override 'nothing'"),
+        (["-cn", "nothing"], "Cannot find primary config 'nothing'"),
+        (["seed=range(8)"], "Sweep parameters 'seed=range(8)' requires --multirun"),
+    ],
+)
+def test_unknown_names_are_told_by_hydra(words: list[str], said: str, zeroinit: Command) -> None:
+    ended = zeroinit(*words)
+    assert ended.code == 1
+    assert said in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_server_that_accepts_and_says_nothing_is_told_within_15_s(zeroinit: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        ended = zeroinit(*QUICK, f"tracker.uri=http://127.0.0.1:{silent.getsockname()[1]}")
+        assert time.monotonic() - started < 15
+    assert ended.code == 2
+    assert "no server answers there within 10 s (ReadTimeout)" in ended.err
+
+
+def test_a_broken_database_is_told_in_one_line(zeroinit: Command) -> None:
+    Path("mlruns").mkdir()
+    Path("mlruns/mlflow.db").write_bytes(b"not a database" * 100)
+    ended = zeroinit(*QUICK)
+    assert ended.code == 2
+    assert ended.err.splitlines()[-1].startswith("zeroinit: tracker.uri=sqlite:///mlruns/mlflow.db: ")
+    assert "Traceback" not in ended.err
+
+
+def test_a_password_is_kept_and_shown_nowhere(
+    zeroinit: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for words in (["tracker.uri=http://me:secret@127.0.0.1:9"], ["-m", "tracker.uri=postgresql://me:secret@host/db"]):
+        ended = zeroinit(*QUICK, *words)
+        assert "secret" not in ended.out + ended.err
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    ended = zeroinit(*QUICK)
+    assert ended.err.startswith("zeroinit: MLFLOW_TRACKING_URI=http://***@127.0.0.1:9: no server answers there")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"secret" in path.read_bytes()]
+
+
+@pytest.mark.parametrize("values", ["null", "''", "[]"])
+def test_an_empty_axis_in_a_sweep_file(values: str, zeroinit: Command, tmp_path: Path) -> None:
+    text = f"defaults: [config, _self_]\nhydra: {{mode: MULTIRUN, sweeper: {{params: {{seed: {values}}}}}}}\n"
+    (tmp_path / "empty.yaml").write_text(text)
+    ended = zeroinit("-cd", ".", "-cn", "empty")
+    assert (ended.code, ended.err) == (2, "zeroinit: seed=: the axis has no values; give at least one\n")
