@@ -15,6 +15,7 @@ import torch
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
 from zeroinit import loop, train
 from zeroinit.loop import Member
@@ -349,6 +350,21 @@ def test_only_the_sweeps_own_runs_decide_its_exit_code(zeroinit: Command) -> Non
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "run", with_a_neighbour)
         assert zeroinit("-m", *QUICK, "seed=0,1").code == 0
+
+
+def test_a_store_that_is_gone_at_the_end_is_told_in_one_line(
+    zeroinit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*args: object, **kwargs: object) -> None:
+        raise MlflowException("connection refused by http://me:secret@host")
+
+    monkeypatch.setattr(MlflowClient, "search_runs", gone)
+    ended = zeroinit("-m", *QUICK, "seed=0,1")
+    assert ended.code == 2
+    assert ended.err.splitlines()[-1] == (
+        "zeroinit: tracker.uri=sqlite:///mlruns/mlflow.db: the runs cannot be read back "
+        "(connection refused by http://***@host)"
+    )
 
 
 def test_a_signal_waits_for_the_end_of_a_write() -> None:

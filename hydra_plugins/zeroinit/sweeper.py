@@ -62,7 +62,10 @@ class GridSweeper(Sweeper):
         except KeyboardInterrupt:
             sys.stderr.write("zeroinit: interrupted; what is done is kept\n")
             code = 130
-        records = conclude([(job.config_hash, job.cell_hash, job.params) for job in jobs], tracker)
+        try:
+            records = conclude([(job.config_hash, job.cell_hash, job.params) for job in jobs], tracker)
+        except BadInput as error:
+            train.stop(error)
         ours = [one for one in records if one.started >= started and one.tags["config_hash"] in distinct]
         failed = any(one.status == "FAILED" for one in ours)
         code = code or int(failed or any(job.status == JobStatus.FAILED for job in returned))

@@ -163,8 +163,14 @@ class Mlflow:
             self.client.log_artifacts(run_id, folder)
 
     def records(self) -> list[Record]:
-        """Every run of the sweep, newest first: the course of its test accuracy, each other metric's last value."""
-        return [self.read(run) for run in self.runs("run")]
+        """Every run of the sweep, newest first: the course of its test accuracy, each other metric's last value.
+
+        Raises BadInput where the store does not answer any more.
+        """
+        try:
+            return [self.read(run) for run in self.runs("run")]
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            raise self.bad(f"the runs cannot be read back ({str(error).splitlines()[0]})") from error
 
     def runs(self, kind: str) -> Iterator[Run]:
         token = None
