@@ -11,10 +11,11 @@ import numpy as np
 from rich.table import Table
 from scipy.special import stdtrit
 
+from zeroinit.config import NO_NUMBER
 from zeroinit.tracker import COURSE, Record
 
 AXES = ("arch", "init", "bias_scale.value")  # columns of every table; a key that differs between cells joins them
-NO_AXIS = ("seed", "seeds.", "tracker", "sweep", "save", "dataset.root")
+NO_AXIS = (*NO_NUMBER, "dataset.root")  # as prefixes: with `seed` go the seeds of all streams
 
 
 @dataclass
@@ -97,12 +98,9 @@ def rows(cells: Sequence[Cell]) -> list[Row]:
         became = [
             fate if count == cell.fates.total() else f"{count} {fate}" for fate, count in cell.fates.most_common()
         ]
-        row: Row = {}
-        found.append(
-            row
-            | {key: cell.params.get(key, "") for key in keys}
-            | {"n": n, "accuracy": accuracy, "interval": half, "loss": loss, "became": ", ".join(became)}
-        )
+        row: Row = {key: cell.params.get(key, "") for key in keys}
+        row |= {"n": n, "accuracy": accuracy, "interval": half, "loss": loss, "became": ", ".join(became)}
+        found.append(row)
     return found
 
 

@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from zeroinit.report.cells import Cell, columns, mean_and_interval
+from zeroinit.report.cells import Cell, by_seed, columns, mean_and_interval
 from zeroinit.tracker import COURSE
 
 LAYERS = 16  # in one figure, at most
@@ -60,21 +60,15 @@ def comparison_figure(cells: Sequence[Cell]) -> Figure:
 
 
 def draw_course(axes: Axes, cell: Cell, colour: tuple[float, ...]) -> None:
-    course: dict[int, list[tuple[str, float]]] = defaultdict(list)
-    for record in cell.finished:
-        for name, value, step in record.metrics:
-            if name == COURSE:
-                course[step].append((record.params["seeds.init"], value))
-    if not course:
+    if not cell.finished:
         return
     per_epoch = int(cell.finished[0].tags["steps_per_epoch"])
-    steps = sorted(course)
-    drawn = []
-    for step in steps:
-        seeds: dict[str, list[float]] = defaultdict(list)
-        for seed, value in course[step]:
-            seeds[seed].append(value)
-        drawn.append(mean_and_interval(seeds)[1:])
+    steps = sorted(cell.finished[0].course(COURSE))  # the same for all runs of a cell
+
+    def at(step: int) -> tuple[float, float]:
+        return mean_and_interval(by_seed(cell.finished, lambda record: record.course(COURSE)[step]))[1:]
+
+    drawn = [at(step) for step in steps]
     mean, half = np.array(drawn).T
     epochs = np.array(steps) / per_epoch
     axes.plot(epochs, mean, color=colour, linewidth=1.5)

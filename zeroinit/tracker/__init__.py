@@ -22,6 +22,10 @@ class Record:
     run_id: str = ""
     tracking: float = 0.0  # seconds spent on watching and keeping it, up to its last write
 
+    def course(self, metric: str) -> dict[int, float]:
+        """The metric's values by step."""
+        return {step: value for name, value, step in self.metrics if name == metric}
+
     def last(self, metric: str) -> float:
         """The metric's last value; NaN where it was never taken."""
         return next((value for name, value, _ in reversed(self.metrics) if name == metric), float("nan"))
