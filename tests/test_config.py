@@ -50,7 +50,7 @@ def test_steps_take_the_place_of_the_default_epochs(job_of: Callable[..., Job]) 
 
 
 def test_seed_is_the_seed_of_every_stream_but_the_split(job_of: Callable[..., Job]) -> None:
-    assert job_of("seed=5").values["seeds"] == {"init": 5, "order": 5, "forward": 5, "split": 0}
+    assert job_of("seed=5").values["seeds"] == {"init": 5, "order": 5, "augment": 5, "forward": 5, "split": 0}
     assert job_of("seed=5", "seeds.order=6").values["seeds"]["order"] == 6
 
 
@@ -61,6 +61,12 @@ def test_seed_is_the_seed_of_every_stream_but_the_split(job_of: Callable[..., Jo
         (["tracker.uri=http://somewhere"], True, True),
         (["save=true"], True, True),
         (["sweep=mine"], True, True),
+        (["init@init.rest=orthogonal"], True, True),
+        (["init@init.rest=orthogonal", "init.layers=output"], False, False),
+        (["loss.reduction=sum"], False, False),
+        (["dataset.augment.flip=true"], False, False),
+        (["dataset.normalize.std=1.0"], True, True),
+        (["dataset.normalize.std=2"], False, False),
         (["dataset=mnist5k", "device=cpu"], True, True),
         (["bias_scale.value=1"], True, True),
         (["bias_scale.value=1.5"], False, False),

@@ -1,8 +1,10 @@
 """Every data set's splits, and what is said of files that are missing or broken."""
 
+import hashlib
 import importlib.util
 import math
 import os
+import pickle
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +13,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torchvision.datasets import CIFAR10
 
 from zeroinit import dataset
-from zeroinit.dataset import Data, batches, stratified
+from zeroinit.dataset import Data
+from zeroinit.dataset.images import reshaped
+from zeroinit.dataset.split import normalized, stratified
 from zeroinit.errors import BadInput
 from zeroinit.rng import stream
 
@@ -32,8 +38,8 @@ def test_mnist5k_is_split_evenly_by_class_and_in_proportion() -> None:
     data = dataset.mnist5k(stream("split", 0))
     assert (data.input_shape, data.num_classes) == ((1, 28, 28), 10)
     assert [counts(split[1]) for split in (data.train, data.val, data.test)] == [[350] * 10, [50] * 10, [100] * 10]
-    assert data.train[0].dtype == torch.float32
-    assert (data.train[0].min(), data.train[0].max()) == (0, 1)
+    assert data.train[0].dtype == torch.uint8
+    assert (data.train[0].min(), data.train[0].max()) == (0, 255)
     everything = np.loadtxt(MNIST5K, delimiter=",", dtype=np.uint8)
     assert len(rows(data)) == len(np.unique(everything[:, :-1], axis=0))
 
@@ -88,15 +94,34 @@ def test_stratified_holds_out_each_class_in_proportion(held_out: int) -> None:
         assert math.floor(size * held_out / 100) <= share <= math.ceil(size * held_out / 100) + 1
 
 
-def test_batches_cover_each_epoch_once_in_a_new_order() -> None:
-    split = torch.arange(10.0).unsqueeze(1), torch.arange(10)
-    drawn = batches(split, 4, True, stream("order", 0))
-    epochs = [[next(drawn)[1].tolist() for _ in range(3)] for _ in range(2)]
-    assert [[len(batch) for batch in epoch] for epoch in epochs] == [[4, 4, 2]] * 2
-    assert [sorted(label for batch in epoch for label in batch) for epoch in epochs] == [list(range(10))] * 2
-    assert epochs[0] != epochs[1]
-    unshuffled = batches(split, 4, False, stream("order", 0))
-    assert [next(unshuffled)[1].tolist() for _ in range(3)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+def test_reshaped_is_the_loaders_images_in_another_size_and_colour() -> None:
+    data = dataset.digits(stream("split", 0))
+    larger = reshaped(data, 20, 3)
+    assert larger.input_shape == (3, 20, 20)
+    naive = F.interpolate(data.test[0][5:6], size=(20, 20), mode="bilinear", antialias=True)[0, 0]
+    assert all(torch.allclose(channel, naive, atol=1e-6) for channel in larger.test[0][5])
+    assert reshaped(data, [4, 6], None).input_shape == (1, 4, 6)
+    assert reshaped(data, 8, 1) is data
+    grey = reshaped(larger, None, 1)
+    assert torch.allclose(grey.train[0][:, 0], larger.train[0][:, 0], atol=1e-3)  # 0.2989 + 0.587 + 0.114 = 0.9999
+    assert torch.equal(grey.train[1], data.train[1])
+
+
+def test_bytes_stay_bytes_when_reshaped() -> None:
+    data = reshaped(dataset.mnist5k(stream("split", 0)), 32, 3)
+    assert (data.input_shape, data.train[0].dtype) == ((3, 32, 32), torch.uint8)
+
+
+def test_prepare_scales_bytes_and_normalises() -> None:
+    split = torch.tensor([[[[0, 255]], [[51, 102]]]], dtype=torch.uint8), torch.tensor([0])
+    data = Data(split, split, split, num_classes=2)
+    assert torch.equal(data.prepare(split[0]), torch.tensor([[[[0, 1]], [[51 / 255, 102 / 255]]]]))
+    assert normalized(data, 0, 1) is data
+    done = normalized(data, [0.5, 0.2], [0.25, 0.1])
+    assert torch.allclose(done.prepare(split[0]), torch.tensor([[[[-2.0, 2.0]], [[0.0, 2.0]]]]), atol=1e-6)
+    assert torch.equal(split[0], torch.tensor([[[[0, 255]], [[51, 102]]]]))  # what is stored stays
+    points = dataset.xor(stream("split", 0))
+    assert normalized(points, [0.5, 0.0], 0.5).prepare(points.train[0])[2].tolist() == [1.0, 0.0]
 
 
 # Files
@@ -167,6 +192,54 @@ def test_mnist_files_of_another_size(tmp_path: Path) -> None:
         dataset.mnist(stream("split", 0), str(lay_out(tmp_path)))
 
 
+def batch_file(images: int, seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(256, size=(images, 3072), dtype=np.uint8)
+    return pickle.dumps({"data": pixels, "labels": [index % 10 for index in range(images)]})
+
+
+@pytest.fixture
+def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """CIFAR-10 in the layout of its publisher: fewer images, and checksums to match."""
+    folder = tmp_path / CIFAR10.base_folder
+    folder.mkdir()
+    content = {name: batch_file(1600, seed) for seed, (name, _) in enumerate([*CIFAR10.train_list, *CIFAR10.test_list])}
+    content[CIFAR10.meta["filename"]] = pickle.dumps({"label_names": list("abcdefghij")})
+    for name, written in content.items():
+        (folder / name).write_bytes(written)
+    md5 = {name: hashlib.md5(written).hexdigest() for name, written in content.items()}
+    for files in ("train_list", "test_list"):
+        monkeypatch.setattr(CIFAR10, files, [[name, md5[name]] for name, _ in getattr(CIFAR10, files)])
+    monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": md5[CIFAR10.meta["filename"]]})
+    return tmp_path
+
+
+def test_cifar10(cifar: Path) -> None:
+    data = dataset.cifar10(stream("split", 0), str(cifar))
+    assert [len(split[1]) for split in (data.train, data.val, data.test)] == [1000, 7000, 1600]
+    assert (data.input_shape, data.train[0].dtype, data.num_classes) == ((3, 32, 32), torch.uint8, 10)
+    stored = pickle.loads((cifar / CIFAR10.base_folder / "test_batch").read_bytes())["data"]
+    assert data.test[0][7, 2, 5, 9] == stored[7, 2 * 1024 + 5 * 32 + 9]  # channel, then row, then column
+    assert data.test[0].is_contiguous()
+
+
+@pytest.mark.parametrize("name", ["data_batch_3", "test_batch", "batches.meta"])
+def test_cifar10_with_a_wrong_checksum(name: str, cifar: Path) -> None:
+    path = cifar / CIFAR10.base_folder / name
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(BadInput, match=rf"dataset=cifar10: {name} in .*batches-py is truncated or corrupt: put it"):
+        dataset.cifar10(stream("split", 0), str(cifar))
+
+
+def test_cifar10_files_missing(cifar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(*args: object, **kwargs: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    (cifar / CIFAR10.base_folder / "data_batch_2").unlink()
+    with pytest.raises(BadInput, match=r"dataset=cifar10: a file in .* is missing \(data_batch_2\): put the"):
+        dataset.cifar10(stream("split", 0), str(cifar))
+
+
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_the_whole_data_sets(name: str) -> None:
@@ -178,4 +251,5 @@ def test_the_whole_data_sets(name: str) -> None:
     assert (data.input_shape, data.num_classes) == ((1, 28, 28), 10)
     held_out = torch.bincount(data.val[1]) / torch.bincount(torch.cat([data.train[1], data.val[1]]))
     assert (held_out - 7 / 60).abs().max() < 1e-3
-    assert (data.test[0].min(), data.test[0].max()) == (0, 1)
+    assert data.test[0].dtype == torch.uint8
+    assert (data.test[0].min(), data.test[0].max()) == (0, 255)

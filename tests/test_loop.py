@@ -10,13 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zeroinit import bias_scale, dataset
+from zeroinit import bias_scale, dataset, loop
 from zeroinit.arch import FNN, Logistic
+from zeroinit.batches import Augment
 from zeroinit.dataset import Data
 from zeroinit.init import Rule, initialize
-from zeroinit.loop import Gradients, Member, Metrics, Trained, evaluate, evaluation_steps, train
+from zeroinit.loop import Event, Gradients, Member, Trained, evaluate, evaluation_steps
 from zeroinit.rng import stream
 
+train = partial(loop.train, augment=Augment(crop=0, flip=False), reduction="mean")
 ZEROS, NORMAL = partial(nn.init.zeros_), partial(nn.init.normal_)
 
 
@@ -26,7 +28,13 @@ def filled(model: nn.Module, weight: Rule, bias: Rule, seed: int = 0) -> nn.Modu
 
 
 def adam(model: nn.Module, steps: int, seed: int = 0, lr: float = 1e-3) -> Member:
-    return Member(model, torch.optim.Adam(model.parameters(), lr=lr, fused=True), stream("order", seed), steps)
+    return Member(
+        model,
+        torch.optim.Adam(model.parameters(), lr=lr, fused=True),
+        stream("order", seed),
+        stream("augment", seed),
+        steps,
+    )
 
 
 def blobs(shares: Sequence[float] = (0.7, 0.2, 0.1), features: int = 6, examples: int = 100) -> Data:
@@ -102,7 +110,7 @@ def test_gradients_have_a_leading_member_axis_and_come_before_the_update() -> No
         model.zero_grad()
     seen: list[Gradients] = []
 
-    def observe(event: Gradients | Metrics) -> None:
+    def observe(event: Event) -> None:
         if isinstance(event, Gradients):
             seen.append(Gradients(event.step, event.members, {k: v.clone() for k, v in event.layers.items()}))
 
@@ -125,7 +133,7 @@ def test_a_member_that_diverges_stops_and_the_others_go_on() -> None:
 
     def member(lr: float) -> Member:
         model = filled(FNN((6,), 3, [8], "relu"), NORMAL, NORMAL)
-        return Member(model, torch.optim.SGD(model.parameters(), lr=lr), stream("order", 0), 20)
+        return Member(model, torch.optim.SGD(model.parameters(), lr=lr), stream("order", 0), stream("augment", 0), 20)
 
     alone, (bad, good) = train([member(0.1)], data, batch_size=32, shuffle=True), (member(1e30), member(0.1))
     gone, fine = train([bad, good], data, batch_size=32, shuffle=True)
@@ -148,7 +156,7 @@ def test_evaluation_is_in_eval_mode_and_leaves_no_trace() -> None:
     model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
     data = blobs()
     buffers = [buffer.clone() for buffer in model.buffers()]
-    first, again = evaluate(model, data.test, "test"), evaluate(model, data.test, "test")
+    first, again = evaluate(model, data, "test"), evaluate(model, data, "test")
     assert first == again
     assert all(torch.equal(a, b) for a, b in zip(buffers, model.buffers(), strict=True))
     assert model.training
@@ -158,7 +166,7 @@ def test_evaluation_is_the_mean_over_the_split() -> None:
     data = blobs(examples=2500)  # more than one chunk, the last one smaller
     model = filled(Logistic((6,), 3), NORMAL, NORMAL)
     logits = model(data.val[0])
-    found = evaluate(model, data.val, "val")
+    found = evaluate(model, data, "val")
     assert found["val/loss"] == pytest.approx(F.cross_entropy(logits, data.val[1]).item(), rel=1e-5)
     assert found["val/accuracy"] == pytest.approx((logits.argmax(1) == data.val[1]).float().mean().item())
 
@@ -206,7 +214,12 @@ def test_two_archs_see_the_same_batches() -> None:
 def run_zero(activation: str) -> tuple[nn.Module, Trained]:
     model = filled(FNN((6,), 3, [7, 5], activation), ZEROS, ZEROS)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    [end] = train([Member(model, optimizer, stream("order", 0), 400)], blobs(), batch_size=100, shuffle=False)
+    [end] = train(
+        [Member(model, optimizer, stream("order", 0), stream("augment", 0), 400)],
+        blobs(),
+        batch_size=100,
+        shuffle=False,
+    )
     return model, end
 
 
@@ -244,11 +257,11 @@ def test_layers_wake_from_the_output_one_a_step(activation: str, depth: int, opt
     model = filled(FNN((6,), 3, [9] * (depth - 1), activation), ZEROS, NORMAL)
     awake = []
 
-    def observe(event: Gradients | Metrics) -> None:
+    def observe(event: Event) -> None:
         if isinstance(event, Gradients):
             awake.append([bool((gradient != 0).any()) for gradient in event.layers.values()])
 
-    member = Member(model, optimizer(model.parameters(), lr=lr), stream("order", 0), depth + 2)
+    member = Member(model, optimizer(model.parameters(), lr=lr), stream("order", 0), stream("augment", 0), depth + 2)
     train([member], blobs(), batch_size=25, shuffle=True, observe=observe)
     assert awake == [[index >= depth - step for index in range(depth)] for step in range(1, depth + 3)]
 
@@ -256,14 +269,14 @@ def test_layers_wake_from_the_output_one_a_step(activation: str, depth: int, opt
 def test_permuting_hidden_units_leaves_the_loss() -> None:
     data = blobs()
     model = filled(FNN((6,), 3, [20], "elu"), NORMAL, NORMAL)
-    before = evaluate(model, data.test, "test")["test/loss"]
+    before = evaluate(model, data, "test")["test/loss"]
     order = torch.randperm(20, generator=torch.Generator().manual_seed(0))
     hidden, output = layers(model)
     with torch.no_grad():
         hidden.weight.copy_(hidden.weight[order])
         hidden.bias.copy_(hidden.bias[order])
         output.weight.copy_(output.weight[:, order])
-    assert evaluate(model, data.test, "test")["test/loss"] == pytest.approx(before, rel=1e-6)
+    assert evaluate(model, data, "test")["test/loss"] == pytest.approx(before, rel=1e-6)
 
 
 def test_logistic_regression_learns_from_all_zero() -> None:

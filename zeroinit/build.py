@@ -14,7 +14,8 @@ from torch import nn
 
 from zeroinit import config
 from zeroinit.config import Job, Values
-from zeroinit.dataset import Data
+from zeroinit.dataset.images import reshaped
+from zeroinit.dataset.split import Data, normalized
 from zeroinit.errors import BadInput
 from zeroinit.init import Filled, initialize
 from zeroinit.rng import stream
@@ -30,16 +31,25 @@ def set_up_torch(values: Values) -> torch.device:
     return config.device(values["device"])
 
 
+OF_BATCHES = ("batch_size", "shuffle", "normalize", "augment")  # keys of a data set that change nothing of its store
+
+
 def load(values: Values, device: torch.device) -> Data:
-    """The data of a config, on the device; those of the last four asked for are kept."""
-    node = {key: value for key, value in values["dataset"].items() if key not in ("batch_size", "shuffle")}
-    return load_cached(json.dumps(node, sort_keys=True), values["seeds"]["split"], device)
+    """The data of a config, on the device; what is stored of the last four asked for is kept."""
+    node = {key: value for key, value in values["dataset"].items() if key not in OF_BATCHES}
+    data = load_cached(json.dumps(node, sort_keys=True), values["seeds"]["split"], device)
+    if values["dataset"]["augment"] != {"crop": 0, "flip": False} and len(data.input_shape) != 3:
+        raise BadInput(f"dataset.augment: the data have shape {data.input_shape}; leave it out, as they are no images")
+    return normalized(data, **values["dataset"]["normalize"])
 
 
 @lru_cache(maxsize=4)
 def load_cached(node: str, split_seed: int, device: torch.device) -> Data:
-    data: Data = call("dataset", json.loads(node), stream("split", split_seed))
-    return data.to(device)
+    keys = json.loads(node)
+    shape = {key: keys.pop(key) for key in ("resize", "channels")}
+    asked = inspect.signature(bound("dataset", keys).func).parameters  # a loader may do it itself, as it decodes
+    data: Data = call("dataset", keys | {key: shape[key] for key in shape if key in asked}, stream("split", split_seed))
+    return reshaped(data, **shape).to(device)
 
 
 def batch_size_of(values: Values, data: Data) -> int:
@@ -62,12 +72,14 @@ def build(values: Values, data: Data) -> tuple[nn.Module, list[Filled], torch.op
             f"arch._target_={values['arch']['_target_']} does not fit data of shape {data.input_shape} "
             f"with {data.num_classes} classes: {error}"
         ) from error
+    layers = values["init"]["layers"]
     filled = initialize(
         model,
         stream("init", values["seeds"]["init"]),
-        weight=bound("init.weight", values["init"]["weight"]),
-        bias=bound("init.bias", values["init"]["bias"]),
+        *rules("init", values["init"]),
         bias_scale=partial(call, "bias_scale", values["bias_scale"]),
+        layers=[layers] if isinstance(layers, str) else layers,
+        rest=rules("init.rest", values["init"]["rest"]) if layers else None,
     )
     model.to(data.train[0].device)
     try:
@@ -76,6 +88,11 @@ def build(values: Values, data: Data) -> tuple[nn.Module, list[Filled], torch.op
     except (ValueError, TypeError, IndexError) as error:  # torch's own words for an argument that it cannot use
         raise BadInput(f"optimizer: {error}") from error
     return model, filled, optimizer
+
+
+def rules(key: str, node: Values) -> tuple[partial[Any], partial[Any]]:
+    """The (weight, bias) rules of a node."""
+    return bound(f"{key}.weight", node["weight"]), bound(f"{key}.bias", node["bias"])
 
 
 def bound(key: str, node: Values) -> partial[Any]:
@@ -134,7 +151,7 @@ fitting: set[str] = set()  # what this process has checked, so that a sweep's jo
 
 @torch.no_grad()
 def fit(model: nn.Module, data: Data, params: dict[str, str]) -> None:
-    some = data.train[0][:2]
+    some = data.prepare(data.train[0][:2])
     where = f"arch={params['arch']} does not fit dataset={params['dataset']}"
     try:
         logits = model(some)

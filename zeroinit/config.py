@@ -18,7 +18,7 @@ from zeroinit import CONF
 from zeroinit.errors import BadInput
 from zeroinit.tracker import without_password
 
-STREAMS = ("init", "order", "forward", "split")
+STREAMS = ("init", "order", "augment", "forward", "split")
 NO_NUMBER = ("tracker", "sweep", "save", "seed")  # cannot change a number; `seed` acts through `seeds` alone
 
 Values = dict[str, Any]
@@ -48,7 +48,8 @@ def resolve(cfg: DictConfig) -> Values:
 
 def check(values: Values) -> None:
     """Raise BadInput at the first value that is missing or out of range, with its key and what is accepted."""
-    for key in ("dataset", "arch", "init.weight", "init.bias", "bias_scale", "optimizer", "tracker"):
+    rules = ("init.weight", "init.bias", "init.rest.weight", "init.rest.bias")
+    for key in ("dataset", "arch", *rules, "bias_scale", "optimizer", "tracker"):
         node = at(values, key)
         if not isinstance(node, dict) or not isinstance(node.get("_target_"), str):
             raise BadInput(f"{key}={node}: give the keys of a function, its name under _target_")
@@ -63,7 +64,16 @@ def check(values: Values) -> None:
         whole("dataset.batch_size", at(values, "dataset.batch_size"), 1, " or all")
     for key in ("seed", *(f"seeds.{stream}" for stream in STREAMS)):
         whole(key, at(values, key), 0)
-    for key in ("deterministic", "save", "dataset.shuffle"):
+    check_dataset(values)
+    layers = at(values, "init.layers")
+    for pattern in layers if isinstance(layers, list) and layers else [layers]:
+        if layers is not None and not (isinstance(pattern, str) and pattern):
+            raise BadInput(
+                f"init.layers={layers}: give a pattern of layer names such as conv*, a list of them, or null"
+            )
+    if at(values, "loss.reduction") not in ("mean", "sum"):
+        raise BadInput(f"loss.reduction={at(values, 'loss.reduction')}: give mean or sum")
+    for key in ("deterministic", "save", "dataset.shuffle", "dataset.augment.flip"):
         if not isinstance(at(values, key), bool):
             raise BadInput(f"{key}={at(values, key)}: give true or false")
     for group, key in (("bias_scale", "value"), ("optimizer", "lr")):
@@ -74,6 +84,27 @@ def check(values: Values) -> None:
     sweep = at(values, "sweep")
     if sweep is not None and not (isinstance(sweep, str) and sweep.strip()):
         raise BadInput(f"sweep={sweep}: give a name, or null")
+
+
+def check_dataset(values: Values) -> None:
+    """Raise BadInput for a value of what all data sets have in common: size, channels, normalisation, augmentation."""
+    whole("dataset.augment.crop", at(values, "dataset.augment.crop"), 0)
+    resize = at(values, "dataset.resize")
+    for side in resize if isinstance(resize, list) and len(resize) == 2 else [resize]:
+        if resize is not None and (not isinstance(side, int) or isinstance(side, bool) or side < 1):
+            raise BadInput(f"dataset.resize={resize}: give the side of a square in pixels, [HEIGHT,WIDTH], or null")
+    if at(values, "dataset.channels") not in (None, 1, 3):
+        raise BadInput(f"dataset.channels={at(values, 'dataset.channels')}: give 1 (grey), 3 (colour) or null")
+    for key in ("mean", "std"):
+        constants = at(values, f"dataset.normalize.{key}")
+        for constant in constants if isinstance(constants, list) and constants else [constants]:
+            if not finite(constant):
+                raise BadInput(f"dataset.normalize.{key}={constants}: give a finite number, or a list of them")
+            if key == "std" and constant <= 0:
+                raise BadInput(f"dataset.normalize.std={constants}: give what is greater than 0, as it divides")
+    held_out = values["dataset"].get("held_out")
+    if "held_out" in values["dataset"] and not (finite(held_out) and 0 < held_out < 1):
+        raise BadInput(f"dataset.held_out={held_out}: give a number between 0 and 1")
 
 
 def at(values: Values, key: str) -> Any:
@@ -102,8 +133,12 @@ def whole(key: str, value: Any, least: int, accepted_too: str = "") -> None:
         raise BadInput(f"{key}={value}: give a whole number from {least}{accepted_too}")
 
 
+def finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def number(key: str, value: Any) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
+    if not finite(value) or value < 0:
         raise BadInput(f"{key}={value}: give a finite number, 0 or greater")
 
 
@@ -125,7 +160,9 @@ def device(name: Any) -> torch.device:
 def hashes(values: Values) -> tuple[str, str]:
     """(of all that can change a number, of the same less the seeds): two runs of one cell differ in the first alone."""
     kept = {key: value for key, value in values.items() if key not in NO_NUMBER}
-    kept["dataset"] = {key: value for key, value in kept["dataset"].items() if key != "root"}
+    kept["dataset"] = {key: value for key, value in kept["dataset"].items() if key not in ("root", "cache")}
+    if kept["init"]["layers"] is None:
+        kept["init"] = {key: value for key, value in kept["init"].items() if key != "rest"}
     kept["device"] = device(values["device"]).type
     cell = {key: value for key, value in kept.items() if key != "seeds"}
     return digest(kept), digest(cell)
@@ -147,16 +184,18 @@ def plain(value: Any) -> Any:
 
 def options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:
     """The option of each group; where a config puts another function in its option's place, that function's name."""
-    chosen = {group: str(option) for group, option in choices.items() if not group.startswith("hydra/")}
-    for group, option in chosen.items():
-        shipped = targets(CONF / group / f"{option}.yaml")
-        for key, target in shipped.items():
-            now = values
-            for part in (group, *key.split(".")) if key else (group,):
-                now = now[part]
-            if now["_target_"] != target:
-                chosen[group] = f"{chosen[group]} {key}={now['_target_']}" if key else now["_target_"]
-    return chosen
+    found = {}
+    for choice, option in choices.items():
+        group, _, package = choice.partition("@")  # init@init.rest: an option of init, under another key
+        if group.startswith("hydra/") or (package == "init.rest" and values["init"]["layers"] is None):
+            continue
+        node = package or group
+        found[node] = str(option)
+        for key, target in targets(CONF / group / f"{option}.yaml").items():
+            now = at(values, f"{node}.{key}" if key else node)["_target_"]
+            if now != target:
+                found[node] = f"{found[node]} {key}={now}" if key else now
+    return found
 
 
 def name(params: Mapping[str, str], overrides: list[str]) -> str:
@@ -189,6 +228,8 @@ def params(values: Values, options: Mapping[str, str]) -> dict[str, str]:
     found = dict(options)
 
     def walk(node: Any, path: str) -> None:
+        if path == "init.rest" and values["init"]["layers"] is None:
+            return  # it fills nothing
         if isinstance(node, dict):
             for key, value in node.items():
                 if key != "_target_" and (path or key != "tracker"):

@@ -7,8 +7,9 @@ the layer next to the input).
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
@@ -42,24 +43,35 @@ class Filled:
 
 @torch.no_grad()
 def initialize(
-    model: nn.Module, generator: torch.Generator, weight: Rule, bias: Rule, bias_scale: Callable[[int], float]
+    model: nn.Module,
+    generator: torch.Generator,
+    weight: Rule,
+    bias: Rule,
+    bias_scale: Callable[[int], float],
+    layers: Sequence[str] | None = None,
+    rest: tuple[Rule, Rule] | None = None,
 ) -> list[Filled]:
     """Fill every linear and convolution layer of `model` in place; normalisation layers keep torch's values.
 
-    `bias_scale` maps a layer's fan_in to the factor on its biases. Raises BadInput where a rule cannot fill a
-    parameter, or where a parameter belongs to no rule.
+    `bias_scale` maps a layer's fan_in to the factor on its biases. With `layers`, patterns of names as the shell has
+    them, all of that is for the layers that match one; the others are filled by the (weight, bias) rules of `rest`.
+    Raises BadInput where a rule cannot fill a parameter, a parameter belongs to no rule, or a pattern matches no layer.
     """
     for name, parameter in model.named_parameters():
         if nn.parameter.is_lazy(parameter):
             raise BadInput(f"init: {name} of {type(model).__name__} has no shape yet; give a lazy module its sizes")
+    check_patterns(layers or [], [name for name, _ in weight_layers(model)])
     rules: dict[Tensor, str] = {}
     for depth, (name, layer) in enumerate(weight_layers(model), start=1):
         fan_in = layer.weight[0].numel()
         given = {"generator": generator, "fan_in": fan_in, "depth": depth}
-        rules[layer.weight] = fill(weight, layer.weight, f"{name}.weight", given)
+        if rest is None or layers is None or matches(name, layers):
+            of_weight, of_bias, scale = weight, bias, bias_scale(fan_in)
+        else:
+            (of_weight, of_bias), scale = rest, 1.0
+        rules[layer.weight] = fill(of_weight, layer.weight, f"{name}.weight", given)
         if layer.bias is not None:
-            scale = bias_scale(fan_in)
-            rules[layer.bias] = f"{fill(bias, layer.bias, f'{name}.bias', given)} * {scale:.6g}"
+            rules[layer.bias] = f"{fill(of_bias, layer.bias, f'{name}.bias', given)} * {scale:.6g}"
             layer.bias.mul_(scale)
     for module in model.modules():
         if isinstance(module, NORMALISATION):
@@ -81,6 +93,18 @@ def initialize(
         )
         for name, parameter in model.named_parameters()
     ]
+
+
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def check_patterns(patterns: Sequence[str], names: Sequence[str]) -> None:
+    """Raise BadInput for a pattern that matches none of the layers' names."""
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            listed = ", ".join(names if len(names) <= 12 else [*names[:6], "...", *names[-3:]])
+            raise BadInput(f"init.layers={pattern}: no layer has such a name; the layers are {listed}")
 
 
 def fill(rule: Rule, tensor: Tensor, name: str, given: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit.arch import weight_layers
-from zeroinit.dataset import Data, Split, batches
+from zeroinit.batches import Augment, batches
+from zeroinit.dataset.split import Data
 from zeroinit.probe import observed
 
 POINTS = 50  # evaluations a run, at most
@@ -19,12 +21,20 @@ CHUNK = 1000  # examples a forward pass of an evaluation
 
 @dataclass(frozen=True)
 class Member:
-    """One run of the loop: its model, its optimiser (bound to that model), its stream of batches, its length."""
+    """One run of the loop: its model, the optimiser of that very model, its streams for batches, its length."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     order: torch.Generator
+    augment: torch.Generator
     steps: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """The members that train have taken `step` updates."""
+
+    step: int
 
 
 @dataclass(frozen=True)
@@ -53,31 +63,39 @@ class Metrics:
 class Trained:
     """What became of a member. Where it diverged, metrics end before that step."""
 
-    losses: Tensor  # (steps,), of each batch before its update, on the device
+    losses: Tensor  # (steps,), mean over each batch before its update, on the device
     hits: Tensor  # (steps,), examples of each batch whose class was predicted
     metrics: list[Metrics] = field(default_factory=list)
     diverged_at: int | None = None  # the first step whose loss is not finite
 
 
-Observe = Callable[[Gradients | Metrics], None]
+Event = Step | Gradients | Metrics
 
 
-def ignore(event: Gradients | Metrics) -> None:
+def ignore(event: Event) -> None:
     """The hook of a loop that nobody watches."""
 
 
 def train(
-    members: Sequence[Member], data: Data, *, batch_size: int, shuffle: bool, observe: Observe = ignore
+    members: Sequence[Member],
+    data: Data,
+    *,
+    batch_size: int,
+    shuffle: bool,
+    augment: Augment,
+    reduction: Literal["mean", "sum"],
+    observe: Callable[[Event], None] = ignore,
 ) -> list[Trained]:
     """Train each member on `data` by cross-entropy for its own number of steps, and tell `observe` as it goes.
 
-    Every member stays what it would be alone: its own order of batches and its own schedule of metrics
-    (`evaluation_steps`). Gradients come at the steps that `observed` names. A member whose loss is not finite stops.
-    A batch of the whole training set is taken as it lies: its order could only change the rounding.
+    Every member stays what it would be alone: its own batches and its own schedule of metrics (`evaluation_steps`).
+    `reduction` is that of the loss whose gradient is taken; losses are told as means either way. Gradients come at
+    the steps that `observed` names. A member whose loss is not finite stops. A batch of the whole training set is
+    taken as it lies: its order could only change the rounding.
     """
     examples = len(data.train[0])
     per_epoch = math.ceil(examples / batch_size)
-    streams = [batches(data.train, batch_size, shuffle, member.order) for member in members]
+    streams = [batches(data, batch_size, shuffle, member.order, augment, member.augment) for member in members]
     points = [evaluation_steps(member.steps, per_epoch) for member in members]
     device = data.train[0].device
     done = [Trained(torch.zeros(m.steps, device=device), torch.zeros(m.steps, device=device)) for m in members]
@@ -86,7 +104,7 @@ def train(
         run, model = done[index], members[index].model
         seen = slice((step - 1) // per_epoch * per_epoch, step)  # this epoch's steps so far
         values = epoch_means(run.losses[seen], run.hits[seen], batch_size, examples) if step else {}
-        values |= evaluate(model, data.val, "val") | evaluate(model, data.test, "test")
+        values |= evaluate(model, data, "val") | evaluate(model, data, "test")
         finite = run.losses[:step].isfinite()
         if not finite.all():
             run.diverged_at = int(finite.logical_not().nonzero()[0]) + 1
@@ -108,9 +126,9 @@ def train(
             inputs, labels = next(streams[index])
             members[index].optimizer.zero_grad()
             logits = model(inputs)
-            loss = F.cross_entropy(logits, labels)
+            loss = F.cross_entropy(logits, labels, reduction=reduction)
             loss.backward()  # type: ignore[no-untyped-call]
-            run.losses[step - 1] = loss.detach()
+            run.losses[step - 1] = loss.detach() / (len(labels) if reduction == "sum" else 1)
             run.hits[step - 1] = (logits.detach().argmax(1) == labels).sum()
         if observed(step):
             observe(Gradients(step, active, stacked_gradients([members[index].model for index in active])))
@@ -118,6 +136,7 @@ def train(
             members[index].optimizer.step()
             if step in points[index]:
                 evaluate_at(step, index)
+        observe(Step(step))
     return done
 
 
@@ -142,14 +161,14 @@ def epoch_means(losses: Tensor, hits: Tensor, batch_size: int, examples: int) ->
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, split: Split, name: str) -> dict[str, float]:
-    """Mean cross-entropy and accuracy of the model in eval mode, as {"<name>/loss": ..., "<name>/accuracy": ...}."""
-    inputs, labels = split
-    loss = torch.zeros((), device=inputs.device)
-    hits = torch.zeros((), device=inputs.device)
+def evaluate(model: nn.Module, data: Data, name: Literal["train", "val", "test"]) -> dict[str, float]:
+    """Mean cross-entropy and accuracy in eval mode on the split `name`, as {"<name>/loss", "<name>/accuracy"}."""
+    stored, labels = getattr(data, name)
+    loss = torch.zeros((), device=stored.device)
+    hits = torch.zeros((), device=stored.device)
     model.eval()
-    for part, truth in zip(torch.split(inputs, CHUNK), torch.split(labels, CHUNK), strict=True):
-        logits = model(part)
+    for part, truth in zip(torch.split(stored, CHUNK), torch.split(labels, CHUNK), strict=True):
+        logits = model(data.prepare(part))
         loss += F.cross_entropy(logits, truth, reduction="sum")
         hits += (logits.argmax(1) == truth).sum()
     model.train()

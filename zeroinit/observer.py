@@ -8,25 +8,29 @@ from collections.abc import Callable
 import numpy as np
 
 from zeroinit import probe
-from zeroinit.loop import Gradients, Metrics
+from zeroinit.loop import Event, Gradients, Step
 from zeroinit.tracker import Record, Tracker
 
 QUANTILES = {"p05": 0.05, "p50": 0.50, "p95": 0.95}
 
 
 class Observer:
-    """Watches one member; `tell` hears the share of the steps done and the validation accuracy there."""
+    """Watches one member; `tell` hears the share of the steps done, and the validation accuracy where it is taken."""
 
-    def __init__(self, record: Record, tracker: Tracker, steps: int, tell: Callable[[float, float], None]) -> None:
+    def __init__(
+        self, record: Record, tracker: Tracker, steps: int, tell: Callable[[float, float | None], None]
+    ) -> None:
         self.record, self.tracker, self.steps, self.tell = record, tracker, steps, tell
         self.observed: list[int] = []
         self.layers: dict[str, list[probe.Histogram]] = defaultdict(list)
 
-    def __call__(self, event: Gradients | Metrics) -> None:
+    def __call__(self, event: Event) -> None:
         started = time.perf_counter()
         if isinstance(event, Gradients):
             if self.tracker.keeps:
                 self.watch(event)
+        elif isinstance(event, Step):
+            self.tell(event.step / self.steps, None)
         else:
             self.record.metrics += [(name, value, event.step) for name, value in event.values.items()]
             self.tracker.flush(self.record)

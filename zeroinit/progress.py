@@ -1,12 +1,28 @@
 """How far a sweep is: one bar on a terminal, a plain line now and then without one."""
 
 import time
+from collections.abc import Iterator, Sequence
 from types import TracebackType
+from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn, track
 
 QUIET = 10  # seconds between two plain lines
+DRAWN = 0.1  # seconds between two looks of the bar
+
+Item = TypeVar("Item")
+
+
+def counted(items: Sequence[Item], what: str) -> Iterator[Item]:
+    """The items, under a bar that says what is done with them; without a terminal, a line before and one after."""
+    console, started = Console(stderr=True), time.monotonic()
+    if console.is_terminal:
+        yield from track(items, what, console=console, transient=True)
+    else:
+        console.print(what, markup=False, highlight=False, soft_wrap=True)
+        yield from items
+        console.print(f"{what}: done in {time.monotonic() - started:.0f} s", highlight=False, soft_wrap=True)
 
 
 class Bar:
@@ -15,7 +31,7 @@ class Bar:
     def __init__(self, total: int) -> None:
         self.total, self.done = total, 0
         self.console = Console(stderr=True)
-        self.started = self.spoke = time.monotonic()
+        self.started = self.spoke = self.drawn = time.monotonic()
         self.note = ""
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -40,9 +56,14 @@ class Bar:
     ) -> None:
         self.bar.stop()
 
-    def at(self, share: float, accuracy: float) -> None:
-        """The run that trains is through `share` (0 to 1) of its steps, and had this accuracy."""
-        self.note = f"accuracy {accuracy:.1%}"
+    def at(self, share: float, accuracy: float | None) -> None:
+        """The run that trains is through `share` (0 to 1) of its steps, and had this accuracy if it was taken."""
+        now = time.monotonic()
+        if accuracy is not None:
+            self.note = f"accuracy {accuracy:.1%}"
+        elif now - self.drawn < DRAWN:
+            return
+        self.drawn = now
         self.bar.update(self.task, completed=self.done + share, note=self.note)
         self.say(self.done + share)
 
@@ -62,4 +83,5 @@ class Bar:
             return
         self.spoke = now
         left = (now - self.started) * (self.total / completed - 1)
-        self.tell(f"{completed / self.total:.0%}, {self.done}/{self.total} runs, {self.note}, {left:.0f} s left")
+        done = [f"{completed / self.total:.0%}", f"{self.done}/{self.total} runs", *([self.note] if self.note else [])]
+        self.tell(f"{', '.join(done)}, {left:.0f} s left")

@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from zeroinit import CONF, config, loop
+from zeroinit.batches import Augment
 from zeroinit.build import batch_size_of, build, check, load, open_tracker, set_up_torch
 from zeroinit.config import Job
 from zeroinit.errors import BadInput
@@ -44,11 +45,11 @@ def job_of(cfg: DictConfig) -> Job:
     return Job(name, values, params, *config.hashes(values))
 
 
-def run(job: Job, tracker: Tracker, tell: Callable[[float, float], None]) -> Record:
+def run(job: Job, tracker: Tracker, tell: Callable[[float, float | None], None]) -> Record:
     """Data, model, init, optimizer, loop, tracker: one run, from its config to its record.
 
-    `tell` hears the share of the steps done and the validation accuracy there. A run that diverges is FAILED; one
-    that raises or is interrupted is written as FAILED or KILLED before the exception goes on.
+    `tell` hears the share of the steps done, and the validation accuracy where it is taken. A run that diverges is
+    FAILED; one that raises or is interrupted is written as FAILED or KILLED before the exception goes on.
     """
     values, seeds = job.values, job.values["seeds"]
     device = set_up_torch(values)
@@ -71,10 +72,17 @@ def run(job: Job, tracker: Tracker, tell: Callable[[float, float], None]) -> Rec
         torch.manual_seed(stream_seed("forward", seeds["forward"]))  # dropout takes no generator of its own
         model, filled, optimizer = build(values, data)
         record.files["init.csv"] = as_csv([asdict(line) for line in filled])
-        member = loop.Member(model, optimizer, stream("order", seeds["order"]), steps)
+        order, changes = stream("order", seeds["order"]), stream("augment", seeds["augment"])
         started = time.perf_counter()
-        shuffle = values["dataset"]["shuffle"]
-        [trained] = loop.train([member], data, batch_size=batch_size, shuffle=shuffle, observe=observer)
+        [trained] = loop.train(
+            [loop.Member(model, optimizer, order, changes, steps)],
+            data,
+            batch_size=batch_size,
+            shuffle=values["dataset"]["shuffle"],
+            augment=Augment(**values["dataset"]["augment"]),
+            reduction=values["loss"]["reduction"],
+            observe=observer,
+        )
         seconds = time.perf_counter() - started
 
         diverged = trained.diverged_at is not None

@@ -1,0 +1,135 @@
+"""When each layer had its first gradient, and which parameters did not move: an arch from zero weights, random biases.
+
+python benchmarks/wave.py --folder FOLDER [--arch resnet50] [--steps 60]; FOLDER holds train/<class>/ and test/<class>/.
+"""
+
+import argparse
+import resource
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from zeroinit import arch, bias_scale, loop
+from zeroinit.batches import Augment
+from zeroinit.dataset import Data, image_folder
+from zeroinit.init import initialize
+from zeroinit.progress import Bar
+from zeroinit.provenance import provenance
+from zeroinit.rng import stream
+
+ARCHS = {"cifar_cnn": arch.CifarCNN, "mnist_cnn": arch.MnistCNN, "resnet50": arch.resnet50}
+
+
+class Wave:
+    """For each parameter the first step with a gradient that is not exactly zero, and the largest entry there."""
+
+    def __init__(self, model: nn.Module, steps: int, bar: Bar) -> None:
+        self.model, self.steps, self.bar = model, steps, bar
+        self.first: dict[str, tuple[int, float]] = {}
+        self.last: dict[str, float] = {}
+
+    def __call__(self, event: loop.Event) -> None:
+        if isinstance(event, loop.Step):
+            for name, parameter in self.model.named_parameters():
+                gradient = parameter.grad
+                assert gradient is not None
+                self.last[name] = gradient.abs().max().item()
+                if self.last[name]:
+                    self.first.setdefault(name, (event.step, self.last[name]))
+            self.bar.at(event.step / self.steps, None)
+
+
+def before_norm(model: nn.Module, inputs: Tensor) -> set[str]:
+    """Biases whose layer's output goes straight into a BatchNorm, which subtracts them again."""
+    outputs: dict[int, str] = {}
+    found = set()
+
+    def note(module: nn.Module, given: tuple[Tensor], output: Tensor, name: str) -> None:
+        if isinstance(module, nn.BatchNorm2d) and id(given[0]) in outputs:
+            found.add(f"{outputs[id(given[0])]}.bias")
+        if isinstance(module, nn.Conv2d):
+            outputs[id(output)] = name
+            kept.append(output)  # so that no other tensor is given its id
+
+    kept: list[Tensor] = []
+    hooks = [module.register_forward_hook(partial(note, name=name)) for name, module in model.named_modules()]
+    with torch.no_grad():
+        model(inputs)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", required=True)
+    parser.add_argument("--cache", default=str(Path("~/.cache/zeroinit").expanduser()))
+    parser.add_argument("--arch", choices=sorted(ARCHS), default="resnet50")
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=1)
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+
+    data: Data = image_folder(stream("split", 0), asked.folder, asked.cache, 0.14, None, None)
+    some = (data.val[0][:100], data.val[1][:100])
+    data = replace(data, val=some, test=some)  # accuracy is not what is asked here
+    model = ARCHS[asked.arch](data.input_shape, data.num_classes, "elu")
+    initialize(
+        model,
+        stream("init", 0),
+        weight=partial(nn.init.zeros_),
+        bias=partial(nn.init.normal_),
+        bias_scale=partial(bias_scale.constant, value=1.0),
+    )
+    layers = [name for name, _ in arch.weight_layers(model)]
+    subtracted = before_norm(model.eval(), data.prepare(some[0][:2]))
+    at_start = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    assert all(not at_start[f"{name}.weight"].any() for name in layers)
+    optimizer = torch.optim.Adam(model.train().parameters(), lr=0.001, fused=True)
+
+    started = time.perf_counter()
+    with Bar(1) as bar:
+        wave = Wave(model, asked.steps, bar)
+        member = loop.Member(model, optimizer, stream("order", 0), stream("augment", 0), asked.steps)
+        loop.train(
+            [member],
+            data,
+            batch_size=asked.batch_size,
+            shuffle=True,
+            augment=Augment(crop=0, flip=False),
+            reduction="mean",
+            observe=wave,
+        )
+    seconds = time.perf_counter() - started
+
+    table = Table("layer", "parameter", "first gradient at step", "largest there", f"at step {asked.steps}", "moved")
+    for name, parameter in model.named_parameters():
+        step, size = wave.first.get(name, (0, 0.0))
+        moved = (parameter.detach() != at_start[name]).any().item()
+        why = ""
+        if not moved and name in subtracted:
+            why = ": a BatchNorm subtracts it"
+        elif not moved:
+            why = ": no gradient has arrived"
+        layer, _, part = name.rpartition(".")
+        table.add_row(
+            layer, part, str(step or "-"), f"{size:.1e}", f"{wave.last[name]:.1e}", ("yes" if moved else "no") + why
+        )
+    console = Console(width=130)
+    console.print(table)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    console.print(
+        f"{asked.arch}, {asked.steps} steps of {asked.batch_size}: {seconds:.0f} s, peak memory {peak:.1f} GiB, "
+        f"{asked.threads} thread(s), torch {provenance()['version.torch']}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Batches by index, and augmentation against a naive twin."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from zeroinit.batches import Augment, batches
+from zeroinit.dataset import Data
+from zeroinit.rng import stream
+
+NONE = Augment(crop=0, flip=False)
+
+
+def numbered(examples: int = 10, size: int = 6) -> Data:
+    """Images of random bytes, each with its own label."""
+    pixels = torch.randint(256, (examples, 3, size, size + 1), generator=stream("split", 0), dtype=torch.uint8)
+    split = pixels, torch.arange(examples)
+    return Data(split, split, split, num_classes=examples)
+
+
+def naive(image: Tensor, crop: int, row: int, column: int, flipped: int) -> Tensor:
+    """Pixel by pixel; black where the window lies beside the image."""
+    changed = torch.zeros_like(image)
+    channels, height, width = image.shape
+    for channel in range(channels):
+        for y in range(height):
+            for x in range(width):
+                from_y, from_x = y + row - crop, (width - 1 - x if flipped else x) + column - crop
+                if 0 <= from_y < height and 0 <= from_x < width:
+                    changed[channel, y, x] = image[channel, from_y, from_x]
+    return changed
+
+
+def test_batches_cover_each_epoch_once_in_a_new_order() -> None:
+    drawn = batches(numbered(), 4, True, stream("order", 0), NONE, stream("augment", 0))
+    epochs = [[next(drawn)[1].tolist() for _ in range(3)] for _ in range(2)]
+    assert [[len(batch) for batch in epoch] for epoch in epochs] == [[4, 4, 2]] * 2
+    assert [sorted(label for batch in epoch for label in batch) for epoch in epochs] == [list(range(10))] * 2
+    assert epochs[0] != epochs[1]
+    unshuffled = batches(numbered(), 4, False, stream("order", 0), NONE, stream("augment", 0))
+    assert [next(unshuffled)[1].tolist() for _ in range(3)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+@pytest.mark.parametrize("size", [4, 10])
+def test_without_augmentation_a_batch_is_what_is_stored(size: int) -> None:
+    data = numbered()
+    inputs, labels = next(batches(data, size, True, stream("order", 0), NONE, stream("augment", 0)))
+    assert inputs.dtype == torch.float32
+    assert torch.equal(inputs, data.train[0][labels].float() / 255)
+
+
+@pytest.mark.parametrize(("crop", "flip"), [(0, True), (1, False), (4, True), (9, True)])
+def test_augmentation_is_its_naive_twin(crop: int, flip: bool) -> None:
+    images = numbered(20).train[0]
+    augment = Augment(crop=crop, flip=flip)
+    draws = augment.draw(20, stream("augment", 0))
+    changed = augment.apply(images, draws)
+    for image, found, draw in zip(images, changed, draws.tolist(), strict=True):
+        assert torch.equal(found, naive(image, crop, *draw))
+
+
+def test_every_shift_is_as_likely_and_half_are_flipped() -> None:
+    draws = Augment(crop=2, flip=True).draw(5000, stream("augment", 0))
+    for column in (0, 1):
+        assert torch.allclose(torch.bincount(draws[:, column]) / 5000, torch.full((5,), 0.2), atol=0.03)
+    assert abs(draws[:, 2].float().mean() - 0.5) < 0.03
+    assert not Augment(crop=2, flip=False).draw(100, stream("augment", 0))[:, 2].any()
+
+
+def test_augmentation_has_a_stream_of_its_own() -> None:
+    """It leaves the order of the batches, and an image's changes do not depend on the size of the batch."""
+    augment, data = Augment(crop=2, flip=True), numbered()
+
+    def epoch(size: int, augment: Augment, seed: int) -> dict[int, Tensor]:
+        drawn = batches(data, size, True, stream("order", 0), augment, stream("augment", seed))
+        found = [next(drawn) for _ in range(10 // size)]
+        return {int(label): image for images, labels in found for image, label in zip(images, labels, strict=True)}
+
+    small, whole, other = epoch(2, augment, 0), epoch(10, augment, 0), epoch(2, augment, 1)
+    assert list(epoch(2, NONE, 0)) == list(small) == list(other)
+    assert all(torch.equal(image, whole[label]) for label, image in small.items())
+    assert not all(torch.equal(image, other[label]) for label, image in small.items())
+
+
+def test_each_epoch_is_changed_anew() -> None:
+    drawn = batches(numbered(), 10, True, stream("order", 0), Augment(crop=2, flip=True), stream("augment", 0))
+    (first, labels), (second, same) = next(drawn), next(drawn)
+    assert torch.equal(labels, same)
+    assert not torch.equal(first, second)

@@ -1,0 +1,187 @@
+"""Images of one's own, `train/<class>/...` and `test/<class>/...`, decoded once and kept as one array of bytes."""
+
+import hashlib
+import json
+import math
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from PIL import Image
+
+from zeroinit.dataset.images import Resize, sides
+from zeroinit.dataset.split import Data, split_off
+from zeroinit.errors import BadInput
+from zeroinit.progress import counted
+
+Samples = list[tuple[str, int]]  # (path, label)
+
+# what a file's mode is decoded to; of the others, more than 8 bits a channel would be cut off
+DECODED = {"1": "L", "L": "L", "LA": "L"} | dict.fromkeys(("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"), "RGB")
+CHANNELS = {"L": 1, "RGB": 3}
+
+
+def image_folder(
+    generator: torch.Generator, folder: str, cache: str, held_out: float, resize: Resize, channels: int | None
+) -> Data:
+    """Any folder in the layout of torchvision's ImageFolder, (1 or 3, height, width), as bytes.
+
+    The share `held_out` of train/ is for validation. The decoded images are kept in the folder `cache`, and decoded
+    anew when a file changes, comes or goes. Raises BadInput for what is no such folder, and for images that cannot be
+    read or are not alike where `resize` or `channels` do not make them so.
+    """
+    if not isinstance(folder, str):
+        raise BadInput(
+            f"dataset.folder={json.dumps(folder)}: give the folder that holds train/<class>/ and test/<class>/"
+        )
+    root = Path(folder).expanduser().absolute()
+    classes, train = listed(root, "train")
+    test_classes, test = listed(root, "test")
+    if classes != test_classes:
+        odd = ", ".join(sorted(set(classes) ^ set(test_classes)))
+        raise BadInput(f"dataset.folder={folder}: train/ and test/ differ in their classes ({odd}); give both the same")
+    if len(classes) < 2:
+        raise BadInput(f"dataset.folder={folder}: there is one class ({classes[0]}); give at least two")
+    kept = round(held_out * len(train))
+    if not 1 <= kept < len(train):
+        raise BadInput(
+            f"dataset.held_out={held_out}: that is {kept} of the {len(train)} images in train/; "
+            "give the share that is for validation, at least one image and not all"
+        )
+    pixels = torch.from_numpy(decoded(root, Path(cache).expanduser(), [*train, *test], resize, channels))
+    labels = torch.tensor([label for _, label in (*train, *test)])
+    rest, val = split_off(pixels[: len(train)], labels[: len(train)], kept, generator)
+    return Data(rest, val, (pixels[len(train) :], labels[len(train) :]), len(classes))
+
+
+def listed(root: Path, part: str) -> tuple[list[str], Samples]:
+    """The classes of a part, and its images in torchvision's order. Raises BadInput for a class without images."""
+    from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset  # the import takes a second
+
+    try:
+        classes, index = find_classes(root / part)
+        return classes, make_dataset(root / part, index, IMG_EXTENSIONS)
+    except OSError as error:
+        said = str(error) if error.errno is None else f"{error.strerror}: {error.filename}"
+        raise BadInput(
+            f"dataset.folder={root}: {said.rstrip('. ')}; give a folder that holds train/<class>/ and test/<class>/, "
+            "with images in each"
+        ) from error
+
+
+def decoded(root: Path, cache: Path, samples: Samples, resize: Resize, channels: int | None) -> NDArray[np.uint8]:
+    """The pixels (N, channels, height, width) of all samples: from the cache where no file has changed since."""
+    name = digest(f"{root}\n{resize}\n{channels}")
+    path = cache / f"{name}-{fingerprint(root, samples)}.npy"
+    partial = path.with_suffix(".partial")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f"{name}.lock"):  # of several processes, one decodes
+            found = in_cache(path, len(samples))
+            if found is None:
+                for old in cache.glob(f"{name}-*"):
+                    old.unlink()
+                try:
+                    found = decode(samples, partial, resize, channels)
+                    partial.rename(path)
+                finally:
+                    partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"dataset.cache={cache}: {error.strerror or error}; give a folder that can be written to"
+        ) from error
+    return found
+
+
+def in_cache(path: Path, examples: int) -> NDArray[np.uint8] | None:
+    try:
+        found: NDArray[np.uint8] = np.load(path)
+    except (OSError, ValueError, EOFError):  # not there, or not whole
+        return None
+    return found if len(found) == examples else None
+
+
+def fingerprint(root: Path, samples: Samples) -> str:
+    """Changes with the name, the size or the times of any file; reading them all would take as long as decoding."""
+    lines = []
+    for path, label in samples:
+        state = os.stat(path)
+        lines.append(f"{path.removeprefix(str(root))} {label} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}")
+    return digest("\n".join(lines))
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def decode(samples: Samples, path: Path, resize: Resize, channels: int | None) -> NDArray[np.uint8]:
+    """Decode all samples into a new file of one array. The first one sets size and channels where nothing else does."""
+    mode = {1: "L", 3: "RGB", None: None}[channels]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        first, _ = samples[0]
+        with opened(first) as image:
+            height, width = (image.height, image.width) if resize is None else sides(resize)
+            shape = (CHANNELS[mode or DECODED[image.mode]], height, width)
+        check_memory(len(samples), shape)
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(samples), *shape))
+        for index, (name, _) in enumerate(counted(samples, f"decoding {len(samples)} images")):
+            pixels = pixels_of(name, mode, resize)
+            if pixels.shape != shape:
+                raise unlike(first, shape, name, pixels.shape)
+            array[index] = pixels
+        array.flush()
+    return np.load(path)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def opened(path: str) -> Iterator[Image.Image]:
+    """The image, of a mode that can be decoded. Raises BadInput where it, or what is done with it, fails."""
+    try:
+        with Image.open(path) as image:
+            if image.mode not in DECODED:
+                raise BadInput(f"dataset.folder: {path} has pixels of mode {image.mode}; save it with 8 bits a channel")
+            yield image
+    except BadInput:
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever a broken file leads them to
+        raise BadInput(
+            f"dataset.folder: {path} cannot be read as an image ({type(error).__name__}: {error}); mend or remove it"
+        ) from error
+
+
+def pixels_of(path: str, mode: str | None, resize: Resize) -> NDArray[np.uint8]:
+    """One image as (channels, height, width), bilinear with antialiasing where it is resized."""
+    with opened(path) as image:
+        pixels = image.convert(mode or DECODED[image.mode])
+        if resize is not None:
+            height, width = sides(resize)
+            pixels = pixels.resize((width, height), Image.Resampling.BILINEAR)
+        array = np.asarray(pixels)
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def unlike(first: str, shape: Sequence[int], second: str, other: Sequence[int]) -> BadInput:
+    """What is said of two images that cannot lie in one array."""
+    if shape[0] != other[0]:
+        grey, colour = (first, second) if shape[0] == 1 else (second, first)
+        return BadInput(f"dataset.channels=null: {grey} is grey and {colour} in colour; give 1 or 3 for all of them")
+    return BadInput(
+        f"dataset.resize=null: {first} is {shape[1]}x{shape[2]} pixels (height x width) and {second} "
+        f"{other[1]}x{other[2]}; give the side of a square, or [HEIGHT,WIDTH]"
+    )
+
+
+def check_memory(images: int, shape: tuple[int, int, int]) -> None:
+    needed, there = images * math.prod(shape), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise BadInput(
+            f"dataset.folder: {images} images of {shape[0]}x{shape[1]}x{shape[2]} are {needed / 2**30:.0f} GiB, and "
+            f"this machine has {there / 2**30:.0f}; give a smaller dataset.resize"
+        )
