@@ -222,6 +222,12 @@ def test_cifar10(cifar: Path) -> None:
     assert data.test[0].is_contiguous()
 
 
+def test_cifar10_trains(cifar: Path, zeroinit: Callable[..., object]) -> None:
+    words = ("arch=logistic", "steps=2", "tracker=off", "dataset.augment.crop=4", "dataset.augment.flip=true")
+    ended = zeroinit("dataset=cifar10", f"dataset.root={cifar}", *words)
+    assert ended.code == 0, ended.err
+
+
 @pytest.mark.parametrize("name", ["data_batch_3", "test_batch", "batches.meta"])
 def test_cifar10_with_a_wrong_checksum(name: str, cifar: Path) -> None:
     path = cifar / CIFAR10.base_folder / name

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from zeroinit import CONF, bias_scale, build
-from zeroinit.arch import FNN
+from zeroinit.arch import FNN, resnet50, weight_layers
 from zeroinit.config import Job
 from zeroinit.dataset import Data
 from zeroinit.errors import BadInput
@@ -143,9 +143,17 @@ def test_the_seed_is_the_draw(name: str, filled: Callable[..., nn.Module]) -> No
     assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-@pytest.mark.parametrize("arch", ["logistic", "fnn", "mnist_cnn"])
-@pytest.mark.parametrize("name", ["default", "kaiming_normal", "layer_constant", "zero", "zero_normal", "zero_uniform"])
-def test_golden(name: str, arch: str, job_of: Callable[..., Job], pytestconfig: pytest.Config) -> None:
+SHOWN = ["default", "kaiming_normal", "layer_constant", "zero", "zero_normal", "zero_uniform"]
+
+
+@pytest.mark.parametrize(
+    ("arch", "name"),
+    [
+        *((arch, name) for arch in ("logistic", "fnn", "mnist_cnn", "cifar_fnn", "cifar_cnn") for name in SHOWN),
+        ("resnet50", "zero_normal"),
+    ],
+)
+def test_golden(arch: str, name: str, job_of: Callable[..., Job], pytestconfig: pytest.Config) -> None:
     """A line a parameter, so that a change of any init shows in review; --update-golden writes them anew."""
     job = job_of("dataset=digits", f"arch={arch}", f"init={name}", "bias_scale.value=0.1")
     data = build.load(job.values, torch.device("cpu"))
@@ -204,3 +212,57 @@ def test_a_rule_that_cannot_fill_is_an_error() -> None:
             bias=partial(nn.init.xavier_normal_),
             bias_scale=partial(bias_scale.constant, value=1.0),
         )
+
+
+def test_an_init_for_some_layers_only(job_of: Callable[..., Job]) -> None:
+    """Those that the pattern names have it, bias scale and all; the others have what init.rest says, unscaled."""
+    words = ["dataset=digits", "arch=cifar_cnn", "bias_scale.value=100", "init=zero_normal"]
+    data = build.load(job_of(*words).values, torch.device("cpu"))
+    some, _, _ = build.build(job_of(*words, "init.layers=[conv*,output]").values, data)
+    for name, layer in weight_layers(some):
+        fan_in = layer.weight[0].numel()
+        if name.startswith("conv") or name == "output":
+            assert (layer.weight == 0).all()
+            assert layer.bias.abs().max() > 10
+        else:
+            assert 0 < layer.weight.abs().max() <= 1 / math.sqrt(fan_in)
+            assert 0 < layer.bias.abs().max() <= 1 / math.sqrt(fan_in)
+    other, filled, _ = build.build(job_of(*words, "init.layers=output", "init@init.rest=small_normal").values, data)
+    assert close(other.get_submodule("hidden1").weight, 0, 0.01**2)
+    assert (other.get_submodule("hidden1").bias == 0).all()
+    rules = {one.parameter: one.rule for one in filled}
+    assert rules["hidden1.weight"] == "normal_(std=0.01)"
+    assert rules["output.bias"] == "normal_() * 100"
+    assert rules["norm1.weight"] == "torch's own"
+
+
+def test_all_layers_named_is_all_layers(job_of: Callable[..., Job]) -> None:
+    job, same = job_of("dataset=digits", "init=default"), job_of("dataset=digits", "init=default", "init.layers='*'")
+    data = build.load(job.values, torch.device("cpu"))
+    ours, theirs = (build.build(one.values, data)[0].parameters() for one in (job, same))
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_two_of_a_resnets_layers_as_published() -> None:
+    """The published code zeroed the stem and the last layer alone; a pattern says so, and init.csv shows it."""
+    model = resnet50((1, 8, 8), 10, "elu")
+    filled = initialize(
+        model,
+        stream("init", 0),
+        partial(nn.init.zeros_),
+        partial(nn.init.normal_),
+        partial(bias_scale.constant, value=1.0),
+        layers=["conv1", "fc"],
+        rest=(partial(default_), partial(default_)),
+    )
+    zeroed = [one.parameter for one in filled if one.parameter.endswith("weight") and one.zeros == 1]
+    assert zeroed == ["conv1.weight", "fc.weight"]
+
+
+def test_every_layer_of_a_resnet_is_zeroed() -> None:
+    model = resnet50((1, 8, 8), 10, "elu")
+    zero_normal(model)
+    layers = dict(weight_layers(model))
+    assert len(layers) == 54
+    assert not any(layer.weight.any() for layer in layers.values())
+    assert all((layer.bias != 0).all() for layer in layers.values())

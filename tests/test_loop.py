@@ -84,6 +84,54 @@ def test_the_loop_is_its_naive_twin_bit_by_bit(batch_size: int, shuffle: bool) -
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
 
 
+def test_a_summed_loss_has_the_gradient_of_the_batch_and_is_told_as_a_mean() -> None:
+    """With a learning rate divided by the batch size it is the mean."""
+    data = blobs(examples=96, shares=(0.5, 0.5))
+
+    def ended(lr: float, reduction: str) -> tuple[nn.Module, Trained]:
+        model = filled(FNN((6,), 2, [8], "elu"), NORMAL, NORMAL)
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+        member = Member(model, optimizer, stream("order", 0), stream("augment", 0), 20)
+        [end] = train([member], data, batch_size=32, shuffle=True, reduction=reduction)
+        return model, end
+
+    (mean, mean_end), (summed, summed_end) = ended(0.5, "mean"), ended(0.5 / 32, "sum")
+    for a, b in zip(mean.parameters(), summed.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+    assert torch.allclose(mean_end.losses, summed_end.losses, rtol=1e-5)
+    other, _ = ended(0.5, "sum")  # under SGD the step grows with the batch
+    assert not torch.allclose(other[1].weight, mean[1].weight, atol=1e-2)
+
+
+def test_augmented_batches_change_training_and_not_evaluation() -> None:
+    data = dataset.digits(stream("split", 0))
+
+    def ended(augment: Augment, seed: int) -> Trained:
+        model = filled(Logistic((1, 8, 8), 10), NORMAL, NORMAL)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        member = Member(model, optimizer, stream("order", 0), stream("augment", seed), 12)
+        [end] = train([member], data, batch_size=128, shuffle=True, augment=augment)
+        return end
+
+    plain, changed = ended(Augment(0, False), 0), ended(Augment(2, True), 0)
+    again, other = ended(Augment(2, True), 0), ended(Augment(2, True), 1)
+    assert plain.metrics[0].values == changed.metrics[0].values
+    assert torch.equal(changed.losses, again.losses)
+    assert not torch.equal(changed.losses, other.losses)
+    assert not torch.equal(changed.losses, plain.losses)
+
+
+def test_every_step_is_told() -> None:
+    seen: list[int] = []
+
+    def observe(event: Event) -> None:
+        if isinstance(event, loop.Step):
+            seen.append(event.step)
+
+    train([adam(filled(Logistic((6,), 3), NORMAL, NORMAL), 7)], blobs(), batch_size=32, shuffle=True, observe=observe)
+    assert seen == [*range(1, 8)]
+
+
 def test_members_are_what_they_are_alone() -> None:
     data = blobs()
 

@@ -1,6 +1,7 @@
 """Published data sets, read by torchvision from the files that they were published as, downloaded where missing."""
 
 import importlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,9 @@ def cifar10(generator: torch.Generator, root: str) -> Data:
 
 def torchvision_datasets(option: str, root: str, folder: str) -> Any:
     if not isinstance(root, str):
-        raise BadInput(f"dataset.root={root}: give the folder under which {folder} lies, for dataset={option}")
+        raise BadInput(
+            f"dataset.root={json.dumps(root)}: give the folder under which {folder} lies, for dataset={option}"
+        )
     return importlib.import_module("torchvision.datasets")  # only here: the import takes a second
 
 

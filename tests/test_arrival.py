@@ -1,0 +1,116 @@
+"""The central claim on every arch: from zero weights and random biases, which layer has its first weight gradient when.
+
+Exact where the bias of a layer reaches the next one: at step t (from 1) the last t layers have a gradient. A
+BatchNorm is where it does not: of a constant, which is all that zero weights give, it makes zero, and the wave stops
+there. What passes is rounding, and a float64 twin tells it from learning: the one is 1e-9 of what it was, the other
+the same. Schicho 2023, Figure 12.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from zeroinit import bias_scale, dataset, loop
+from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50, weight_layers
+from zeroinit.batches import Augment
+from zeroinit.dataset import Data
+from zeroinit.init import initialize
+from zeroinit.rng import stream
+
+ROUNDING = 1e-6  # the largest entry, in float32, of a gradient that is zero in mathematics
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    return dataset.digits(stream("split", 0))
+
+
+def arrivals(model: nn.Module, data: Data, steps: int, dtype: torch.dtype = torch.float32) -> dict[str, list[float]]:
+    """{layer: the largest entry of its weight gradient at each step}, from zero weights and N(0, 1) biases, Adam."""
+    initialize(
+        model,
+        stream("init", 0),
+        weight=partial(nn.init.zeros_),
+        bias=partial(nn.init.normal_),
+        bias_scale=partial(bias_scale.constant, value=1.0),
+    )
+    model.to(dtype)
+    few = tuple((inputs[:32].to(dtype), labels[:32]) for inputs, labels in (data.train, data.val, data.test))
+    found: dict[str, list[float]] = {name: [] for name, _ in weight_layers(model)}
+
+    def observe(event: loop.Event) -> None:
+        if isinstance(event, loop.Gradients):
+            for name, gradient in event.layers.items():
+                found[name].append(gradient.abs().max().item())
+
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.001, fused=True)
+    loop.train(
+        [loop.Member(model, optimizer, stream("order", 0), stream("augment", 0), steps)],
+        Data(*few, data.num_classes),
+        batch_size=8,
+        shuffle=True,
+        augment=Augment(crop=0, flip=False),
+        reduction="mean",
+        observe=observe,
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    "arch",
+    [
+        Logistic,
+        partial(FNN, hidden=[500], activation="elu"),
+        partial(FNN, hidden=[512, 256, 128], activation="elu"),
+        partial(MnistCNN, activation="elu"),
+        partial(MnistCNN, activation="tanh"),
+    ],
+    ids=["logistic", "fnn", "cifar_fnn", "mnist_cnn", "mnist_cnn-tanh"],
+)
+def test_exact_without_normalisation(arch: Callable[..., nn.Module], digits: Data) -> None:
+    found = arrivals(arch(digits.input_shape, digits.num_classes), digits, 6)
+    exact = arrivals(arch(digits.input_shape, digits.num_classes), digits, 6, torch.float64)
+    depth = len(found)
+    for step in range(1, 7):
+        awake = [index >= depth - step for index in range(depth)]
+        assert [bool(sizes[step - 1]) for sizes in found.values()] == awake
+        assert [bool(sizes[step - 1]) for sizes in exact.values()] == awake
+    for index, name in enumerate(found):
+        assert found[name][depth - 1 - index] == pytest.approx(exact[name][depth - 1 - index], rel=1e-2)
+
+
+def test_cifar_cnn_wakes_down_to_its_last_batchnorm(digits: Data) -> None:
+    """Output at 1, hidden2 at 2; hidden1 stands behind a BatchNorm of a constant, whose zeros are its inputs."""
+    found = arrivals(CifarCNN(digits.input_shape, digits.num_classes, "elu"), digits, 5)
+    exact = arrivals(CifarCNN(digits.input_shape, digits.num_classes, "elu"), digits, 5, torch.float64)
+    layers = list(found)
+    for step in range(1, 6):
+        asleep = layers[: len(layers) - step]
+        assert not any(found[name][step - 1] or exact[name][step - 1] for name in asleep)
+    for name, arrival in (("output", 1), ("hidden2", 2)):
+        assert all(found[name][arrival - 1 :])
+        assert found[name] == pytest.approx(exact[name], rel=1e-2)
+    for name in layers[:-2]:
+        assert max(found[name]) < ROUNDING
+        assert max(exact[name][:4]) < 1e-9 * ROUNDING
+
+
+def test_resnet50_has_no_gradient_but_rounding(digits: Data) -> None:
+    """Its last convolution is followed by a BatchNorm, so even the output layer's inputs are zeros but for rounding.
+
+    The skip connections carry zeros too: each projection is a convolution of zero weights before a BatchNorm. Only
+    the output's bias learns: the network predicts the shares of the classes.
+    """
+    steps = 3
+    found = arrivals(resnet50(digits.input_shape, digits.num_classes, "elu"), digits, steps)
+    exact = arrivals(resnet50(digits.input_shape, digits.num_classes, "elu"), digits, steps, torch.float64)
+    assert len(found) == 54
+    convolutions = [name for name in found if name != "fc"]
+    assert not any(found[name][0] for name in convolutions)  # at step 1 the output's weights are zero
+    assert found["fc"][0] < 100 * ROUNDING
+    assert exact["fc"][0] < 1e-6 * ROUNDING
+    # residual branches end in a BatchNorm; the block's input passes beside it, through fifteen more of them
+    assert all(exact[name][step] < 1e-6 * ROUNDING for name in convolutions for step in range(2))
