@@ -20,19 +20,22 @@ from zeroinit.batches import Augment
 from zeroinit.dataset import Data, image_folder
 from zeroinit.init import initialize
 from zeroinit.progress import Bar
-from zeroinit.provenance import provenance
 from zeroinit.rng import stream
 
 ARCHS = {"cifar_cnn": arch.CifarCNN, "mnist_cnn": arch.MnistCNN, "resnet50": arch.resnet50}
 
 
 class Wave:
-    """For each parameter the first step with a gradient that is not exactly zero, and the largest entry there."""
+    """Of each parameter's gradients: the first step where they are not exactly zero, and the largest entry there;
+
+    the largest at the last step, and at any.
+    """
 
     def __init__(self, model: nn.Module, steps: int, bar: Bar) -> None:
         self.model, self.steps, self.bar = model, steps, bar
         self.first: dict[str, tuple[int, float]] = {}
         self.last: dict[str, float] = {}
+        self.ever: dict[str, float] = {}
 
     def __call__(self, event: loop.Event) -> None:
         if isinstance(event, loop.Step):
@@ -40,6 +43,7 @@ class Wave:
                 gradient = parameter.grad
                 assert gradient is not None
                 self.last[name] = gradient.abs().max().item()
+                self.ever[name] = max(self.ever.get(name, 0.0), self.last[name])
                 if self.last[name]:
                     self.first.setdefault(name, (event.step, self.last[name]))
             self.bar.at(event.step / self.steps, None)
@@ -109,25 +113,29 @@ def main() -> None:
         )
     seconds = time.perf_counter() - started
 
-    table = Table("layer", "parameter", "first gradient at step", "largest there", f"at step {asked.steps}", "moved")
-    for name, parameter in model.named_parameters():
-        step, size = wave.first.get(name, (0, 0.0))
-        moved = (parameter.detach() != at_start[name]).any().item()
-        why = ""
-        if not moved and name in subtracted:
-            why = ": a BatchNorm subtracts it"
-        elif not moved:
-            why = ": no gradient has arrived"
-        layer, _, part = name.rpartition(".")
-        table.add_row(
-            layer, part, str(step or "-"), f"{size:.1e}", f"{wave.last[name]:.1e}", ("yes" if moved else "no") + why
-        )
-    console = Console(width=130)
+    table = Table("layer", "first weight gradient", "largest there", f"at step {asked.steps}", "first bias gradient")
+    for layer in layers:
+        step, size = wave.first.get(f"{layer}.weight", ("none", 0.0))
+        of_bias, _ = wave.first.get(f"{layer}.bias", ("none", 0.0))
+        table.add_row(layer, f"step {step}", f"{size:.0e}", f"{wave.last[f'{layer}.weight']:.0e}", f"step {of_bias}")
+    console = Console(width=110)
     console.print(table)
+    moved = {name: (parameter.detach() != at_start[name]).any().item() for name, parameter in model.named_parameters()}
+    for name in (name for name in moved if not moved[name]):
+        why = "a BatchNorm subtracts it" if name in subtracted else "no gradient has arrived"
+        console.print(f"not moved: {name}: {why}")
+    console.print(f"{sum(moved.values())} of {len(moved)} parameters have moved")
+    if subtracted:
+        largest = max(wave.ever[name] for name in subtracted)
+        by_rounding = sum(moved[name] for name in subtracted)
+        console.print(
+            f"of the {len(subtracted)} biases that a BatchNorm subtracts, whose gradient is zero in mathematics, "
+            f"{by_rounding} have moved, by rounding: their largest gradient at any step was {largest:.0e}"
+        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     console.print(
         f"{asked.arch}, {asked.steps} steps of {asked.batch_size}: {seconds:.0f} s, peak memory {peak:.1f} GiB, "
-        f"{asked.threads} thread(s), torch {provenance()['version.torch']}"
+        f"{asked.threads} thread(s), torch {torch.__version__}"
     )
 
 

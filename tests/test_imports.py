@@ -43,7 +43,7 @@ ORDER = [
     "__main__",
 ]
 KNOWN_BY = {
-    "hydra": {"build", "train"},
+    "hydra": {"build", "train", "__main__"},
     "mlflow": {"tracker.mlflow"},
     "matplotlib": {"report.figures"},
     "torchvision": {"arch", "dataset.images", "dataset.published", "dataset.folder"},

@@ -23,6 +23,9 @@ NO_NUMBER = ("tracker", "sweep", "save", "seed")  # cannot change a number; `see
 
 Values = dict[str, Any]
 
+# `${unless:a,b}`: null where a is set, else b; here, so that the processes of any launcher know it
+OmegaConf.register_new_resolver("unless", lambda a, b: b if a is None else None, replace=True)
+
 
 @dataclass(frozen=True)
 class Job:

@@ -156,20 +156,24 @@ def task(cfg: DictConfig) -> float:
             record = run_config(cfg, bar)
     except BadInput as error:
         stop(error)
-    if HydraConfig.get().mode != RunMode.MULTIRUN:
-        conclude_run(record, job_of(cfg))
-    return best(record)
-
-
-def conclude_run(record: Record, job: Job) -> None:
-    accuracy, loss = record.last("test/accuracy"), record.last("test/loss")
-    became = f"test accuracy {accuracy:.1%}, loss {loss:.3g}, {record.tags['verdict']}"
-    print(f"{record.name}: {record.tags.get('error', became)}")
-    where = open_tracker(job, sweep_name()).how_to_see()
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        if record.status == "FINISHED":  # if not, it has been told
+            bar.tell(became(record))
+        return best(record)
+    print(became(record))
+    where = open_tracker(job_of(cfg), sweep_name()).how_to_see()
     if where:
         print(where)
     if record.status != "FINISHED":
         sys.exit(1)
+    return best(record)
+
+
+def became(record: Record) -> str:
+    """A line on a run that has ended."""
+    accuracy, loss = record.last("test/accuracy"), record.last("test/loss")
+    fine = f"test accuracy {accuracy:.1%}, loss {loss:.3g}, {record.tags['verdict']}"
+    return f"{record.name}: {record.tags.get('error', fine)}"
 
 
 def stop(error: BadInput) -> NoReturn:
@@ -190,7 +194,7 @@ def check_typed(overrides: Sequence[Override]) -> None:
         if override.is_delete():
             continue
         if override.is_sweep_override() and not override.is_discrete_sweep():
-            raise BadInput(f"{line}: an interval is for optimising sweepers; give values, such as 0.1,1,10")
+            continue  # an interval, which only an optimising sweeper takes
         values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
         is_group = (CONF / key).is_dir()
         if not values or (is_group and values == [""]):

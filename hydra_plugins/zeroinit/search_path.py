@@ -1,8 +1,7 @@
-"""Lets zeroinit, and no other Hydra application, find the shipped sweeps and the resolver of conf/."""
+"""Lets zeroinit, and no other Hydra application, find the shipped sweeps."""
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import OmegaConf
 
 from zeroinit import CONF, SWEEPS
 
@@ -16,5 +15,3 @@ class ZeroinitSearchPath(SearchPathPlugin):
         ]
         if main == [str(CONF)]:
             search_path.append(provider="zeroinit", path=f"file://{SWEEPS}")
-            # `${unless:a,b}`: null where a is set, else b
-            OmegaConf.register_new_resolver("unless", lambda a, b: b if a is None else None, replace=True)

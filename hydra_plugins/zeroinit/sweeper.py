@@ -84,6 +84,11 @@ class GridSweeper(Sweeper):
             raise BadInput(f"{empty}: the axis has no values; give at least one")
         overrides = OverridesParser.create(self.composer.loader).parse_overrides([*axes, *arguments])
         train.check_typed(overrides)
+        interval = next((one for one in overrides if one.is_sweep_override() and not one.is_discrete_sweep()), None)
+        if interval:
+            raise BadInput(
+                f"{interval.input_line}: an interval is for optimising sweepers; give values, such as 0.1,1,10"
+            )
         # the seeds change slowest, so that a sweep cut short has seen every cell
         overrides.sort(key=lambda override: not override.key_or_group.startswith("seed"))
         return BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]

@@ -57,7 +57,8 @@ def image_folder(
     pixels = torch.from_numpy(decoded(root, Path(cache).expanduser(), [*train, *test], resize, channels))
     labels = torch.tensor([label for _, label in (*train, *test)])
     rest, val = split_off(pixels[: len(train)], labels[: len(train)], kept, generator)
-    return Data(rest, val, (pixels[len(train) :], labels[len(train) :]), len(classes))
+    test_split = pixels[len(train) :].clone(), labels[len(train) :]  # a view would keep all the others in memory
+    return Data(rest, val, test_split, len(classes))
 
 
 def listed(root: Path, part: str) -> tuple[list[str], Samples]:
