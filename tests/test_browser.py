@@ -1,0 +1,93 @@
+"""The printed link, in a real browser: the runs, grouped by init, and the table and gradient figure of the summary."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
+)
+# no sandbox, as CI may be root; none of Chromium's own talk with its makers
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE = 90_000  # milliseconds: a first page takes 15 s on two busy cores
+
+
+@contextmanager
+def ui(store: str) -> Iterator[str]:
+    """MLflow's UI on a free port of this machine; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--port", str(port), "--workers", "1"]
+    with open("ui.log", "w") as log, subprocess.Popen(words, stdout=log, stderr=log) as server:
+        try:
+            deadline = time.monotonic() + PATIENCE / 1000
+            while True:
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                    break
+                except OSError:
+                    assert time.monotonic() < deadline, "MLflow's UI did not start"
+                    assert server.poll() is None, "MLflow's UI ended"
+                    time.sleep(0.5)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
+def test_the_runs_and_the_summary_are_seen_in_the_ui(zeroinit: Callable[..., object]) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    words = ("dataset=digits", "arch.hidden=[16]", "steps=20", "init=default,zero_normal", "seed=0,1", "sweep=small")
+    ended = zeroinit("-m", *words)
+    assert ended.code == 0, ended.err
+    [link] = [line.split()[-1] for line in ended.out.splitlines() if line.startswith("then open")]
+    [store] = [line.split()[-1] for line in ended.out.splitlines() if line.startswith("See the runs:")]
+
+    with ui(store) as address, sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        here = link.replace("http://127.0.0.1:5000", address)
+
+        page = browser.new_page(viewport={"width": 1600, "height": 1000})
+        page.set_default_timeout(PATIENCE)
+        page.goto(here)
+        for init in ("default", "zero_normal"):
+            for seed in (0, 1):
+                page.get_by_role("link", name=f"fnn {init} x1 seed {seed}").wait_for()
+        page.get_by_text("grad/hidden1/zeros").first.wait_for()  # a chart of the gradients
+        page.get_by_role("button", name="Group by").click()
+        page.get_by_role("menuitemcheckbox", name="init", exact=True).click()
+        for init in ("default", "zero_normal"):
+            page.get_by_text(f"Group: {init}", exact=True).wait_for()
+
+        page = browser.new_context(viewport={"width": 1600, "height": 1000}).new_page()  # not grouped any more
+        page.set_default_timeout(PATIENCE)
+        page.goto(here)
+        page.get_by_role("link", name="summary").click()
+        page.get_by_role("tab", name="Artifacts").click()
+        page.get_by_text("summary.csv").first.click()
+        for cell in ("init", "accuracy", "default", "zero_normal"):
+            page.get_by_text(cell, exact=True).first.wait_for()
+        page.get_by_text("gradients-fnn-zero_normal-1.png").first.click()
+        figure = page.locator("img[src^='blob:']").first
+        figure.wait_for()
+        page.wait_for_function(
+            "() => [...document.images].some(one => one.naturalWidth > 500 && one.clientWidth > 400)"
+        )
+        browser.close()
