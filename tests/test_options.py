@@ -126,7 +126,7 @@ def test_every_key_has_its_comment() -> None:
     shared = OmegaConf.load(CONF / "config.yaml")
     assert set(shared.dataset) == {"shuffle", "resize", "channels", "normalize", "augment"}
     for line in text.splitlines():
-        if re.match(r" +(shuffle|resize|channels|mean|std|crop|flip|reduction):", line):
+        if re.match(r" +(shuffle|resize|channels|mean|std|crop|flip|layers|reduction):", line):
             assert "#" in line
     assert {"seed", "epochs", "steps", "device", "deterministic", "threads", "save", "sweep"} <= commented
 
