@@ -28,10 +28,7 @@ ARCHS = {"cifar_cnn": arch.CifarCNN, "mnist_cnn": arch.MnistCNN, "resnet50": arc
 
 
 class Wave:
-    """Of each parameter's gradients, the first step where they are not exactly zero, and the largest entry there;
-
-    and the largest entry at the last step.
-    """
+    """Each parameter's first step with a gradient not exactly zero, its largest entry there and at the last step."""
 
     def __init__(self, model: nn.Module, steps: int, bar: Bar) -> None:
         self.model, self.steps, self.bar = model, steps, bar

@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from zeroinit import CONF, build, provenance, train
 from zeroinit.__main__ import main
 from zeroinit.config import Job
+from zeroinit.dataset import folder
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,7 +36,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home-cache"))
     torch.set_num_threads(1)
-    for cached in (build.opened, provenance.provenance):
+    for cached in (build.opened, provenance.provenance, folder.state):
         cached.cache_clear()
     build.fitting.clear()
     yield
@@ -51,6 +52,7 @@ def zeroinit(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
         monkeypatch.setattr(sys, "path", list(sys.path))
         build.opened.cache_clear()
         build.fitting.clear()
+        folder.state.cache_clear()
         code = 0
         try:
             main()

@@ -104,7 +104,7 @@ def test_resnet50_has_no_gradient_but_rounding(digits: Data) -> None:
     The skip connections carry zeros too: each projection is a convolution of zero weights before a BatchNorm. Only
     the output's bias learns: the network predicts the shares of the classes.
     """
-    steps = 3
+    steps = 2
     found = arrivals(resnet50(digits.input_shape, digits.num_classes, "elu"), digits, steps)
     exact = arrivals(resnet50(digits.input_shape, digits.num_classes, "elu"), digits, steps, torch.float64)
     assert len(found) == 54
@@ -113,4 +113,5 @@ def test_resnet50_has_no_gradient_but_rounding(digits: Data) -> None:
     assert found["fc"][0] < 100 * ROUNDING
     assert exact["fc"][0] < 1e-6 * ROUNDING
     # residual branches end in a BatchNorm; the block's input passes beside it, through fifteen more of them
-    assert all(exact[name][step] < 1e-6 * ROUNDING for name in convolutions for step in range(2))
+    assert all(exact[name][step] < 1e-6 * ROUNDING for name in convolutions for step in range(steps))
+    assert all(max(found[name]) < ROUNDING for name in convolutions)

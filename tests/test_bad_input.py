@@ -48,12 +48,29 @@ BAD = {
     ): "arch=mnist_cnn needs images (channels, height, width); the data have shape (2,)",
     ("init.layers=conv*",): "init.layers=conv*: no layer has such a name; the layers are hidden1, output",
     ("arch=resnet50", "init.layers=layer5.*"): "init.layers=layer5.*: no layer has such a name; the layers are conv1, ",
+    ("init@init.rest=orthogonal",): "init@init.rest=orthogonal: init.layers=null leaves it no layer; give a pattern",
+    ("init.layers=output", "init.rest=orthogonal"): (
+        'init.rest="orthogonal": it holds keys, such as init.rest.weight; give those; say init@init.rest=orthogonal'
+    ),
+    ("loss=sum",): 'loss="sum": it holds keys, such as loss.reduction; give those',
+    ("dataset.augment=null",): "dataset.augment=null: it holds keys, such as dataset.augment.crop; give those",
+    ("+dataset.augment.rotate=10",): "dataset.augment.rotate: there is no such key; crop and flip are all",
+    ("+dataset.normalize.foo=1",): "dataset.normalize.foo: there is no such key; mean and std are all",
+    ("dataset=digits", "dataset.augment.crop=8"): "dataset.augment.crop=8: the images have 8x8 pixels; give 0 to 7",
+    ("dataset=digits", "dataset.resize=100000"): "dataset.resize=100000: 1797 images of 1x100000x100000 are 66943",
+    ("dataset=digits", "arch=cifar_cnn", "dataset.batch_size=8"): (
+        "dataset.batch_size=8: an epoch ends with a batch of 1, for which arch=cifar_cnn does not fit dataset=digits"
+    ),
+    ("dataset.normalize.std=1e-50",): "dataset.normalize.std=1e-50: give what is greater than 0, as it divides",
+    ("dataset.channels=true",): "dataset.channels=True: give 1 (grey), 3 (colour) or null",
     ("init.layers=[]",): "init.layers=[]: give a pattern of layer names such as conv*, a list of them, or null",
     ("init.layers=3",): "init.layers=3: give a pattern of layer names such as conv*, a list of them, or null",
     ("loss.reduction=max",): "loss.reduction=max: give mean or sum",
     ("dataset=xor", "dataset.resize=8"): "dataset.resize=8: the data have shape (2,); give null, as they are no images",
     ("dataset=xor", "dataset.channels=3"): "dataset.channels=3: the data have shape (2,); give null",
-    ("dataset=xor", "dataset.augment.flip=true"): "dataset.augment: the data have shape (2,); leave it out, as they",
+    ("dataset=xor", "dataset.augment.flip=true"): (
+        "dataset.augment={'crop': 0, 'flip': True}: the data have shape (2,) and are no images; give crop 0 and flip"
+    ),
     ("dataset=digits", "arch=cifar_cnn", "dataset.resize=7"): "arch=cifar_cnn needs images of 8x8 pixels or more",
     ("dataset=cifar10", "dataset.root=nowhere"): "dataset=cifar10: a file in ",
     ("dataset=cifar10", "dataset.root=null"): "dataset.root=null: give the folder under which cifar-10-batches-py lies",

@@ -93,6 +93,7 @@ def test_optuna_searches_scale_and_learning_rate(zeroinit: Command) -> None:
             ["hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "bias_scale.value=interval(-2,-1)"],
             "bias_scale.value=-",
         ),
+        (["hydra/sweeper=optuna", "hydra.sweeper.direction=up"], "hydra.sweeper.direction=up: the value of a run"),
         (["hydra/launcher=joblib", "tracker=off", "seed=0,1"], "tracker=off: its runs are known in the process that"),
         (["hydra/launcher=joblib", "optimizer.lr=-1", "seed=0,1"], "optimizer.lr=-1: give a finite number"),
     ],
@@ -103,6 +104,17 @@ def test_bad_input_is_one_line(words: list[str], said: str, zeroinit: Command) -
     lines = [line for line in ended.err.splitlines() if "A new study" not in line]
     assert [line.startswith(f"zeroinit: {said}") for line in lines] == [True], ended.err
     assert not Path("mlruns/mlflow.db").exists()
+
+
+def test_a_trial_that_diverges_is_told_and_the_search_goes_on(zeroinit: Command) -> None:
+    words = ("hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=4")
+    sampled = "hydra/sweeper/sampler=grid"
+    ended = zeroinit("-m", *words, sampled, *QUICK, "init=zero_normal", "bias_scale.value=choice(1,3e38)")
+    assert ended.code == 1
+    assert "bias_scale.value=3e+38: diverged: " in ended.err
+    assert "Traceback" not in ended.err
+    assert len([line for line in ended.out.splitlines() if line.startswith("logistic")]) == 2
+    assert "Best validation accuracy: " in ended.out
 
 
 def test_cfg_job_shows_the_whole_config(zeroinit: Command) -> None:
@@ -123,6 +135,8 @@ def test_cfg_job_shows_the_whole_config(zeroinit: Command) -> None:
         ("zeroinit arch=res", {"arch=resnet50"}),
         ("zeroinit bias_scale.", {"bias_scale.value=", "bias_scale._target_="}),
         ("zeroinit dataset.aug", {"dataset.augment."}),
+        ("zeroinit seed", {"seed=", "seeds."}),
+        ("zeroinit epochs", {"epochs="}),
     ],
 )
 def test_tab_completion(line: str, words: set[str], zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 _PACKAGE = Path(__file__).parent
 # a checkout's own conf/ and sweeps/; an installed package carries them inside
 _HOME = _PACKAGE.parent if (_PACKAGE.parent / "conf").is_dir() else _PACKAGE
 CONF, SWEEPS = _HOME / "conf", _HOME / "sweeps"
+
+# `${unless:a,b}`: null where a is set, else b; here, so that the processes of every launcher know it
+OmegaConf.register_new_resolver("unless", lambda a, b: b if a is None else None, replace=True)

@@ -98,8 +98,8 @@ def resnet50(input_shape: Sequence[int], num_classes: int, activation: str) -> n
     """
     from torchvision.models.resnet import Bottleneck, ResNet  # only here: the import takes a second
 
-    model: nn.Module = ResNet(Bottleneck, [3, 4, 6, 3], num_classes)
     channels, _, _ = image_shape("resnet50", input_shape)
+    model: nn.Module = ResNet(Bottleneck, [3, 4, 6, 3], num_classes)
     model.conv1 = nn.Conv2d(channels, 64, kernel_size=3, padding=1)
     model.maxpool = nn.Identity()
     model.relu = activation_module(activation)

@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from torch import nn
 
 from zeroinit import config
+from zeroinit.batches import Augment
 from zeroinit.config import Job, Values
 from zeroinit.dataset.images import reshaped
 from zeroinit.dataset.split import Data, normalized
@@ -38,9 +39,21 @@ def load(values: Values, device: torch.device) -> Data:
     """The data of a config, on the device; what is stored of the last four asked for is kept."""
     node = {key: value for key, value in values["dataset"].items() if key not in OF_BATCHES}
     data = load_cached(json.dumps(node, sort_keys=True), values["seeds"]["split"], device)
-    if values["dataset"]["augment"] != {"crop": 0, "flip": False} and len(data.input_shape) != 3:
-        raise BadInput(f"dataset.augment: the data have shape {data.input_shape}; leave it out, as they are no images")
+    check_augment(values["dataset"]["augment"], data.input_shape)
     return normalized(data, **values["dataset"]["normalize"])
+
+
+def check_augment(keys: Values, input_shape: tuple[int, ...]) -> None:
+    """Raise BadInput where these inputs cannot be cropped or flipped so."""
+    if Augment(**keys) and len(input_shape) != 3:
+        raise BadInput(
+            f"dataset.augment={keys}: the data have shape {input_shape} and are no images; give crop 0 and flip false"
+        )
+    if keys["crop"] and keys["crop"] >= min(input_shape[1:]):
+        raise BadInput(
+            f"dataset.augment.crop={keys['crop']}: the images have {input_shape[1]}x{input_shape[2]} pixels; give "
+            f"0 to {min(input_shape[1:]) - 1}"
+        )
 
 
 @lru_cache(maxsize=4)
@@ -48,7 +61,11 @@ def load_cached(node: str, split_seed: int, device: torch.device) -> Data:
     keys = json.loads(node)
     shape = {key: keys.pop(key) for key in ("resize", "channels")}
     asked = inspect.signature(bound("dataset", keys).func).parameters  # a loader may do it itself, as it decodes
-    data: Data = call("dataset", keys | {key: shape[key] for key in shape if key in asked}, stream("split", split_seed))
+    data = call("dataset", keys | {key: shape[key] for key in shape if key in asked}, stream("split", split_seed))
+    if not isinstance(data, Data):
+        raise BadInput(
+            f"dataset._target_={keys['_target_']}: it returned a {type(data).__name__}; return a zeroinit.dataset.Data"
+        )
     return reshaped(data, **shape).to(device)
 
 
@@ -142,7 +159,7 @@ def check(jobs: Sequence[Job]) -> None:
         parts = json.dumps([*groups, values["bias_scale"]["_target_"]], sort_keys=True)
         if parts not in fitting:
             model, _, _ = build(values, data)
-            fit(model.eval(), data, job.params)
+            fit(model, data, values, job.params)
             fitting.add(parts)
 
 
@@ -150,12 +167,17 @@ fitting: set[str] = set()  # what this process has checked, so that a sweep's jo
 
 
 @torch.no_grad()
-def fit(model: nn.Module, data: Data, params: dict[str, str]) -> None:
-    some = data.prepare(data.train[0][:2])
+def fit(model: nn.Module, data: Data, values: Values, params: dict[str, str]) -> None:
+    """Raise BadInput where the model cannot be given an epoch's smallest batch, in the train mode in which it lives."""
+    size = batch_size_of(values, data)
+    smallest = len(data.train[0]) % size or size
+    some = data.prepare(data.train[0][: min(2, smallest)])  # more tell nothing new
     where = f"arch={params['arch']} does not fit dataset={params['dataset']}"
     try:
         logits = model(some)
     except (RuntimeError, ValueError, IndexError) as error:
+        if smallest == 1:
+            where = f"dataset.batch_size={size}: an epoch ends with a batch of 1, for which {where}; give another size"
         raise BadInput(f"{where}, whose inputs have shape {data.input_shape}: {str(error).splitlines()[0]}") from error
     if logits.shape != (len(some), data.num_classes):
         raise BadInput(

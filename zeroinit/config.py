@@ -15,16 +15,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zeroinit import CONF
+from zeroinit.dataset.folder import state
 from zeroinit.errors import BadInput
 from zeroinit.tracker import without_password
 
 STREAMS = ("init", "order", "augment", "forward", "split")
 NO_NUMBER = ("tracker", "sweep", "save", "seed")  # cannot change a number; `seed` acts through `seeds` alone
+PLACES = ("root", "cache")  # of a data set: where files lie, which cannot either
 
 Values = dict[str, Any]
-
-# `${unless:a,b}`: null where a is set, else b; here, so that the processes of any launcher know it
-OmegaConf.register_new_resolver("unless", lambda a, b: b if a is None else None, replace=True)
 
 
 @dataclass(frozen=True)
@@ -91,19 +90,25 @@ def check(values: Values) -> None:
 
 def check_dataset(values: Values) -> None:
     """Raise BadInput for a value of what all data sets have in common: size, channels, normalisation, augmentation."""
+    for node, keys in (("augment", ("crop", "flip")), ("normalize", ("mean", "std"))):
+        for key in (*keys, *values["dataset"].get(node, ())):
+            at(values, f"dataset.{node}.{key}")
+            if key not in keys:
+                raise BadInput(f"dataset.{node}.{key}: there is no such key; {' and '.join(keys)} are all")
     whole("dataset.augment.crop", at(values, "dataset.augment.crop"), 0)
     resize = at(values, "dataset.resize")
     for side in resize if isinstance(resize, list) and len(resize) == 2 else [resize]:
         if resize is not None and (not isinstance(side, int) or isinstance(side, bool) or side < 1):
             raise BadInput(f"dataset.resize={resize}: give the side of a square in pixels, [HEIGHT,WIDTH], or null")
-    if at(values, "dataset.channels") not in (None, 1, 3):
+    channels = at(values, "dataset.channels")
+    if not (channels is None or (type(channels) is int and channels in (1, 3))):
         raise BadInput(f"dataset.channels={at(values, 'dataset.channels')}: give 1 (grey), 3 (colour) or null")
     for key in ("mean", "std"):
         constants = at(values, f"dataset.normalize.{key}")
         for constant in constants if isinstance(constants, list) and constants else [constants]:
             if not finite(constant):
                 raise BadInput(f"dataset.normalize.{key}={constants}: give a finite number, or a list of them")
-            if key == "std" and constant <= 0:
+            if key == "std" and not torch.tensor(constant, dtype=torch.float32) > 0:  # 1e-50 is 0 there
                 raise BadInput(f"dataset.normalize.std={constants}: give what is greater than 0, as it divides")
     held_out = values["dataset"].get("held_out")
     if "held_out" in values["dataset"] and not (finite(held_out) and 0 < held_out < 1):
@@ -114,7 +119,11 @@ def at(values: Values, key: str) -> Any:
     """The value under a dotted key. Raises BadInput where there is none."""
     node: Any = values
     for part in key.split("."):
-        if not isinstance(node, dict) or part not in node:
+        if not isinstance(node, dict):
+            parent = key.partition(f".{part}")[0]
+            hint = f"; say init@init.rest={node}" if parent == "init.rest" else ""
+            raise BadInput(f"{parent}={json.dumps(node)}: it holds keys, such as {key}; give those{hint}")
+        if part not in node:
             raise BadInput(f"{key}: there is no such key in the config; it is needed")
         node = node[part]
     return node
@@ -163,12 +172,27 @@ def device(name: Any) -> torch.device:
 def hashes(values: Values) -> tuple[str, str]:
     """(of all that can change a number, of the same less the seeds): two runs of one cell differ in the first alone."""
     kept = {key: value for key, value in values.items() if key not in NO_NUMBER}
-    kept["dataset"] = {key: value for key, value in kept["dataset"].items() if key not in ("root", "cache")}
+    data = {key: value for key, value in kept["dataset"].items() if key not in PLACES}
+    if data["_target_"] == "zeroinit.dataset.image_folder":
+        data["folder"] = state(data["folder"])
+    if isinstance(data["resize"], int):
+        data["resize"] = [data["resize"]] * 2
+    data["normalize"] = {key: one_for_all(constants) for key, constants in data["normalize"].items()}
+    kept["dataset"] = data
     if kept["init"]["layers"] is None:
         kept["init"] = {key: value for key, value in kept["init"].items() if key != "rest"}
+    elif isinstance(kept["init"]["layers"], str):
+        kept["init"] = kept["init"] | {"layers": [kept["init"]["layers"]]}
+    if not any(data["augment"].values()):
+        kept["seeds"] = {key: value for key, value in kept["seeds"].items() if key != "augment"}
     kept["device"] = device(values["device"]).type
     cell = {key: value for key, value in kept.items() if key != "seeds"}
     return digest(kept), digest(cell)
+
+
+def one_for_all(constants: Any) -> Any:
+    """The number, where a list repeats it for every channel."""
+    return constants[0] if isinstance(constants, list) and len(set(constants)) == 1 else constants
 
 
 def digest(values: Values) -> str:
@@ -190,7 +214,13 @@ def options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:
     found = {}
     for choice, option in choices.items():
         group, _, package = choice.partition("@")  # init@init.rest: an option of init, under another key
-        if group.startswith("hydra/") or (package == "init.rest" and values["init"]["layers"] is None):
+        if group.startswith("hydra/"):
+            continue
+        if package == "init.rest" and values["init"]["layers"] is None:
+            if option != "default":
+                raise BadInput(
+                    f"init@init.rest={option}: init.layers=null leaves it no layer; give a pattern there too"
+                )
             continue
         node = package or group
         found[node] = str(option)
@@ -231,6 +261,8 @@ def params(values: Values, options: Mapping[str, str]) -> dict[str, str]:
     found = dict(options)
 
     def walk(node: Any, path: str) -> None:
+        if path == "dataset.cache":
+            return  # where, not what
         if path == "init.rest" and values["init"]["layers"] is None:
             return  # it fills nothing
         if isinstance(node, dict):

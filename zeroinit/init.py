@@ -60,6 +60,8 @@ def initialize(
     for name, parameter in model.named_parameters():
         if nn.parameter.is_lazy(parameter):
             raise BadInput(f"init: {name} of {type(model).__name__} has no shape yet; give a lazy module its sizes")
+    if layers is not None and rest is None:
+        raise BadInput(f"init.layers={list(layers)}: give `rest`, the rules of the other layers, too")
     check_patterns(layers or [], [name for name, _ in weight_layers(model)])
     rules: dict[Tensor, str] = {}
     for depth, (name, layer) in enumerate(weight_layers(model), start=1):

@@ -144,14 +144,16 @@ def run_config(cfg: DictConfig, bar: Bar) -> Record:
 
 
 def best(record: Record) -> float:
-    """The best validation accuracy of a run, which Hydra's optimising sweepers are given."""
-    return max((value for name, value, _ in record.metrics if name == "val/accuracy"), default=math.nan)
+    """The best validation accuracy of a run, which optimising sweepers are given; 0 where it diverged before any."""
+    return max((value for name, value, _ in record.metrics if name == "val/accuracy"), default=0.0)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def task(cfg: DictConfig) -> float:
     """Hydra's task function: one job, on its own or under any launcher."""
     try:
+        if HydraConfig.get().mode != RunMode.MULTIRUN:
+            check([job_of(cfg)])  # before the bar, as decoding images has one of its own
         with Bar(1) as bar:
             record = run_config(cfg, bar)
     except BadInput as error:

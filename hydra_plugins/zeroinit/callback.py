@@ -1,15 +1,21 @@
 """What every sweep begins and ends with, whichever sweeper and launcher are Hydra's choice."""
 
 import json
+import sys
 import time
+import traceback
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 OURS = "hydra_plugins.zeroinit.sweeper.GridSweeper"
-IN_PROCESS = ("zeroinit", "basic")  # launchers that train in the process that ends the sweep
+IN_PROCESS = (  # launchers that train in the process that ends the sweep
+    "hydra_plugins.zeroinit.launcher.SweepLauncher",
+    "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
+)
 
 
 class SweepCallback(Callback):
@@ -21,35 +27,52 @@ class SweepCallback(Callback):
 
         self.started = time.time()
         launcher = config.hydra.runtime.choices["hydra/launcher"]
-        direction = config.hydra.sweeper.get("direction")
-        if config.hydra.runtime.choices.tracker == "off" and launcher not in IN_PROCESS:
+        direction = config.hydra.sweeper.get("direction", "maximize")
+        direction = getattr(direction, "name", direction)
+        if config.hydra.runtime.choices.tracker == "off" and config.hydra.launcher._target_ not in IN_PROCESS:
             train.stop(
                 BadInput(
                     f"tracker=off: its runs are known in the process that trains them alone, and "
                     f"hydra/launcher={launcher} trains in others; set one of them otherwise"
                 )
             )
-        if getattr(direction, "name", direction) == "minimize":
+        if direction != "maximize":
             train.stop(
                 BadInput(
-                    "hydra.sweeper.direction=minimize: the value of a run is its best validation accuracy; "
+                    f"hydra.sweeper.direction={direction}: the value of a run is its best validation accuracy; "
                     "give hydra.sweeper.direction=maximize"
                 )
             )
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        from zeroinit import build, train
+        from zeroinit import train
         from zeroinit.errors import BadInput
-        from zeroinit.report import conclude
 
         if config.hydra.sweeper._target_ == OURS:
-            return  # it has concluded itself, as its exit code depends on the runs
-        HydraConfig.instance().set_config(config)
+            return  # it has concluded itself
         try:
-            tracker = build.opened(json.dumps(dict(config.tracker)), config.sweep or train.sweep_name())
-            new = [record for record in tracker.records() if record.started >= self.started]
-            if new:
-                done = [(one.tags["config_hash"], one.tags["cell_hash"], one.params) for one in reversed(new)]
-                conclude(done, tracker)
+            failed = self.conclude(config)
         except BadInput as error:
             train.stop(error)
+        except Exception:  # of which Hydra would make a warning and the exit code 0
+            traceback.print_exc()
+            failed = True
+        if failed:
+            sys.exit(1)
+
+    def conclude(self, config: DictConfig) -> bool:
+        """Print and keep the table of the runs since the start; whether one of them failed."""
+        from zeroinit import build, train
+        from zeroinit.report import conclude
+
+        HydraConfig.instance().set_config(config)
+        tracker = build.opened(json.dumps(dict(config.tracker)), config.sweep or train.sweep_name())
+        new = [record for record in tracker.records() if record.started >= self.started]
+        if new:
+            conclude([(one.tags["config_hash"], one.tags["cell_hash"], one.params) for one in reversed(new)], tracker)
+        found = Path(config.hydra.sweep.dir) / "optimization_results.yaml"
+        if found.is_file():
+            best = OmegaConf.load(found)
+            chosen = " ".join(f"{key}={value:.6g}" for key, value in best.best_params.items())
+            print(f"Best validation accuracy: {best.best_value:.1%}, with {chosen} ({found})")
+        return any(record.status != "FINISHED" for record in new)

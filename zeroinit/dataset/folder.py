@@ -1,8 +1,8 @@
 """Images of one's own, `train/<class>/...` and `test/<class>/...`, decoded once and kept as one array of bytes."""
 
+import functools
 import hashlib
 import json
-import math
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import PIL
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
 
-from zeroinit.dataset.images import Resize, sides
+from zeroinit.dataset.images import Resize, check_memory, sides
 from zeroinit.dataset.split import Data, split_off
 from zeroinit.errors import BadInput
 from zeroinit.progress import counted
@@ -36,11 +37,9 @@ def image_folder(
     anew when a file changes, comes or goes. Raises BadInput for what is no such folder, and for images that cannot be
     read or are not alike where `resize` or `channels` do not make them so.
     """
-    if not isinstance(folder, str):
-        raise BadInput(
-            f"dataset.folder={json.dumps(folder)}: give the folder that holds train/<class>/ and test/<class>/"
-        )
-    root = Path(folder).expanduser().absolute()
+    root = root_of(folder)
+    if not isinstance(cache, str):
+        raise BadInput(f"dataset.cache={json.dumps(cache)}: give the folder in which decoded images are kept")
     classes, train = listed(root, "train")
     test_classes, test = listed(root, "test")
     if classes != test_classes:
@@ -61,13 +60,37 @@ def image_folder(
     return Data(rest, val, test_split, len(classes))
 
 
+def root_of(folder: str) -> Path:
+    try:
+        return Path(folder).expanduser().absolute()
+    except (TypeError, RuntimeError) as error:  # no text, or the home of nobody
+        raise BadInput(
+            f"dataset.folder={json.dumps(folder)}: give the folder that holds train/<class>/ and test/<class>/"
+        ) from error
+
+
+@functools.cache
+def state(folder: str) -> str:
+    """Tells the data in a folder from others: by its place, and the name, size and times of each file."""
+    root = root_of(folder)
+    return f"{root} {fingerprint(root, [*listed(root, 'train')[1], *listed(root, 'test')[1]])}"
+
+
 def listed(root: Path, part: str) -> tuple[list[str], Samples]:
-    """The classes of a part, and its images in torchvision's order. Raises BadInput for a class without images."""
+    """The classes of a part, and its images in torchvision's order, but for hidden ones (a name with a dot in front).
+
+    Raises BadInput for a class without images.
+    """
     from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset  # the import takes a second
 
+    def shown(path: str) -> bool:
+        name = Path(path).name
+        return not name.startswith(".") and name.lower().endswith(IMG_EXTENSIONS)
+
     try:
-        classes, index = find_classes(root / part)
-        return classes, make_dataset(root / part, index, IMG_EXTENSIONS)
+        classes = [name for name in find_classes(root / part)[0] if not name.startswith(".")]
+        index = {name: label for label, name in enumerate(classes)}
+        return classes, make_dataset(root / part, index, is_valid_file=shown)
     except OSError as error:
         said = str(error) if error.errno is None else f"{error.strerror}: {error.filename}"
         raise BadInput(
@@ -76,35 +99,39 @@ def listed(root: Path, part: str) -> tuple[list[str], Samples]:
         ) from error
 
 
-def decoded(root: Path, cache: Path, samples: Samples, resize: Resize, channels: int | None) -> NDArray[np.uint8]:
+def decoded(root: Path, kept: Path, samples: Samples, resize: Resize, channels: int | None) -> NDArray[np.uint8]:
     """The pixels (N, channels, height, width) of all samples: from the cache where no file has changed since."""
-    name = digest(f"{root}\n{resize}\n{channels}")
-    path = cache / f"{name}-{fingerprint(root, samples)}.npy"
+    name = digest(f"{root}\n{resize}\n{channels}\n{PIL.__version__}\n{DECODED}")
+    path = kept / f"{name}-{fingerprint(root, samples)}.npy"
     partial = path.with_suffix(".partial")
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f"{name}.lock"):  # of several processes, one decodes
+        kept.mkdir(parents=True, exist_ok=True)
+        with FileLock(kept / f"{name}.lock"):  # of several processes, one decodes
             found = in_cache(path, len(samples))
             if found is None:
-                for old in cache.glob(f"{name}-*"):
+                for old in kept.glob(f"{name}-*"):
                     old.unlink()
                 try:
-                    found = decode(samples, partial, resize, channels)
+                    decode(samples, partial, resize, channels)
                     partial.rename(path)
                 finally:
                     partial.unlink(missing_ok=True)
+                found = in_cache(path, len(samples))
+                assert found is not None
     except OSError as error:
         raise BadInput(
-            f"dataset.cache={cache}: {error.strerror or error}; give a folder that can be written to"
+            f"dataset.cache={kept}: {error.strerror or error}; give a folder that can be written to"
         ) from error
     return found
 
 
 def in_cache(path: Path, examples: int) -> NDArray[np.uint8] | None:
     try:
-        found: NDArray[np.uint8] = np.load(path)
+        # copy-on-write pages of the file, so that no more lies in memory than the splits that are copied from it
+        found: NDArray[np.uint8] = np.load(path, mmap_mode="c")
     except (OSError, ValueError, EOFError):  # not there, or not whole
         return None
+    check_memory("dataset.folder", found.shape)
     return found if len(found) == examples else None
 
 
@@ -112,7 +139,10 @@ def fingerprint(root: Path, samples: Samples) -> str:
     """Changes with the name, the size or the times of any file; reading them all would take as long as decoding."""
     lines = []
     for path, label in samples:
-        state = os.stat(path)
+        try:
+            state = os.stat(path)
+        except OSError as error:
+            raise BadInput(f"dataset.folder: {path} cannot be read ({error.strerror}); mend or remove it") from error
         lines.append(f"{path.removeprefix(str(root))} {label} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}")
     return digest("\n".join(lines))
 
@@ -121,8 +151,8 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def decode(samples: Samples, path: Path, resize: Resize, channels: int | None) -> NDArray[np.uint8]:
-    """Decode all samples into a new file of one array. The first one sets size and channels where nothing else does."""
+def decode(samples: Samples, path: Path, resize: Resize, channels: int | None) -> None:
+    """Decode all samples into a new file, as one array, of the first one's size and channels if none are asked for."""
     mode = {1: "L", 3: "RGB", None: None}[channels]
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -130,15 +160,15 @@ def decode(samples: Samples, path: Path, resize: Resize, channels: int | None) -
         with opened(first) as image:
             height, width = (image.height, image.width) if resize is None else sides(resize)
             shape = (CHANNELS[mode or DECODED[image.mode]], height, width)
-        check_memory(len(samples), shape)
-        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(samples), *shape))
+        check_memory("dataset.folder", (len(samples), *shape))
+        array = np.empty((len(samples), *shape), dtype=np.uint8)
         for index, (name, _) in enumerate(counted(samples, f"decoding {len(samples)} images")):
             pixels = pixels_of(name, mode, resize)
             if pixels.shape != shape:
                 raise unlike(first, shape, name, pixels.shape)
             array[index] = pixels
-        array.flush()
-    return np.load(path)  # type: ignore[no-any-return]
+        with path.open("wb") as file:
+            np.save(file, array)
 
 
 @contextmanager
@@ -147,7 +177,9 @@ def opened(path: str) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
             if image.mode not in DECODED:
-                raise BadInput(f"dataset.folder: {path} has pixels of mode {image.mode}; save it with 8 bits a channel")
+                raise BadInput(
+                    f"dataset.folder: {path} has pixels of mode {image.mode}; save it as grey or RGB, 8 bits each"
+                )
             yield image
     except BadInput:
         raise
@@ -160,7 +192,9 @@ def opened(path: str) -> Iterator[Image.Image]:
 def pixels_of(path: str, mode: str | None, resize: Resize) -> NDArray[np.uint8]:
     """One image as (channels, height, width), bilinear with antialiasing where it is resized."""
     with opened(path) as image:
-        pixels = image.convert(mode or DECODED[image.mode])
+        # a palette's transparency is dropped as an alpha channel is; Pillow would warn of it on its way to RGB
+        plain = image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
+        pixels = plain.convert(mode or DECODED[image.mode])
         if resize is not None:
             height, width = sides(resize)
             pixels = pixels.resize((width, height), Image.Resampling.BILINEAR)
@@ -177,12 +211,3 @@ def unlike(first: str, shape: Sequence[int], second: str, other: Sequence[int]) 
         f"dataset.resize=null: {first} is {shape[1]}x{shape[2]} pixels (height x width) and {second} "
         f"{other[1]}x{other[2]}; give the side of a square, or [HEIGHT,WIDTH]"
     )
-
-
-def check_memory(images: int, shape: tuple[int, int, int]) -> None:
-    needed, there = images * math.prod(shape), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
-        raise BadInput(
-            f"dataset.folder: {images} images of {shape[0]}x{shape[1]}x{shape[2]} are {needed / 2**30:.0f} GiB, and "
-            f"this machine has {there / 2**30:.0f}; give a smaller dataset.resize"
-        )

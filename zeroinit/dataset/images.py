@@ -1,5 +1,7 @@
 """Images (N, channels, height, width), as bytes or float32, brought to another size or another number of channels."""
 
+import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -30,12 +32,26 @@ def reshaped(data: Data, resize: Resize, channels: int | None) -> Data:
             raise BadInput(f"dataset.{key}={value}: the data have shape {shape}; give null, as they are no images")
     if channels is not None and shape[0] != channels and {shape[0], channels} != {1, 3}:
         raise BadInput(f"dataset.channels={channels}: the images have {shape[0]} channels, not 1 or 3; give null")
-    if channels is not None and shape[0] != channels:
-        data = each(data, rgb if channels == 3 else grey)
+    if channels == 1 and shape[0] == 3:
+        data = each(data, grey)
     if resize is not None and shape[1:] != sides(resize):
         size = list(sides(resize))
+        examples = sum(len(split[0]) for split in (data.train, data.val, data.test))
+        check_memory(f"dataset.resize={resize}", (examples, channels or shape[0], *size), data.train[0].element_size())
         data = each(data, lambda images: resized(images, size))
+    if channels == 3 and shape[0] == 1:
+        data = each(data, rgb)
     return data
+
+
+def check_memory(key: str, shape: tuple[int, ...], size: int = 1) -> None:
+    """Raise BadInput where an array of this shape, with entries of `size` bytes, is more than the machine's memory."""
+    needed, there = math.prod(shape) * size, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise BadInput(
+            f"{key}: {shape[0]} images of {'x'.join(str(side) for side in shape[1:])} are {needed / 2**30:.0f} GiB, "
+            f"and this machine has {there / 2**30:.0f}; give a smaller dataset.resize"
+        )
 
 
 def each(data: Data, change: Callable[[Tensor], Tensor]) -> Data:

@@ -11,11 +11,18 @@ import numpy as np
 from rich.table import Table
 from scipy.special import stdtrit
 
-from zeroinit.config import NO_NUMBER
+from zeroinit.config import NO_NUMBER, PLACES
 from zeroinit.tracker import COURSE, Record
 
 AXES = ("arch", "init", "bias_scale.value")  # columns of every table; a key that differs between cells joins them
-NO_AXIS = (*NO_NUMBER, "dataset.root")  # as prefixes: with `seed` go the seeds of all streams
+NO_AXIS = (*NO_NUMBER, *(f"dataset.{place}" for place in PLACES))  # as prefixes: with `seed` all streams' seeds
+# in the caption, but for the value that says nothing
+SHARED = {
+    **dict.fromkeys(("dataset", "dataset.batch_size", "epochs", "steps", "optimizer", "optimizer.lr"), "null"),
+    **dict.fromkeys(("dataset.resize", "dataset.channels", "init.layers", "init.rest"), "null"),
+    **{"dataset.normalize.mean": "0", "dataset.normalize.std": "1"},
+    **{"dataset.augment.crop": "0", "dataset.augment.flip": "false", "loss.reduction": "mean"},
+}
 
 
 @dataclass
@@ -129,8 +136,8 @@ def caption(cells: Sequence[Cell]) -> str:
     """What the cells have in common, and what the numbers are."""
     shared = [
         f"{key}={cells[0].params[key]}"
-        for key in ("dataset", "dataset.batch_size", "epochs", "steps", "optimizer", "optimizer.lr")
-        if len({cell.params.get(key) for cell in cells}) == 1 and cells[0].params.get(key, "null") != "null"
+        for key, silent in SHARED.items()
+        if len({cell.params.get(key) for cell in cells}) == 1 and cells[0].params.get(key, silent) != silent
     ]
     return f"{' '.join(shared)}; after the last step, mean over n seeds of the init and Student's 95% interval"
 

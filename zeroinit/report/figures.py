@@ -4,6 +4,7 @@ import io
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import numpy as np
 from matplotlib import colormaps
@@ -43,7 +44,7 @@ def comparison_figure(cells: Sequence[Cell]) -> Figure:
     figure = Figure(figsize=(4 * across, 2.8 * down + 0.6), layout="constrained")
     grid = figure.subplots(down, across, sharey=True, squeeze=False).flat
     for axes, (label, members) in zip(grid, panels.items(), strict=False):
-        axes.set_title(label, fontsize=9)
+        axes.set_title(fill(label, 40), fontsize=9 if len(label) <= 80 else 7)
         axes.set_xlabel("epoch")
         for cell in members:
             draw_course(axes, cell, colour[cell.params["init"]])
@@ -126,7 +127,7 @@ def gradient_figure(label: str, histograms: Sequence[Mapping[str, NDArray[np.int
     stride = max(1, math.ceil(len(steps) / 10))
     grid[-1].set_xticks(range(0, len(steps), stride), [str(step) for step in steps[::stride]], fontsize=8)
     grid[-1].set_xlabel("step (each observed one, not to scale)")
-    figure.suptitle(f"Weight gradients, {label} ({len(histograms)} runs)", fontsize=10)
+    figure.suptitle(fill(f"Weight gradients, {label} ({len(histograms)} runs)", 100), fontsize=10)
     for left, scale, most, name in (
         (0.83, absent, 1.0, "share of exact zeros (x: all entries)"),
         (0.92, spread, FULL, "share of the non-zero entries"),
