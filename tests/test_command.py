@@ -18,8 +18,10 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from zeroinit import loop, train
+from zeroinit.config import Job
 from zeroinit.loop import Member
 from zeroinit.signals import signals_held
+from zeroinit.tracker import Record, Tracker
 
 Command = Callable[..., object]
 QUICK = ("dataset=digits", "arch=logistic", "steps=30")
@@ -222,6 +224,21 @@ def test_an_interruption_keeps_what_is_done(launcher: str, zeroinit: Command, mo
     assert [row[1] for row in table] == ["zero", "zero_normal", "ones"]
     assert [" ".join(row[-2:]) for row in table[1:]] == ["- killed", "not run"]
     assert "Traceback" not in ended.err
+
+
+def test_a_run_whose_process_is_gone_is_marked_killed(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under joblib, which ends its workers at once: the run cannot say so itself."""
+
+    def gone(job: Job, tracker: Tracker, tell: object) -> None:
+        hashes = {"config_hash": job.config_hash, "cell_hash": job.cell_hash}
+        tracker.begin(Record(name=job.name, params=job.params, tags=hashes))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "run", gone)
+    ended = zeroinit("-m", *QUICK, "seed=0,1")
+    assert ended.code == 130
+    assert [run.info.status for run in runs("sweep")] == ["KILLED"]
+    assert re.search(r"logistic +default +1 +0 +- +- +1 killed, 1 not run", ended.out)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

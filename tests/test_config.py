@@ -136,7 +136,7 @@ def test_a_function_of_the_users_own_is_named(
         (["~init.bias"], "init.bias: there is no such key in the config; it is needed"),
         (["~bias_scale"], "bias_scale: there is no such key in the config; it is needed"),
         (["init.weight=5"], "init.weight=5: give the keys of a function, its name under _target_"),
-        (["seeds=3"], "seeds.init: there is no such key in the config; it is needed"),
+        (["seeds=3"], "seeds=3: it holds keys, such as seeds.init; give those"),
         (["tracker.uri=5"], "tracker.uri=5: give sqlite:///FILE.db"),
         (["tracker.uri=http://me:p@ss@host/x"], "tracker.uri=http://***@host/x: a password here"),
         (["tracker.uri='mysql://h/db?password=secret'"], "tracker.uri=mysql://h/db?password=***: a password here"),

@@ -306,7 +306,7 @@ BAD = [
     ),
     (gigantic, ["dataset.resize=8"], r"dataset.folder: .*2.png cannot be read as an image \(DecompressionBombError"),
     (large, ["dataset.resize=8"], r"dataset.folder: .*2.png cannot be read as an image \(DecompressionBombWarning"),
-    (deep, [], r"dataset.folder: .*/2.png has pixels of mode I;16; save it with 8 bits a channel"),
+    (deep, [], r"dataset.folder: .*/2.png has pixels of mode I;16; save it as grey or RGB, 8 bits each"),
     (several_sizes, [], r"dataset.resize=null: .*/cat/0.png is 5x6 pixels \(height x width\) and .*/2.png 5x9; give"),
     (grey_and_colour, [], r"dataset.channels=null: .*/2.png is grey and .*/cat/0.png in colour; give 1 or 3"),
     (nothing, ["dataset.held_out=0.01"], r"dataset.held_out=0.01: that is 0 of the 8 images in train/; give the share"),

@@ -91,8 +91,9 @@ def check(values: Values) -> None:
 def check_dataset(values: Values) -> None:
     """Raise BadInput for a value of what all data sets have in common: size, channels, normalisation, augmentation."""
     for node, keys in (("augment", ("crop", "flip")), ("normalize", ("mean", "std"))):
-        for key in (*keys, *values["dataset"].get(node, ())):
+        for key in keys:
             at(values, f"dataset.{node}.{key}")
+        for key in values["dataset"][node]:
             if key not in keys:
                 raise BadInput(f"dataset.{node}.{key}: there is no such key; {' and '.join(keys)} are all")
     whole("dataset.augment.crop", at(values, "dataset.augment.crop"), 0)

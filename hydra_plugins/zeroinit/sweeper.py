@@ -38,6 +38,7 @@ class GridSweeper(Sweeper):
         from zeroinit import build, train  # they import torch, which listing the plugins must not
         from zeroinit.errors import BadInput
         from zeroinit.report import conclude
+        from zeroinit.tracker import Record
 
         try:
             grid = self.grid(arguments)
@@ -56,6 +57,10 @@ class GridSweeper(Sweeper):
         OmegaConf.save(self.composer.master, self.folder / "multirun.yaml")
 
         started, code = time.time(), 0
+
+        def ours(record: Record) -> bool:
+            return record.started >= started and record.tags["config_hash"] in distinct
+
         returned: Sequence[JobReturn] = []
         try:
             returned = self.grid_launcher.launch(grid, initial_job_idx=0)
@@ -63,11 +68,14 @@ class GridSweeper(Sweeper):
             sys.stderr.write("zeroinit: interrupted; what is done is kept\n")
             code = 130
         try:
+            if code:  # an interrupted process of another launcher may not have come to say so
+                for record in tracker.records():
+                    if ours(record) and record.status == "RUNNING":
+                        tracker.kill(record)
             records = conclude([(job.config_hash, job.cell_hash, job.params) for job in jobs], tracker)
         except BadInput as error:
             train.stop(error)
-        ours = [one for one in records if one.started >= started and one.tags["config_hash"] in distinct]
-        failed = any(one.status == "FAILED" for one in ours)
+        failed = any(record.status == "FAILED" for record in records if ours(record))
         code = code or int(failed or any(job.status == JobStatus.FAILED for job in returned))
         if code:
             sys.exit(code)

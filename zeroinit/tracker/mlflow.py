@@ -156,6 +156,10 @@ class Mlflow:
         finally:
             self.client.set_terminated(record.run_id, record.status)
 
+    def kill(self, record: Record) -> None:
+        """Mark a run whose process is gone."""
+        self.client.set_terminated(record.run_id, "KILLED")
+
     def keep(self, run_id: str, files: dict[str, bytes]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for name, content in files.items():

@@ -23,6 +23,9 @@ class Off:
     def end(self, record: Record) -> None:
         pass
 
+    def kill(self, record: Record) -> None:
+        record.status = "KILLED"
+
     def records(self) -> list[Record]:
         return self.kept[::-1]
 
