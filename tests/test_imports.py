@@ -30,6 +30,7 @@ ORDER = [
     "loop",
     "verdict",
     "tracker",
+    "config.check",
     "config",
     "tracker.off",
     "tracker.mlflow",

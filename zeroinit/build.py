@@ -12,9 +12,10 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import nn
 
-from zeroinit import config
 from zeroinit.batches import Augment
-from zeroinit.config import Job, Values
+from zeroinit.config import Job
+from zeroinit.config.check import Values
+from zeroinit.config.check import device as device_of
 from zeroinit.dataset.images import reshaped
 from zeroinit.dataset.split import Data, normalized
 from zeroinit.errors import BadInput
@@ -29,7 +30,7 @@ def set_up_torch(values: Values) -> torch.device:
     torch.use_deterministic_algorithms(values["deterministic"])
     # costs time, and no kernel of ours reads such memory
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    return config.device(values["device"])
+    return device_of(values["device"])
 
 
 OF_BATCHES = ("batch_size", "shuffle", "normalize", "augment")  # keys of a data set that change nothing of its store

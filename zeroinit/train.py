@@ -25,6 +25,7 @@ from zeroinit import CONF, config, loop
 from zeroinit.batches import Augment
 from zeroinit.build import batch_size_of, build, check, load, open_tracker, set_up_torch
 from zeroinit.config import Job
+from zeroinit.config.check import check_uri
 from zeroinit.errors import BadInput
 from zeroinit.observer import Observer
 from zeroinit.progress import Bar
@@ -210,7 +211,7 @@ def check_typed(overrides: Sequence[Override]) -> None:
             raise BadInput(f"{key}={number}: say {meant[key]}={number}; {key} itself is one of {accepted}")
         if key == "tracker.uri":
             for value in values:
-                config.check_uri(value)
+                check_uri(value)
 
 
 def main() -> None:

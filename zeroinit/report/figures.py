@@ -44,7 +44,7 @@ def comparison_figure(cells: Sequence[Cell]) -> Figure:
     figure = Figure(figsize=(4 * across, 2.8 * down + 0.6), layout="constrained")
     grid = figure.subplots(down, across, sharey=True, squeeze=False).flat
     for axes, (label, members) in zip(grid, panels.items(), strict=False):
-        axes.set_title(fill(label, 40), fontsize=9 if len(label) <= 80 else 7)
+        axes.set_title(fill(label, 45), fontsize=8)
         axes.set_xlabel("epoch")
         for cell in members:
             draw_course(axes, cell, colour[cell.params["init"]])
