@@ -329,6 +329,7 @@ BAD = [
 ]
 
 
+@pytest.mark.filterwarnings("default::PIL.Image.DecompressionBombWarning")  # as users have it
 @pytest.mark.parametrize(("spoil", "words", "said"), BAD)
 def test_bad_input_is_one_line(
     spoil: Callable[[Path], None], words: list[str], said: str, tmp_path: Path, zeroinit: Command
