@@ -1,5 +1,6 @@
 """What every test stands on: the command in this process, in a folder of its own, and jobs from overrides."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ from zeroinit import CONF, build, provenance, train
 from zeroinit.__main__ import main
 from zeroinit.config import Job
 from zeroinit.dataset import folder
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where the tests are a job in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
