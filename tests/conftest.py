@@ -17,7 +17,6 @@ from zeroinit.__main__ import main
 from zeroinit.config import Job
 from zeroinit.dataset import folder
 
-
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where the tests are a job in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
