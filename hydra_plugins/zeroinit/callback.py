@@ -47,6 +47,7 @@ class SweepCallback(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         from zeroinit import train
         from zeroinit.errors import BadInput
+        from zeroinit.tracker import without_password
 
         if config.hydra.sweeper._target_ == OURS:
             return  # it has concluded itself
@@ -55,7 +56,7 @@ class SweepCallback(Callback):
         except BadInput as error:
             train.stop(error)
         except Exception:  # of which Hydra would make a warning and the exit code 0
-            traceback.print_exc()
+            sys.stderr.write(without_password(traceback.format_exc()))
             failed = True
         if failed:
             sys.exit(1)
@@ -73,6 +74,6 @@ class SweepCallback(Callback):
         found = Path(config.hydra.sweep.dir) / "optimization_results.yaml"
         if found.is_file():
             best = OmegaConf.load(found)
-            chosen = " ".join(f"{key}={value:.6g}" for key, value in best.best_params.items())
+            chosen = " ".join(f"{key}={value}" for key, value in best.best_params.items())
             print(f"Best validation accuracy: {best.best_value:.1%}, with {chosen} ({found})")
         return any(record.status != "FINISHED" for record in new)
