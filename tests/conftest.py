@@ -40,7 +40,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home-cache"))
     torch.set_num_threads(1)
-    for cached in (build.opened, provenance.provenance, folder.state):
+    for cached in (build.opened, build.bound_once, provenance.provenance, folder.state):
         cached.cache_clear()
     build.fitting.clear()
     yield

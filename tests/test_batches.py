@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from zeroinit.batches import Augment, batches
+from zeroinit.batches import Augment, Batches
 from zeroinit.dataset import Data
 from zeroinit.rng import stream
 
@@ -16,6 +16,11 @@ def numbered(examples: int = 10, size: int = 6) -> Data:
     pixels = torch.randint(256, (examples, 3, size, size + 1), generator=stream("split", 0), dtype=torch.uint8)
     split = pixels, torch.arange(examples)
     return Data(split, split, split, num_classes=examples)
+
+
+def one(data: Data, size: int, shuffle: bool, augment: Augment, seed: int = 0) -> Batches:
+    """The batches of one stream, whose augmentation has the seed."""
+    return Batches(data, size, shuffle, augment, [(stream("order", 0), stream("augment", seed))])
 
 
 def naive(image: Tensor, crop: int, row: int, column: int, flipped: int) -> Tensor:
@@ -32,19 +37,19 @@ def naive(image: Tensor, crop: int, row: int, column: int, flipped: int) -> Tens
 
 
 def test_batches_cover_each_epoch_once_in_a_new_order() -> None:
-    drawn = batches(numbered(), 4, True, stream("order", 0), NONE, stream("augment", 0))
-    epochs = [[next(drawn)[1].tolist() for _ in range(3)] for _ in range(2)]
+    drawn = one(numbered(), 4, True, NONE)
+    epochs = [[next(drawn)[1][0].tolist() for _ in range(3)] for _ in range(2)]
     assert [[len(batch) for batch in epoch] for epoch in epochs] == [[4, 4, 2]] * 2
     assert [sorted(label for batch in epoch for label in batch) for epoch in epochs] == [list(range(10))] * 2
     assert epochs[0] != epochs[1]
-    unshuffled = batches(numbered(), 4, False, stream("order", 0), NONE, stream("augment", 0))
-    assert [next(unshuffled)[1].tolist() for _ in range(3)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    unshuffled = one(numbered(), 4, False, NONE)
+    assert [next(unshuffled)[1][0].tolist() for _ in range(3)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
 @pytest.mark.parametrize("size", [4, 10])
 def test_without_augmentation_a_batch_is_what_is_stored(size: int) -> None:
     data = numbered()
-    inputs, labels = next(batches(data, size, True, stream("order", 0), NONE, stream("augment", 0)))
+    [inputs], [labels] = next(one(data, size, True, NONE))
     assert inputs.dtype == torch.float32
     assert torch.equal(inputs, data.train[0][labels].float() / 255)
 
@@ -72,9 +77,9 @@ def test_augmentation_has_a_stream_of_its_own() -> None:
     augment, data = Augment(crop=2, flip=True), numbered()
 
     def epoch(size: int, augment: Augment, seed: int) -> dict[int, Tensor]:
-        drawn = batches(data, size, True, stream("order", 0), augment, stream("augment", seed))
+        drawn = one(data, size, True, augment, seed)
         found = [next(drawn) for _ in range(10 // size)]
-        return {int(label): image for images, labels in found for image, label in zip(images, labels, strict=True)}
+        return {int(label): image for [images], [labels] in found for image, label in zip(images, labels, strict=True)}
 
     small, whole, other = epoch(2, augment, 0), epoch(10, augment, 0), epoch(2, augment, 1)
     assert list(epoch(2, NONE, 0)) == list(small) == list(other)
@@ -83,7 +88,29 @@ def test_augmentation_has_a_stream_of_its_own() -> None:
 
 
 def test_each_epoch_is_changed_anew() -> None:
-    drawn = batches(numbered(), 10, True, stream("order", 0), Augment(crop=2, flip=True), stream("augment", 0))
+    drawn = one(numbered(), 10, True, Augment(crop=2, flip=True))
     (first, labels), (second, same) = next(drawn), next(drawn)
     assert torch.equal(labels, same)
     assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("augment", [NONE, Augment(crop=2, flip=True)])
+def test_streams_side_by_side_are_each_what_it_is_alone(augment: Augment) -> None:
+    """Also after one has left in the midst of an epoch."""
+
+    def streams(*seeds: int) -> list[tuple[torch.Generator, torch.Generator]]:
+        return [(stream("order", seed), stream("augment", seed)) for seed in seeds]
+
+    data = numbered()
+    together = Batches(data, 4, True, augment, streams(0, 1, 2))
+    alone = [Batches(data, 4, True, augment, streams(seed)) for seed in range(3)]
+    left = [0, 1, 2]
+    for step in range(8):
+        inputs, labels = next(together)
+        for place, seed in enumerate(left):
+            [expected], [expected_labels] = next(alone[seed])
+            assert torch.equal(inputs[place], expected)
+            assert torch.equal(labels[place], expected_labels)
+        if step in (3, 5):  # after the first batch of the second epoch, and at its end
+            together.keep([0, -1 + len(left)] if len(left) > 2 else [1])
+            left = [left[0], left[-1]] if len(left) > 2 else left[1:]

@@ -27,6 +27,7 @@ ORDER = [
     "batches",
     "init",
     "probe",
+    "stack",
     "loop",
     "verdict",
     "tracker",
@@ -40,6 +41,8 @@ ORDER = [
     "report.figures",
     "report",
     "build",
+    "plan",
+    "pool",
     "train",
     "__main__",
 ]

@@ -1,6 +1,6 @@
 """From whole splits to what a step is given: batches by index, augmented where asked, on the data's device."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zeroinit.dataset.split import Data, Split
+
+Streams = tuple[torch.Generator, torch.Generator]
 
 
 @dataclass(frozen=True)
@@ -36,26 +38,58 @@ class Augment:
         return torch.where(flipped.bool()[:, None, None, None], cropped.flip(-1), cropped)
 
 
-def batches(
-    data: Data, size: int, shuffle: bool, order: torch.Generator, augment: Augment, draws: torch.Generator
-) -> Iterator[Split]:
-    """One batch of (inputs, labels) after another, for ever; an epoch's last one is smaller where `size` leaves a rest.
+class Batches:
+    """One batch after another, for ever, of every stream: inputs (S, N, *input_shape) and labels (S, N).
 
-    An epoch's order and its draws are made before its first batch, so that no step waits for them. Where one batch
-    holds all, it is the split as it lies.
+    A stream is a generator for the order and one for the augmentation; members that see the same share one. An
+    epoch's last batch is smaller where `size` leaves a rest. Where one batch holds all, it is the split as it lies.
     """
-    stored, labels = data.train
-    examples = len(labels)
-    if size >= examples and not augment:
-        whole = data.prepare(stored)
-        while True:
-            yield whole, labels
-    while True:
-        shuffled = shuffle and size < examples
-        indices = torch.randperm(examples, generator=order) if shuffled else torch.arange(examples)
-        changes = augment.draw(examples, draws).to(labels.device) if augment else None
-        for batch in torch.split(indices.to(labels.device), size):
-            inputs = stored.index_select(0, batch)
-            if changes is not None:
-                inputs = augment.apply(inputs, changes.index_select(0, batch))
-            yield data.prepare(inputs), labels.index_select(0, batch)
+
+    def __init__(self, data: Data, size: int, shuffle: bool, augment: Augment, streams: Sequence[Streams]) -> None:
+        self.data, self.size, self.augment, self.streams = data, size, augment, list(streams)
+        self.examples = len(data.train[1])
+        self.shuffle = shuffle and size < self.examples
+        self.start = self.examples  # of the next batch in its epoch
+        whole = size >= self.examples and not augment
+        self.whole = (data.prepare(data.train[0]).unsqueeze(0), data.train[1].unsqueeze(0)) if whole else None
+
+    def __next__(self) -> Split:
+        if self.whole:
+            return self.whole
+        if self.start >= self.examples:
+            self.begin_epoch()
+        stored, labels = self.data.train
+        span = slice(self.start, self.start + self.size)
+        batch = self.indices[:, span]
+        flat = batch.flatten()
+        inputs = stored.index_select(0, flat)
+        if self.changes is not None:
+            mine = self.changes.gather(1, batch.unsqueeze(2).expand(-1, -1, self.changes.shape[2]))
+            inputs = self.augment.apply(inputs, mine.flatten(0, 1))
+        self.start += self.size
+        prepared = self.data.prepare(inputs)
+        return prepared.view(*batch.shape, *prepared.shape[1:]), labels.index_select(0, flat).view_as(batch)
+
+    def begin_epoch(self) -> None:
+        """Make the order and the draws of a whole epoch, so that no step waits for them."""
+        device = self.data.train[1].device
+        orders = [
+            torch.randperm(self.examples, generator=order) if self.shuffle else torch.arange(self.examples)
+            for order, _ in self.streams
+        ]
+        self.indices = torch.stack(orders).to(device)
+        self.changes = (
+            torch.stack([self.augment.draw(self.examples, draws) for _, draws in self.streams]).to(device)
+            if self.augment
+            else None
+        )
+        self.start = 0
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Go on with these of the streams alone; one that all members share stays."""
+        if len(self.streams) == 1:
+            return
+        self.streams = [self.streams[place] for place in places]
+        if self.start < self.examples:
+            self.indices = self.indices[places]
+            self.changes = None if self.changes is None else self.changes[places]

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zeroinit.arch import weight_layers
-from zeroinit.batches import Augment, batches
+from zeroinit.batches import Augment, Batches, Streams
 from zeroinit.dataset.split import Data
 from zeroinit.probe import observed
+from zeroinit.stack import Alone, Stack
 
 POINTS = 50  # evaluations a run, at most
 CHUNK = 1000  # examples a forward pass of an evaluation, at most; fewer where they are larger than those of MNIST
@@ -86,58 +86,81 @@ def train(
     reduction: Literal["mean", "sum"],
     observe: Callable[[Event], None] = ignore,
 ) -> list[Trained]:
-    """Train each member on `data` by cross-entropy for its own number of steps, and tell `observe` as it goes.
+    """Train the members by cross-entropy, each for its own number of steps, and tell `observe` as it goes.
 
-    Every member stays what it would be alone: its own batches and its own schedule of metrics (`evaluation_steps`).
-    `reduction` is that of the loss whose gradient is taken; losses are told as means either way. Gradients come at
-    the steps that `observed` names. A member whose loss is not finite stops. A batch of the whole training set is
-    taken as it lies: its order could only change the rounding.
+    One member trains as the plain model that it is; several as one stack, for which `stack.why_alone` must have
+    nothing against their models. Every member stays what it would be alone: its own batches, its own schedule of
+    metrics (`evaluation_steps`). `reduction` is that of the loss whose gradient is taken; losses are told as means
+    either way. Gradients come at the steps that `observed` names. A member whose loss is not finite is told of no
+    more; it stays in the stack until its own end, so that the others have the same bits with it as without.
     """
     examples = len(data.train[0])
     per_epoch = math.ceil(examples / batch_size)
-    streams = [batches(data, batch_size, shuffle, member.order, augment, member.augment) for member in members]
     points = [evaluation_steps(member.steps, per_epoch) for member in members]
-    device = data.train[0].device
-    done = [Trained(torch.zeros(m.steps, device=device), torch.zeros(m.steps, device=device)) for m in members]
+    ends = {member.steps for member in members}
+    pairs = [(member.model, member.optimizer) for member in members]
+    together = Alone(*pairs[0]) if len(pairs) == 1 else Stack(pairs)
+    batches = Batches(data, batch_size, shuffle, augment, streams(members, shuffle, augment))
+    rows = list(range(len(members)))  # the members that still train
+    losses = torch.zeros(max(ends), len(rows), device=data.train[0].device)
+    hits = torch.zeros_like(losses)
+    done = [Trained(losses, hits) for _ in members]
 
-    def evaluate_at(step: int, index: int) -> None:
-        run, model = done[index], members[index].model
+    def evaluate_at(step: int) -> None:
+        due = [place for place, row in enumerate(rows) if step in points[row] and done[row].diverged_at is None]
+        if not due:
+            return
         seen = slice((step - 1) // per_epoch * per_epoch, step)  # this epoch's steps so far
-        values = epoch_means(run.losses[seen], run.hits[seen], batch_size, examples) if step else {}
-        values |= evaluate(model, data, "val") | evaluate(model, data, "test")
-        finite = run.losses[:step].isfinite()
-        if not finite.all():
-            run.diverged_at = int(finite.logical_not().nonzero()[0]) + 1
-        elif not all(math.isfinite(value) for value in values.values()):
-            run.diverged_at = step
-        else:
-            run.metrics.append(Metrics(step, index, values))
-            observe(run.metrics[-1])
+        values = epoch_means(losses[seen], hits[seen], batch_size, examples) if step else {}
+        values |= evaluate(together.predict, data, "val") | evaluate(together.predict, data, "test")
+        finite = losses[:step].isfinite()
+        for place in due:
+            row, own = rows[place], {name: of_all[place] for name, of_all in values.items()}
+            if not finite[:, place].all():
+                done[row].diverged_at = int(finite[:, place].logical_not().nonzero()[0]) + 1
+            elif not all(math.isfinite(value) for value in own.values()):
+                done[row].diverged_at = step
+            else:
+                done[row].metrics.append(Metrics(step, row, own))
+                observe(done[row].metrics[-1])
 
-    active = list(range(len(members)))
-    for index in active:
-        evaluate_at(0, index)
-    for step in range(1, max(member.steps for member in members) + 1):
-        active = [index for index in active if step <= members[index].steps and done[index].diverged_at is None]
-        if not active:
+    evaluate_at(0)
+    for step in range(1, max(ends) + 1):
+        live = [place for place, row in enumerate(rows) if done[row].diverged_at is None]
+        if not live:
             break
-        for index in active:
-            model, run = members[index].model, done[index]
-            inputs, labels = next(streams[index])
-            members[index].optimizer.zero_grad()
-            logits = model(inputs)
-            loss = F.cross_entropy(logits, labels, reduction=reduction)
-            loss.backward()  # type: ignore[no-untyped-call]
-            run.losses[step - 1] = loss.detach() / (len(labels) if reduction == "sum" else 1)
-            run.hits[step - 1] = (logits.detach().argmax(1) == labels).sum()
+        losses[step - 1], hits[step - 1] = together.backward(*next(batches), reduction)
         if observed(step):
-            observe(Gradients(step, active, stacked_gradients([members[index].model for index in active])))
-        for index in active:
-            members[index].optimizer.step()
-            if step in points[index]:
-                evaluate_at(step, index)
+            gradients = together.gradients()
+            if len(live) < len(rows):
+                gradients = {name: of_all[live] for name, of_all in gradients.items()}
+            observe(Gradients(step, [rows[place] for place in live], gradients))
+        together.update()
+        evaluate_at(step)
         observe(Step(step))
+        if step in ends:
+            for place, row in enumerate(rows):
+                if members[row].steps == step:
+                    done[row].losses, done[row].hits = losses[:step, place], hits[:step, place]
+            kept = [place for place, row in enumerate(rows) if members[row].steps > step]
+            if kept:
+                together.keep(kept)
+                batches.keep(kept)
+                rows = [rows[place] for place in kept]
+                losses, hits = losses[:, kept], hits[:, kept]
+    together.write_back()
     return done
+
+
+def streams(members: Sequence[Member], shuffle: bool, augment: Augment) -> list[Streams]:
+    """The generators of each member's batches; those of the first alone where all members see the same."""
+
+    def state(member: Member) -> bytes:
+        drawn_from = [member.order] * shuffle + [member.augment] * bool(augment)
+        return b"".join(generator.get_state().numpy().tobytes() for generator in drawn_from)
+
+    alike = len({state(member) for member in members}) == 1
+    return [(member.order, member.augment) for member in members[: 1 if alike else None]]
 
 
 def evaluation_steps(steps: int, per_epoch: int) -> set[int]:
@@ -152,39 +175,32 @@ def evaluation_steps(steps: int, per_epoch: int) -> set[int]:
     return {0, *(ends[index] for index in kept)}
 
 
-def epoch_means(losses: Tensor, hits: Tensor, batch_size: int, examples: int) -> dict[str, float]:
-    """Loss and accuracy over the examples of an epoch's batches so far; its last batch may be smaller than the rest."""
+def epoch_means(losses: Tensor, hits: Tensor, batch_size: int, examples: int) -> dict[str, list[float]]:
+    """Loss and accuracy of each member over the examples of an epoch's batches so far, from (steps, K) of them.
+
+    An epoch's last batch may be smaller than the rest.
+    """
     seen = min(len(losses) * batch_size, examples)
-    sizes = torch.full_like(losses, min(batch_size, seen))
+    sizes = torch.full_like(losses[:, 0], min(batch_size, seen))
     sizes[-1] = seen - (len(losses) - 1) * batch_size
-    return {"train/loss": ((losses * sizes).sum() / seen).item(), "train/accuracy": (hits.sum() / seen).item()}
+    by_member = losses.t().contiguous()  # so that a member's sum does not depend on how many there are
+    return {"train/loss": ((by_member * sizes).sum(1) / seen).tolist(), "train/accuracy": (hits.sum(0) / seen).tolist()}
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, data: Data, name: Literal["val", "test"]) -> dict[str, float]:
-    """Mean cross-entropy and accuracy in eval mode on the split `name`, as {"<name>/loss", "<name>/accuracy"}."""
+def evaluate(predict: Callable[[Tensor], Tensor], data: Data, name: Literal["val", "test"]) -> dict[str, list[float]]:
+    """Mean cross-entropy and accuracy of each member on the split `name`, as {"<name>/loss", "<name>/accuracy"}.
+
+    `predict` gives logits (K, classes, N), in eval mode, for inputs (1, N, *input_shape).
+    """
     stored, labels = getattr(data, name)
-    loss = torch.zeros((), device=stored.device)
-    hits = torch.zeros((), device=stored.device)
-    model.eval()
+    loss = hits = torch.zeros(1, device=stored.device)
     chunk = max(1, min(CHUNK, CHUNK * 28 * 28 // stored[0].numel()))
     for part, truth in zip(torch.split(stored, chunk), torch.split(labels, chunk), strict=True):
-        logits = model(data.prepare(part))
-        loss += F.cross_entropy(logits, truth, reduction="sum")
-        hits += (logits.argmax(1) == truth).sum()
-    model.train()
-    return {f"{name}/loss": loss.item() / len(labels), f"{name}/accuracy": hits.item() / len(labels)}
-
-
-def stacked_gradients(models: Sequence[nn.Module]) -> dict[str, Tensor]:
-    """Each layer's weight gradients with a leading model axis; zeros where backward did not reach the weight."""
-    layers: dict[str, list[Tensor]] = {}
-    for model in models:
-        for name, layer in weight_layers(model):
-            weight = layer.weight
-            layers.setdefault(name, []).append(torch.zeros_like(weight) if weight.grad is None else weight.grad)
-    # one model's gradient is looked at in place, without a copy
+        logits = predict(data.prepare(part).unsqueeze(0))
+        loss = loss + F.cross_entropy(logits, truth.expand(len(logits), -1), reduction="none").sum(1)
+        hits = hits + (logits.max(1).indices == truth).sum(1)
     return {
-        name: torch.stack(gradients) if len(gradients) > 1 else gradients[0].unsqueeze(0)
-        for name, gradients in layers.items()
+        f"{name}/loss": [one / len(labels) for one in loss.tolist()],
+        f"{name}/accuracy": [one / len(labels) for one in hits.tolist()],
     }

@@ -1,9 +1,9 @@
 """What the loop's hook does: turns what it is shown into a run's metrics and gradient histograms."""
 
 import io
+import math
 import time
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,18 +11,24 @@ from zeroinit import probe
 from zeroinit.loop import Event, Gradients, Step
 from zeroinit.tracker import Record, Tracker
 
+FLUSH = 5  # seconds between two writes while it trains, for each of its members: a write is 0.1 s
 QUANTILES = {"p05": 0.05, "p50": 0.50, "p95": 0.95}
 
 
 class Observer:
-    """Watches one member; `tell` hears the share of the steps done, and the validation accuracy where it is taken."""
+    """Watches the members of one training; `tell` hears the share of the steps done, and validation accuracies."""
 
     def __init__(
-        self, record: Record, tracker: Tracker, steps: int, tell: Callable[[float, float | None], None]
+        self,
+        records: Sequence[Record],
+        tracker: Tracker,
+        steps: int,
+        tell: Callable[[float, float | None], None],
     ) -> None:
-        self.record, self.tracker, self.steps, self.tell = record, tracker, steps, tell
-        self.observed: list[int] = []
-        self.layers: dict[str, list[probe.Histogram]] = defaultdict(list)
+        self.records, self.tracker, self.steps, self.tell = records, tracker, steps, tell
+        self.flushed = time.perf_counter()
+        self.seconds = 0.0  # that watching took
+        self.observed: list[tuple[int, list[int], dict[str, probe.Histogram]]] = []
 
     def __call__(self, event: Event) -> None:
         started = time.perf_counter()
@@ -32,33 +38,41 @@ class Observer:
         elif isinstance(event, Step):
             self.tell(event.step / self.steps, None)
         else:
-            self.record.metrics += [(name, value, event.step) for name, value in event.values.items()]
-            self.tracker.flush(self.record)
+            record = self.records[event.member]
+            record.metrics += [(name, value, event.step) for name, value in event.values.items()]
+            if started - self.flushed > FLUSH * len(self.records):
+                self.flushed = started
+                for one in self.records:
+                    self.tracker.flush(one)
             self.tell(event.step / self.steps, event.values["val/accuracy"])
-        self.record.tracking += time.perf_counter() - started
+        self.seconds += time.perf_counter() - started
 
     def watch(self, event: Gradients) -> None:
         """grad/<layer>/{norm, zeros, p05, p50, p95}: norm, share of exact zeros, and quantiles from the counts."""
-        self.observed.append(event.step)
+        histograms = {layer: probe.histogram(gradients) for layer, gradients in event.layers.items()}
+        self.observed.append((event.step, event.members, histograms))
         for layer, gradients in event.layers.items():
-            histogram = probe.histogram(gradients)
-            self.layers[layer].append(histogram)
-            values = {
-                "norm": float(gradients.flatten(1).norm(dim=1)[0]),
-                "zeros": float(histogram.zeros[0] / gradients[0].numel()),
-                **dict(zip(QUANTILES, probe.quantiles(histogram, tuple(QUANTILES.values()))[0].tolist(), strict=True)),
+            columns = {
+                "norm": gradients.flatten(1).norm(dim=1).tolist(),
+                "zeros": (histograms[layer].zeros / gradients[0].numel()).tolist(),
+                **dict(
+                    zip(
+                        QUANTILES, probe.quantiles(histograms[layer], tuple(QUANTILES.values())).T.tolist(), strict=True
+                    )
+                ),
             }
-            # what is not finite is counted in the histogram, and has no place on an axis
-            self.record.metrics += [
-                (f"grad/{layer}/{name}", value, event.step) for name, value in values.items() if np.isfinite(value)
-            ]
+            for name, of_all in columns.items():
+                for member, value in zip(event.members, of_all, strict=True):
+                    if math.isfinite(value):  # what is not is counted in the histogram, and has no place on an axis
+                        self.records[member].metrics.append((f"grad/{layer}/{name}", value, event.step))
 
-    def histograms(self) -> bytes:
+    def histograms(self, member: int) -> bytes:
         """The .npz of the observed `steps` (T,); for each layer its counts (T, 2, 255), zeros, nan and inf (T,)."""
-        arrays = {"steps": np.array(self.observed)}
-        for layer, seen in self.layers.items():
+        seen = [(step, members.index(member), of_all) for step, members, of_all in self.observed if member in members]
+        arrays = {"steps": np.array([step for step, _, _ in seen])}
+        for layer in seen[0][2] if seen else []:
             for part in probe.Histogram._fields:
-                arrays[f"{layer}/{part}"] = np.concatenate([getattr(one, part) for one in seen])
+                arrays[f"{layer}/{part}"] = np.array([getattr(of_all[layer], part)[row] for _, row, of_all in seen])
         content = io.BytesIO()
         np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
         return content.getvalue()

@@ -26,13 +26,17 @@ def counted(items: Sequence[Item], what: str) -> Iterator[Item]:
 
 
 class Bar:
-    """Runs done of `total`, the last accuracy, and the time left. Used as a context manager."""
+    """Runs done of `total`, the last accuracy, and the time left. Used as a context manager.
+
+    Several trainings may be on their way, each of one run or more; `of` tells them apart.
+    """
 
     def __init__(self, total: int) -> None:
         self.total, self.done = total, 0
         self.console = Console(stderr=True)
         self.started = self.spoke = self.drawn = time.monotonic()
         self.note = ""
+        self.under_way: dict[int, float] = {}  # runs, as a number with a fraction, by training
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -56,28 +60,33 @@ class Bar:
     ) -> None:
         self.bar.stop()
 
-    def at(self, share: float, accuracy: float | None) -> None:
-        """The run that trains is through `share` (0 to 1) of its steps, and had this accuracy if it was taken."""
+    def at(self, share: float, accuracy: float | None, of: int = 0, runs: int = 1) -> None:
+        """The training `of` so many runs is through `share` (0 to 1), and had this accuracy if it was taken."""
         now = time.monotonic()
+        self.under_way[of] = share * runs
         if accuracy is not None:
             self.note = f"accuracy {accuracy:.1%}"
         elif now - self.drawn < DRAWN:
             return
         self.drawn = now
-        self.bar.update(self.task, completed=self.done + share, note=self.note)
-        self.say(self.done + share)
+        self.draw()
 
-    def next(self) -> None:
-        """The run that trained has ended."""
-        self.done += 1
-        self.bar.update(self.task, completed=self.done, done=self.done)
-        self.say(self.done, last=self.done == self.total)
+    def next(self, of: int = 0, runs: int = 1) -> None:
+        """The training `of` so many runs has ended."""
+        self.under_way.pop(of, None)
+        self.done += runs
+        self.draw()
+
+    def draw(self) -> None:
+        completed = self.done + sum(self.under_way.values())
+        self.bar.update(self.task, completed=completed, done=self.done, note=self.note)
+        self.say(completed, last=self.done == self.total)
 
     def tell(self, line: str) -> None:
         """A line above the bar, at once."""
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def say(self, completed: float, last: bool = False) -> None:
+    def say(self, completed: float, last: bool) -> None:
         now = time.monotonic()
         if self.console.is_terminal or not completed or (now - self.spoke < QUIET and not last):
             return

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import hydra
 import torch
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -36,77 +37,166 @@ from zeroinit.signals import signals_held
 from zeroinit.tracker import Record, Tracker, without_password
 from zeroinit.verdict import verdict
 
+TRACEBACK = "traceback.txt"
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where PyYAML has it
+BETWEEN = 0.2  # seconds between two words of how far a training is
+
 
 def job_of(cfg: DictConfig) -> Job:
     """The job that a composed config (with Hydra's node, or HydraConfig set) describes. Raises BadInput."""
     hydra_config = HydraConfig.get()
     values = config.resolve(cfg)
     params = config.params(values, config.options(hydra_config.runtime.choices, values))
-    name = config.name(params, list(hydra_config.overrides.task))
-    return Job(name, values, params, *config.hashes(values))
+    overrides = list(hydra_config.overrides.task)
+    folder = Path(hydra_config.sweep.dir, hydra_config.sweep.subdir) if sweeping() else hydra_config.run.dir
+    return Job(config.name(params, overrides), overrides, str(folder), values, params, *config.hashes(values))
 
 
-def run(job: Job, tracker: Tracker, tell: Callable[[float, float | None], None]) -> Record:
-    """Data, model, init, optimizer, loop, tracker: one run, from its config to its record.
+def run(
+    jobs: Sequence[Job], tracker: Tracker, tell: Callable[[float, float | None], None], why: str = "a single run"
+) -> list[Record]:
+    """Data, models, inits, optimizers, loop, tracker: jobs that train together, from their configs to their records.
 
-    `tell` hears the share of the steps done, and the validation accuracy where it is taken. A run that diverges is
-    FAILED; one that raises or is interrupted is written as FAILED or KILLED before the exception goes on.
+    `tell` hears the share of the steps done, and a validation accuracy where it is taken. A run that diverges is
+    FAILED, and so is one that raises, with its traceback among the files; one that is interrupted is written as
+    KILLED before the exception goes on. `why` they train together, or alone, is kept as a tag.
     """
-    values, seeds = job.values, job.values["seeds"]
-    device = set_up_torch(values)
-    data = load(values, device)
-    batch_size = batch_size_of(values, data)
-    steps_per_epoch = math.ceil(len(data.train[0]) / batch_size)
-    steps = values["steps"] or values["epochs"] * steps_per_epoch
-
-    record = Record(
-        name=job.name,
-        params=job.params,
-        tags=provenance()
-        | {"config_hash": job.config_hash, "cell_hash": job.cell_hash}
-        | {"steps_per_epoch": str(steps_per_epoch), "device": device_name(device)},
-    )
-    observer = Observer(record, tracker, steps, tell)
+    plan = {"stack": str(len(jobs)), "plan": why}
+    hashes = [{"config_hash": job.config_hash, "cell_hash": job.cell_hash} for job in jobs]
+    records = [
+        Record(name=job.name, params=job.params, tags=provenance() | of_job | plan)
+        for job, of_job in zip(jobs, hashes, strict=True)
+    ]
     try:
-        with signals_held():
-            tracker.begin(record)
-        torch.manual_seed(stream_seed("forward", seeds["forward"]))  # dropout takes no generator of its own
-        model, filled, optimizer = build(values, data)
-        record.files["init.csv"] = as_csv([asdict(line) for line in filled])
-        order, changes = stream("order", seeds["order"]), stream("augment", seeds["augment"])
-        started = time.perf_counter()
-        [trained] = loop.train(
-            [loop.Member(model, optimizer, order, changes, steps)],
-            data,
-            batch_size=batch_size,
-            shuffle=values["dataset"]["shuffle"],
-            augment=Augment(**values["dataset"]["augment"]),
-            reduction=values["loss"]["reduction"],
-            observe=observer,
-        )
-        seconds = time.perf_counter() - started
-
-        diverged = trained.diverged_at is not None
-        taken = steps if trained.diverged_at is None else trained.diverged_at
-        record.status = "FAILED" if diverged else "FINISHED"
-        record.tags["verdict"] = verdict(trained, data.val[1])
-        if diverged:
-            record.tags["error"] = f"diverged: the loss is not finite at step {trained.diverged_at}"
-            record.tags["diverged_at"] = str(trained.diverged_at)
-        record.tags["seconds"] = f"{seconds:.3f}"
-        record.tags["samples_per_second"] = f"{taken * len(data.train[0]) / steps_per_epoch / seconds:.0f}"
-        if tracker.keeps:
-            record.files["histograms.npz"] = observer.histograms()
-            if values["save"]:
-                record.files["weights.pt"] = weights(model)
+        for record in records:
+            with signals_held():
+                tracker.begin(record)
+        train_together(jobs, records, tracker, tell)
     except BaseException as error:
-        record.status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-        record.tags["error"] = without_password(f"{type(error).__name__}: {error}")[:5000]
-        raise
+        for record in records:
+            if record.status == "RUNNING":
+                fail(record, error)
+        if not isinstance(error, Exception):
+            raise
     finally:
         with signals_held():
-            tracker.end(record)
-    return record
+            for record in records:
+                try:
+                    tracker.end(record)
+                except Exception as error:
+                    fail(record, error)
+    return records
+
+
+def train_together(
+    jobs: Sequence[Job], records: Sequence[Record], tracker: Tracker, tell: Callable[[float, float | None], None]
+) -> None:
+    """Fill the records by training their jobs; a job whose model cannot be built fails alone."""
+    shared = jobs[0].values
+    device = set_up_torch(shared)
+    data = load(shared, device)
+    batch_size = batch_size_of(shared, data)
+    steps_per_epoch = math.ceil(len(data.train[0]) / batch_size)
+    members, trained_records = [], []
+    for job, record in zip(jobs, records, strict=True):
+        seeds, steps = job.values["seeds"], job.values["steps"] or job.values["epochs"] * steps_per_epoch
+        record.tags |= {"steps_per_epoch": str(steps_per_epoch), "device": device_name(device)}
+        torch.manual_seed(stream_seed("forward", seeds["forward"]))  # dropout takes no generator of its own
+        try:
+            model, filled, optimizer = build(job.values, data)
+        except Exception as error:
+            fail(record, error)
+            continue
+        record.files["init.csv"] = as_csv([asdict(line) for line in filled])
+        order, changes = stream("order", seeds["order"]), stream("augment", seeds["augment"])
+        members.append(loop.Member(model, optimizer, order, changes, steps))
+        trained_records.append((job, record))
+    if not members:
+        return
+    longest = max(member.steps for member in members)
+    observer = Observer([record for _, record in trained_records], tracker, longest, tell)
+    started = time.perf_counter()
+    ended = loop.train(
+        members,
+        data,
+        batch_size=batch_size,
+        shuffle=shared["dataset"]["shuffle"],
+        augment=Augment(**shared["dataset"]["augment"]),
+        reduction=shared["loss"]["reduction"],
+        observe=observer,
+    )
+    seconds = time.perf_counter() - started
+    taken = [one.diverged_at if one.diverged_at is not None else len(one.losses) for one in ended]
+    samples = sum(taken) * len(data.train[0]) / steps_per_epoch
+    for index, ((job, record), member, one) in enumerate(zip(trained_records, members, ended, strict=True)):
+        record.status = "FINISHED" if one.diverged_at is None else "FAILED"
+        record.tracking += observer.seconds / len(members)
+        record.tags["verdict"] = verdict(one, data.val[1])
+        if one.diverged_at is not None:
+            record.tags["error"] = f"diverged: the loss is not finite at step {one.diverged_at}"
+            record.tags["diverged_at"] = str(one.diverged_at)
+        record.tags |= {"seconds": f"{seconds:.3f}", "samples_per_second": f"{samples / seconds:.0f}"}
+        if tracker.keeps:
+            record.files["histograms.npz"] = observer.histograms(index)
+            if job.values["save"]:
+                record.files["weights.pt"] = weights(member.model)
+
+
+def fail(record: Record, error: BaseException) -> None:
+    """Mark the run as one that raised, or was interrupted."""
+    record.status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+    record.tags["error"] = without_password(f"{type(error).__name__}: {error}")[:5000]
+    if isinstance(error, Exception):
+        record.files[TRACEBACK] = without_password("".join(traceback.format_exception(error))).encode()
+
+
+def work(jobs: Sequence[Job], why: str, sweep: str, tell: Callable[[tuple[float, float | None]], None]) -> list[Record]:
+    """One training of a sweep, in whatever process: its records, of which what the store keeps is left out.
+
+    Writes the config of each job to its folder first, as Hydra does; `tell` hears of it a few times a second.
+    """
+    for job in jobs:
+        folder = Path(job.folder, ".hydra")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in (("config", job.values), ("overrides", job.overrides)):
+            (folder / f"{name}.yaml").write_text(yaml.dump(content, Dumper=DUMPER, sort_keys=False))
+    tracker, told = open_tracker(jobs[0], sweep), 0.0
+
+    def now_and_then(share: float, accuracy: float | None) -> None:
+        nonlocal told
+        if time.monotonic() - told > BETWEEN:
+            told = time.monotonic()
+            tell((share, accuracy))
+
+    records = run(jobs, tracker, now_and_then, why)
+    if tracker.keeps:
+        for record in records:
+            record.metrics = [point for point in record.metrics if point[0] == "val/accuracy"]
+            record.files = {name: content for name, content in record.files.items() if name == TRACEBACK}
+    return records
+
+
+def lost(jobs: Sequence[Job], tracker: Tracker, error: str, trace: str = "") -> list[Record]:
+    """Jobs whose training is gone without a record, as runs that FAILED."""
+    records = []
+    for job in jobs:
+        hashes = {"config_hash": job.config_hash, "cell_hash": job.cell_hash}
+        record = Record(name=job.name, params=job.params, tags=provenance() | hashes | {"error": error})
+        if trace:
+            record.files[TRACEBACK] = trace.encode()
+        tracker.begin(record)
+        record.status = "FAILED"
+        tracker.end(record)
+        records.append(record)
+    return records
+
+
+def kill(jobs: Sequence[Job], tracker: Tracker, since: float) -> None:
+    """Mark those runs of the jobs as KILLED that began after `since` and whose process is gone."""
+    hashes = {job.config_hash for job in jobs}
+    for record in tracker.records():
+        if record.status == "RUNNING" and record.started >= since and record.tags["config_hash"] in hashes:
+            tracker.kill(record)
 
 
 def weights(model: nn.Module) -> bytes:
@@ -115,33 +205,27 @@ def weights(model: nn.Module) -> bytes:
     return content.getvalue()
 
 
+def sweeping() -> bool:
+    return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
+
+
 def sweep_name() -> str:
     """A sweep file's name; `sweep` for a grid from the command line; `zeroinit` for single runs."""
-    hydra_config = HydraConfig.get()
-    if hydra_config.mode != RunMode.MULTIRUN:
+    if not sweeping():
         return "zeroinit"
-    return "sweep" if hydra_config.job.config_name == "config" else str(hydra_config.job.config_name)
+    name = str(HydraConfig.get().job.config_name)
+    return "sweep" if name == "config" else name
 
 
-def run_config(cfg: DictConfig, bar: Bar) -> Record:
-    """Check and run what a composed config says; in a sweep, tell at once, in one line, if it fails."""
-    hydra_config = HydraConfig.get()
-    overrides = " ".join(hydra_config.overrides.task)
-    sweeping = hydra_config.mode == RunMode.MULTIRUN
-    try:
-        job = job_of(cfg)
-        check([job])
-        record = run(job, open_tracker(job, sweep_name()), bar.at)
-    except Exception as error:
-        if sweeping:
-            path = Path(hydra_config.runtime.output_dir) / "traceback.txt"
-            path.write_text(without_password("".join(traceback.format_exception(error))))
-            first = without_password(" ".join(str(error).split())[:300])
-            bar.tell(f"failed: {overrides}: {type(error).__name__}: {first} (traceback in {path})")
-        raise
-    if sweeping and record.status != "FINISHED":
-        bar.tell(f"failed: {overrides}: {record.tags['error']}")
-    return record
+def failed(job: Job, record: Record) -> str:
+    """The line that says why a run of a sweep failed; its traceback, if it has one, goes to the job's folder."""
+    error = " ".join(record.tags["error"].split())[:400]
+    if TRACEBACK in record.files:
+        path = Path(job.folder, TRACEBACK)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(record.files[TRACEBACK])
+        error += f" (traceback in {path})"
+    return f"failed: {' '.join(job.overrides)}: {error}"
 
 
 def best(record: Record) -> float:
@@ -153,22 +237,23 @@ def best(record: Record) -> float:
 def task(cfg: DictConfig) -> float:
     """Hydra's task function: one job, on its own or under any launcher."""
     try:
-        if HydraConfig.get().mode != RunMode.MULTIRUN:
-            check([job_of(cfg)])  # before the bar, as decoding images has one of its own
-        with Bar(1) as bar:
-            record = run_config(cfg, bar)
+        job = job_of(cfg)
+        check([job])  # before the bar, as decoding images has one of its own
+        tracker = open_tracker(job, sweep_name())
     except BadInput as error:
         stop(error)
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        if record.status == "FINISHED":  # if not, it has been told
-            bar.tell(became(record))
-        return best(record)
-    print(became(record))
-    where = open_tracker(job_of(cfg), sweep_name()).how_to_see()
-    if where:
-        print(where)
-    if record.status != "FINISHED":
-        sys.exit(1)
+    with Bar(1) as bar:
+        [record] = run([job], tracker, bar.at)
+        if sweeping():
+            bar.tell(became(record) if record.status == "FINISHED" else failed(job, record))
+    if not sweeping():
+        print(became(record))
+        if TRACEBACK in record.files:
+            sys.stderr.write(record.files[TRACEBACK].decode())
+        if where := tracker.how_to_see():
+            print(where)
+        if record.status != "FINISHED":
+            sys.exit(1)
     return best(record)
 
 

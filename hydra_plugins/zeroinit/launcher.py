@@ -1,55 +1,139 @@
-"""The launcher of a sweep: one job after another, in this process, under one progress bar."""
+"""The launcher of a sweep: its jobs in stacks, on worker processes, under one progress bar."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, run_job, setup_globals
+import os
+import signal
+import time
+import traceback
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hydra_plugins.zeroinit.callback import OURS
-from hydra_plugins.zeroinit.compose import Composer
+from hydra_plugins.zeroinit.compose import Composer, use
+
+if TYPE_CHECKING:  # they import torch, which listing the plugins must not
+    from zeroinit.config import Job
+    from zeroinit.pool import Message
+    from zeroinit.tracker import Record
 
 
 class SweepLauncher(Launcher):
-    """A job that fails is told at once, in one line, and the others go on."""
+    """`workers` processes, as many as cores where that is null; 1 trains in this one.
+
+    A job that fails is told at once, in one line, and the others go on.
+    """
+
+    def __init__(self, workers: int | None) -> None:
+        self.asked = workers
+        self.jobs: list[Job] = []  # what a sweeper of ours has composed and checked
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.hydra_context = hydra_context
+        from zeroinit import train
+        from zeroinit.errors import BadInput
+        from zeroinit.pool import Pool
+
+        self.workers = len(os.sched_getaffinity(0)) if self.asked is None else self.asked
+        if type(self.workers) is not int or self.workers < 1:
+            train.stop(BadInput(f"hydra.launcher.workers={self.asked}: give a whole number from 1, or null"))
+        if config.hydra.job.chdir:
+            train.stop(BadInput("hydra.job.chdir=true: runs of a sweep train together, in one folder; give false"))
         self.composer = Composer(hydra_context.config_loader, config)
-        self.checked = config.hydra.sweeper._target_ == OURS
+        self.of_ours = config.hydra.sweeper._target_ == OURS
+        tracker = config.tracker._target_.rpartition(".")[0]
+        # torch._dynamo is what the first optimizer of a process would import
+        modules = ["zeroinit.train", "torch._dynamo", tracker]
+        self.pool = Pool(self.workers, modules) if self.workers > 1 else None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from zeroinit import train  # imports torch, which listing the plugins must not
+        from zeroinit import build, train
+        from zeroinit.plan import plan
+        from zeroinit.pool import Message
         from zeroinit.progress import Bar
 
         setup_globals()
-        if not self.checked:
-            self.check(job_overrides)
-        returned = []
-        with Bar(len(job_overrides)) as bar:
-            for index, overrides in enumerate(job_overrides, start=initial_job_idx):
-                job = run_job(
-                    hydra_context=self.hydra_context,
-                    task_function=lambda cfg: train.best(train.run_config(cfg, bar)),
-                    config=self.composer.job(index, overrides),
-                    job_dir_key="hydra.sweep.dir",
-                    job_subdir_key="hydra.sweep.subdir",
-                )
-                bar.next()
-                returned.append(job)
-        return returned
+        jobs = self.jobs if self.of_ours else self.checked(job_overrides, initial_job_idx)
+        sweep, started = train.sweep_name(), time.time()
+        tracker = build.open_tracker(jobs[0], sweep)
+        trainings = plan(jobs, self.workers)
+        tasks = [([jobs[place] for place in one.jobs], one.why, sweep) for one in trainings]
+        records: dict[int, Record] = {}  # by the place of their jobs
+        died: set[int] = set()
 
-    def check(self, job_overrides: Sequence[Sequence[str]]) -> None:
-        """Stop at bad input before any of these jobs trains, as our own sweeper does."""
+        def end(task: int, ended: Iterable[Record]) -> None:
+            for place, record in zip(trainings[task].jobs, ended, strict=True):
+                records[place] = record
+                if record.status != "FINISHED":
+                    bar.tell(train.failed(jobs[place], record))
+            bar.next(task, len(trainings[task].jobs))
+
+        def hear(message: Message) -> None:
+            task, members = message.place, tasks[message.place][0]
+            if message.kind == "at":
+                share, accuracy = message.content
+                bar.at(share, accuracy, task, len(members))
+            elif message.kind == "done":
+                if self.pool and not tracker.keeps:
+                    for record in message.content:
+                        tracker.begin(record)
+                end(task, message.content)
+            elif message.kind == "failed":
+                error = message.content.strip().splitlines()[-1]
+                end(task, train.lost(members, tracker, error, message.content))
+            else:
+                error = f"its worker died ({how(message.content)})"
+                train.kill(members, tracker, started)
+                if task in died:
+                    end(task, train.lost(members, tracker, error))
+                else:
+                    died.add(task)
+                    more = f" and {len(members) - 1} more" if len(members) > 1 else ""
+                    bar.tell(f"tried once more: {' '.join(members[0].overrides)}{more}: {error}")
+
+        def at(task: int, content: object) -> None:
+            hear(Message(task, "at", content))
+
+        with Bar(len(jobs)) as bar:
+            if self.pool:
+                with closing(self.pool.run(train.work, tasks)) as messages:
+                    for message in messages:
+                        hear(message)
+            else:
+                for index, task in enumerate(tasks):
+                    try:
+                        done = train.work(*task, tell=partial(at, index))
+                        hear(Message(index, "done", done))
+                    except Exception:
+                        hear(Message(index, "failed", traceback.format_exc()))
+        return [
+            JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED, _return_value=train.best(records[place]))
+            for place, job in enumerate(jobs)
+        ]
+
+    def checked(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Job]:
+        """Another sweeper's jobs; stops at bad input before any of them trains, as our own sweeper does."""
         from zeroinit import build, train
         from zeroinit.errors import BadInput
 
         try:
-            for overrides in job_overrides:
-                cfg = self.composer.compose(overrides)
-                HydraConfig.instance().set_config(cfg)
-                build.check([train.job_of(cfg)])
+            jobs = []
+            for index, overrides in enumerate(job_overrides, start=first):
+                cfg = self.composer.job(index, overrides)
+                use(cfg)
+                jobs.append(train.job_of(cfg))
+            build.check(jobs)
         except BadInput as error:
             train.stop(error)
+        return jobs
+
+
+def how(exit_code: int) -> str:
+    """How a process ended, in words."""
+    return f"killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.plugins import Plugins
@@ -17,7 +16,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.zeroinit.compose import Composer
+from hydra_plugins.zeroinit.compose import Composer, use
+from hydra_plugins.zeroinit.launcher import SweepLauncher
 
 
 class GridSweeper(Sweeper):
@@ -38,7 +38,6 @@ class GridSweeper(Sweeper):
         from zeroinit import build, train  # they import torch, which listing the plugins must not
         from zeroinit.errors import BadInput
         from zeroinit.report import conclude
-        from zeroinit.tracker import Record
 
         try:
             grid = self.grid(arguments)
@@ -58,8 +57,8 @@ class GridSweeper(Sweeper):
 
         started, code = time.time(), 0
 
-        def ours(record: Record) -> bool:
-            return record.started >= started and record.tags["config_hash"] in distinct
+        if isinstance(self.grid_launcher, SweepLauncher):
+            self.grid_launcher.jobs = jobs
 
         returned: Sequence[JobReturn] = []
         try:
@@ -68,14 +67,13 @@ class GridSweeper(Sweeper):
             sys.stderr.write("zeroinit: interrupted; what is done is kept\n")
             code = 130
         try:
-            if code:  # an interrupted process of another launcher may not have come to say so
-                for record in tracker.records():
-                    if ours(record) and record.status == "RUNNING":
-                        tracker.kill(record)
+            if code:  # an interrupted process may not have come to say so
+                train.kill(jobs, tracker, started)
             records = conclude([(job.config_hash, job.cell_hash, job.params) for job in jobs], tracker)
         except BadInput as error:
             train.stop(error)
-        failed = any(record.status == "FAILED" for record in records if ours(record))
+        ours = [one for one in records if one.started >= started and one.tags["config_hash"] in distinct]
+        failed = any(record.status == "FAILED" for record in ours)
         code = code or int(failed or any(job.status == JobStatus.FAILED for job in returned))
         if code:
             sys.exit(code)
@@ -104,7 +102,7 @@ class GridSweeper(Sweeper):
     def configs(self, grid: list[list[str]]) -> Iterator[DictConfig]:
         for index, overrides in enumerate(grid):
             cfg = self.composer.job(index, overrides)
-            HydraConfig.instance().set_config(cfg)
+            use(cfg)
             yield cfg
 
 

@@ -22,9 +22,13 @@ PLACES = ("root", "cache")  # of a data set: where files lie, which cannot eithe
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be made: its name for a person, its resolved config, its params, and the hashes of config and cell."""
+    """One run to be made: its name for a person, what was typed for it, its folder (of Hydra), its resolved config, its
+    params, and the hashes of config and cell.
+    """
 
     name: str
+    overrides: list[str]
+    folder: str
     values: Values
     params: dict[str, str]
     config_hash: str
@@ -33,9 +37,15 @@ class Job:
 
 def resolve(cfg: DictConfig) -> Values:
     """The config as plain values, without Hydra's own node. Raises BadInput where one is missing or out of range."""
-    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    values: Values = {}
     try:
-        values: Values = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+        for key in cfg:
+            if key != "hydra":
+                node = cfg[key]
+                is_node = OmegaConf.is_config(node)
+                values[str(key)] = (
+                    OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if is_node else node
+                )
     except OmegaConfBaseException as error:
         raise BadInput(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     check(values)

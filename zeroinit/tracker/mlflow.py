@@ -26,6 +26,8 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from zeroinit.errors import BadInput
@@ -33,11 +35,17 @@ from zeroinit.tracker import COURSE, Record, without_password
 
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 ANSWER = 10  # seconds that a server has to answer
-FLUSH = 5  # seconds between two writes of a run that trains
 
 # MLflow's notes of tables created would stand between the lines of a sweep; its warnings stay
 for name in ("mlflow", "alembic"):
     logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@event.listens_for(Engine, "connect")
+def wait_for_each_other(connection: Any, record: object) -> None:
+    """Processes that write to one SQLite file wait a minute for each other, and not SQLite's own five seconds."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("pragma busy_timeout = 60000")
 
 
 class Mlflow:
@@ -49,7 +57,7 @@ class Mlflow:
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlruns/mlflow.db"
         self.shown = without_password(self.uri)
         self.key = "tracker.uri" if uri or "MLFLOW_TRACKING_URI" not in os.environ else "MLFLOW_TRACKING_URI"
-        self.written: dict[str, tuple[int, float]] = {}  # metrics of each run in the store, and when they got there
+        self.written: dict[str, int] = {}  # metrics of each run that are in the store
 
     def open(self, sweep: str) -> None:
         """Connect, and find or make the experiment of the sweep."""
@@ -126,22 +134,19 @@ class Mlflow:
             run_name=record.name,
         )
         record.run_id = run.info.run_id
-        self.written[record.run_id] = (0, time.monotonic())
+        self.written[record.run_id] = 0
         params = [Param(key, value) for key, value in record.params.items()]
         for some in chunks(params, 100):
             self.client.log_batch(record.run_id, params=some)
         record.tracking += time.perf_counter() - began
 
-    def flush(self, record: Record, at_once: bool = False) -> None:
-        """Write the metrics that are not in the store yet, unless the last write was a moment ago."""
-        count, when = self.written[record.run_id]
-        now = time.monotonic()
-        if at_once or now - when > FLUSH:
-            stamp = int(time.time() * 1000)
-            metrics = [Metric(name, value, stamp, step) for name, value, step in record.metrics[count:]]
-            for some in chunks(metrics, 1000):
-                self.client.log_batch(record.run_id, metrics=some)
-            self.written[record.run_id] = (len(record.metrics), now)
+    def flush(self, record: Record) -> None:
+        """Write the metrics that are not in the store yet."""
+        stamp = int(time.time() * 1000)
+        new = record.metrics[self.written[record.run_id] :]
+        for some in chunks([Metric(name, value, stamp, step) for name, value, step in new], 1000):
+            self.client.log_batch(record.run_id, metrics=some)
+        self.written[record.run_id] = len(record.metrics)
 
     def end(self, record: Record) -> None:
         """Write all that is left of the run, and its status."""
@@ -149,7 +154,7 @@ class Mlflow:
             return
         began = time.perf_counter()
         try:
-            self.flush(record, at_once=True)
+            self.flush(record)
             self.keep(record.run_id, record.files)
             record.tags["tracking_seconds"] = f"{record.tracking + time.perf_counter() - began:.3f}"
             self.client.log_batch(record.run_id, tags=[RunTag(key, value) for key, value in record.tags.items()])

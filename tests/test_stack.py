@@ -1,0 +1,423 @@
+"""A stack against its naive twin, the same members one by one; what it must not mix, break or lose."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from zeroinit import bias_scale, dataset, loop
+from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50
+from zeroinit.batches import Augment
+from zeroinit.dataset import Data
+from zeroinit.init import Rule, default_, initialize
+from zeroinit.loop import Event, Gradients, Member, Trained
+from zeroinit.rng import stream
+from zeroinit.stack import why_alone
+
+DENSE, CONVOLUTION = 1e-6, 5e-5  # the largest difference of any weight after 50 steps
+ZEROS, NORMAL, DEFAULT = partial(nn.init.zeros_), partial(nn.init.normal_), partial(default_)
+ADAM = partial(torch.optim.Adam, fused=True)
+Arch = Callable[[tuple[int, ...], int], nn.Module]
+
+
+def fnn(*hidden: int, activation: str = "elu") -> Arch:
+    return partial(FNN, hidden=list(hidden), activation=activation)
+
+
+def sequential(*layers: Callable[[], nn.Module]) -> Arch:
+    """Of layers that take 8x8 images of one channel."""
+    return lambda input_shape, num_classes: nn.Sequential(*(layer() for layer in layers))
+
+
+def every_layer(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """Nested, with groups, without biases, with each pooling and both BatchNorms."""
+    return nn.Sequential(
+        nn.AvgPool2d(2, stride=1),
+        nn.Conv2d(1, 4, 3, padding="same", bias=False),
+        nn.BatchNorm2d(4),
+        nn.Sequential(nn.LeakyReLU(), nn.Conv2d(4, 6, 3, stride=2, dilation=1, groups=2)),
+        nn.ReLU(),
+        nn.AdaptiveMaxPool2d(3),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(6, 12, bias=False),
+        nn.BatchNorm1d(12, affine=False),
+        nn.SELU(),
+        nn.Flatten(),
+        nn.Linear(12, num_classes),
+    )
+
+
+def normal_first(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    return nn.Sequential(
+        nn.BatchNorm2d(1), nn.Conv2d(1, 3, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 10)
+    )
+
+
+def grouped_first(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """The activation acts on the inputs, which it must not change; the convolution has two groups."""
+    return nn.Sequential(nn.ReLU(), nn.Conv2d(2, 4, 3, groups=2), nn.GELU(), nn.Flatten(), nn.Linear(144, 10))
+
+
+def members(
+    arch: Arch,
+    data: Data,
+    seeds: Sequence[int],
+    *,
+    steps: int | Sequence[int] = 50,
+    lr: float | Sequence[float] = 1e-3,
+    optimizer: Callable[..., torch.optim.Optimizer] = ADAM,
+    rules: tuple[Rule, Rule] = (DEFAULT, DEFAULT),
+    same_batches: bool = False,
+) -> list[Member]:
+    """A member a seed."""
+    found = []
+    for index, seed in enumerate(seeds):
+        model = arch(data.input_shape, data.num_classes)
+        initialize(model, stream("init", seed), *rules, partial(bias_scale.constant, value=1.0))
+        own_lr = lr if isinstance(lr, float) else lr[index]
+        own_steps = steps if isinstance(steps, int) else steps[index]
+        order = stream("order", 0 if same_batches else seed)
+        bound = optimizer(model.parameters(), lr=own_lr)
+        found.append(Member(model, bound, order, stream("augment", seed), own_steps))
+    return found
+
+
+train = partial(loop.train, shuffle=True, augment=Augment(crop=0, flip=False), reduction="mean", batch_size=32)
+
+
+def state(member: Member) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in member.model.state_dict().items()}
+
+
+def furthest(a: Member, b: Member) -> float:
+    pairs = [(one, state(b)[name]) for name, one in state(a).items()]
+    return max((one - other).abs().max().item() for one, other in pairs)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    """A few of them, so that 50 steps are some epochs."""
+    whole = dataset.digits(stream("split", 0))
+    few = [(inputs[:150], labels[:150]) for inputs, labels in (whole.train, whole.val, whole.test)]
+    return Data(*few, num_classes=10)
+
+
+@pytest.fixture(scope="module")
+def blobs() -> Data:
+    """Three classes of unequal shares around centres of their own."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(3).repeat_interleave(torch.tensor([70, 20, 10]))
+    centres = torch.randn(3, 6, generator=generator)
+    splits = [(centres[labels] + 0.3 * torch.randn(100, 6, generator=generator), labels) for _ in range(3)]
+    return Data(*splits, num_classes=3)
+
+
+def doubled(data: Data) -> Data:
+    """With a second channel."""
+    return Data(*((inputs.repeat(1, 2, 1, 1), labels) for inputs, labels in (data.train, data.val, data.test)), 10)
+
+
+# Equality with the same run alone
+
+
+@pytest.mark.parametrize("same_batches", [True, False])
+@pytest.mark.parametrize(
+    ("arch", "within"),
+    [
+        (Logistic, DENSE),
+        (fnn(16), DENSE),
+        (fnn(16, 9, activation="tanh"), DENSE),
+        (fnn(16, activation="gelu"), DENSE),
+        (fnn(16, activation="sigmoid"), DENSE),
+        (fnn(100, activation="relu"), DENSE),
+        (partial(MnistCNN, activation="elu"), CONVOLUTION),
+        (partial(CifarCNN, activation="elu"), CONVOLUTION),
+        (every_layer, CONVOLUTION),
+        (normal_first, CONVOLUTION),
+    ],
+)
+def test_a_member_ends_where_it_ends_alone(arch: Arch, within: float, same_batches: bool, digits: Data) -> None:
+    optimizer = partial(torch.optim.SGD, momentum=0.9)  # Adam divides rounding of small gradients by its size
+    make = partial(members, arch, digits, optimizer=optimizer, lr=0.01, same_batches=same_batches)
+    steps = 50 if within == DENSE else 12 if "CifarCNN" in str(arch) else 50
+    together, alone = make(range(3), steps=steps), make(range(3), steps=steps)
+    ends = train(together, digits)
+    for index, member in enumerate(alone):
+        [end] = train([member], digits)
+        assert furthest(member, together[index]) <= within
+        assert torch.allclose(end.losses, ends[index].losses, atol=1e-4)
+        assert [point.step for point in end.metrics] == [point.step for point in ends[index].metrics]
+        for ours, theirs in zip(ends[index].metrics, end.metrics, strict=True):
+            assert (ours.member, theirs.member) == (index, 0)
+            assert ours.values == pytest.approx(theirs.values, abs=2e-3)
+
+
+def test_grouped_convolutions_of_shared_inputs_which_stay_as_they_are(digits: Data) -> None:
+    data = doubled(digits)
+    before = data.train[0].clone()
+    make = partial(members, grouped_first, data, optimizer=torch.optim.SGD, lr=0.01, same_batches=True)
+    together, alone = make(range(2)), make(range(2))
+    train(together, data)
+    for member, twin in zip(together, alone, strict=True):
+        train([twin], data)
+        assert furthest(member, twin) <= CONVOLUTION
+    assert torch.equal(data.train[0], before)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        partial(torch.optim.SGD),
+        partial(torch.optim.SGD, momentum=0.9, nesterov=True, weight_decay=0.01, fused=True),
+        partial(torch.optim.Adam, fused=True),
+        partial(torch.optim.Adam, amsgrad=True, weight_decay=0.01),
+        partial(torch.optim.AdamW, fused=True),
+        partial(torch.optim.NAdam),
+        partial(torch.optim.RAdam),
+        partial(torch.optim.Adamax),
+        partial(torch.optim.RMSprop, foreach=True),
+    ],
+)
+def test_members_differ_in_optimizer_settings_and_length(
+    optimizer: partial[torch.optim.Optimizer], blobs: Data
+) -> None:
+    """Some leave early, from the midst of a group of the same learning rate and of an epoch."""
+    keys = {"lr": [1e-3, 1e-3, 1e-2, 1e-3, 1e-3], "steps": [50, 17, 33, 5, 50], "optimizer": optimizer}
+    together, alone = (members(fnn(8), blobs, range(5), **keys) for _ in range(2))
+    ends = train(together, blobs)
+    for index, member in enumerate(alone):
+        [end] = train([member], blobs)
+        assert furthest(member, together[index]) <= 2 * DENSE
+        assert len(ends[index].losses) == len(ends[index].hits) == keys["steps"][index]
+        assert [point.step for point in end.metrics] == [point.step for point in ends[index].metrics]
+
+
+def test_a_summed_loss_and_augmentation(digits: Data) -> None:
+    make = partial(members, fnn(16), digits, optimizer=torch.optim.SGD, lr=1e-3)
+    together, alone = make(range(3)), make(range(3))
+    keys = {"augment": Augment(crop=2, flip=True), "reduction": "sum"}
+    ends = train(together, digits, **keys)
+    for index, member in enumerate(alone):
+        [end] = train([member], digits, **keys)
+        assert furthest(member, together[index]) <= DENSE
+        assert torch.allclose(end.losses, ends[index].losses, atol=1e-5)
+
+
+def test_the_slope_of_the_loss_is_that_of_autograd(blobs: Data) -> None:
+    """The stack has the gradient of cross-entropy as a formula."""
+    seen: list[dict[str, Tensor]] = []
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Gradients) and event.step == 1:
+            seen.append({name: gradient.clone() for name, gradient in event.layers.items()})
+
+    one_step = members(fnn(8), blobs, range(2), steps=1)
+    plain = [arch.model for arch in members(fnn(8), blobs, range(2), steps=1)]
+    train(one_step, blobs, batch_size=100, observe=observe)
+    for index, model in enumerate(plain):
+        nn.functional.cross_entropy(model(blobs.train[0]), blobs.train[1]).backward()
+        for name, parameter in model.named_parameters():
+            if name.endswith("weight"):
+                gradient = seen[0][name.removesuffix(".weight")][index]
+                assert torch.allclose(gradient, parameter.grad, rtol=1e-5, atol=1e-8)
+
+
+def test_gradients_name_the_members_that_still_train(blobs: Data) -> None:
+    seen: dict[int, list[int]] = {}
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Gradients):
+            assert all(len(gradient) == len(event.members) for gradient in event.layers.values())
+            seen[event.step] = event.members
+
+    optimizer = torch.optim.SGD
+    lr, steps = [0.1, 1e30, 0.1], [9, 9, 5]
+    train(members(fnn(8), blobs, range(3), lr=lr, steps=steps, optimizer=optimizer), blobs, observe=observe)
+    assert seen[1] == seen[4] == [0, 1, 2]  # an epoch has four steps; what diverges is seen at its end
+    assert seen[5] == [0, 2]
+    assert seen[6] == seen[9] == [0]
+
+
+# Isolation
+
+
+@pytest.mark.parametrize("arch", [fnn(8), fnn(500), every_layer], ids=["small", "large", "convolutions"])
+@pytest.mark.parametrize("same_batches", [True, False])
+def test_a_member_that_diverges_leaves_the_others_their_bits(arch: Arch, same_batches: bool, digits: Data) -> None:
+    """Against the same plan in which it does not diverge."""
+
+    def ended(lr: float) -> tuple[list[Member], list[Trained]]:
+        rates = [0.01, lr, 0.02, 0.01]
+        make = partial(members, arch, digits, range(4), optimizer=torch.optim.SGD, same_batches=same_batches)
+        all_of_them = make(lr=rates, steps=[20, 20, 20, 11])
+        return all_of_them, train(all_of_them, digits)
+
+    (fine, fine_ends), (mixed, mixed_ends) = ended(0.01), ended(1e38)
+    assert fine_ends[1].diverged_at is None
+    assert mixed_ends[1].diverged_at is not None
+    assert not mixed_ends[1].losses[mixed_ends[1].diverged_at - 1].isfinite()
+    assert all(point.step < mixed_ends[1].diverged_at for point in mixed_ends[1].metrics)
+    assert all(math.isfinite(value) for point in mixed_ends[1].metrics for value in point.values.values())
+    for index in (0, 2, 3):
+        assert all(torch.equal(one, state(mixed[index])[name]) for name, one in state(fine[index]).items())
+        assert torch.equal(fine_ends[index].losses, mixed_ends[index].losses)
+        assert fine_ends[index].metrics == mixed_ends[index].metrics
+
+
+@pytest.mark.parametrize("hidden", [(2,), (16,), (100, 30)])
+def test_bits_do_not_depend_on_how_many_train_together(hidden: tuple[int, ...], digits: Data) -> None:
+    """So the number of workers, and who leaves when, changes no number."""
+    make = partial(members, fnn(*hidden), digits, steps=20)
+    ends = {size: make(range(size)) for size in (2, 7, 64)}
+    metrics = {size: train(all_of_them, digits) for size, all_of_them in ends.items()}
+    for size in (7, 64):
+        for index in (0, 1):
+            same = state(ends[size][index])
+            assert all(torch.equal(one, same[name]) for name, one in state(ends[2][index]).items())
+            assert metrics[size][index].metrics == metrics[2][index].metrics
+
+
+def test_when_all_have_diverged_it_ends(blobs: Data) -> None:
+    steps: list[int] = []
+
+    def observe(event: Event) -> None:
+        if isinstance(event, loop.Step):
+            steps.append(event.step)
+
+    ends = train(members(fnn(8), blobs, range(2), lr=1e38, optimizer=torch.optim.SGD), blobs, observe=observe)
+    assert all(end.diverged_at is not None for end in ends)
+    assert max(steps) < 10
+
+
+# Ties and oracles
+
+
+def tied(weight: Tensor) -> bool:
+    """Whether all neurons, (fan_out, fan_in), are the same to the bit."""
+    return bool((weight == weight[0]).all())
+
+
+@pytest.mark.parametrize("size", [2, 7, 64])
+@pytest.mark.parametrize("width", [2, 3, 5, 9, 10, 16, 17, 48, 100])
+def test_a_stack_breaks_no_tie_that_the_run_alone_keeps(width: int, size: int, digits: Data) -> None:
+    """It breaks none at all, of the neurons of a constant init, with members that differ between those that are tied.
+
+    The run alone breaks many, by rounding, at widths that fill no vector of the CPU.
+    """
+    constant = (partial(nn.init.constant_, val=0.01), ZEROS)
+    make = partial(members, fnn(width), digits, steps=40)
+    random = make(range(1, size + 1))
+    mixed = [make([index], rules=constant)[0] if index % 2 else one for index, one in enumerate(random)]
+    train(mixed, digits)
+    weights = [member.model.hidden1.weight for index, member in enumerate(mixed) if index % 2]
+    assert all(tied(weight) for weight in weights)
+    assert all(tied(member.model.output.weight.t()) for index, member in enumerate(mixed) if index % 2)
+    assert (weights[0] != 0.01).any()
+    assert not tied(mixed[0].model.hidden1.weight)
+
+
+@pytest.mark.parametrize("size", [2, 7, 64])
+@pytest.mark.parametrize("activation", ["tanh", "relu", "elu"])
+def test_all_zero_moves_the_output_bias_alone(activation: str, size: int, blobs: Data) -> None:
+    """Every weight stays exactly 0; the loss tends to the entropy of the class frequencies, accuracy to the largest."""
+    arch = fnn(7, 5, activation=activation)
+    make = partial(members, arch, blobs, steps=300, lr=1.0, optimizer=torch.optim.SGD)
+    zero, others = make([0] * (size - 1), rules=(ZEROS, ZEROS)), make([1])
+    ends = train([*zero, *others], blobs, batch_size=100)
+    for member, end in zip(zero, ends[:-1], strict=True):
+        *hidden, output = [layer for layer in member.model if isinstance(layer, nn.Linear)]
+        assert all((layer.weight == 0).all() and (layer.bias == 0).all() for layer in hidden)
+        assert (output.weight == 0).all()
+        assert (output.bias != 0).all()
+        assert end.metrics[-1].values["test/accuracy"] == 0.7
+        entropy = -sum(share * math.log(share) for share in (0.7, 0.2, 0.1))
+        assert end.metrics[-1].values["test/loss"] == pytest.approx(entropy, abs=1e-5)
+    assert (others[0].model.hidden1.weight != 0).any()
+
+
+@pytest.mark.parametrize("size", [2, 7, 64])
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_layers_wake_from_the_output_one_a_step(depth: int, size: int, blobs: Data) -> None:
+    """Zero weights, random biases: at step t exactly the last t weight layers of every member have a gradient."""
+    awake: list[list[list[bool]]] = []
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Gradients):
+            awake.append([gradient.flatten(1).ne(0).any(1).tolist() for gradient in event.layers.values()])
+
+    arch = fnn(*[9] * (depth - 1))
+    train(members(arch, blobs, range(size), steps=depth + 2, rules=(ZEROS, NORMAL)), blobs, observe=observe)
+    assert awake == [[[index >= depth - step] * size for index in range(depth)] for step in range(1, depth + 3)]
+
+
+# What can be stacked
+
+
+class Residual(nn.Sequential):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs + super().forward(inputs)
+
+
+class Hooked(nn.Linear):
+    pass
+
+
+def with_hook() -> nn.Module:
+    layer = nn.Linear(64, 10)
+    layer.register_forward_hook(lambda *seen: None)
+    return layer
+
+
+def frozen() -> nn.Module:
+    return nn.Linear(64, 10).requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    ("arch", "why"),
+    [
+        (fnn(8), None),
+        (every_layer, None),
+        (partial(CifarCNN, activation="selu"), None),
+        (partial(resnet50, activation="elu"), "ResNet has a forward of its own"),
+        (sequential(nn.Flatten, partial(nn.Linear, 64, 10), nn.Dropout), "2 is a Dropout that cannot be stacked there"),
+        (sequential(nn.Flatten, partial(Hooked, 64, 10)), "1 is a Hooked that cannot be stacked there"),
+        (sequential(nn.Flatten, with_hook), "1 is a Linear that cannot be stacked there"),
+        (sequential(partial(nn.Linear, 8, 10)), "0 is a Linear that cannot be stacked there"),
+        (sequential(nn.Flatten, partial(nn.LayerNorm, 64)), "1 is a LayerNorm that"),
+        (sequential(partial(nn.Flatten, 2), partial(nn.Linear, 8, 8)), "0 is a Flatten that"),
+        (sequential(partial(nn.Conv2d, 1, 1, 3, padding=1, padding_mode="circular")), "0 is a Conv2d that"),
+        (sequential(partial(nn.BatchNorm2d, 1, momentum=None)), "0 is a BatchNorm2d that"),
+        (sequential(partial(nn.BatchNorm2d, 1, track_running_stats=False)), "0 is a BatchNorm2d that"),
+        (sequential(nn.Flatten, frozen), "Sequential has parameters that are shared or frozen"),
+        (lambda *shape: Residual(nn.Linear(64, 64)), "Residual has a forward of its own"),
+        (sequential(lambda: Residual(nn.Conv2d(1, 1, 3, padding=1))), "0 is a Residual that"),
+    ],
+)
+def test_what_cannot_be_stacked_says_so(arch: Arch, why: str | None) -> None:
+    model = arch((1, 8, 8), 10)
+    found = why_alone(model, torch.optim.SGD(model.parameters()), (1, 8, 8))
+    assert found == why or (why and found and found.startswith(why))
+
+
+def test_one_layer_twice_cannot_be_stacked() -> None:
+    layer = nn.Linear(6, 6)
+    model = nn.Sequential(layer, nn.ReLU(), layer)
+    assert "shared or frozen" in str(why_alone(model, torch.optim.SGD(model.parameters()), (6,)))
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda model: torch.optim.LBFGS(model.parameters()),
+        lambda model: torch.optim.Adafactor(model.parameters()),
+        lambda model: torch.optim.SGD([{"params": [one]} for one in model.parameters()]),
+        lambda model: torch.optim.SGD(list(model.parameters())[:1]),
+    ],
+)
+def test_optimizers_that_look_beyond_an_entry_cannot(optimizer: Callable[[nn.Module], torch.optim.Optimizer]) -> None:
+    model = nn.Sequential(nn.Linear(6, 3))
+    assert "not an optimizer of one group" in str(why_alone(model, optimizer(model), (6,)))

@@ -1,0 +1,126 @@
+"""Which jobs of a sweep train together: a pure function of their configs and of the constants below.
+
+Nothing is timed at run time, so the same sweep has the same plan and the same bits. The constants were read from
+the table that benchmarks/stacking.py printed (benchmarks/README.md).
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from zeroinit.build import batch_size_of, build, load, set_up_torch
+from zeroinit.config import Job
+from zeroinit.stack import leaves, why_alone
+
+LARGEST = 1_000_000  # parameters of a model of which a stack still gains a fifth on a CPU
+CACHE = 16 << 20  # bytes of a stack on a CPU, beyond which more members gain nothing
+FEWEST = 8  # members that a stack on a CPU may have whatever they take: such a model alone leaves the cache, too
+MOST = 256  # members
+SHARE = 0.5  # of CUDA's free memory for one stack
+FIXED = 500_000  # multiplications that take as long as the fixed costs of a step; for the order of the work alone
+
+
+@dataclass(frozen=True)
+class Net:
+    """What the plan asks of a model, its optimizer and its data."""
+
+    alone: str | None  # why it trains alone
+    most: int  # members of a stack
+    multiplications: int  # of a step, forward
+    steps_per_epoch: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """Jobs, by their places in the sweep, that train together, or one that trains alone; and why so."""
+
+    jobs: list[int]
+    why: str
+
+
+def net_of(job: Job) -> Net:
+    """Build what the job trains, and look at it; nothing of that depends on its seeds."""
+    values = job.values
+    device = set_up_torch(values)
+    data = load(values, device)
+    model, _, optimizer = build(values, data)
+    batch, parameters = batch_size_of(values, data), sum(one.numel() for one in model.parameters())
+    alone = why_alone(model, optimizer, data.input_shape)
+    if not alone and device.type == "cpu":
+        if any(isinstance(layer, nn.Conv2d) for layer in model.modules()):
+            alone = "convolutions gain nothing together on a CPU"
+        elif parameters > LARGEST:
+            alone = f"its {parameters} parameters gain less than a fifth together on a CPU"
+    most = 1
+    if not alone:
+        # parameters, gradients and two moments; activations and their gradients
+        member = 16 * parameters + 8 * batch * activations(model, data.prepare(data.train[0][:1]))
+        if device.type == "cuda":
+            most = int(SHARE * torch.cuda.mem_get_info(device)[0]) // member
+        else:
+            most = max(FEWEST, CACHE // member)
+    return Net(alone, max(1, min(most, MOST)), batch * parameters, math.ceil(len(data.train[0]) / batch))
+
+
+@torch.no_grad()
+def activations(model: nn.Module, inputs: torch.Tensor) -> int:
+    """Numbers that the layers of a stackable model give for `inputs`, its own inputs included."""
+    numbers = inputs.numel()
+    for _, layer in leaves(model.eval()):
+        inputs = layer(inputs)
+        numbers += inputs.numel()
+    return numbers
+
+
+def in_common(job: Job) -> str:
+    """What the members of a stack share; all else may differ: init, bias scale, seeds, learning rate, length."""
+    values = job.values
+    keys = ("dataset", "arch", "loss", "device", "deterministic", "threads", "tracker", "sweep")
+    shared = [values[key] for key in keys]
+    return json.dumps([*shared, values["seeds"]["split"], values["optimizer"]["_target_"]], sort_keys=True)
+
+
+def plan(jobs: Sequence[Job], workers: int, net_of: Callable[[Job], Net] = net_of) -> list[Training]:
+    """The trainings of a sweep, those with the most work first, so that the workers end at the same time.
+
+    Jobs that have enough in common are spread over as few stacks as `most` allows, and so many that every worker has
+    as much to do; those with the same batches, and in a stack those with the same optimizer, stand together.
+    """
+    alike: dict[str, list[int]] = defaultdict(list)
+    for place, job in enumerate(jobs):
+        alike[in_common(job)].append(place)
+    found: list[tuple[float, Training]] = []
+
+    def optimizer(place: int) -> str:
+        return json.dumps(jobs[place].values["optimizer"], sort_keys=True)
+
+    for places in alike.values():
+        net = net_of(jobs[places[0]])
+        work = [steps(jobs[place], net) * (FIXED + net.multiplications) for place in places]
+        by_place = dict(zip(places, work, strict=True))
+        if net.alone or len(places) == 1:
+            why = f"alone: {net.alone or 'no other run of the sweep has its data, arch and optimizer'}"
+            found += [(by_place[place], Training([place], why)) for place in places]
+            continue
+        stacks = math.ceil(len(places) / net.most)
+        stacks = max(1, min(math.ceil(stacks / workers) * workers, len(places) // 2))
+        places.sort(key=lambda place: (jobs[place].values["seeds"]["order"], optimizer(place)))
+        for first, last in zip(cuts(len(places), stacks), cuts(len(places), stacks)[1:], strict=False):
+            members = sorted(places[first:last], key=optimizer)
+            why = f"{len(members)} together, of {net.most} at most"
+            found.append((sum(by_place[place] for place in members), Training(members, why)))
+    return [training for _, training in sorted(found, key=lambda one: -one[0])]
+
+
+def cuts(length: int, parts: int) -> list[int]:
+    """Where to cut `length` things into `parts` as equal as can be."""
+    return [length * part // parts for part in range(parts + 1)]
+
+
+def steps(job: Job, net: Net) -> int:
+    return int(job.values["steps"] or job.values["epochs"] * net.steps_per_epoch)

@@ -1,0 +1,128 @@
+"""Processes that work off a list of tasks; one that dies costs no other its task."""
+
+import multiprocessing
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable, Generator, Sequence
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
+from typing import Any, NamedTuple
+
+PATIENCE = 60  # seconds that an interrupted worker has for its last writes
+
+
+class Message(NamedTuple):
+    """What is heard of the task at `place`, of the kind `at`, `done`, `failed` or `died`."""
+
+    place: int
+    kind: str
+    content: Any
+
+
+class Pool:
+    """Workers, forked from one process that has imported `modules` by then and is started at once.
+
+    So the imports are paid once, beside this process, and their memory is shared; and CUDA, which no fork survives,
+    is each worker's own.
+    """
+
+    def __init__(self, workers: int, modules: Sequence[str]) -> None:
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(list(modules))
+        forkserver.ensure_running()
+        self.workers = workers
+        self.idle: list[tuple[ForkServerProcess, Connection]] = []
+
+    def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Generator[Message]:
+        """What is heard of the tasks: for each, a worker calls function(*task, tell).
+
+        at: whatever it tells. done: what it returned. failed: the traceback of what it raised. died: the exit code of
+        its process; the task is tried once more, and a second death is its end. Close the iterator to interrupt the
+        workers by KeyboardInterrupt; they have a minute for it.
+        """
+        waiting, died = list(range(len(tasks)))[::-1], set()
+        busy: dict[Connection, tuple[ForkServerProcess, int]] = {}
+        try:
+            while waiting or busy:
+                while waiting and len(busy) < self.workers:
+                    place = waiting.pop()
+                    process, connection = self.give((function, tasks[place]))
+                    busy[connection] = process, place
+                ready = wait(list(busy))
+                for connection in [one for one in busy if one in ready]:
+                    process, place = busy[connection]
+                    try:
+                        kind, content = connection.recv()
+                    except (EOFError, OSError):  # the process is gone
+                        process.join()
+                        kind, content = "died", process.exitcode
+                        if place not in died:
+                            waiting.append(place)
+                        died.add(place)
+                    if kind != "at":
+                        del busy[connection]
+                    if kind in ("done", "failed"):
+                        self.idle.append((process, connection))
+                    yield Message(place, kind, content)
+        finally:
+            for process, _ in busy.values():
+                if process.is_alive():
+                    os.kill(process.pid or 0, signal.SIGINT)
+            for connection, (process, _) in busy.items():
+                drain(connection)
+                process.join(PATIENCE)
+                process.kill()
+
+    def give(self, task: tuple[Any, ...]) -> tuple[ForkServerProcess, Connection]:
+        """Send the task to a worker that waits for one, or to a new one."""
+        while self.idle:
+            process, connection = self.idle.pop()
+            try:
+                connection.send(task)
+            except OSError:  # it died since
+                continue
+            return process, connection
+        connection, theirs = self.context.Pipe()
+        process = self.context.Process(target=work, args=(theirs, dict(os.environ)), daemon=True)
+        process.start()
+        theirs.close()
+        connection.send(task)
+        return process, connection
+
+
+def work(connection: Connection, environment: dict[str, str]) -> None:
+    """A worker: one task after another, until its connection is closed."""
+    os.setsid()  # Ctrl-C is for the process that started it, which passes it on, once
+    os.environ.update(environment)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+    def tell(content: Any) -> None:
+        try:
+            connection.send(("at", content))
+        except OSError:  # nobody listens any more
+            raise KeyboardInterrupt from None
+
+    try:
+        while True:
+            function, task = connection.recv()
+            try:
+                answer = "done", function(*task, tell)
+            except Exception:
+                answer = "failed", traceback.format_exc()
+            connection.send(answer)
+    except (EOFError, OSError, KeyboardInterrupt):
+        pass
+
+
+def drain(connection: Connection) -> None:
+    """Hear what an interrupted worker still has to say, so that it does not wait for that."""
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while connection.poll(max(0.0, deadline - time.monotonic())):
+            connection.recv()
+    except (EOFError, OSError):
+        pass
