@@ -45,7 +45,7 @@ def main() -> None:
     for pair in range(1, arguments.pairs + 1):
         for name in ("mlflow", "off"):
             started = time.perf_counter()
-            record = run(jobs[name], trackers[name], lambda share, accuracy: None)
+            [record] = run([jobs[name]], trackers[name], lambda share, accuracy: None)
             seconds[name].append(time.perf_counter() - started)
         times = f"{seconds['mlflow'][-1]:9.2f} {seconds['off'][-1]:13.2f}"
         print(f"{pair:4d} {times} {record.last('test/accuracy'):15.2%}", flush=True)

@@ -21,6 +21,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where the tests are 
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+WORKERS = "hydra.launcher.workers="
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write tests/golden anew")
 
@@ -49,10 +52,11 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def zeroinit(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """The command `zeroinit`, in this process."""
+    """The command `zeroinit`, in this process, which trains sweeps too unless a launcher or workers are named."""
 
     def command(*words: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["zeroinit", *words])
+        sweeps = {"-m", "-cn"} & set(words) and not any(word.startswith(("hydra/launcher", WORKERS)) for word in words)
+        monkeypatch.setattr(sys, "argv", ["zeroinit", *words, *([f"{WORKERS}1"] if sweeps else [])])
         monkeypatch.setattr(sys, "path", list(sys.path))
         build.opened.cache_clear()
         build.fitting.clear()

@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from zeroinit import loop, train
+from zeroinit import loop, plan, train
 from zeroinit.config import Job
 from zeroinit.loop import Member
 from zeroinit.signals import signals_held
@@ -32,6 +32,12 @@ def runs(sweep: str, kind: str = "run") -> list[Run]:
     experiment = client.get_experiment_by_name(sweep)
     assert experiment is not None
     return list(client.search_runs([experiment.experiment_id], f"tags.kind = '{kind}'", order_by=["start_time ASC"]))
+
+
+@pytest.fixture
+def _one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model is small enough for a stack."""
+    monkeypatch.setattr(plan, "LARGEST", 0)
 
 
 def artifact(run: Run, name: str) -> Path:
@@ -145,7 +151,8 @@ def test_the_next_sweep_replaces_the_summary_and_adds_its_seeds(zeroinit: Comman
     assert row[3] == "2"
 
 
-def test_the_basic_launcher_gives_the_same_metrics(zeroinit: Command) -> None:
+@pytest.mark.usefixtures("_one_by_one")
+def test_the_basic_launcher_gives_the_same_metrics_as_ours_one_by_one(zeroinit: Command) -> None:
     grid = ("-m", *QUICK, "init=zero_normal,default", "seed=0,1")
     ours, theirs = zeroinit(*grid, "sweep=ours"), zeroinit(*grid, "sweep=theirs", "hydra/launcher=basic")
     assert (ours.code, theirs.code) == (0, 0)
@@ -159,7 +166,7 @@ def test_a_run_that_diverges_is_told_and_the_sweep_goes_on(zeroinit: Command) ->
     ended = zeroinit("-m", *QUICK, "dataset=digits", "init=ones", "optimizer=sgd", "optimizer.lr=1e38,0.1")
     assert ended.code == 1
     assert re.search(r"failed: .* optimizer.lr=1e\+38: diverged: the loss is not finite at step \d+\n", ended.err)
-    bad, good = runs("sweep")
+    good, bad = sorted(runs("sweep"), key=lambda run: float(run.data.params["optimizer.lr"]))
     assert (bad.info.status, bad.data.tags["verdict"]) == ("FAILED", "diverged")
     assert int(bad.data.tags["diverged_at"]) > 0
     assert all(np.isfinite(value) and value < 1e300 for points in histories(bad).values() for _, value in points)
@@ -173,7 +180,8 @@ def test_a_single_run_that_diverges_exits_1(zeroinit: Command) -> None:
     assert "diverged: the loss is not finite at step" in ended.out
 
 
-@pytest.mark.parametrize("launcher", ["zeroinit", "basic"])
+@pytest.mark.usefixtures("_one_by_one")
+@pytest.mark.parametrize("launcher", ["hydra.launcher.workers=1", "hydra/launcher=basic"])
 def test_a_run_that_raises_is_told_in_one_line_and_the_others_go_on(
     launcher: str, zeroinit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,7 +193,7 @@ def test_a_run_that_raises_is_told_in_one_line_and_the_others_go_on(
         return real(members, *args, **kwargs)
 
     monkeypatch.setattr(loop, "train", faulty)
-    ended = zeroinit("-m", *QUICK, "init=zero_normal", "bias_scale.value=100,0.1", f"hydra/launcher={launcher}")
+    ended = zeroinit("-m", *QUICK, "init=zero_normal", "bias_scale.value=100,0.1", launcher)
     assert ended.code == 1
     [line] = [line for line in ended.err.splitlines() if line.startswith("failed:")]
     assert "bias_scale.value=100: ArithmeticError: a bug of ours (traceback in " in line
@@ -206,7 +214,8 @@ def test_a_bug_in_a_single_run_keeps_its_traceback(zeroinit: Command, monkeypatc
     assert runs("zeroinit")[0].info.status == "FAILED"
 
 
-@pytest.mark.parametrize("launcher", ["zeroinit", "basic"])
+@pytest.mark.usefixtures("_one_by_one")
+@pytest.mark.parametrize("launcher", ["hydra.launcher.workers=1", "hydra/launcher=basic"])
 def test_an_interruption_keeps_what_is_done(launcher: str, zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     real, calls = loop.train, []
 
@@ -217,7 +226,7 @@ def test_an_interruption_keeps_what_is_done(launcher: str, zeroinit: Command, mo
         return real(*args, **kwargs)
 
     monkeypatch.setattr(loop, "train", interrupted)
-    ended = zeroinit("-m", *QUICK, "init=zero,zero_normal,ones", f"hydra/launcher={launcher}")
+    ended = zeroinit("-m", *QUICK, "init=zero,zero_normal,ones", launcher)
     assert ended.code == 130
     assert [run.info.status for run in runs("sweep")] == ["FINISHED", "KILLED"]
     table = [line.split() for line in ended.out.splitlines() if line.startswith("logistic")]
@@ -226,10 +235,12 @@ def test_an_interruption_keeps_what_is_done(launcher: str, zeroinit: Command, mo
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.usefixtures("_one_by_one")
 def test_a_run_whose_process_is_gone_is_marked_killed(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """As under joblib, which ends its workers at once: the run cannot say so itself."""
 
-    def gone(job: Job, tracker: Tracker, tell: object) -> None:
+    def gone(jobs: list[Job], tracker: Tracker, *rest: object) -> None:
+        [job] = jobs
         hashes = {"config_hash": job.config_hash, "cell_hash": job.cell_hash}
         tracker.begin(Record(name=job.name, params=job.params, tags=hashes))
         raise KeyboardInterrupt
@@ -303,7 +314,9 @@ def test_a_sweep_file_and_an_arch_and_init_of_ones_own(zeroinit: Command, tmp_pa
     assert [line.split()[:4] for line in ended.out.splitlines() if line.startswith("net")] == [
         ["net", init, "1", width] for width in ("3", "5") for init in ("halves", "zero_normal")
     ]
-    first = next(run for run in runs("question") if run.data.params["init"] == "halves")
+    first = next(
+        one for one in runs("question") if one.data.params["init"] == "halves" and one.data.params["arch.width"] == "3"
+    )
     assert "0.weight,3x2,halves(),0.25,0.0,0.0" in artifact(first, "init.csv").read_text()
 
     named = zeroinit("dataset=planar", "arch=logistic", "arch._target_=mine_own.Net", "+arch.width=3", "steps=5")

@@ -29,7 +29,7 @@ ACTIVATIONS = ["elu", "relu", "leaky_relu", "tanh", "sigmoid", "selu", "gelu"]
 def finite_to_the_end(job: Job) -> None:
     kept = Off()
     build.check([job])
-    record = train.run(job, kept, lambda share, accuracy: None)
+    [record] = train.run([job], kept, lambda share, accuracy: None)
     assert record.status == "FINISHED"
     assert kept.records() == [record]
     assert all(torch.tensor([value for _, value, _ in record.metrics]).isfinite())
@@ -146,4 +146,5 @@ def test_sweeps(path: Path, job_of: Callable[..., Job]) -> None:
     assert f"{len(jobs)} runs" in path.read_text()
     build.check(jobs)
     for job in (jobs[0], jobs[-1]):
-        assert train.run(job, Off(), lambda share, accuracy: None).status == "FINISHED"
+        [record] = train.run([job], Off(), lambda share, accuracy: None)
+        assert record.status == "FINISHED"

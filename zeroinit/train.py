@@ -259,9 +259,10 @@ def task(cfg: DictConfig) -> float:
 
 def became(record: Record) -> str:
     """A line on a run that has ended."""
+    if "error" in record.tags:
+        return f"{record.name}: {record.tags['error']}"
     accuracy, loss = record.last("test/accuracy"), record.last("test/loss")
-    fine = f"test accuracy {accuracy:.1%}, loss {loss:.3g}, {record.tags['verdict']}"
-    return f"{record.name}: {record.tags.get('error', fine)}"
+    return f"{record.name}: test accuracy {accuracy:.1%}, loss {loss:.3g}, {record.tags['verdict']}"
 
 
 def stop(error: BadInput) -> NoReturn:

@@ -1,0 +1,187 @@
+"""One MNIST FNN run on one core, tracked, against three ways in which such a run is usually written.
+
+    pip install -e '.[benchmarks]'
+    python benchmarks/single_run.py --root FOLDER [--epochs 1] [--repeats 3]
+
+FOLDER holds MNIST/raw. All train 784-500-10 (ELU) with Adam in batches of 128 on the 53,000 examples of our split and
+evaluate on the 10,000 of the test set after each epoch; ours also on 7,000 for validation, with gradient histograms,
+everything kept in MLflow. Imports, files and the database are ready before the first time is taken; all threads and
+workers share one core. The rivals, each in the words of its own documentation:
+
+    files       a PNG file an example, decoded by PIL in a Dataset, DataLoader with one worker: as published
+    torchvision datasets.MNIST with ToTensor, DataLoader with two workers (the quickstart tutorial of PyTorch)
+    lightning   Trainer over a TensorDataset, no logger, no bar (the quickstart of Lightning, whose version is printed)
+"""
+
+import argparse
+import logging
+import os
+import platform
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+from torchvision import datasets, transforms
+
+from zeroinit import CONF
+from zeroinit.build import check, load, open_tracker, set_up_torch
+from zeroinit.rng import stream
+from zeroinit.train import job_of, run
+
+
+def net() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 500), nn.ELU(), nn.Linear(500, 10))
+
+
+class Files(Dataset[tuple[Tensor, int]]):
+    """A PNG file an example, in a folder a class."""
+
+    def __init__(self, folder: Path) -> None:
+        self.paths = sorted(folder.glob("*/*.png"))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        path = self.paths[index]
+        image: Tensor = transforms.functional.to_tensor(Image.open(path))
+        return image, int(path.parent.name)
+
+
+def write_files(folder: Path, images: Tensor, labels: Tensor) -> None:
+    for index, (image, label) in enumerate(zip(images.squeeze(1).numpy(), labels.tolist(), strict=True)):
+        (folder / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / str(label) / f"{index}.png")
+
+
+def plain_loop(train: DataLoader, test: DataLoader, epochs: int) -> float:  # type: ignore[type-arg]
+    """The loop of the PyTorch quickstart tutorial; the test accuracy."""
+    model = net()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    accuracy = 0.0
+    for _ in range(epochs):
+        model.train()
+        for inputs, labels in train:
+            loss = F.cross_entropy(model(inputs), labels)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        model.eval()
+        hits = 0
+        with torch.no_grad():
+            for inputs, labels in test:
+                hits += int((model(inputs).argmax(1) == labels).sum())
+        accuracy = hits / len(test.dataset)  # type: ignore[arg-type]
+    return accuracy
+
+
+def lightning_run(train: TensorDataset, test: TensorDataset, epochs: int) -> float:
+    import lightning
+
+    class Module(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.hits = net(), 0
+
+        def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+            return F.cross_entropy(self.net(batch[0]), batch[1])
+
+        def on_validation_epoch_start(self) -> None:
+            self.hits = 0
+
+        def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+            self.hits += int((self.net(batch[0]).argmax(1) == batch[1]).sum())
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+    module = Module()
+    trainer = lightning.Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(module, DataLoader(train, 128, shuffle=True), DataLoader(test, 1000))
+    return module.hits / len(test)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", required=True, type=Path, help="the folder that holds MNIST/raw")
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    root, epochs = arguments.root.absolute(), arguments.epochs
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    os.chdir(tempfile.mkdtemp())
+    warnings.filterwarnings("ignore", module="lightning")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        words = ["dataset=mnist", f"dataset.root={root}", f"epochs={epochs}"]
+        cfg = compose("config", words, return_hydra_config=True)
+        HydraConfig.instance().set_config(cfg)
+        job = job_of(cfg)
+    check([job])
+    tracker = open_tracker(job, "benchmark")
+    data = load(job.values, set_up_torch(job.values))
+    write_files(Path("train"), *data.train)
+    write_files(Path("test"), *data.test)
+
+    def ours() -> float:
+        [record] = run([job], tracker, lambda share, accuracy: None)
+        return record.last("test/accuracy")
+
+    def files() -> float:
+        train = DataLoader(Files(Path("train")), 128, shuffle=True, num_workers=1)
+        return plain_loop(train, DataLoader(Files(Path("test")), 1000, num_workers=1), epochs)
+
+    def torchvision() -> float:
+        train, test = (datasets.MNIST(root, train=part, transform=transforms.ToTensor()) for part in (True, False))
+        chosen = torch.randperm(len(train), generator=stream("split", 0))[: len(data.train[0])].tolist()
+        loader = DataLoader(Subset(train, chosen), 128, shuffle=True, num_workers=2)
+        return plain_loop(loader, DataLoader(test, 1000, num_workers=2), epochs)
+
+    def lightning() -> float:
+        pair = [TensorDataset(inputs.float() / 255, labels) for inputs, labels in (data.train, data.test)]
+        return lightning_run(pair[0], pair[1], epochs)
+
+    ways: dict[str, Callable[[], float]] = {"ours": ours, "files": files, "torchvision": torchvision}
+    versions = f"torch {torch.__version__}"
+    try:
+        import lightning as installed
+
+        ways["lightning"] = lightning
+        versions += f", lightning {installed.__version__}"
+    except ImportError:
+        print("lightning is not installed: pip install -e '.[benchmarks]'")
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for repeat in range(arguments.repeats):
+        for name, way in ways.items():
+            torch.manual_seed(repeat)
+            started = time.perf_counter()
+            accuracy = way()
+            seconds[name].append(time.perf_counter() - started)
+            print(f"{repeat + 1} {name:12} {seconds[name][-1]:7.2f} s   test accuracy {accuracy:.1%}", flush=True)
+    median = {name: statistics.median(times) for name, times in seconds.items()}
+    for name in ways:
+        print(f"{name:12} {median[name]:7.2f} s  {median[name] / median['ours']:5.2f}x")
+    print(f"median of {arguments.repeats}, {epochs} epoch(s), 1 core of {platform.machine()}, {versions}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""Sweeps on worker processes: the same runs, whatever dies, fails or is interrupted."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+Command = Callable[..., object]
+GRID = ("-m", "dataset=digits", "arch.hidden=[8]", "steps=30", "init=zero_normal,default", "optimizer.lr=0.01,0.1")
+TWO = "hydra.launcher.workers=2"
+DEADLY = """
+import os, pathlib, signal
+from zeroinit.arch import Logistic
+
+class Net(Logistic):
+    def __init__(self, *shape, deaths):
+        super().__init__(*shape)
+        marks = pathlib.Path("deaths")
+        marks.mkdir(exist_ok=True)
+        of_a_worker = os.getsid(0) == os.getpid()
+        if of_a_worker and len(list(marks.iterdir())) < deaths:
+            (marks / str(os.getpid())).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def runs(sweep: str = "sweep") -> list[Run]:
+    client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
+    experiment = client.get_experiment_by_name(sweep)
+    return list(client.search_runs([experiment.experiment_id], "tags.kind = 'run'", order_by=["start_time ASC"]))
+
+
+def histories(run: Run) -> dict[str, list[tuple[int, float]]]:
+    client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
+    return {
+        name: [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
+        for name in run.data.metrics
+    }
+
+
+def by_config(sweep: str) -> dict[str, dict[str, list[tuple[int, float]]]]:
+    return {run.data.tags["config_hash"]: histories(run) for run in runs(sweep)}
+
+
+def test_workers_give_the_runs_that_one_process_gives(zeroinit: Command) -> None:
+    """To the last bit, whatever the number of members of a stack; each an ordinary run with its files."""
+    one, two = (zeroinit(*GRID, f"hydra.launcher.workers={count}", f"sweep=of{count}") for count in (1, 2))
+    assert (one.code, two.code) == (0, 0), two.err
+    assert by_config("of1") == by_config("of2")
+    assert len(by_config("of2")) == 4
+    assert [run.data.tags["stack"] for run in runs("of1")] == ["4"] * 4
+    assert [run.data.tags["stack"] for run in runs("of2")] == ["2"] * 4
+    assert {run.data.tags["plan"] for run in runs("of2")} == {"2 together, of 100 at most"}
+    assert "4/4 runs" in two.err
+    tables = [[line.split() for line in ended.out.splitlines() if line.startswith("fnn")] for ended in (one, two)]
+    assert tables[0] == tables[1]
+    for run in runs("of2"):
+        folder = Path(run.info.artifact_uri.removeprefix("file://"))
+        assert {path.name for path in folder.iterdir()} == {"init.csv", "histograms.npz"}
+        assert float(run.data.tags["tracking_seconds"]) > 0
+    configs = sorted(Path("mlruns/hydra").glob("*/*/*/.hydra/config.yaml"))
+    assert len(configs) == 8
+    assert yaml.safe_load(configs[-1].read_text())["optimizer"]["lr"] == 0.1
+    assert "optimizer.lr=0.1" in yaml.safe_load(configs[-1].with_name("overrides.yaml").read_text())
+
+
+def test_a_stack_is_what_its_members_are_alone(zeroinit: Command) -> None:
+    """Against Hydra's basic launcher, which trains one after the other."""
+    zeroinit(*GRID, "sweep=ours", TWO)
+    zeroinit(*GRID, "sweep=theirs", "hydra/launcher=basic")
+    ours, theirs = by_config("ours"), by_config("theirs")
+    assert set(ours) == set(theirs)
+    for config_hash, metrics in theirs.items():
+        assert set(ours[config_hash]) == set(metrics)
+        for name, points in metrics.items():
+            assert [step for step, _ in ours[config_hash][name]] == [step for step, _ in points]
+            values = [value for _, value in points]
+            slack = 0.01 if name.endswith(("accuracy", "zeros")) else 1e-3  # of what counts, one example or entry
+            assert [value for _, value in ours[config_hash][name]] == pytest.approx(values, rel=1e-3, abs=slack)
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_worker_that_dies(deaths: int, zeroinit: Command) -> None:
+    """Its runs are tried once more; what dies again is FAILED, and told as the first time, in one line."""
+    Path("deadly.py").write_text(DEADLY)
+    own = ("arch._target_=deadly.Net", f"+arch.deaths={deaths}")
+    grid = ("-m", "dataset=digits", "arch=logistic", *own, "steps=5", "init=zero,default", TWO)
+    ended = zeroinit(*grid)
+    told = [line for line in ended.err.splitlines() if line.startswith("tried once more:")]
+    assert len(told) == 1
+    assert told[0].endswith("init=zero and 1 more: its worker died (killed by SIGKILL)")
+    states = [run.info.status for run in runs()]
+    if deaths == 1:
+        assert ended.code == 0, ended.err
+        assert sorted(states) == ["FINISHED", "FINISHED", "KILLED", "KILLED"]
+        assert [line.split()[-1] for line in ended.out.splitlines() if line.startswith("deadly")] == ["learns"] * 2
+    else:
+        assert ended.code == 1
+        failed = [line for line in ended.err.splitlines() if line.startswith("failed:")]
+        assert [line.endswith("its worker died (killed by SIGKILL)") for line in failed] == [True, True]
+        assert sorted(states) == ["FAILED", "FAILED", *["KILLED"] * 4]
+        assert [line.split()[-1] for line in ended.out.splitlines() if line.startswith("deadly")] == ["failed"] * 2
+    assert "Traceback" not in ended.err
+
+
+def test_a_member_that_fails_costs_no_other_of_its_stack(zeroinit: Command) -> None:
+    """One whose init raises when it is drawn in the worker, one that diverges, one that is fine."""
+    Path("moody.py").write_text(
+        "import os\n"
+        "def weight(tensor, value):\n"
+        "    if value == 2 and os.getsid(0) == os.getpid():\n"
+        "        raise ArithmeticError('two is too much')\n"
+        "    tensor.fill_(value)\n"
+    )
+    rule = ("init.weight._target_=moody.weight", "+init.weight.value=1,2,3")
+    ended = zeroinit("-m", "dataset=digits", "arch=logistic", "steps=20", *rule, TWO)
+    assert ended.code == 1
+    [line] = [line for line in ended.err.splitlines() if line.startswith("failed:")]
+    assert "ArithmeticError: two is too much (traceback in " in line
+    assert "in weight" in Path(re.search(r"traceback in (.*)\)", line)[1]).read_text()
+    assert sorted(run.info.status for run in runs()) == ["FAILED", "FINISHED", "FINISHED"]
+    [bad] = [run for run in runs() if run.info.status == "FAILED"]
+    assert "in weight" in (Path(bad.info.artifact_uri.removeprefix("file://")) / "traceback.txt").read_text()
+
+
+def test_without_a_tracker_the_table_is_of_the_workers_records(zeroinit: Command) -> None:
+    ended = zeroinit(*GRID, TWO, "tracker=off")
+    assert ended.code == 0, ended.err
+    assert len([line for line in ended.out.splitlines() if line.startswith("fnn")]) == 4
+    assert not Path("mlruns/mlflow.db").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_reaches_the_workers(number: int) -> None:
+    """Their runs are KILLED, the table is printed, and no process is left."""
+    long = ("-m", "dataset=digits", "arch.hidden=[20]", "steps=10000000", "seed=0,1,2,3")
+    command = [sys.executable, "-m", "zeroinit.train", *long, TWO]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            try:
+                if len(runs()) == 4:
+                    break
+            except Exception:  # the database is being made
+                pass
+            time.sleep(1)
+        time.sleep(1)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=90)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert [run.info.status for run in runs()] == ["KILLED"] * 4
+    assert re.search(r"fnn +default +1 +0 +- +- +killed", out)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("hydra.launcher.workers=0", "hydra.launcher.workers=0: give a whole number from 1, or null"),
+        ("hydra.launcher.workers=many", "hydra.launcher.workers=many: give a whole number from 1, or null"),
+        ("hydra.job.chdir=true", "hydra.job.chdir=true: runs of a sweep train together, in one folder; give false"),
+    ],
+)
+def test_bad_input_is_one_line(words: str, said: str, zeroinit: Command) -> None:
+    ended = zeroinit(*GRID, words)
+    assert (ended.code, ended.err) == (2, f"zeroinit: {said}\n")
+
+
+def test_two_processes_write_to_one_database(zeroinit: Command) -> None:
+    """Many runs that end at the same time: none is lost to a database that is locked."""
+    ended = zeroinit("-m", "dataset=xor", "arch.hidden=[2]", "steps=20", "seed=range(60)", TWO)
+    assert ended.code == 0, ended.err
+    assert [run.info.status for run in runs()] == ["FINISHED"] * 60

@@ -1,0 +1,107 @@
+"""Worker processes: what they tell, what they return, and how they end."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from zeroinit.pool import Message, Pool
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    return Pool(2, [])
+
+
+def double(number: int, tell: Callable[[object], None]) -> int:
+    tell(f"about to double {number}")
+    return 2 * number
+
+
+def faulty(number: int, tell: Callable[[object], None]) -> int:
+    if number == 1:
+        raise ArithmeticError("one is too few")
+    return number
+
+
+def killed(number: int, folder: str, times: int, tell: Callable[[object], None]) -> int:
+    """Task 1 kills its process, as the system does when memory is short, so many times."""
+    marks = Path(folder)
+    if number == 1 and len(list(marks.iterdir())) < times:
+        (marks / str(time.monotonic_ns())).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.1)
+    return number
+
+
+def patient(folder: str, tell: Callable[[object], None]) -> None:
+    """Until it is interrupted, of which it leaves a note."""
+    tell(os.getpid())
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        (Path(folder) / "interrupted").touch()
+        raise
+
+
+def process(tell: Callable[[object], None]) -> int:
+    time.sleep(0.2)
+    return os.getpid()
+
+
+def test_each_task_is_told_of_and_done_once(pool: Pool) -> None:
+    heard = list(pool.run(double, [(number,) for number in range(5)]))
+    assert {message.place: message.content for message in heard if message.kind == "done"} == {
+        place: 2 * place for place in range(5)
+    }
+    assert {message.content for message in heard if message.kind == "at"} == {
+        f"about to double {number}" for number in range(5)
+    }
+    assert len(heard) == 10
+
+
+def test_what_raises_is_told_with_its_traceback_and_the_others_go_on(pool: Pool) -> None:
+    heard = sorted(pool.run(faulty, [(number,) for number in range(4)]))
+    assert [(message.place, message.kind) for message in heard] == [
+        (0, "done"),
+        (1, "failed"),
+        (2, "done"),
+        (3, "done"),
+    ]
+    assert "in faulty" in heard[1].content
+    assert heard[1].content.strip().endswith("ArithmeticError: one is too few")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_worker_that_dies_costs_no_other_its_task(times: int, pool: Pool, tmp_path: Path) -> None:
+    """Its task is tried once more."""
+    heard = list(pool.run(killed, [(number, str(tmp_path), times) for number in range(4)]))
+    assert sorted(message.place for message in heard if message.kind == "done") == (
+        [0, 1, 2, 3] if times == 1 else [0, 2, 3]
+    )
+    assert [message for message in heard if message.kind == "died"] == [Message(1, "died", -signal.SIGKILL)] * times
+
+
+def test_workers_stay_for_the_next_tasks_and_one_that_died_meanwhile_is_replaced(pool: Pool) -> None:
+    first = {message.content for message in pool.run(process, [()] * 4)}
+    assert len(first) == 2
+    assert {message.content for message in pool.run(process, [()] * 4)} == first
+    gone = first.pop()
+    os.kill(gone, signal.SIGKILL)
+    time.sleep(0.2)
+    again = {message.content for message in pool.run(process, [()] * 4)}
+    assert gone not in again
+    assert len(again) == 2
+
+
+def test_who_stops_listening_interrupts_the_workers(pool: Pool, tmp_path: Path) -> None:
+    with closing(pool.run(patient, [(str(tmp_path),)])) as messages:
+        [message] = [next(messages)]
+        assert message.kind == "at"
+    assert (tmp_path / "interrupted").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(message.content, 0)
