@@ -105,3 +105,13 @@ def test_who_stops_listening_interrupts_the_workers(pool: Pool, tmp_path: Path) 
     assert (tmp_path / "interrupted").exists()
     with pytest.raises(ProcessLookupError):
         os.kill(message.content, 0)
+
+
+def reciprocal(number: float) -> float:
+    return 1 / number
+
+
+def test_map_keeps_the_order_and_tells_what_raised(pool: Pool) -> None:
+    assert pool.map(reciprocal, [(number,) for number in (1, 2, 4, 8, 16)]) == [1, 0.5, 0.25, 0.125, 0.0625]
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        pool.map(reciprocal, [(1,), (0,)])

@@ -6,6 +6,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
@@ -76,6 +77,16 @@ class Pool:
                 process.join(PATIENCE)
                 process.kill()
 
+    def map(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """function(*task) of each task, in their order. Raises RuntimeError where one raises or dies twice."""
+        found: dict[int, Any] = {}
+        with closing(self.run(called, [(function, task) for task in tasks])) as messages:
+            for place, kind, content in messages:
+                if kind == "failed" or (kind == "died" and place in found):
+                    raise RuntimeError(f"a worker could not do its task: {content}")
+                found[place] = content
+        return [found[place] for place in range(len(tasks))]
+
     def give(self, task: tuple[Any, ...]) -> tuple[ForkServerProcess, Connection]:
         """Send the task to a worker that waits for one, or to a new one."""
         while self.idle:
@@ -91,6 +102,11 @@ class Pool:
         theirs.close()
         connection.send(task)
         return process, connection
+
+
+def called(function: Callable[..., Any], task: tuple[Any, ...], tell: object) -> Any:
+    """A task that has nothing to tell."""
+    return function(*task)
 
 
 def work(connection: Connection, environment: dict[str, str]) -> None:

@@ -69,7 +69,9 @@ class GridSweeper(Sweeper):
         try:
             if code:  # an interrupted process may not have come to say so
                 train.kill(jobs, tracker, started)
-            records = conclude([(job.config_hash, job.cell_hash, job.params) for job in jobs], tracker)
+            pool = getattr(self.grid_launcher, "pool", None)
+            planned = [(job.config_hash, job.cell_hash, job.params) for job in jobs]
+            records = conclude(planned, tracker, pool.map) if pool else conclude(planned, tracker)
         except BadInput as error:
             train.stop(error)
         ours = [one for one in records if one.started >= started and one.tags["config_hash"] in distinct]

@@ -3,7 +3,8 @@
 import io
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,16 @@ from zeroinit.tracker import Record, Tracker
 LONGEST = 100  # characters of a figure's name that tell its cell
 
 
-def conclude(planned: Iterable[tuple[str, str, dict[str, str]]], tracker: Tracker) -> list[Record]:
+Each = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterable[Any]]
+
+
+def conclude(
+    planned: Iterable[tuple[str, str, dict[str, str]]], tracker: Tracker, each: Each = starmap
+) -> list[Record]:
     """Print the table of the planned (config hash, cell hash, params), and keep it with its figures as the summary.
 
-    Returns the records of the sweep, those of earlier times included.
+    `each` calls a function for each of some arguments, maybe elsewhere. Returns the records of the sweep, those of
+    earlier times included.
     """
     records = tracker.records()
     found = cells(planned, records)
@@ -29,28 +36,38 @@ def conclude(planned: Iterable[tuple[str, str, dict[str, str]]], tracker: Tracke
     console.print(table(listed))
     console.print(caption(found), markup=False, highlight=False, soft_wrap=True)
     if tracker.keeps:
-        where = tracker.summary({"summary.csv": as_csv(listed)} | draw(found, tracker))
+        where = tracker.summary({"summary.csv": as_csv(listed)} | draw(found, tracker, each))
         said = f"\nTable, figures: {where}\n{tracker.how_to_see()}"
         console.print(said, markup=False, highlight=False, soft_wrap=True)
     return records
 
 
-def draw(found: list[Cell], tracker: Tracker) -> dict[str, bytes]:
+def draw(found: list[Cell], tracker: Tracker, each: Each) -> dict[str, bytes]:
     """{file name: PNG} of the comparison and of every cell's gradients."""
-    from zeroinit.report.figures import comparison_figure, gradient_figure, png  # after training, never before
+    from zeroinit.report.figures import comparison_figure, png  # after training, never before
 
     keys = columns(found)
-    drawn = {}
-    if any(cell.finished for cell in found):
-        drawn["comparison.png"] = png(comparison_figure(found))
+    names: list[str] = []
+    tasks = []
     for cell in found:
-        seen = [histograms(content) for record in cell.finished if (content := tracker.file(record, "histograms.npz"))]
+        seen = [content for record in cell.finished if (content := tracker.file(record, "histograms.npz"))]
         if seen:
             name = re.sub(r"[^\w.-]+", "_", "-".join(cell.params.get(key, "") for key in keys))
-            if len(name) > LONGEST or f"gradients-{name}.png" in drawn:
+            if len(name) > LONGEST or f"gradients-{name}.png" in names:
                 name = f"{name[:LONGEST]}-{cell.finished[0].tags['cell_hash']}"
-            drawn[f"gradients-{name}.png"] = png(gradient_figure(cell.label(keys), seen))
+            names.append(f"gradients-{name}.png")
+            tasks.append((cell.label(keys), seen))
+    drawn = dict(zip(names, each(gradients, tasks), strict=True))
+    if any(cell.finished for cell in found):
+        drawn["comparison.png"] = png(comparison_figure(found))
     return drawn
+
+
+def gradients(label: str, contents: Sequence[bytes]) -> bytes:
+    """The PNG of one cell's gradients, from its runs' histograms.npz."""
+    from zeroinit.report.figures import gradient_figure, png
+
+    return png(gradient_figure(label, [histograms(content) for content in contents]))
 
 
 def histograms(content: bytes) -> Mapping[str, NDArray[Any]]:
