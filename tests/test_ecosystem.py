@@ -1,6 +1,7 @@
 """Hydra's own launchers, sweepers and commands on our entrypoint."""
 
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -114,7 +115,14 @@ def test_a_trial_that_diverges_is_told_and_the_search_goes_on(zeroinit: Command)
     assert "failed: bias_scale.value=3e+38 " in ended.err
     assert "Traceback" not in ended.err
     assert len([line for line in ended.out.splitlines() if line.startswith("logistic")]) == 2
-    assert "Best validation accuracy: " in ended.out
+    assert re.search(r"Best validation accuracy: [\d.]+%, with bias_scale\.value=1(\.0)? \(", ended.out)
+
+
+def test_a_search_over_words_prints_its_best_trial(zeroinit: Command) -> None:
+    words = ("hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=2")
+    ended = zeroinit("-m", *words, "hydra/sweeper/sampler=grid", *QUICK, "init=choice(zero_normal,zero_uniform)")
+    assert ended.code == 0, ended.err
+    assert re.search(r"Best validation accuracy: [\d.]+%, with init=zero_(normal|uniform) \(", ended.out)
 
 
 def test_cfg_job_shows_the_whole_config(zeroinit: Command) -> None:
