@@ -4,7 +4,7 @@
 
 Training alone, in one process with one thread: no tracking, no observation, evaluation as the loop does it. The two
 sides take turns. A ratio is K times the median of one member alone over the median of the stack. From this table the
-constants of zeroinit/plan.py are read; its last column says what the plan chooses.
+constants of zeroinit/plan.py are read.
 """
 
 import argparse

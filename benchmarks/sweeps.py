@@ -33,12 +33,12 @@ def taken(words: list[str]) -> tuple[float, float]:
     """Seconds and peak memory, in GiB, of the command."""
     command = [sys.executable, "-m", "zeroinit.train", *words]
     started, peak = time.perf_counter(), 0.0
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    with open("errors", "w") as errors, subprocess.Popen(command, stdout=errors, stderr=errors) as process:
         while process.poll() is None:
             peak = max(peak, sum(memory(one) for one in family(process.pid)))
             time.sleep(0.2)
         seconds = time.perf_counter() - started
-        assert process.returncode == 0, process.stderr and process.stderr.read().decode()
+    assert process.returncode == 0, Path("errors").read_text()
     return seconds, peak / 2**20
 
 
@@ -65,9 +65,9 @@ def memory(pid: int) -> int:
 def compared(name: str, sides: dict[str, list[str]], repeats: int) -> dict[str, float]:
     """Median seconds of each side; they take turns."""
     measured: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
-    for _ in range(repeats):
+    for repeat in range(repeats):
         for side, words in sides.items():
-            measured[side].append(taken([*words, f"sweep={side.replace(' ', '-')}"]))
+            measured[side].append(taken([*words, f"sweep={name}-{side.replace(' ', '-')}-{repeat}"]))
             seconds, peak = measured[side][-1]
             print(f"  {name}, {side}: {seconds:.1f} s, peak {peak:.2f} GiB", flush=True)
     for side, both in measured.items():

@@ -385,7 +385,7 @@ def frozen() -> nn.Module:
         (partial(resnet50, activation="elu"), "ResNet has a forward of its own"),
         (sequential(nn.Flatten, partial(nn.Linear, 64, 10), nn.Dropout), "2 is a Dropout that cannot be stacked there"),
         (sequential(nn.Flatten, partial(Hooked, 64, 10)), "1 is a Hooked that cannot be stacked there"),
-        (sequential(nn.Flatten, with_hook), "1 is a Linear that cannot be stacked there"),
+        (sequential(nn.Flatten, with_hook), "Sequential has hooks"),
         (sequential(partial(nn.Linear, 8, 10)), "0 is a Linear that cannot be stacked there"),
         (sequential(nn.Flatten, partial(nn.LayerNorm, 64)), "1 is a LayerNorm that"),
         (sequential(partial(nn.Flatten, 2), partial(nn.Linear, 8, 8)), "0 is a Flatten that"),

@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 from collections.abc import Sequence
+from copy import deepcopy
 from functools import cache, lru_cache, partial
 from typing import Any
 
@@ -155,7 +156,8 @@ def call(key: str, node: Values, *arguments: Any) -> Any:
             f"{key}._target_={node['_target_']}: {error}; its arguments are the keys beside it "
             f"({', '.join(function.keywords) or 'none'}): drop one with ~{key}.KEY, add one with +{key}.KEY=VALUE"
         ) from error
-    return function(*arguments)
+    # a copy, as what is bound is kept and the function may change it
+    return function.func(*arguments, **deepcopy(function.keywords))
 
 
 def open_tracker(job: Job, sweep: str) -> Tracker:

@@ -59,6 +59,14 @@ class Metrics:
     values: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A member has taken its last step, or diverged; its model is as it ended."""
+
+    member: int
+    trained: "Trained"
+
+
 @dataclass
 class Trained:
     """What became of a member. Where it diverged, metrics end before that step."""
@@ -69,7 +77,7 @@ class Trained:
     diverged_at: int | None = None  # the first step whose loss is not finite
 
 
-Event = Step | Gradients | Metrics
+Event = Step | Gradients | Metrics | Ended
 
 
 def ignore(event: Event) -> None:
@@ -124,6 +132,13 @@ def train(
                 done[row].metrics.append(Metrics(step, row, own))
                 observe(done[row].metrics[-1])
 
+    def tell_ended(places: list[int]) -> None:
+        for place in places:
+            row = rows[place]
+            own = slice(members[row].steps), place
+            done[row].losses, done[row].hits = losses[own].clone(), hits[own].clone()
+            observe(Ended(row, done[row]))
+
     evaluate_at(0)
     for step in range(1, max(ends) + 1):
         live = [place for place, row in enumerate(rows) if done[row].diverged_at is None]
@@ -139,16 +154,16 @@ def train(
         evaluate_at(step)
         observe(Step(step))
         if step in ends:
-            for place, row in enumerate(rows):
-                if members[row].steps == step:
-                    done[row].losses, done[row].hits = losses[:step, place], hits[:step, place]
+            together.write_back()
+            tell_ended([place for place, row in enumerate(rows) if members[row].steps == step])
             kept = [place for place, row in enumerate(rows) if members[row].steps > step]
             if kept:
                 together.keep(kept)
                 batches.keep(kept)
-                rows = [rows[place] for place in kept]
                 losses, hits = losses[:, kept], hits[:, kept]
+            rows = [rows[place] for place in kept]
     together.write_back()
+    tell_ended(list(range(len(rows))))
     return done
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from zeroinit import probe
-from zeroinit.loop import Event, Gradients, Step
+from zeroinit.loop import Event, Gradients, Metrics, Step
 from zeroinit.tracker import Record, Tracker
 
 FLUSH = 5  # seconds between two writes while it trains, for each of its members: a write is 0.1 s
@@ -37,7 +37,7 @@ class Observer:
                 self.watch(event)
         elif isinstance(event, Step):
             self.tell(event.step / self.steps, None)
-        else:
+        elif isinstance(event, Metrics):
             record = self.records[event.member]
             record.metrics += [(name, value, event.step) for name, value in event.values.items()]
             if started - self.flushed > FLUSH * len(self.records):

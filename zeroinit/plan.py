@@ -1,7 +1,7 @@
-"""Which jobs of a sweep train together: a pure function of their configs and of the constants below.
+"""Which jobs of a sweep train together: a pure function of their configs, the workers and the constants below.
 
-Nothing is timed at run time, so the same sweep has the same plan and the same bits. The constants were read from
-the table that benchmarks/stacking.py printed (benchmarks/README.md).
+Nothing is timed at run time, so the same sweep has the same plan; on CUDA its free memory has a say. The constants
+were read from the table that benchmarks/stacking.py printed (benchmarks/README.md).
 """
 
 import json
@@ -101,14 +101,16 @@ def plan(jobs: Sequence[Job], workers: int, net_of: Callable[[Job], Net] = net_o
 
     for places in alike.values():
         net = net_of(jobs[places[0]])
+        fewest = math.ceil(len(places) / net.most)
         work = [steps(jobs[place], net) * (FIXED + net.multiplications) for place in places]
         by_place = dict(zip(places, work, strict=True))
-        if net.alone or len(places) == 1:
-            why = f"alone: {net.alone or 'no other run of the sweep has its data, arch and optimizer'}"
+        if net.alone or net.most == 1 or len(places) == 1:
+            no_other = "no other run of the sweep has its data, arch and optimizer"
+            why = f"alone: {net.alone or (no_other if len(places) == 1 else 'memory holds one')}"
             found += [(by_place[place], Training([place], why)) for place in places]
             continue
-        stacks = math.ceil(len(places) / net.most)
-        stacks = max(1, min(math.ceil(stacks / workers) * workers, len(places) // 2))
+        # as many as the workers can share alike, but none of one member, whose bits would be others
+        stacks = max(fewest, min(math.ceil(fewest / workers) * workers, len(places) // 2))
         places.sort(key=lambda place: (jobs[place].values["seeds"]["order"], optimizer(place)))
         for first, last in zip(cuts(len(places), stacks), cuts(len(places), stacks)[1:], strict=False):
             members = sorted(places[first:last], key=optimizer)

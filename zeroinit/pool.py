@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import time
 import traceback
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -16,7 +15,7 @@ PATIENCE = 60  # seconds that an interrupted worker has for its last writes
 
 
 class Message(NamedTuple):
-    """What is heard of the task at `place`, of the kind `at`, `done`, `failed` or `died`."""
+    """What is heard of the task at `place`: `kind` is at, done, failed, retried or died."""
 
     place: int
     kind: str
@@ -33,16 +32,18 @@ class Pool:
     def __init__(self, workers: int, modules: Sequence[str]) -> None:
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(list(modules))
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the server inherits: Ctrl-C is not for it
         forkserver.ensure_running()
+        signal.signal(signal.SIGINT, before)
         self.workers = workers
         self.idle: list[tuple[ForkServerProcess, Connection]] = []
 
     def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Generator[Message]:
         """What is heard of the tasks: for each, a worker calls function(*task, tell).
 
-        at: whatever it tells. done: what it returned. failed: the traceback of what it raised. died: the exit code of
-        its process; the task is tried once more, and a second death is its end. Close the iterator to interrupt the
-        workers by KeyboardInterrupt; they have a minute for it.
+        at: whatever it tells. done: what it returned. failed: the traceback of what it raised. retried: the exit code
+        of its process, which died; the task is tried once more. died: the same, for the second time. Close the iterator
+        to interrupt the workers by KeyboardInterrupt; they have as long as they still tell something, and a minute.
         """
         waiting, died = list(range(len(tasks)))[::-1], set()
         busy: dict[Connection, tuple[ForkServerProcess, int]] = {}
@@ -59,7 +60,7 @@ class Pool:
                         kind, content = connection.recv()
                     except (EOFError, OSError):  # the process is gone
                         process.join()
-                        kind, content = "died", process.exitcode
+                        kind, content = "died" if place in died else "retried", process.exitcode
                         if place not in died:
                             waiting.append(place)
                         died.add(place)
@@ -70,8 +71,8 @@ class Pool:
                     yield Message(place, kind, content)
         finally:
             for process, _ in busy.values():
-                if process.is_alive():
-                    os.kill(process.pid or 0, signal.SIGINT)
+                if process.is_alive() and process.pid:
+                    os.kill(process.pid, signal.SIGINT)
             for connection, (process, _) in busy.items():
                 drain(connection)
                 process.join(PATIENCE)
@@ -82,7 +83,7 @@ class Pool:
         found: dict[int, Any] = {}
         with closing(self.run(called, [(function, task) for task in tasks])) as messages:
             for place, kind, content in messages:
-                if kind == "failed" or (kind == "died" and place in found):
+                if kind in ("failed", "died"):
                     raise RuntimeError(f"a worker could not do its task: {content}")
                 found[place] = content
         return [found[place] for place in range(len(tasks))]
@@ -136,9 +137,8 @@ def work(connection: Connection, environment: dict[str, str]) -> None:
 
 def drain(connection: Connection) -> None:
     """Hear what an interrupted worker still has to say, so that it does not wait for that."""
-    deadline = time.monotonic() + PATIENCE
     try:
-        while connection.poll(max(0.0, deadline - time.monotonic())):
+        while connection.poll(PATIENCE):
             connection.recv()
     except (EOFError, OSError):
         pass

@@ -45,6 +45,9 @@ def why_alone(model: nn.Module, optimizer: torch.optim.Optimizer, input_shape: S
     """The reason why models like this one cannot be stacked, in a few words; None if they can."""
     if type(model).forward is not nn.Sequential.forward:
         return f"{type(model).__name__} has a forward of its own"
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    if any(getattr(module, name) for module in model.modules() for name in hooks):
+        return f"{type(model).__name__} has hooks"
     dense, owners = len(input_shape) == 1, []
     for name, layer in leaves(model):
         image = not dense
@@ -61,7 +64,7 @@ def why_alone(model: nn.Module, optimizer: torch.optim.Optimizer, input_shape: S
             fits = type(layer) in ELEMENTWISE
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             fits = fits and layer.momentum is not None and layer.track_running_stats
-        if not fits or layer._forward_hooks or layer._forward_pre_hooks:
+        if not fits:
             return f"{name} is a {type(layer).__name__} that cannot be stacked there"
         owners += [id(parameter) for parameter in layer.parameters()]
     parameters = list(model.parameters())
@@ -77,7 +80,8 @@ def acting(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """The leaves; what follows a layer of weights acts in its memory, which moving takes as long as computing."""
     found: list[tuple[str, nn.Module]] = []
     for name, layer in leaves(model):
-        if isinstance(layer, IN_PLACE) and found and isinstance(found[-1][1], PARAMETRIC):
+        follows = found and isinstance(found[-1][1], PARAMETRIC)
+        if follows and isinstance(layer, IN_PLACE) and getattr(layer, "alpha", 1) >= 0:
             layer = copy(layer)
             layer.inplace = True
         found.append((name, layer))
@@ -194,8 +198,7 @@ class Stack:
         return self.logits(inputs, training=False)[..., : inputs.shape[1]]
 
     def keep(self, places: Sequence[int]) -> None:
-        """Go on with the members at these places alone; the others are written back to their models."""
-        self.write_back()
+        """Go on with the members at these places alone."""
         known = [
             ([self.optimizer.state[part] for part in group["params"]], place - where.start)
             for where, group in zip(self.slices, self.optimizer.param_groups, strict=True)
@@ -239,7 +242,7 @@ class Stack:
         self.optimizer.step()
         for where, group in zip(self.slices, self.optimizer.param_groups, strict=True):
             for part, parameter in zip(group["params"], self.parameters.values(), strict=True):
-                parameter.grad = None
+                parameter.grad = part.grad = None
                 view = parameter.detach()[where]
                 if view.numel() % LANES:
                     view.copy_(part.detach()[: view.numel()].view_as(view))

@@ -62,11 +62,7 @@ def run(
     KILLED before the exception goes on. `why` they train together, or alone, is kept as a tag.
     """
     plan = {"stack": str(len(jobs)), "plan": why}
-    hashes = [{"config_hash": job.config_hash, "cell_hash": job.cell_hash} for job in jobs]
-    records = [
-        Record(name=job.name, params=job.params, tags=provenance() | of_job | plan)
-        for job, of_job in zip(jobs, hashes, strict=True)
-    ]
+    records = [record_of(job, plan) for job in jobs]
     try:
         for record in records:
             with signals_held():
@@ -81,11 +77,23 @@ def run(
     finally:
         with signals_held():
             for record in records:
-                try:
-                    tracker.end(record)
-                except Exception as error:
-                    fail(record, error)
+                if not record.ended:
+                    end(record, tracker)
     return records
+
+
+def record_of(job: Job, tags: dict[str, str]) -> Record:
+    hashes = {"config_hash": job.config_hash, "cell_hash": job.cell_hash}
+    return Record(name=job.name, params=job.params, tags=provenance() | hashes | tags)
+
+
+def end(record: Record, tracker: Tracker) -> None:
+    """Write the run's end; a run that cannot be written has failed."""
+    record.ended = True
+    try:
+        tracker.end(record)
+    except Exception as error:
+        fail(record, error)
 
 
 def train_together(
@@ -115,31 +123,46 @@ def train_together(
         return
     longest = max(member.steps for member in members)
     observer = Observer([record for _, record in trained_records], tracker, longest, tell)
-    started = time.perf_counter()
-    ended = loop.train(
+    started, writing = time.perf_counter(), 0.0
+
+    def finish(index: int, trained: loop.Trained) -> None:
+        """Complete and write the record of a member that has ended, while others may still train."""
+        nonlocal writing
+        now, (job, record) = time.perf_counter(), trained_records[index]
+        record.status = "FINISHED" if trained.diverged_at is None else "FAILED"
+        record.tracking += observer.seconds / len(members)
+        record.tags["verdict"] = verdict(trained, data.val[1])
+        taken = len(trained.losses)
+        if trained.diverged_at is not None:
+            taken = trained.diverged_at
+            record.tags["error"] = f"diverged: the loss is not finite at step {taken}"
+            record.tags["diverged_at"] = str(taken)
+        seconds = now - started - writing
+        samples = taken * len(data.train[0]) / steps_per_epoch
+        record.tags |= {"seconds": f"{seconds:.3f}", "samples_per_second": f"{samples / seconds:.0f}"}
+        if tracker.keeps:
+            record.files["histograms.npz"] = observer.histograms(index)
+            if job.values["save"]:
+                record.files["weights.pt"] = weights(members[index].model)
+        with signals_held():
+            end(record, tracker)
+        writing += time.perf_counter() - now
+
+    def observe(event: loop.Event) -> None:
+        if isinstance(event, loop.Ended):
+            finish(event.member, event.trained)
+        else:
+            observer(event)
+
+    loop.train(
         members,
         data,
         batch_size=batch_size,
         shuffle=shared["dataset"]["shuffle"],
         augment=Augment(**shared["dataset"]["augment"]),
         reduction=shared["loss"]["reduction"],
-        observe=observer,
+        observe=observe,
     )
-    seconds = time.perf_counter() - started
-    taken = [one.diverged_at if one.diverged_at is not None else len(one.losses) for one in ended]
-    samples = sum(taken) * len(data.train[0]) / steps_per_epoch
-    for index, ((job, record), member, one) in enumerate(zip(trained_records, members, ended, strict=True)):
-        record.status = "FINISHED" if one.diverged_at is None else "FAILED"
-        record.tracking += observer.seconds / len(members)
-        record.tags["verdict"] = verdict(one, data.val[1])
-        if one.diverged_at is not None:
-            record.tags["error"] = f"diverged: the loss is not finite at step {one.diverged_at}"
-            record.tags["diverged_at"] = str(one.diverged_at)
-        record.tags |= {"seconds": f"{seconds:.3f}", "samples_per_second": f"{samples / seconds:.0f}"}
-        if tracker.keeps:
-            record.files["histograms.npz"] = observer.histograms(index)
-            if job.values["save"]:
-                record.files["weights.pt"] = weights(member.model)
 
 
 def fail(record: Record, error: BaseException) -> None:
@@ -153,20 +176,22 @@ def fail(record: Record, error: BaseException) -> None:
 def work(jobs: Sequence[Job], why: str, sweep: str, tell: Callable[[tuple[float, float | None]], None]) -> list[Record]:
     """One training of a sweep, in whatever process: its records, of which what the store keeps is left out.
 
-    Writes the config of each job to its folder first, as Hydra does; `tell` hears of it a few times a second.
+    Writes the config of each job to its folder first; `tell` hears of it a few times a second.
     """
     for job in jobs:
         folder = Path(job.folder, ".hydra")
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in (("config", job.values), ("overrides", job.overrides)):
             (folder / f"{name}.yaml").write_text(yaml.dump(content, Dumper=DUMPER, sort_keys=False))
-    tracker, told = open_tracker(jobs[0], sweep), 0.0
+    tracker, told, last = open_tracker(jobs[0], sweep), 0.0, None
 
     def now_and_then(share: float, accuracy: float | None) -> None:
-        nonlocal told
+        nonlocal told, last
+        last = last if accuracy is None else accuracy
         if time.monotonic() - told > BETWEEN:
             told = time.monotonic()
-            tell((share, accuracy))
+            tell((share, last))
+            last = None
 
     records = run(jobs, tracker, now_and_then, why)
     if tracker.keeps:
@@ -178,23 +203,27 @@ def work(jobs: Sequence[Job], why: str, sweep: str, tell: Callable[[tuple[float,
 
 def lost(jobs: Sequence[Job], tracker: Tracker, error: str, trace: str = "") -> list[Record]:
     """Jobs whose training is gone without a record, as runs that FAILED."""
-    records = []
-    for job in jobs:
-        hashes = {"config_hash": job.config_hash, "cell_hash": job.cell_hash}
-        record = Record(name=job.name, params=job.params, tags=provenance() | hashes | {"error": error})
+    records = [record_of(job, {"error": without_password(error)[:5000]}) for job in jobs]
+    for record in records:
         if trace:
-            record.files[TRACEBACK] = trace.encode()
-        tracker.begin(record)
+            record.files[TRACEBACK] = without_password(trace).encode()
+        try:
+            tracker.begin(record)
+        except Exception as gone:  # the store is, too; it is told all the same
+            fail(record, gone)
         record.status = "FAILED"
-        tracker.end(record)
-        records.append(record)
+        end(record, tracker)
     return records
 
 
 def kill(jobs: Sequence[Job], tracker: Tracker, since: float) -> None:
     """Mark those runs of the jobs as KILLED that began after `since` and whose process is gone."""
     hashes = {job.config_hash for job in jobs}
-    for record in tracker.records():
+    try:
+        records = tracker.records()
+    except BadInput:  # the store is gone, and them with it
+        return
+    for record in records:
         if record.status == "RUNNING" and record.started >= since and record.tags["config_hash"] in hashes:
             tracker.kill(record)
 

@@ -12,7 +12,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 OURS = "hydra_plugins.zeroinit.sweeper.GridSweeper"
-IN_PROCESS = (  # launchers that train in the process that ends the sweep
+IN_PROCESS = (  # launchers whose records come to the process that ends the sweep
     "hydra_plugins.zeroinit.launcher.SweepLauncher",
     "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
 )
@@ -76,4 +76,5 @@ class SweepCallback(Callback):
             best = OmegaConf.load(found)
             chosen = " ".join(f"{key}={value}" for key, value in best.best_params.items())
             print(f"Best validation accuracy: {best.best_value:.1%}, with {chosen} ({found})")
-        return any(record.status != "FINISHED" for record in new)
+        fine = {record.tags["config_hash"] for record in new if record.status == "FINISHED"}
+        return any(record.tags["config_hash"] not in fine for record in new)

@@ -40,32 +40,35 @@ class SweepLauncher(Launcher):
         from zeroinit.errors import BadInput
         from zeroinit.pool import Pool
 
-        self.workers = len(os.sched_getaffinity(0)) if self.asked is None else self.asked
+        self.workers = cores() if self.asked is None else self.asked
         if type(self.workers) is not int or self.workers < 1:
             train.stop(BadInput(f"hydra.launcher.workers={self.asked}: give a whole number from 1, or null"))
         if config.hydra.job.chdir:
             train.stop(BadInput("hydra.job.chdir=true: runs of a sweep train together, in one folder; give false"))
         self.composer = Composer(hydra_context.config_loader, config)
         self.of_ours = config.hydra.sweeper._target_ == OURS
-        tracker = config.tracker._target_.rpartition(".")[0]
         # torch._dynamo is what the first optimizer of a process would import
-        modules = ["zeroinit.train", "torch._dynamo", tracker]
+        modules = ["zeroinit.train", "torch._dynamo"]
+        if config.hydra.runtime.choices.tracker == "mlflow":
+            modules.append("zeroinit.tracker.mlflow")
         self.pool = Pool(self.workers, modules) if self.workers > 1 else None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from zeroinit import build, train
+        from zeroinit.config.check import device
         from zeroinit.plan import plan
         from zeroinit.pool import Message
         from zeroinit.progress import Bar
 
         setup_globals()
         jobs = self.jobs if self.of_ours else self.checked(job_overrides, initial_job_idx)
+        if self.asked is None and self.pool and device(jobs[0].values["device"]).type == "cuda":
+            self.workers = self.pool.workers = 1  # which has the memory to itself
         sweep, started = train.sweep_name(), time.time()
         tracker = build.open_tracker(jobs[0], sweep)
         trainings = plan(jobs, self.workers)
         tasks = [([jobs[place] for place in one.jobs], one.why, sweep) for one in trainings]
         records: dict[int, Record] = {}  # by the place of their jobs
-        died: set[int] = set()
 
         def end(task: int, ended: Iterable[Record]) -> None:
             for place, record in zip(trainings[task].jobs, ended, strict=True):
@@ -90,10 +93,9 @@ class SweepLauncher(Launcher):
             else:
                 error = f"its worker died ({how(message.content)})"
                 train.kill(members, tracker, started)
-                if task in died:
+                if message.kind == "died":
                     end(task, train.lost(members, tracker, error))
                 else:
-                    died.add(task)
                     more = f" and {len(members) - 1} more" if len(members) > 1 else ""
                     bar.tell(f"tried once more: {' '.join(members[0].overrides)}{more}: {error}")
 
@@ -108,10 +110,10 @@ class SweepLauncher(Launcher):
             else:
                 for index, task in enumerate(tasks):
                     try:
-                        done = train.work(*task, tell=partial(at, index))
-                        hear(Message(index, "done", done))
+                        done = Message(index, "done", train.work(*task, tell=partial(at, index)))
                     except Exception:
-                        hear(Message(index, "failed", traceback.format_exc()))
+                        done = Message(index, "failed", traceback.format_exc())
+                    hear(done)
         return [
             JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED, _return_value=train.best(records[place]))
             for place, job in enumerate(jobs)
@@ -132,6 +134,11 @@ class SweepLauncher(Launcher):
         except BadInput as error:
             train.stop(error)
         return jobs
+
+
+def cores() -> int:
+    """Those that this process may use, where the system knows; else all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def how(exit_code: int) -> str:

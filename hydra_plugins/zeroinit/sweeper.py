@@ -69,13 +69,14 @@ class GridSweeper(Sweeper):
         try:
             if code:  # an interrupted process may not have come to say so
                 train.kill(jobs, tracker, started)
-            pool = getattr(self.grid_launcher, "pool", None)
+            pool = self.grid_launcher.pool if isinstance(self.grid_launcher, SweepLauncher) and not code else None
             planned = [(job.config_hash, job.cell_hash, job.params) for job in jobs]
             records = conclude(planned, tracker, pool.map) if pool else conclude(planned, tracker)
         except BadInput as error:
             train.stop(error)
         ours = [one for one in records if one.started >= started and one.tags["config_hash"] in distinct]
-        failed = any(record.status == "FAILED" for record in ours)
+        fine = {record.tags["config_hash"] for record in ours if record.status == "FINISHED"}
+        failed = fine < set(distinct)
         code = code or int(failed or any(job.status == JobStatus.FAILED for job in returned))
         if code:
             sys.exit(code)

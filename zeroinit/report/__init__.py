@@ -57,7 +57,11 @@ def draw(found: list[Cell], tracker: Tracker, each: Each) -> dict[str, bytes]:
                 name = f"{name[:LONGEST]}-{cell.finished[0].tags['cell_hash']}"
             names.append(f"gradients-{name}.png")
             tasks.append((cell.label(keys), seen))
-    drawn = dict(zip(names, each(gradients, tasks), strict=True))
+    try:
+        drawn = dict(zip(names, each(gradients, tasks), strict=True))
+    except RuntimeError as error:  # of the worker that drew it; the table must not be lost for it
+        sys.stderr.write(f"zeroinit: no figures of gradients: {str(error).strip().splitlines()[-1]}\n")
+        drawn = {}
     if any(cell.finished for cell in found):
         drawn["comparison.png"] = png(comparison_figure(found))
     return drawn

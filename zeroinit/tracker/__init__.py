@@ -20,6 +20,7 @@ class Record:
     files: dict[str, bytes] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
     run_id: str = ""
+    ended: bool = False  # whether its end was written
     tracking: float = 0.0  # seconds spent on watching and keeping it, up to its last write
 
     def course(self, metric: str) -> dict[int, float]:
