@@ -20,8 +20,10 @@ from mlflow.exceptions import MlflowException
 from zeroinit import loop, plan, train
 from zeroinit.config import Job
 from zeroinit.loop import Member
-from zeroinit.signals import signals_held
+from zeroinit.signals import interrupt_for_certain, signals_held
 from zeroinit.tracker import Record, Tracker
+
+pytestmark = pytest.mark.usefixtures("database")
 
 Command = Callable[..., object]
 QUICK = ("dataset=digits", "arch=logistic", "steps=30")
@@ -277,7 +279,21 @@ def rows_of_runs() -> int:
         return 0
 
 
-def test_tracker_off_keeps_nothing_and_does_not_import_mlflow(tmp_path: Path) -> None:
+def test_an_interruption_that_falls_into_a_finaliser_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("it was not interrupted")
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # put back at the end
+    interrupt_for_certain()
+    Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        time.sleep(30)
+
+
+def test_tracker_off_keeps_nothing_and_does_not_import_mlflow(database: Path, tmp_path: Path) -> None:
+    database.unlink()
     code = (
         "import sys; from zeroinit.train import main\n"
         "sys.argv = ['zeroinit', '-m', 'tracker=off', 'dataset=xor', 'steps=5', 'seed=0,1']\n"

@@ -30,6 +30,7 @@ def _optuna_alone() -> Iterator[None]:
     logging.getLogger("optuna").handlers.clear()
 
 
+@pytest.mark.usefixtures("database")
 @pytest.mark.parametrize(
     ("launcher", "words"),
     [
@@ -54,6 +55,7 @@ def test_launchers_of_other_processes(launcher: str, words: tuple[str, ...], zer
     assert len([path for path in folders if (path / ".hydra" / "config.yaml").is_file()]) == 4
 
 
+@pytest.mark.usefixtures("database")
 def test_runs_under_another_launcher_are_told_one_by_one(zeroinit: Command) -> None:
     ended = zeroinit("-m", *QUICK, "seed=0,1", "hydra/launcher=basic")
     told = [line for line in ended.err.splitlines() if "test accuracy" in line]
@@ -62,6 +64,7 @@ def test_runs_under_another_launcher_are_told_one_by_one(zeroinit: Command) -> N
     ]
 
 
+@pytest.mark.usefixtures("database")
 def test_optuna_searches_scale_and_learning_rate(zeroinit: Command) -> None:
     """It maximises the best validation accuracy; every trial is a run, and the table has a row for each."""
     words = ("hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=5")
@@ -107,6 +110,7 @@ def test_bad_input_is_one_line(words: list[str], said: str, zeroinit: Command) -
     assert not Path("mlruns/mlflow.db").exists()
 
 
+@pytest.mark.usefixtures("database")
 def test_a_trial_that_diverges_is_told_and_the_search_goes_on(zeroinit: Command) -> None:
     words = ("hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=4")
     sampled = "hydra/sweeper/sampler=grid"
@@ -118,6 +122,7 @@ def test_a_trial_that_diverges_is_told_and_the_search_goes_on(zeroinit: Command)
     assert re.search(r"Best validation accuracy: [\d.]+%, with bias_scale\.value=1(\.0)? \(", ended.out)
 
 
+@pytest.mark.usefixtures("database")
 def test_a_search_over_words_prints_its_best_trial(zeroinit: Command) -> None:
     words = ("hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=2")
     ended = zeroinit("-m", *words, "hydra/sweeper/sampler=grid", *QUICK, "init=choice(zero_normal,zero_uniform)")

@@ -13,6 +13,8 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+pytestmark = pytest.mark.usefixtures("database")
+
 Command = Callable[..., object]
 GRID = ("-m", "dataset=digits", "arch.hidden=[8]", "steps=30", "init=zero_normal,default", "optimizer.lr=0.01,0.1")
 TWO = "hydra.launcher.workers=2"

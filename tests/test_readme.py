@@ -21,6 +21,7 @@ def test_it_starts_with_the_two_commands() -> None:
     ]
 
 
+@pytest.mark.usefixtures("database")
 def test_every_command_and_every_block_runs(zeroinit: Callable[..., object], tmp_path: Path) -> None:
     fill(tmp_path / "pictures", each=80)  # the images that the reader has
     ran = []

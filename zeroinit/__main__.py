@@ -3,10 +3,13 @@
 import signal
 import sys
 
+from zeroinit.signals import interrupt_for_certain
+
 
 def main() -> None:
     """Run the command; an interruption, by Ctrl-C or a scheduler's SIGTERM, is exit code 130."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt_for_certain()
     try:
         if {"-sc", "--shell-completion"} & set(sys.argv):
             complete()

@@ -11,6 +11,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import Any, NamedTuple
 
+from zeroinit.signals import interrupt_for_certain
+
 PATIENCE = 60  # seconds that an interrupted worker has for its last writes
 
 
@@ -116,6 +118,7 @@ def work(connection: Connection, environment: dict[str, str]) -> None:
     os.environ.update(environment)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    interrupt_for_certain()
 
     def tell(content: Any) -> None:
         try:
