@@ -5,8 +5,8 @@
 
 FOLDER holds MNIST/raw. All train 784-500-10 (ELU) with Adam in batches of 128 on the 53,000 examples of our split and
 evaluate on the 10,000 of the test set after each epoch; ours also on 7,000 for validation, with gradient histograms,
-everything kept in MLflow. Imports, files and the database are ready before the first time is taken; all threads and
-workers share one core. The rivals, each in the words of its own documentation:
+everything kept in MLflow. Imports, files, data sets and the database are ready before the first time is taken; all
+threads and workers share one core. The rivals, each in the words of its own documentation:
 
     files       a PNG file an example, decoded by PIL in a Dataset, DataLoader with one worker: as published
     torchvision datasets.MNIST with ToTensor, DataLoader with two workers (the quickstart tutorial of PyTorch)
@@ -146,19 +146,20 @@ def main() -> None:
         [record] = run([job], tracker, lambda share, accuracy: None)
         return record.last("test/accuracy")
 
+    published = [datasets.MNIST(root, train=part, transform=transforms.ToTensor()) for part in (True, False)]
+    chosen = torch.randperm(len(published[0]), generator=stream("split", 0))[: len(data.train[0])].tolist()
+    tensors = [TensorDataset(inputs.float() / 255, labels) for inputs, labels in (data.train, data.test)]
+
     def files() -> float:
         train = DataLoader(Files(Path("train")), 128, shuffle=True, num_workers=1)
         return plain_loop(train, DataLoader(Files(Path("test")), 1000, num_workers=1), epochs)
 
     def torchvision() -> float:
-        train, test = (datasets.MNIST(root, train=part, transform=transforms.ToTensor()) for part in (True, False))
-        chosen = torch.randperm(len(train), generator=stream("split", 0))[: len(data.train[0])].tolist()
-        loader = DataLoader(Subset(train, chosen), 128, shuffle=True, num_workers=2)
-        return plain_loop(loader, DataLoader(test, 1000, num_workers=2), epochs)
+        loader = DataLoader(Subset(published[0], chosen), 128, shuffle=True, num_workers=2)
+        return plain_loop(loader, DataLoader(published[1], 1000, num_workers=2), epochs)
 
     def lightning() -> float:
-        pair = [TensorDataset(inputs.float() / 255, labels) for inputs, labels in (data.train, data.test)]
-        return lightning_run(pair[0], pair[1], epochs)
+        return lightning_run(tensors[0], tensors[1], epochs)
 
     ways: dict[str, Callable[[], float]] = {"ours": ours, "files": files, "torchvision": torchvision}
     versions = f"torch {torch.__version__}"

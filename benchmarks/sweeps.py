@@ -31,7 +31,7 @@ XOR = ["-m", "dataset=xor", "arch.hidden=[2]", "steps=500"]
 
 def taken(words: list[str]) -> tuple[float, float]:
     """Seconds and peak memory, in GiB, of the command."""
-    command = [sys.executable, "-m", "zeroinit.train", *words]
+    command = [sys.executable, "-m", "zeroinit", *words]
     started, peak = time.perf_counter(), 0.0
     with open("errors", "w") as errors, subprocess.Popen(command, stdout=errors, stderr=errors) as process:
         while process.poll() is None:

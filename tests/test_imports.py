@@ -13,6 +13,7 @@ PLUGINS = PACKAGE.parent / "hydra_plugins" / "zeroinit"
 # from the bottom to the top: each may import what stands before it
 ORDER = [
     "errors",
+    "garbage",
     "signals",
     "rng",
     "bias_scale",

@@ -133,11 +133,12 @@ def test_a_member_that_fails_costs_no_other_of_its_stack(zeroinit: Command) -> N
     assert "in weight" in (Path(bad.info.artifact_uri.removeprefix("file://")) / "traceback.txt").read_text()
 
 
-def test_without_a_tracker_the_table_is_of_the_workers_records(zeroinit: Command) -> None:
+def test_without_a_tracker_the_table_is_of_the_workers_records(database: Path, zeroinit: Command) -> None:
+    database.unlink()
     ended = zeroinit(*GRID, TWO, "tracker=off")
     assert ended.code == 0, ended.err
     assert len([line for line in ended.out.splitlines() if line.startswith("fnn")]) == 4
-    assert not Path("mlruns/mlflow.db").exists()
+    assert not database.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

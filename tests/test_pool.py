@@ -14,7 +14,7 @@ from zeroinit.pool import Message, Pool
 
 @pytest.fixture(scope="module")
 def pool() -> Pool:
-    return Pool(2, [])
+    return Pool(2)
 
 
 def double(number: int, tell: Callable[[object], None]) -> int:

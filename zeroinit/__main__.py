@@ -1,8 +1,14 @@
 """The command `zeroinit`, which an interruption ends in one line even while torch is still being imported."""
 
+import atexit
+import os
 import signal
 import sys
+import threading
+from typing import NoReturn
 
+import zeroinit.garbage  # noqa: F401
+from zeroinit.pool import cores, end_server, start_server
 from zeroinit.signals import interrupt_for_certain
 
 
@@ -22,6 +28,25 @@ def main() -> None:
         sys.exit(130)
 
 
+def command() -> NoReturn:
+    """Run the command as a process of its own, and end it without freeing each object first, which takes 2 s."""
+    code: object = 0
+    if cores() > 1 and {"-m", "--multirun", "-cn", "--config-name"} & set(sys.argv):  # likely a sweep
+        start_server()
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    if isinstance(code, str):  # as Python does with such an end
+        sys.stderr.write(f"{code}\n")
+    end_server()
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
+
+
 def complete() -> None:
     """Hydra's completion of what is typed, without the seconds that importing torch takes."""
     import hydra
@@ -32,4 +57,4 @@ def complete() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command()

@@ -24,19 +24,45 @@ class Message(NamedTuple):
     content: Any
 
 
-class Pool:
-    """Workers, forked from one process that has imported `modules` by then and is started at once.
+# What the workers import: beside the obvious, what the first optimizer and the first connection of a process would
+MODULES = (
+    "zeroinit.garbage",
+    "zeroinit.train",
+    "torch._dynamo",
+    "zeroinit.tracker.mlflow",
+    "mlflow.store.tracking.sqlalchemy_store",
+)
 
-    So the imports are paid once, beside this process, and their memory is shared; and CUDA, which no fork survives,
-    is each worker's own.
+
+def cores() -> int:
+    """Those that this process may use, where the system knows; else all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def start_server() -> None:
+    """Start the process from which workers are forked, unless it runs; it imports what they need meanwhile."""
+    multiprocessing.set_forkserver_preload(list(MODULES))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the server inherits: Ctrl-C is not for it
+    forkserver.ensure_running()
+    signal.signal(signal.SIGINT, before)
+
+
+def end_server() -> None:
+    """End that process at once, where it would free all that it has imported, one by one, with our pipes open."""
+    pid = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    if pid:
+        os.kill(pid, signal.SIGTERM)
+
+
+class Pool:
+    """Workers, forked from one process, so that the imports are paid once, beside this process, and shared in memory.
+
+    CUDA, which no fork survives, is each worker's own.
     """
 
-    def __init__(self, workers: int, modules: Sequence[str]) -> None:
+    def __init__(self, workers: int) -> None:
+        start_server()
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(list(modules))
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the server inherits: Ctrl-C is not for it
-        forkserver.ensure_running()
-        signal.signal(signal.SIGINT, before)
         self.workers = workers
         self.idle: list[tuple[ForkServerProcess, Connection]] = []
 

@@ -34,7 +34,7 @@ from zeroinit.provenance import device_name, provenance
 from zeroinit.report.cells import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import signals_held
-from zeroinit.tracker import Record, Tracker, without_password
+from zeroinit.tracker import COURSE, Record, Tracker, without_password
 from zeroinit.verdict import verdict
 
 TRACEBACK = "traceback.txt"
@@ -196,7 +196,7 @@ def work(jobs: Sequence[Job], why: str, sweep: str, tell: Callable[[tuple[float,
     records = run(jobs, tracker, now_and_then, why)
     if tracker.keeps:
         for record in records:
-            record.metrics = [point for point in record.metrics if point[0] == "val/accuracy"]
+            record.metrics = [point for point in record.metrics if point[0] in ("val/accuracy", COURSE)]
             record.files = {name: content for name, content in record.files.items() if name == TRACEBACK}
     return records
 
@@ -343,6 +343,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from zeroinit.__main__ import main as command  # which runs the module that the plugins import, not this copy of it
+    from zeroinit.__main__ import command  # which runs the module that the plugins import, not this copy of it
 
     command()

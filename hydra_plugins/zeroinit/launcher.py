@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 import traceback
@@ -38,7 +37,7 @@ class SweepLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from zeroinit import train
         from zeroinit.errors import BadInput
-        from zeroinit.pool import Pool
+        from zeroinit.pool import Pool, cores
 
         self.workers = cores() if self.asked is None else self.asked
         if type(self.workers) is not int or self.workers < 1:
@@ -47,11 +46,7 @@ class SweepLauncher(Launcher):
             train.stop(BadInput("hydra.job.chdir=true: runs of a sweep train together, in one folder; give false"))
         self.composer = Composer(hydra_context.config_loader, config)
         self.of_ours = config.hydra.sweeper._target_ == OURS
-        # torch._dynamo is what the first optimizer of a process would import
-        modules = ["zeroinit.train", "torch._dynamo"]
-        if config.hydra.runtime.choices.tracker == "mlflow":
-            modules.append("zeroinit.tracker.mlflow")
-        self.pool = Pool(self.workers, modules) if self.workers > 1 else None
+        self.pool = Pool(self.workers) if self.workers > 1 else None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from zeroinit import build, train
@@ -83,9 +78,9 @@ class SweepLauncher(Launcher):
                 share, accuracy = message.content
                 bar.at(share, accuracy, task, len(members))
             elif message.kind == "done":
-                if self.pool and not tracker.keeps:
+                if self.pool:
                     for record in message.content:
-                        tracker.begin(record)
+                        tracker.hear(record)
                 end(task, message.content)
             elif message.kind == "failed":
                 error = message.content.strip().splitlines()[-1]
@@ -134,11 +129,6 @@ class SweepLauncher(Launcher):
         except BadInput as error:
             train.stop(error)
         return jobs
-
-
-def cores() -> int:
-    """Those that this process may use, where the system knows; else all."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def how(exit_code: int) -> str:

@@ -26,6 +26,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -58,6 +59,8 @@ class Mlflow:
         self.shown = without_password(self.uri)
         self.key = "tracker.uri" if uri or "MLFLOW_TRACKING_URI" not in os.environ else "MLFLOW_TRACKING_URI"
         self.written: dict[str, int] = {}  # metrics of each run that are in the store
+        self.courses: dict[str, dict[int, float]] = {}  # of COURSE, of runs of other processes
+        self.places: dict[str, str] = {}  # uri of each run's artifacts, which the client would read the run for
 
     def open(self, sweep: str) -> None:
         """Connect, and find or make the experiment of the sweep."""
@@ -135,6 +138,7 @@ class Mlflow:
         )
         record.run_id = run.info.run_id
         self.written[record.run_id] = 0
+        self.places[record.run_id] = run.info.artifact_uri
         params = [Param(key, value) for key, value in record.params.items()]
         for some in chunks(params, 100):
             self.client.log_batch(record.run_id, params=some)
@@ -165,11 +169,14 @@ class Mlflow:
         """Mark a run whose process is gone."""
         self.client.set_terminated(record.run_id, "KILLED")
 
+    def hear(self, record: Record) -> None:
+        self.courses[record.run_id] = record.course(COURSE)
+
     def keep(self, run_id: str, files: dict[str, bytes]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for name, content in files.items():
                 (Path(folder) / name).write_bytes(content)
-            self.client.log_artifacts(run_id, folder)
+            get_artifact_repository(self.places[run_id], self.uri).log_artifacts(folder)  # type: ignore[no-untyped-call]
 
     def records(self) -> list[Record]:
         """Every run of the sweep, newest first: the course of its test accuracy, each other metric's last value.
@@ -193,16 +200,19 @@ class Mlflow:
                 return
 
     def read(self, run: Run) -> Record:
-        course = self.client.get_metric_history(run.info.run_id, COURSE) if COURSE in run.data.metrics else []
-        points = sorted((point.step, point.value) for point in course)
-        end = points[-1][0] if points else 0
+        self.places[run.info.run_id] = run.info.artifact_uri
+        course = self.courses.get(run.info.run_id)
+        if course is None:
+            history = self.client.get_metric_history(run.info.run_id, COURSE) if COURSE in run.data.metrics else []
+            course = {point.step: point.value for point in history}
+        end = max(course, default=0)
         return Record(
             name=run.info.run_name,
             params=run.data.params,
             tags=run.data.tags,
             status=run.info.status,
             metrics=[
-                *((COURSE, value, step) for step, value in points),
+                *((COURSE, value, step) for step, value in sorted(course.items())),
                 *((name, value, end) for name, value in run.data.metrics.items() if name != COURSE),
             ],
             started=run.info.start_time / 1000,
@@ -213,7 +223,8 @@ class Mlflow:
         """The content of an artifact; None where the run has none of that name."""
         with tempfile.TemporaryDirectory() as folder:
             try:
-                return Path(self.client.download_artifacts(record.run_id, name, folder)).read_bytes()
+                repository = get_artifact_repository(self.places[record.run_id], self.uri)
+                return Path(repository.download_artifacts(name, folder)).read_bytes()  # type: ignore[no-untyped-call]
             except (MlflowException, OSError):
                 return None
 
@@ -223,6 +234,7 @@ class Mlflow:
         run = self.client.create_run(
             self.experiment_id, tags={"kind": "summary", "sweep": self.sweep}, run_name="summary"
         )
+        self.places[run.info.run_id] = run.info.artifact_uri
         self.keep(run.info.run_id, files)
         self.client.set_terminated(run.info.run_id, "FINISHED")
         for run_id in replaced:

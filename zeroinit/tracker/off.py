@@ -26,6 +26,9 @@ class Off:
     def kill(self, record: Record) -> None:
         record.status = "KILLED"
 
+    def hear(self, record: Record) -> None:
+        self.kept.append(record)
+
     def records(self) -> list[Record]:
         return self.kept[::-1]
 
