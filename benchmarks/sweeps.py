@@ -23,6 +23,7 @@ from pathlib import Path
 
 import torch
 
+BETWEEN = 2  # seconds between two looks at the memory, of which one takes 0.1 s
 BASIC = "hydra/launcher=basic"
 INITS = "init=default,zero_normal,zero,kaiming_normal"
 DIGITS = ["-m", "dataset=digits", "arch.hidden=[128]", "init=default,zero_normal", "bias_scale.value=0.1,1"]
@@ -34,9 +35,12 @@ def taken(words: list[str]) -> tuple[float, float]:
     command = [sys.executable, "-m", "zeroinit", *words]
     started, peak = time.perf_counter(), 0.0
     with open("errors", "w") as errors, subprocess.Popen(command, stdout=errors, stderr=errors) as process:
+        looked = 0.0
         while process.poll() is None:
-            peak = max(peak, sum(memory(one) for one in family(process.pid)))
-            time.sleep(0.2)
+            if time.perf_counter() - looked > BETWEEN:
+                peak = max(peak, sum(memory(one) for one in family(process.pid)))
+                looked = time.perf_counter()
+            time.sleep(0.05)
         seconds = time.perf_counter() - started
     assert process.returncode == 0, Path("errors").read_text()
     return seconds, peak / 2**20

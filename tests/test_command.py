@@ -17,11 +17,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from zeroinit import loop, plan, train
+from zeroinit import loop, observer, plan, train
 from zeroinit.config import Job
 from zeroinit.loop import Member
 from zeroinit.signals import interrupt_for_certain, signals_held
 from zeroinit.tracker import Record, Tracker
+from zeroinit.tracker.mlflow import Mlflow
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -277,6 +278,27 @@ def rows_of_runs() -> int:
             return int(database.execute("select count(*) from runs").fetchone()[0])
     except sqlite3.OperationalError:  # it is being made
         return 0
+
+
+def test_a_store_that_fails_for_a_moment_costs_no_run(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be written while it trained is written with its end."""
+    monkeypatch.setattr(observer, "FLUSH", 0)
+    real, calls = Mlflow.flush, []
+
+    def flush(self: Mlflow, record: Record) -> None:
+        calls.append(record)
+        if len(calls) == 1:
+            raise OSError("the disk is busy")
+        real(self, record)
+
+    monkeypatch.setattr(Mlflow, "flush", flush)
+    ended = zeroinit(*QUICK)
+    assert ended.code == 0, ended.err
+    assert len(calls) > 2
+    [run] = runs("zeroinit")
+    client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
+    steps = [point.step for point in client.get_metric_history(run.info.run_id, "val/accuracy")]
+    assert (run.info.status, steps[0], steps[-1]) == ("FINISHED", 0, 30)
 
 
 def test_an_interruption_that_falls_into_a_finaliser_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:

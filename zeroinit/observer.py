@@ -4,6 +4,7 @@ import io
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -42,10 +43,15 @@ class Observer:
             record.metrics += [(name, value, event.step) for name, value in event.values.items()]
             if started - self.flushed > FLUSH * len(self.records):
                 self.flushed = started
-                for one in self.records:
-                    self.tracker.flush(one)
+                self.flush()
             self.tell(event.step / self.steps, event.values["val/accuracy"])
         self.seconds += time.perf_counter() - started
+
+    def flush(self) -> None:
+        """Write what is new of the members' metrics; if the store fails now, their end will write it, or fail."""
+        with suppress(Exception):
+            for record in self.records:
+                self.tracker.flush(record)
 
     def watch(self, event: Gradients) -> None:
         """grad/<layer>/{norm, zeros, p05, p50, p95}: norm, share of exact zeros, and quantiles from the counts."""
