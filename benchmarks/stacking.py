@@ -4,7 +4,7 @@
 
 Training alone, in one process with one thread: no tracking, no observation, evaluation as the loop does it. The two
 sides take turns. A ratio is K times the median of one member alone over the median of the stack. From this table the
-constants of zeroinit/plan.py are read.
+constants of zeroinit/plan.py are read; what they decide stands below each net, beside the best that was measured.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from zeroinit import CONF, loop
 from zeroinit.batches import Augment
 from zeroinit.build import batch_size_of, build, load, set_up_torch
 from zeroinit.config import Job
+from zeroinit.plan import net_of
 from zeroinit.rng import stream
 from zeroinit.train import job_of
 
@@ -98,9 +99,14 @@ def main() -> None:
                     taken.setdefault(("own", size), []).append(seconds(own[:size]))
             median = {key: statistics.median(times[1:]) for key, times in taken.items()}
             alone = median["alone", 1]
+            gain = {key: key[1] * alone / value for key, value in median.items()}
             for size in sizes:
-                same, each = (size * alone / median[kind, size] for kind in ("same", "own"))
-                print(f"{name:24} {size:4d} {alone:9.3f} {same:12.2f}x {each:11.2f}x", flush=True)
+                line = f"{name:24} {size:4d} {alone:9.3f} {gain['same', size]:12.2f}x {gain['own', size]:11.2f}x"
+                print(line, flush=True)
+            net = net_of(own[0])
+            best = max(gain, key=lambda key: gain[key])
+            optimum = "alone" if gain[best] == 1 else f"{best[1]} ({best[0]} batches), {gain[best]:.2f}x"
+            print(f"    the plan: {net.alone or f'up to {net.most} together'}; the optimum: {optimum}", flush=True)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, 1 thread"
     print(f"median of {arguments.repeats}; {machine}, Python {platform.python_version()}, torch {torch.__version__}")
 

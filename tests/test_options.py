@@ -26,6 +26,12 @@ TRAINED = {
 ACTIVATIONS = ["elu", "relu", "leaky_relu", "tanh", "sigmoid", "selu", "gelu"]
 
 
+def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the place of any data set, for archs that take long."""
+    few = tuple(part[:40] for part in digits(stream("split", 0)).test)
+    monkeypatch.setattr(build, "load_cached", lambda *args: Data(few, few, few, num_classes=10))
+
+
 def finite_to_the_end(job: Job) -> None:
     kept = Off()
     build.check([job])
@@ -76,16 +82,18 @@ def test_the_options_are_those_that_are_promised() -> None:
 
 @pytest.mark.parametrize("init", TRAINED["init"])
 @pytest.mark.parametrize("arch", sorted({*TRAINED["arch"]} - {"resnet50"}))
-def test_inits_and_archs(init: str, arch: str, job_of: Callable[..., Job]) -> None:
-    small = ["dataset.batch_size=16"] if arch == "cifar_cnn" else []
+def test_inits_and_archs(init: str, arch: str, job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    small = []
+    if arch == "cifar_cnn":
+        small = ["dataset.batch_size=16"]
+        few_digits(monkeypatch)
     finite_to_the_end(job_of("dataset=digits", f"init={init}", f"arch={arch}", "steps=50", *small))
 
 
 @pytest.mark.parametrize("init", ["default", "orthogonal", "zero", "zero_normal"])
 def test_resnet50(init: str, job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
-    """On fewer digits and for fewer steps than the others: it is the only arch that takes long."""
-    few = tuple(part[:40] for part in digits(stream("split", 0)).test)
-    monkeypatch.setattr(build, "load_cached", lambda *args: Data(few, few, few, num_classes=10))
+    """On fewer digits and for fewer steps than the others: it is the arch that takes longest."""
+    few_digits(monkeypatch)
     finite_to_the_end(job_of("dataset=digits", "arch=resnet50", f"init={init}", "dataset.batch_size=8", "steps=3"))
 
 

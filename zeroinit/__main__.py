@@ -37,11 +37,12 @@ def command() -> NoReturn:
         main()
     except SystemExit as end:
         code = end.code
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is kept by now
     if isinstance(code, str):  # as Python does with such an end
         sys.stderr.write(f"{code}\n")
-    end_server()
     threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
+    atexit._run_exitfuncs()  # which ends the workers
+    end_server()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else int(code is not None))

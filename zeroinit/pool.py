@@ -14,16 +14,6 @@ from typing import Any, NamedTuple
 from zeroinit.signals import interrupt_for_certain
 
 PATIENCE = 60  # seconds that an interrupted worker has for its last writes
-
-
-class Message(NamedTuple):
-    """What is heard of the task at `place`: `kind` is at, done, failed, retried or died."""
-
-    place: int
-    kind: str
-    content: Any
-
-
 # What the workers import: beside the obvious, what the first optimizer and the first connection of a process would
 MODULES = (
     "zeroinit.garbage",
@@ -32,6 +22,14 @@ MODULES = (
     "zeroinit.tracker.mlflow",
     "mlflow.store.tracking.sqlalchemy_store",
 )
+
+
+class Message(NamedTuple):
+    """What is heard of the task at `place`: `kind` is at, done, failed, retried or died."""
+
+    place: int
+    kind: str
+    content: Any
 
 
 def cores() -> int:
