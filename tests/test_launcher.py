@@ -12,6 +12,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from test_command import rows_of_runs
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -147,17 +148,12 @@ def test_an_interruption_reaches_the_workers(number: int) -> None:
     long = ("-m", "dataset=digits", "arch.hidden=[20]", "steps=10000000", "seed=0,1,2,3")
     command = [sys.executable, "-m", "zeroinit.train", *long, TWO]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 90
-        while time.monotonic() < deadline:
-            try:
-                if len(runs()) == 4:
-                    break
-            except Exception:  # the database is being made
-                pass
-            time.sleep(1)
+        deadline = time.monotonic() + 240  # it takes 10 s on a quiet machine
+        while rows_of_runs() < 4 and time.monotonic() < deadline:
+            time.sleep(0.5)
         time.sleep(1)
         process.send_signal(number)
-        out, err = process.communicate(timeout=90)
+        out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert [run.info.status for run in runs()] == ["KILLED"] * 4

@@ -31,8 +31,9 @@ def main() -> None:
 def command() -> NoReturn:
     """Run the command as a process of its own, and end it without freeing each object first, which takes 2 s."""
     code: object = 0
-    if cores() > 1 and {"-m", "--multirun", "-cn", "--config-name"} & set(sys.argv):  # likely a sweep
-        start_server()
+    typed = set(sys.argv)
+    if cores() > 1 and {"-m", "--multirun", "-cn", "--config-name"} & typed and "hydra.launcher.workers=1" not in typed:
+        start_server()  # as this is likely a sweep
     try:
         main()
     except SystemExit as end:
@@ -43,8 +44,11 @@ def command() -> NoReturn:
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()  # which ends the workers
     end_server()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:  # nobody reads any more, as after `| head`
+        code = 1
     os._exit(code if isinstance(code, int) else int(code is not None))
 
 

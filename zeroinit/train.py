@@ -194,6 +194,7 @@ def work(jobs: Sequence[Job], why: str, sweep: str, tell: Callable[[tuple[float,
             last = None
 
     records = run(jobs, tracker, now_and_then, why)
+    tell((1.0, last))
     if tracker.keeps:
         for record in records:
             record.metrics = [point for point in record.metrics if point[0] in ("val/accuracy", COURSE)]

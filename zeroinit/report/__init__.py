@@ -4,6 +4,7 @@ import io
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import starmap
 from typing import Any
 
@@ -20,6 +21,14 @@ LONGEST = 100  # characters of a figure's name that tell its cell
 Each = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterable[Any]]
 
 
+class Patient(Console):
+    """Goes on where nobody reads any more, as after `| head`: the summary is still to be kept."""
+
+    def on_broken_pipe(self) -> None:
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+
+
 def conclude(
     planned: Iterable[tuple[str, str, dict[str, str]]], tracker: Tracker, each: Each = starmap
 ) -> list[Record]:
@@ -32,7 +41,7 @@ def conclude(
     found = cells(planned, records)
     listed = rows(found)
     # wide enough for every column where no terminal sets the width
-    console = Console(width=None if sys.stdout.isatty() else 200)
+    console = Patient(width=None if sys.stdout.isatty() else 200)
     console.print(table(listed))
     console.print(caption(found), markup=False, highlight=False, soft_wrap=True)
     if tracker.keeps:
