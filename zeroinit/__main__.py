@@ -38,6 +38,8 @@ def command() -> NoReturn:
         main()
     except SystemExit as end:
         code = end.code
+    except BrokenPipeError:  # nobody reads any more, as after `| head`
+        code = 1
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is kept by now
     if isinstance(code, str):  # as Python does with such an end
         sys.stderr.write(f"{code}\n")
@@ -47,7 +49,7 @@ def command() -> NoReturn:
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except BrokenPipeError:  # nobody reads any more, as after `| head`
+    except BrokenPipeError:
         code = 1
     os._exit(code if isinstance(code, int) else int(code is not None))
 
