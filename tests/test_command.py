@@ -301,6 +301,14 @@ def test_a_store_that_fails_for_a_moment_costs_no_run(zeroinit: Command, monkeyp
     assert (run.info.status, steps[0], steps[-1]) == ("FINISHED", 0, 30)
 
 
+def test_the_last_accuracy_is_told(job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the training ends before it is time to tell again."""
+    monkeypatch.setattr(train, "BETWEEN", 1e9)
+    told: list[tuple[float, float | None]] = []
+    [record] = train.work([job_of(*QUICK, "tracker=off")], "alone", "sweep", told.append)
+    assert told[-1] == (1.0, record.last("val/accuracy"))
+
+
 def test_a_closed_pipe_costs_no_summary() -> None:
     words = "-m zeroinit -m dataset=xor steps=2 seed=0,1 hydra.launcher.workers=1"
     done = subprocess.run(f"{sys.executable} {words} | true", shell=True, capture_output=True, text=True, check=False)
