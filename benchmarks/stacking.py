@@ -37,13 +37,13 @@ WORK: dict[str, tuple[tuple[str, ...], Sequence[int]]] = {  # what trains: overr
     "digits 64-128-10": (("dataset=digits", "arch.hidden=[128]", "steps=200"), (2, 4, 8, 16, 32, 64)),
     "digits 64-500-10": (("dataset=digits", "steps=100"), (4, 8, 16, 32)),
     "digits logistic": (("dataset=digits", "arch=logistic", "steps=200"), (16, 64, 256)),
-    "MNIST logistic": (("dataset=mnist5k", "arch=logistic", "steps=100"), (4, 16, 64)),
+    "MNIST logistic": (("dataset=mnist5k", "arch=logistic", "steps=100"), (4, 16, 32, 64, 128)),
     "MNIST 784-128-10": (("dataset=mnist5k", "arch.hidden=[128]", "steps=100"), (2, 4, 8, 16)),
     "MNIST FNN": (("dataset=mnist5k", "steps=56"), (2, 4, 8, 16)),
     "MNIST 784-500-500-10": (("dataset=mnist5k", "arch.hidden=[500,500]", "steps=56"), (2, 4, 8)),
     "MNIST 784-1000-10": (("dataset=mnist5k", "arch.hidden=[1000]", "steps=56"), (2, 4, 8)),
     "MNIST 512-256-128": (("dataset=mnist5k", "arch=cifar_fnn", "steps=56"), (2, 4, 8)),
-    "CIFAR logistic": ((*CIFAR, "arch=logistic", "steps=56"), (2, 4, 16)),
+    "CIFAR logistic": ((*CIFAR, "arch=logistic", "steps=56"), (2, 4, 8, 16, 32)),
     "CIFAR FNN": ((*CIFAR, "arch=cifar_fnn", "steps=28"), (2, 4, 8)),
     "digits mnist_cnn": (("dataset=digits", "arch=mnist_cnn", "steps=28"), (2, 4, 8)),
     "digits cifar_cnn": (("dataset=digits", "arch=cifar_cnn", "steps=10"), (2, 4)),
@@ -103,10 +103,11 @@ def main() -> None:
             for size in sizes:
                 line = f"{name:24} {size:4d} {alone:9.3f} {gain['same', size]:12.2f}x {gain['own', size]:11.2f}x"
                 print(line, flush=True)
-            net = net_of(own[0])
+            net = net_of(own[0], workers=1)
+            together = f"up to {net.most} together, {net.most_alike} of the same batches"
             best = max(gain, key=lambda key: gain[key])
             optimum = "alone" if gain[best] == 1 else f"{best[1]} ({best[0]} batches), {gain[best]:.2f}x"
-            print(f"    the plan: {net.alone or f'up to {net.most} together'}; the optimum: {optimum}", flush=True)
+            print(f"    the plan: {net.alone or together}; the optimum: {optimum}", flush=True)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, 1 thread"
     print(f"median of {arguments.repeats}; {machine}, Python {platform.python_version()}, torch {torch.__version__}")
 

@@ -7,7 +7,8 @@ the largest sum over the processes of a command of what each has to itself and i
 
     quickstart  the README's first command, as it is
     digits      64 runs of 64-128-10 on scikit-learn's digits, 200 epochs: ours, and hydra/launcher=basic, the same loop
-    xor         1,000 runs of XOR 2-2-2, 500 steps: ours, and (20 runs - 1 run) / 19 x 1,000 of hydra/launcher=basic
+    xor         1,000 runs of XOR 2-2-2, 500 steps: ours, and (20 runs - 1 run) / 19 x 1,000 of hydra/launcher=basic;
+                and what that launcher costs a run beyond Hydra's composition and the run itself, timed in this process
     workers     64 runs of 64-128-10, 600 epochs: 2 workers and 1, with the peak memory of both
 """
 
@@ -22,6 +23,13 @@ import time
 from pathlib import Path
 
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+
+import zeroinit.garbage  # noqa: F401
+from zeroinit import CONF
+from zeroinit.build import check, open_tracker
+from zeroinit.train import job_of, run
 
 BETWEEN = 2  # seconds between two looks at the memory, of which one takes 0.1 s
 BASIC = "hydra/launcher=basic"
@@ -80,6 +88,24 @@ def compared(name: str, sides: dict[str, list[str]], repeats: int) -> dict[str, 
     return {side: statistics.median(seconds for seconds, _ in both) for side, both in measured.items()}
 
 
+def by_itself(words: list[str], repeats: int = 20) -> tuple[float, float]:
+    """Median seconds in this process to compose a job's config by Hydra, and to build, train and keep it."""
+    composed, done = [], []
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        for _ in range(repeats + 1):  # the first warms up
+            started = time.perf_counter()
+            cfg = compose("config", words, return_hydra_config=True)
+            composed.append(time.perf_counter() - started)
+            HydraConfig.instance().set_config(cfg)
+            job = job_of(cfg)
+            check([job])
+            tracker = open_tracker(job, "by-itself")
+            started = time.perf_counter()
+            run([job], tracker, lambda share, accuracy: None)
+            done.append(time.perf_counter() - started)
+    return statistics.median(composed[1:]), statistics.median(done[1:])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", default=["quickstart", "digits", "xor", "workers"])
@@ -103,6 +129,9 @@ def main() -> None:
             median = compared(what, sides, arguments.repeats)
             each = (median["basic launcher 20"] - median["basic launcher 1"]) / 19
             print(f"xor: {each:.3f} s a run of the basic launcher, {1000 * each / median['ours']:.2f}x")
+            composed, done = by_itself(XOR[1:])
+            beyond = f"{composed:.3f} s of composing by Hydra and {done:.3f} s of the run by itself"
+            print(f"xor: the basic launcher's overhead a run is {each - composed - done:.3f} s beyond {beyond}")
         elif what == "workers":
             grid = [*DIGITS, "seed=range(16)", "epochs=600"]
             sides = {f"{count} workers": [*grid, f"hydra.launcher.workers={count}"] for count in (2, 1)}

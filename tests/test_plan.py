@@ -10,7 +10,7 @@ from zeroinit import plan as planning
 from zeroinit.config import Job
 from zeroinit.plan import Net, Training, cuts, net_of, plan
 
-SMALL = Net(alone=None, most=16, multiplications=1000, steps_per_epoch=10)
+SMALL = Net(alone=None, most=16, most_alike=16, full_batch=False, multiplications=1000, steps_per_epoch=10)
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +51,15 @@ def sizes(trainings: list[Training]) -> list[int]:
 def test_as_few_stacks_as_fit_and_so_many_that_all_workers_have_as_much(
     seeds: int, workers: int, expected: list[int], grid: Callable[..., list[Job]]
 ) -> None:
-    found = plan(grid(seeds), workers, lambda job: SMALL)
+    found = plan(grid(seeds), workers, lambda job, workers: SMALL)
     assert sorted(sizes(found)) == sorted(expected)
     assert sorted(place for training in found for place in training.jobs) == list(range(seeds))
-    assert plan(grid(seeds), workers, lambda job: SMALL) == found
+    assert plan(grid(seeds), workers, lambda job, workers: SMALL) == found
 
 
 def test_what_members_may_differ_in(grid: Callable[..., list[Job]]) -> None:
     jobs = grid(6, optimizer=[{"lr": 0.1}, {"lr": 0.01}], steps=[5, 7, 9], bias_scale=[{"value": 0.1}, {"value": 2}])
-    [training] = plan(jobs, 1, lambda job: SMALL)
+    [training] = plan(jobs, 1, lambda job, workers: SMALL)
     assert [jobs[place].values["optimizer"]["lr"] for place in training.jobs] == [0.01] * 3 + [0.1] * 3
     assert training.why == "6 together, of 16 at most"
 
@@ -76,45 +76,72 @@ def test_what_members_may_differ_in(grid: Callable[..., list[Job]]) -> None:
     ],
 )
 def test_what_they_must_have_in_common(changes: dict[str, list[object]], grid: Callable[..., list[Job]]) -> None:
-    assert [sorted(one.jobs) for one in plan(grid(6, **changes), 1, lambda job: SMALL)] == [[0, 2, 4], [1, 3, 5]]
+    assert [sorted(one.jobs) for one in plan(grid(6, **changes), 1, lambda job, workers: SMALL)] == [
+        [0, 2, 4],
+        [1, 3, 5],
+    ]
 
 
 def test_what_cannot_be_stacked_trains_alone_with_the_reason(grid: Callable[..., list[Job]]) -> None:
-    found = plan(grid(3), 2, lambda job: replace(SMALL, alone="Net has a forward of its own"))
+    found = plan(grid(3), 2, lambda job, workers: replace(SMALL, alone="Net has a forward of its own"))
     assert found == [Training([place], "alone: Net has a forward of its own") for place in range(3)]
-    [single] = plan(grid(1), 2, lambda job: SMALL)
+    [single] = plan(grid(1), 2, lambda job, workers: SMALL)
     assert single.why == "alone: no other run of the sweep has its data, arch and optimizer"
 
 
 def test_the_longest_come_first(grid: Callable[..., list[Job]]) -> None:
     jobs = grid(4, steps=[10, 40, 20, 30], deterministic=True)
-    found = plan(jobs, 2, lambda job: replace(SMALL, alone="so"))
+    found = plan(jobs, 2, lambda job, workers: replace(SMALL, alone="so"))
     assert [training.jobs for training in found] == [[1], [3], [2], [0]]
 
 
-def test_the_same_batches_stand_together(grid: Callable[..., list[Job]]) -> None:
-    jobs = grid(8)
+@pytest.mark.parametrize(
+    ("changes", "net", "expected", "most"),
+    [
+        ({}, {"most": 4}, [[0, 2, 4, 6], [1, 3, 5, 7]], 16),
+        ({}, {"most": 2, "most_alike": 4}, [[0, 2, 4, 6], [1, 3, 5, 7]], 4),
+        ({}, {}, [[0, 2, 4, 6, 1, 3, 5, 7]], 16),  # one stack where each has its own is better than two
+        ({}, {"most": 2, "full_batch": True}, [[*range(8)]], 16),
+        ({"dataset": {"shuffle": False}}, {"most": 2}, [[*range(8)]], 16),
+        (
+            {"dataset": {"shuffle": False, "augment": {"crop": 1, "flip": False}}},
+            {"most": 2},
+            [[0, 1], [2, 3], [4, 5], [6, 7]],
+            2,
+        ),
+    ],
+)
+def test_the_same_batches_stand_together_where_that_makes_fewer_stacks(
+    changes: dict[str, object],
+    net: dict[str, int],
+    expected: list[list[int]],
+    most: int,
+    grid: Callable[..., list[Job]],
+) -> None:
+    jobs = grid(8, **changes)
     for index, job in enumerate(jobs):
         job.values["seeds"]["order"] = index % 2
-    found = plan(jobs, 1, lambda job: replace(SMALL, most=4))
-    assert [training.jobs for training in found] == [[0, 2, 4, 6], [1, 3, 5, 7]]
+    found = plan(jobs, 1, lambda job, workers: replace(SMALL, **net))
+    assert [training.jobs for training in found] == expected
+    assert {training.why for training in found} == {f"{len(expected[0])} together, of {most} at most"}
 
 
 @pytest.mark.parametrize(
-    ("words", "alone", "most"),
+    ("words", "alone", "most", "most_alike"),
     [
-        (("dataset=xor", "arch.hidden=[2]"), None, planning.MOST),
-        (("dataset=mnist5k",), None, planning.FEWEST),
-        (("dataset=digits", "arch=mnist_cnn"), "convolutions gain nothing together on a CPU", 1),
-        (("dataset=digits", "arch.hidden=[1000,1000]"), "its 1076010 parameters gain less than a fifth", 1),
+        (("dataset=xor", "arch.hidden=[2]"), None, planning.MOST, planning.MOST),
+        (("dataset=mnist5k",), None, planning.FEWEST, planning.FEWEST),
+        (("dataset=mnist5k", "arch=logistic"), None, 31, 123),
+        (("dataset=digits", "arch=mnist_cnn"), "convolutions gain nothing together on a CPU", 1, 1),
+        (("dataset=digits", "arch.hidden=[1000,1000]"), "its 1076010 parameters gain less than a fifth", 1, 1),
     ],
 )
 def test_what_the_plan_finds_in_a_net(
-    words: tuple[str, ...], alone: str | None, most: int, job_of: Callable[..., Job]
+    words: tuple[str, ...], alone: str | None, most: int, most_alike: int, job_of: Callable[..., Job]
 ) -> None:
-    net = net_of(job_of(*words, "device=cpu"))
+    net = net_of(job_of(*words, "device=cpu"), 1)
     assert net.alone == alone or (alone and net.alone and net.alone.startswith(alone))
-    assert net.most == most
+    assert (net.most, net.most_alike) == (most, most_alike)
 
 
 def test_cuts_are_as_equal_as_can_be() -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from types import ModuleType
 from typing import NoReturn
 
 import zeroinit.garbage  # noqa: F401
@@ -20,9 +21,7 @@ def main() -> None:
         if {"-sc", "--shell-completion"} & set(sys.argv):
             complete()
         else:
-            from zeroinit import train
-
-            train.main()
+            imported().main()
     except KeyboardInterrupt:
         sys.stderr.write("zeroinit: interrupted\n")
         sys.exit(130)
@@ -52,6 +51,20 @@ def command() -> NoReturn:
     except BrokenPipeError:
         code = 1
     os._exit(code if isinstance(code, int) else int(code is not None))
+
+
+def imported() -> ModuleType:
+    """zeroinit.train; a terminal is told of the seconds that this takes."""
+    shown = sys.stderr.isatty()
+    if shown:
+        sys.stderr.write("zeroinit: starting\r")
+        sys.stderr.flush()
+    from zeroinit import train
+
+    if shown:
+        sys.stderr.write("\033[K")  # of which nothing stays
+        sys.stderr.flush()
+    return train
 
 
 def complete() -> None:

@@ -9,6 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -30,7 +31,9 @@ class Net:
     """What the plan asks of a model, its optimizer and its data."""
 
     alone: str | None  # why it trains alone
-    most: int  # members of a stack
+    most: int  # members of a stack, each with batches of its own
+    most_alike: int  # members that share their batches
+    full_batch: bool  # all share them, whatever their seeds
     multiplications: int  # of a step, forward
     steps_per_epoch: int
 
@@ -43,7 +46,7 @@ class Training:
     why: str
 
 
-def net_of(job: Job) -> Net:
+def net_of(job: Job, workers: int) -> Net:
     """Build what the job trains, and look at it; nothing of that depends on its seeds."""
     values = job.values
     device = set_up_torch(values)
@@ -56,24 +59,29 @@ def net_of(job: Job) -> Net:
             alone = "convolutions gain nothing together on a CPU"
         elif parameters > LARGEST:
             alone = f"its {parameters} parameters gain less than a fifth together on a CPU"
-    most = 1
+    most = most_alike = 1
     if not alone:
+        inputs = data.prepare(data.train[0][:1])
         # parameters, gradients and two moments; activations and their gradients
-        member = 16 * parameters + 8 * batch * activations(model, data.prepare(data.train[0][:1]))
+        alike = 16 * parameters + 8 * batch * activations(model, inputs)
+        own = alike + 4 * batch * inputs.numel()
         if device.type == "cuda":
-            most = int(SHARE * torch.cuda.mem_get_info(device)[0]) // member
+            memory = int(SHARE * torch.cuda.mem_get_info(device)[0]) // workers
+            most, most_alike = memory // own, memory // alike
         else:
-            most = max(FEWEST, CACHE // member)
-    return Net(alone, max(1, min(most, MOST)), batch * parameters, math.ceil(len(data.train[0]) / batch))
+            most, most_alike = (max(FEWEST, CACHE // member) for member in (own, alike))
+    most, most_alike = (max(1, min(limit, MOST)) for limit in (most, most_alike))
+    examples = len(data.train[0])
+    return Net(alone, most, most_alike, batch >= examples, batch * parameters, math.ceil(examples / batch))
 
 
 @torch.no_grad()
 def activations(model: nn.Module, inputs: torch.Tensor) -> int:
-    """Numbers that the layers of a stackable model give for `inputs`, its own inputs included."""
-    numbers = inputs.numel()
+    """Numbers that the layers of a stackable model make of `inputs`."""
+    numbers = 0
     for _, layer in leaves(model.eval()):
         inputs = layer(inputs)
-        numbers += inputs.numel()
+        numbers += 0 if isinstance(layer, nn.Flatten) else inputs.numel()  # which is a view
     return numbers
 
 
@@ -85,11 +93,21 @@ def in_common(job: Job) -> str:
     return json.dumps([*shared, values["seeds"]["split"], values["optimizer"]["_target_"]], sort_keys=True)
 
 
-def plan(jobs: Sequence[Job], workers: int, net_of: Callable[[Job], Net] = net_of) -> list[Training]:
+def batches(job: Job, net: Net) -> str:
+    """The seeds from which the job's batches are drawn: jobs that have them in common see the same."""
+    values = job.values
+    shuffled = values["dataset"]["shuffle"] and not net.full_batch
+    changed = any(values["dataset"]["augment"].values())
+    names = ["order"] * shuffled + ["augment"] * changed
+    return json.dumps([values["seeds"][name] for name in names])
+
+
+def plan(jobs: Sequence[Job], workers: int, net_of: Callable[[Job, int], Net] = net_of) -> list[Training]:
     """The trainings of a sweep, those with the most work first, so that the workers end at the same time.
 
-    Jobs that have enough in common are spread over as few stacks as `most` allows, and so many that every worker has
-    as much to do; those with the same batches, and in a stack those with the same optimizer, stand together.
+    Jobs that have enough in common are spread over as few stacks as memory allows, and so many that every worker has
+    as much to do. A stack is of jobs with the same batches, which it has in memory once, unless fewer stacks do where
+    each member has its own; jobs with the same optimizer stand together in it.
     """
     alike: dict[str, list[int]] = defaultdict(list)
     for place, job in enumerate(jobs):
@@ -100,22 +118,30 @@ def plan(jobs: Sequence[Job], workers: int, net_of: Callable[[Job], Net] = net_o
         return json.dumps(jobs[place].values["optimizer"], sort_keys=True)
 
     for places in alike.values():
-        net = net_of(jobs[places[0]])
-        fewest = math.ceil(len(places) / net.most)
+        net = net_of(jobs[places[0]], workers)
         work = [steps(jobs[place], net) * (FIXED + net.multiplications) for place in places]
         by_place = dict(zip(places, work, strict=True))
-        if net.alone or net.most == 1 or len(places) == 1:
+        by_batches: dict[str, list[int]] = defaultdict(list)
+        for place in sorted(places, key=optimizer):
+            by_batches[batches(jobs[place], net)].append(place)
+        groups, most = list(by_batches.values()), net.most_alike
+        fewest = sum(math.ceil(len(group) / most) for group in groups)
+        of_own = math.ceil(len(places) / net.most)
+        if fewest > of_own or min(map(len, groups)) == 1:
+            groups, most, fewest = [[place for group in groups for place in group]], net.most, of_own
+        if net.alone or most == 1 or len(places) == 1:
             no_other = "no other run of the sweep has its data, arch and optimizer"
             why = f"alone: {net.alone or (no_other if len(places) == 1 else 'memory holds one')}"
             found += [(by_place[place], Training([place], why)) for place in places]
             continue
-        # as many as the workers can share alike, but none of one member, whose bits would be others
-        stacks = max(fewest, min(math.ceil(fewest / workers) * workers, len(places) // 2))
-        places.sort(key=lambda place: (jobs[place].values["seeds"]["order"], optimizer(place)))
-        for first, last in zip(cuts(len(places), stacks), cuts(len(places), stacks)[1:], strict=False):
-            members = sorted(places[first:last], key=optimizer)
-            why = f"{len(members)} together, of {net.most} at most"
-            found.append((sum(by_place[place] for place in members), Training(members, why)))
+        for group in groups:
+            # as many as the workers can share alike, but none of one member, whose bits would be others
+            wanted = math.ceil(math.ceil(fewest / workers) * workers * len(group) / len(places))
+            stacks = max(math.ceil(len(group) / most), min(wanted, len(group) // 2))
+            for first, last in pairwise(cuts(len(group), stacks)):
+                members = sorted(group[first:last], key=optimizer)
+                why = f"{len(members)} together, of {most} at most"
+                found.append((sum(by_place[place] for place in members), Training(members, why)))
     return [training for _, training in sorted(found, key=lambda one: -one[0])]
 
 

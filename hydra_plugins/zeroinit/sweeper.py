@@ -19,6 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from hydra_plugins.zeroinit.compose import Composer, use
 from hydra_plugins.zeroinit.launcher import SweepLauncher
 
+MANY = 100  # runs whose configs take a second or two
+
 
 class GridSweeper(Sweeper):
     """`params` maps each axis to its values, as one types them; an axis on the command line takes its place."""
@@ -103,7 +105,9 @@ class GridSweeper(Sweeper):
         return BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
 
     def configs(self, grid: list[list[str]]) -> Iterator[DictConfig]:
-        for index, overrides in enumerate(grid):
+        from zeroinit.progress import counted
+
+        for index, overrides in enumerate(counted(grid, f"composing {len(grid)} runs") if len(grid) > MANY else grid):
             cfg = self.composer.job(index, overrides)
             use(cfg)
             yield cfg

@@ -116,7 +116,7 @@ def table(rows: Sequence[Row]) -> Table:
     shown = Table(box=None, pad_edge=False, header_style="bold")
     keys = [key for key in rows[0] if key not in ("n", "accuracy", "interval", "loss", "became")]
     for key in keys:
-        shown.add_column(key)
+        shown.add_column(key, overflow="fold")  # a name is wrapped where the terminal is narrow, never cut
     for name in ("n", "test accuracy", "loss"):
         shown.add_column(name, justify="right")
     shown.add_column("what became of it")

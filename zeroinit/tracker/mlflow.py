@@ -27,6 +27,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -224,7 +225,9 @@ class Mlflow:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 repository = get_artifact_repository(self.places[record.run_id], self.uri)
-                return Path(repository.download_artifacts(name, folder)).read_bytes()  # type: ignore[no-untyped-call]
+                here = isinstance(repository, LocalArtifactRepository)  # which needs no copy of what lies here
+                found = repository.download_artifacts(name, None if here else folder)  # type: ignore[no-untyped-call]
+                return Path(found).read_bytes()
             except (MlflowException, OSError):
                 return None
 
