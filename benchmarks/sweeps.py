@@ -8,7 +8,7 @@ the largest sum over the processes of a command of what each has to itself and i
     quickstart  the README's first command, as it is
     digits      64 runs of 64-128-10 on scikit-learn's digits, 200 epochs: ours, and hydra/launcher=basic, the same loop
     xor         1,000 runs of XOR 2-2-2, 500 steps: ours, and (20 runs - 1 run) / 19 x 1,000 of hydra/launcher=basic;
-                and what that launcher costs a run beyond Hydra's composition and the run itself, timed in this process
+                and what that launcher spends of a run on Hydra's composition, on the run itself and on the rest
     workers     64 runs of 64-128-10, 600 epochs: 2 workers and 1, with the peak memory of both
 """
 
@@ -21,15 +21,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
+import hydra.core.utils
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 import zeroinit.garbage  # noqa: F401
-from zeroinit import CONF
-from zeroinit.build import check, open_tracker
-from zeroinit.train import job_of, run
+from zeroinit import train
 
 BETWEEN = 2  # seconds between two looks at the memory, of which one takes 0.1 s
 BASIC = "hydra/launcher=basic"
@@ -88,22 +87,32 @@ def compared(name: str, sides: dict[str, list[str]], repeats: int) -> dict[str, 
     return {side: statistics.median(seconds for seconds, _ in both) for side, both in measured.items()}
 
 
-def by_itself(words: list[str], repeats: int = 20) -> tuple[float, float]:
-    """Median seconds in this process to compose a job's config by Hydra, and to build, train and keep it."""
-    composed, done = [], []
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        for _ in range(repeats + 1):  # the first warms up
+def in_a_run_of_basic(words: list[str]) -> dict[str, float]:
+    """Mean seconds of a run of Hydra's basic launcher: to be composed, to be trained and kept, and all the rest."""
+    spent, spans = {"composing": 0.0, "the run itself": 0.0}, []
+
+    def timed(owner: Any, name: str, what: str | None = None) -> None:
+        function = getattr(owner, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
             started = time.perf_counter()
-            cfg = compose("config", words, return_hydra_config=True)
-            composed.append(time.perf_counter() - started)
-            HydraConfig.instance().set_config(cfg)
-            job = job_of(cfg)
-            check([job])
-            tracker = open_tracker(job, "by-itself")
-            started = time.perf_counter()
-            run([job], tracker, lambda share, accuracy: None)
-            done.append(time.perf_counter() - started)
-    return statistics.median(composed[1:]), statistics.median(done[1:])
+            result = function(*args, **kwargs)
+            ended = time.perf_counter()
+            if what:
+                spent[what] += ended - started
+            spans.append((started, ended))
+            return result
+
+        setattr(owner, name, call)
+
+    timed(ConfigLoaderImpl, "load_sweep_config", "composing")
+    timed(train, "run", "the run itself")
+    timed(hydra.core.utils, "run_job")
+    sys.argv = ["zeroinit", *words, BASIC, "sweep=in-a-run"]
+    train.main()
+    runs = len(spans) // 3
+    whole = max(ended for _, ended in spans) - min(started for started, _ in spans)
+    return {name: seconds / runs for name, seconds in (spent | {"the rest": whole - sum(spent.values())}).items()}
 
 
 def main() -> None:
@@ -129,9 +138,10 @@ def main() -> None:
             median = compared(what, sides, arguments.repeats)
             each = (median["basic launcher 20"] - median["basic launcher 1"]) / 19
             print(f"xor: {each:.3f} s a run of the basic launcher, {1000 * each / median['ours']:.2f}x")
-            composed, done = by_itself(XOR[1:])
-            beyond = f"{composed:.3f} s of composing by Hydra and {done:.3f} s of the run by itself"
-            print(f"xor: the basic launcher's overhead a run is {each - composed - done:.3f} s beyond {beyond}")
+            parts = in_a_run_of_basic([*XOR, INITS, "seed=range(5)"])
+            print(
+                "xor: of a run of the basic launcher", ", ".join(f"{name} {one:.3f} s" for name, one in parts.items())
+            )
         elif what == "workers":
             grid = [*DIGITS, "seed=range(16)", "epochs=600"]
             sides = {f"{count} workers": [*grid, f"hydra.launcher.workers={count}"] for count in (2, 1)}

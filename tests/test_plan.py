@@ -144,6 +144,15 @@ def test_what_the_plan_finds_in_a_net(
     assert (net.most, net.most_alike) == (most, most_alike)
 
 
+def test_one_run_with_other_batches_does_not_part_those_that_share_theirs(grid: Callable[..., list[Job]]) -> None:
+    jobs = grid(9)
+    for job in jobs[1:]:
+        job.values["seeds"]["order"] = 1
+    together, alone = plan(jobs, 1, lambda job, workers: replace(SMALL, most=4))
+    assert together == Training([*range(1, 9)], "8 together, of 16 at most")
+    assert alone == Training([0], "alone: left over from stacks, of 16 at most")
+
+
 def test_cuts_are_as_equal_as_can_be() -> None:
     for length in range(1, 40):
         for parts in range(1, length + 1):

@@ -108,7 +108,9 @@ def train(
     ends = {member.steps for member in members}
     pairs = [(member.model, member.optimizer) for member in members]
     together = Alone(*pairs[0]) if len(pairs) == 1 else Stack(pairs)
-    batches = Batches(data, batch_size, shuffle, augment, streams(members, shuffle, augment))
+    # where a batch is all there is, its order is no difference between members
+    drawn_from = streams(members, shuffle and batch_size < examples, augment)
+    batches = Batches(data, batch_size, shuffle, augment, drawn_from)
     rows = list(range(len(members)))  # the members that still train
     losses = torch.zeros(max(ends), len(rows), device=data.train[0].device)
     hits = torch.zeros_like(losses)

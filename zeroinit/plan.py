@@ -127,7 +127,7 @@ def plan(jobs: Sequence[Job], workers: int, net_of: Callable[[Job, int], Net] = 
         groups, most = list(by_batches.values()), net.most_alike
         fewest = sum(math.ceil(len(group) / most) for group in groups)
         of_own = math.ceil(len(places) / net.most)
-        if fewest > of_own or min(map(len, groups)) == 1:
+        if fewest > of_own:
             groups, most, fewest = [[place for group in groups for place in group]], net.most, of_own
         if net.alone or most == 1 or len(places) == 1:
             no_other = "no other run of the sweep has its data, arch and optimizer"
@@ -135,12 +135,13 @@ def plan(jobs: Sequence[Job], workers: int, net_of: Callable[[Job, int], Net] = 
             found += [(by_place[place], Training([place], why)) for place in places]
             continue
         for group in groups:
-            # as many as the workers can share alike, but none of one member, whose bits would be others
+            # as many as the workers can share alike, but none of one member, which gains nothing, if that can be
             wanted = math.ceil(math.ceil(fewest / workers) * workers * len(group) / len(places))
             stacks = max(math.ceil(len(group) / most), min(wanted, len(group) // 2))
             for first, last in pairwise(cuts(len(group), stacks)):
                 members = sorted(group[first:last], key=optimizer)
-                why = f"{len(members)} together, of {most} at most"
+                together = f"{len(members)} together" if len(members) > 1 else "alone: left over from stacks"
+                why = f"{together}, of {most} at most"
                 found.append((sum(by_place[place] for place in members), Training(members, why)))
     return [training for _, training in sorted(found, key=lambda one: -one[0])]
 
