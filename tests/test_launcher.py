@@ -61,7 +61,7 @@ def test_workers_give_the_runs_that_one_process_gives(zeroinit: Command) -> None
     assert len(by_config("of2")) == 4
     assert [run.data.tags["stack"] for run in runs("of1")] == ["4"] * 4
     assert [run.data.tags["stack"] for run in runs("of2")] == ["2"] * 4
-    assert {run.data.tags["plan"] for run in runs("of2")} == {"2 together, of 100 at most"}
+    assert {run.data.tags["plan"] for run in runs("of2")} == {"2 together, of 256 at most"}
     assert "4/4 runs" in two.err
     tables = [[line.split() for line in ended.out.splitlines() if line.startswith("fnn")] for ended in (one, two)]
     assert tables[0] == tables[1]

@@ -136,7 +136,7 @@ def plan(jobs: Sequence[Job], workers: int, net_of: Callable[[Job, int], Net] = 
             continue
         for group in groups:
             # as many as the workers can share alike, but none of one member, which gains nothing, if that can be
-            wanted = math.ceil(math.ceil(fewest / workers) * workers * len(group) / len(places))
+            wanted = math.ceil(fewest / workers) * workers * len(group) // len(places)
             stacks = max(math.ceil(len(group) / most), min(wanted, len(group) // 2))
             for first, last in pairwise(cuts(len(group), stacks)):
                 members = sorted(group[first:last], key=optimizer)
