@@ -15,6 +15,7 @@ from torch import nn
 
 from zeroinit import bias_scale, dataset, loop
 from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50, weight_layers
+from zeroinit.arrival import predicted
 from zeroinit.batches import Augment
 from zeroinit.dataset import Data
 from zeroinit.init import initialize
@@ -115,3 +116,69 @@ def test_resnet50_has_no_gradient_but_rounding(digits: Data) -> None:
     # residual branches end in a BatchNorm; the block's input passes beside it, through fifteen more of them
     assert all(exact[name][step] < 1e-6 * ROUNDING for name in convolutions for step in range(steps))
     assert all(max(found[name]) < ROUNDING for name in convolutions)
+
+
+# The prediction
+
+
+def first_gradients(model: nn.Module, data: Data, steps: int) -> dict[str, int]:
+    """{layer: the first step with a weight gradient that is not zero}, of the model as it stands."""
+    found: dict[str, int] = {}
+
+    def observe(event: loop.Event) -> None:
+        if isinstance(event, loop.Gradients):
+            for name, gradient in event.layers.items():
+                if gradient.any():
+                    found.setdefault(name, event.step)
+
+    member = loop.Member(
+        model, torch.optim.Adam(model.parameters(), lr=0.001), stream("order", 0), stream("augment", 0), steps
+    )
+    few = tuple((inputs[:32], labels[:32]) for inputs, labels in (data.train, data.val, data.test))
+    loop.train(
+        [member],
+        Data(*few, data.num_classes),
+        batch_size=8,
+        shuffle=True,
+        augment=Augment(crop=0, flip=False),
+        reduction="mean",
+        observe=observe,
+    )
+    return found
+
+
+@pytest.mark.parametrize("activation", ["elu", "relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("zero", ["weight", "bias", "both", "neither"])
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_the_prediction_is_what_happens(activation: str, zero: str, depth: int, digits: Data) -> None:
+    model = FNN(digits.input_shape, digits.num_classes, [64] * (depth - 1), activation)
+    for name, parameter in model.named_parameters():
+        if zero in (name.rpartition(".")[2], "both"):
+            nn.init.zeros_(parameter)
+    expected = predicted(model)
+    assert first_gradients(model, digits, depth + 2) == expected
+    if zero == "weight":
+        assert list(expected.values()) == list(range(1, depth + 1))
+
+
+@pytest.mark.parametrize("chosen", [["hidden1"], ["hidden2"], ["output"], ["hidden2", "output"]])
+def test_the_prediction_knows_which_layers_are_zero(chosen: list[str], digits: Data) -> None:
+    model = FNN(digits.input_shape, digits.num_classes, [32, 32], "tanh")
+    for name in chosen:
+        nn.init.zeros_(model.get_submodule(name).weight)
+    expected = predicted(model)  # before it trains
+    assert first_gradients(model, digits, 5) == expected
+
+
+def test_a_convolution_is_a_link_as_any_other(digits: Data) -> None:
+    model = MnistCNN(digits.input_shape, digits.num_classes, "elu")
+    for name, parameter in model.named_parameters():
+        if name.endswith("weight"):
+            nn.init.zeros_(parameter)
+    assert predicted(model) == {"output": 1, "conv2": 2, "conv1": 3}
+    assert first_gradients(model, digits, 5) == {"output": 1, "conv2": 2, "conv1": 3}
+
+
+def test_no_prediction_behind_a_normalisation_or_for_a_forward_of_its_own(digits: Data) -> None:
+    assert predicted(CifarCNN(digits.input_shape, digits.num_classes, "elu")) == {}
+    assert predicted(nn.ModuleList([nn.Linear(2, 2)])) == {}

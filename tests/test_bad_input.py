@@ -79,6 +79,18 @@ BAD = {
     ("+arch.width=3",): "arch._target_=zeroinit.arch.FNN: got an unexpected keyword argument 'width'",
     ("optimizer.betas=[2,3]",): "optimizer: Invalid beta parameter at index 0: 2",
     ("init.bias._target_=torch.nn.init.orthogonal_",): "init: the rule orthogonal_ cannot fill hidden1.bias (500,)",
+    ("probe.measure=[gradient,colour]",): (
+        "probe.measure=[gradient,colour]: there is no probe colour; give a list of gradient, arrival, symmetry, pairs,"
+    ),
+    (
+        "probe.measure=gradient",
+    ): "probe.measure=gradient: give a list of gradient, arrival, symmetry, pairs, weight, or probe=",
+    ("probe.measure=[null]",): "probe.measure=[None]: there is no probe None; give a list of gradient, arrival,",
+    ("probe.dense=-1",): "probe.dense=-1: give a whole number from 0",
+    ("probe.a_decade=2.5",): "probe.a_decade=2.5: give a whole number from 0",
+    ("probe.dense=0", "probe.a_decade=0"): (
+        "probe.dense=0 and probe.a_decade=0: no step would be looked at; give one from 1, or probe=none"
+    ),
     ("tracker.uri=folder",): "tracker.uri=folder: give sqlite:///FILE.db, another database or http(s)://SERVER",
     ("tracker.uri=http://127.0.0.1:9",): "tracker.uri=http://127.0.0.1:9: no server answers there within 10 s",
     ("tracker.uri=http://me:secret@127.0.0.1:9",): "tracker.uri=http://***@127.0.0.1:9: a password here",

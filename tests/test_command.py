@@ -70,7 +70,12 @@ def test_a_single_run(zeroinit: Command) -> None:
     assert run.info.status == "FINISHED"
     splits = {f"{split}/{name}" for split in ("train", "val", "test") for name in ("loss", "accuracy")}
     parts = [f"{layer}/{part}" for layer in ("hidden1", "output") for part in ("norm", "zeros", "p05", "p50", "p95")]
-    assert set(run.data.metrics) == splits | {f"grad/{part}" for part in parts}
+    symmetry = {f"symmetry/hidden1/{part}" for part in ("distinct", "cosine")}
+    arrival = {f"{name}/{layer}" for name in ("arrival", "predicted_arrival") for layer in ("hidden1", "output")}
+    assert set(run.data.metrics) == splits | {f"grad/{part}" for part in parts} | symmetry | arrival
+    assert histories(run)["arrival/hidden1"] == [(2, 2)]
+    assert histories(run)["arrival/output"] == [(1, 1)]
+    assert histories(run)["predicted_arrival/hidden1"] == [(0, 2)]
     assert [step for step, _ in histories(run)["val/loss"]] == [0, 10, 20, 30]
     assert [step for step, _ in histories(run)["grad/output/norm"]] == [*range(1, 21), 26]
     assert histories(run)["grad/hidden1/zeros"][0] == (1, 1.0)
@@ -91,6 +96,49 @@ def test_a_single_run(zeroinit: Command) -> None:
     assert set(torch.load(artifact(run, "weights.pt"))) == {
         f"{layer}.{part}" for layer in ("hidden1", "output") for part in ("weight", "bias")
     }
+
+
+def test_every_probe(zeroinit: Command) -> None:
+    """Of a net whose neurons are copies of one another: an init constant in each layer, of a width that stays tied."""
+    words = ("dataset=digits", "arch.hidden=[8,8]", "init=layer_constant", "steps=26", "probe=all")
+    assert zeroinit(*words, "probe.dense=4", "probe.a_decade=2").code == 0
+    [run] = runs("zeroinit")
+    taken = histories(run)
+    layers, steps = ("hidden1", "hidden2", "output"), [0, 1, 2, 3, 4, 13]
+    for layer in layers:
+        assert [step for step, _ in taken[f"weight/{layer}/norm"]] == steps
+        assert [step for step, _ in taken[f"weight/{layer}/update"]] == steps[1:]
+        assert [step for step, _ in taken[f"weight/{layer}/angle"]] == steps[1:]
+        assert [step for step, _ in taken[f"grad/{layer}/norm"]] == steps[1:]
+    for layer in layers[:2]:
+        for name in ("distinct", "clusters", "cosine", "rank"):
+            assert [step for step, _ in taken[f"symmetry/{layer}/{name}"]] == steps
+            assert [value for _, value in taken[f"symmetry/{layer}/{name}"]] == pytest.approx(
+                [1] * len(steps), abs=1e-4
+            )
+    assert not any(name.startswith("symmetry/output") for name in taken)
+
+
+def test_no_probe(zeroinit: Command) -> None:
+    assert zeroinit("dataset=digits", "arch.hidden=[8]", "steps=5", "probe=none").code == 0
+    [run] = runs("zeroinit")
+    assert {name.split("/")[0] for name in run.data.metrics} == {"train", "val", "test"}
+    assert not artifact(run, "histograms.npz").exists()
+    ended = zeroinit("-m", "dataset=digits", "arch.hidden=[8]", "steps=5", "probe=none", "seed=0,1")
+    assert ended.code == 0
+    assert "Table, figures" in ended.out
+
+
+def test_a_probe_that_does_not_apply_is_told_once(zeroinit: Command) -> None:
+    reason = "logistic: symmetry is left out: it is of hidden neurons, and the net has no hidden layer"
+    assert zeroinit(*QUICK).err.count(reason) == 1
+    assert zeroinit("-m", *QUICK, "seed=0,1", "arch=logistic,fnn").err.count(reason) == 1
+    assert [run.data.tags.get("left_out") for run in runs("zeroinit")] == [reason]
+    assert {run.data.params["arch"]: run.data.tags.get("left_out") for run in runs("sweep")} == {
+        "logistic": reason,
+        "fnn": None,
+    }
+    assert "left out" not in zeroinit(*QUICK, "probe.measure=[gradient]").err
 
 
 def test_the_same_command_twice_is_bit_equal(zeroinit: Command) -> None:

@@ -61,6 +61,7 @@ def test_seed_is_the_seed_of_every_stream_but_the_split(job_of: Callable[..., Jo
         (["tracker.uri=http://somewhere"], True, True),
         (["save=true"], True, True),
         (["sweep=mine"], True, True),
+        (["probe=all", "probe.dense=7"], True, True),
         (["init@init.rest=orthogonal", "init.layers=output"], False, False),
         (["seeds.augment=7"], True, True),
         (["seeds.augment=7", "dataset.augment.flip=true"], False, False),

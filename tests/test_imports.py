@@ -29,6 +29,7 @@ ORDER = [
     "init",
     "probe",
     "stack",
+    "arrival",
     "loop",
     "verdict",
     "tracker",

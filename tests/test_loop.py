@@ -15,7 +15,7 @@ from zeroinit.arch import FNN, Logistic
 from zeroinit.batches import Augment
 from zeroinit.dataset import Data
 from zeroinit.init import Rule, initialize
-from zeroinit.loop import Event, Gradients, Member, Trained, evaluate, evaluation_steps
+from zeroinit.loop import Event, Gradients, Member, Trained, Weights, evaluate, evaluation_steps
 from zeroinit.rng import stream
 from zeroinit.stack import Alone
 
@@ -165,6 +165,33 @@ def test_gradients_have_a_leading_member_axis_and_come_before_the_update() -> No
     for member in (0, 1):
         for layer, gradient in seen[0].layers.items():
             assert torch.allclose(gradient[member], expected[member][f"{layer}.weight"], atol=1e-7)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_weights_are_shown_before_and_after_each_observed_update(count: int) -> None:
+    """They are the models' own, alone and in a stack, once where one update follows the other."""
+    made = [filled(FNN((6,), 3, [8], "elu"), NORMAL, NORMAL, seed) for seed in range(count)]
+    start = [[tensor.clone() for tensor in model.state_dict().values()] for model in made]
+    seen: list[tuple[str, int]] = []
+    shown: list[list[Tensor]] = []
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Gradients | Weights):
+            seen.append((type(event).__name__[0], event.step))
+        if isinstance(event, Weights):
+            assert event.members == list(range(count))
+            shown.append([part.clone() for parts in event.layers.values() for part in parts if part is not None])
+
+    members = [adam(model, 5) for model in made]
+    train(members, blobs(), batch_size=25, shuffle=True, observe=observe, observed=lambda step: step in (1, 2, 5))
+    assert seen == [("W", 0), ("G", 1), ("W", 1), ("G", 2), ("W", 2), ("W", 4), ("G", 5), ("W", 5)]
+    for index, model in enumerate(made):
+        for first, last, before, after in zip(
+            shown[0], shown[-1], start[index], model.state_dict().values(), strict=True
+        ):
+            assert torch.equal(first[index], before)
+            assert torch.equal(last[index], after)
+            assert not torch.equal(before, after)
 
 
 def test_a_member_that_diverges_stops_and_the_others_go_on() -> None:

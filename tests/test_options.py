@@ -21,7 +21,7 @@ from zeroinit.tracker.off import Off
 
 TRAINED = {
     group: sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-    for group in ("dataset", "arch", "init", "bias_scale", "optimizer", "tracker")
+    for group in ("dataset", "arch", "init", "bias_scale", "optimizer", "probe", "tracker")
 }
 ACTIVATIONS = ["elu", "relu", "leaky_relu", "tanh", "sigmoid", "selu", "gelu"]
 
@@ -76,6 +76,7 @@ def test_the_options_are_those_that_are_promised() -> None:
         ],
         "bias_scale": ["constant", "fan_in"],
         "optimizer": ["adam", "adamw", "momentum", "rmsprop", "sgd"],
+        "probe": ["all", "default", "none"],
         "tracker": ["mlflow", "off"],
     }
 

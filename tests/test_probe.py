@@ -1,4 +1,4 @@
-"""Histograms against a naive count, quantiles against numpy's, the schedule against its description."""
+"""Every probe against its naive twin, the schedule against its description."""
 
 import math
 from itertools import pairwise
@@ -6,8 +6,23 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from zeroinit.probe import Histogram, histogram, observed, quantiles
+from zeroinit.arch import FNN, CifarCNN, Logistic
+from zeroinit.observer import hidden, left_out
+from zeroinit.probe import (
+    NEAR,
+    PROBES,
+    Histogram,
+    angle,
+    distinct,
+    histogram,
+    mean_cosine,
+    observed,
+    pairs,
+    quantiles,
+    relative_update,
+)
 
 
 def naive(values: list[float]) -> tuple[dict[tuple[int, int], int], int, int, int]:
@@ -95,8 +110,154 @@ def test_histogram_counts_can_be_added_over_seeds() -> None:
     )
 
 
+# Neurons
+
+
+def neurons() -> torch.Tensor:
+    """Members of 12 neurons: all different, all zero, copies in the last bit and nearly, a NaN, one not zero."""
+    generator = torch.Generator().manual_seed(4)
+    random = torch.randn(12, 7, generator=generator)
+    copies = random[[0, 1, 2] * 4]
+    last_bit = copies.clone()
+    last_bit[5, 3] = torch.nextafter(last_bit[5, 3], torch.tensor(9.0))
+    chain = torch.zeros(12, 7)
+    chain[:, 0] = 1 - 0.9 * NEAR * torch.arange(12)  # each near the next, the ends far apart
+    broken, single, signed = random.clone(), torch.zeros(12, 7), torch.zeros(12, 7)
+    broken[3, 2] = math.nan
+    single[4] = 1
+    signed[::2] = -0.0
+    return torch.stack([random, torch.zeros(12, 7), copies, last_bit, chain, broken, single, signed])
+
+
+def naive_distinct(member: list[list[float]]) -> int:
+    found: list[list[float]] = []
+    for neuron in member:
+        if not any(neuron == other for other in found):  # by value: -0 is 0, and NaN is not NaN
+            found.append(neuron)
+    return len(found)
+
+
+def naive_clusters(member: list[list[float]]) -> int:
+    near = NEAR * max((math.hypot(*neuron) for neuron in member), default=0)
+    unseen, count = set(range(len(member))), 0
+    while unseen:
+        count, edge = count + 1, [unseen.pop()]
+        while edge:
+            one = edge.pop()
+            close = {other for other in unseen if math.dist(member[one], member[other]) <= near}
+            edge += close
+            unseen -= close
+    return count
+
+
+def naive_cosine(member: list[list[float]]) -> float:
+    some = [neuron for neuron in member if any(neuron)]
+    cosines = [
+        sum(a * b for a, b in zip(one, other, strict=True)) / (math.hypot(*one) * math.hypot(*other))
+        for index, one in enumerate(some)
+        for other in some[:index]
+    ]
+    return sum(cosines) / len(cosines) if cosines else math.nan
+
+
+def naive_rank(member: list[list[float]]) -> float:
+    if not np.isfinite(member).all():
+        return math.nan
+    singular = np.linalg.svd(np.array(member), compute_uv=False)
+    shares = [value / singular.sum() for value in singular if value > 1e-12]
+    return math.exp(-sum(share * math.log(share) for share in shares)) if shares else 0.0
+
+
+def test_distinct_neurons_are_the_naive_count() -> None:
+    expected = [naive_distinct(member) for member in neurons().tolist()]
+    expected[5] = math.nan  # where one neuron is not finite
+    assert distinct(neurons()).tolist() == pytest.approx(expected, nan_ok=True)
+    assert expected[:5] == [12, 1, 3, 4, 12]
+    assert expected[6:] == [2, 1]
+
+
+def test_clusters_are_the_naive_count() -> None:
+    expected = [naive_clusters(member) for member in neurons().tolist()]
+    expected[5] = math.nan
+    assert pairs(neurons())[0].tolist() == pytest.approx(expected, nan_ok=True)
+    assert expected[:5] == [12, 1, 3, 3, 1]
+    assert expected[6:] == [2, 1]
+
+
+def test_mean_cosine_is_the_naive_mean() -> None:
+    expected = [naive_cosine(member) for member in neurons().tolist()]
+    assert mean_cosine(neurons()).tolist() == pytest.approx(expected, abs=1e-9, nan_ok=True)
+    assert [math.isnan(value) for value in expected] == [False, True, False, False, False, True, True, True]
+
+
+def test_effective_rank_is_that_of_the_singular_values() -> None:
+    expected = [naive_rank(member) for member in neurons().tolist()]
+    # a singular value of zero is the root of a rounding error there, 1e-8 of the largest
+    assert pairs(neurons())[1].tolist() == pytest.approx(expected, abs=1e-4, nan_ok=True)
+    assert expected[1] == 0
+    assert expected[6] == pytest.approx(1)
+
+
+def test_what_is_not_finite_has_no_value() -> None:
+    for bad in (math.nan, math.inf):
+        values = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(6))
+        values[1, 2, 0] = bad
+        for found in (distinct(values), mean_cosine(values), *pairs(values)):
+            assert found.isfinite().tolist() == [True, False]
+
+
+def test_relative_update_and_angle_are_their_definitions() -> None:
+    before, after = torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(5))
+    after[2] = before[2] * 7
+    for member, (one, other) in enumerate(zip(before.flatten(1).tolist(), after.flatten(1).tolist(), strict=True)):
+        assert relative_update(before, after)[member].item() == pytest.approx(
+            math.dist(one, other) / math.hypot(*one), rel=1e-6
+        )
+        cosine = sum(a * b for a, b in zip(one, other, strict=True)) / (math.hypot(*one) * math.hypot(*other))
+        assert angle(before, after)[member].item() == pytest.approx(math.degrees(math.acos(min(cosine, 1))), abs=1e-5)
+
+
+def test_an_angle_too_small_for_a_cosine_is_seen() -> None:
+    one, other = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1e-7]])
+    assert angle(one, other).item() == pytest.approx(math.degrees(1e-7), rel=1e-6)
+
+
+def test_zero_weights_have_no_angle_and_no_relative_update() -> None:
+    zero, one = torch.zeros(1, 3), torch.ones(1, 3)
+    assert angle(zero, one).isnan().all()
+    assert not relative_update(zero, one).isfinite().any()
+
+
+def test_what_does_not_apply_says_why() -> None:
+    logistic, plain, normalised = Logistic((4,), 2), FNN((4,), 2, [3], "elu"), CifarCNN((1, 8, 8), 10, "elu")
+    assert left_out("symmetry", logistic) == (
+        "symmetry is left out: it is of hidden neurons, and the net has no hidden layer"
+    )
+    assert left_out("pairs", FNN((4,), 2, [9, 5000], "elu")) == (
+        "pairs is left out: hidden2 has 5000 neurons; it takes pairs of 4096 at most"
+    )
+    assert str(left_out("arrival", normalised)).startswith("arrival is left out: a normalisation layer")
+    assert [probe for probe in PROBES if left_out(probe, plain)] == []
+
+
+def test_hidden_layers_are_those_whose_rows_are_neurons() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ConvTranspose2d(2, 3, 3), nn.Conv2d(3, 4, 3), nn.Linear(4, 2))
+    assert hidden(net) == ["0", "2"]
+
+
+# Schedule
+
+
 def test_observed_is_dense_then_thin() -> None:
-    steps = [step for step in range(1, 200_001) if observed(step)]
+    steps = [step for step in range(1, 200_001) if observed(step, dense=20, a_decade=10)]
     assert steps[:20] == list(range(1, 21))
     assert [sum(20 * 10**k < step <= 20 * 10 ** (k + 1) for step in steps) for k in range(4)] == [10, 10, 10, 10]
     assert max(b / a for a, b in pairwise(steps[20:])) < 1.35
+
+
+@pytest.mark.parametrize(
+    ("dense", "a_decade", "expected"),
+    [(3, 0, [1, 2, 3]), (0, 1, [1, 10, 100, 1000]), (1, 1, [1, 10, 100, 1000]), (2, 2, [1, 2, 7, 20, 64, 200, 633])],
+)
+def test_the_schedule_is_the_users(dense: int, a_decade: int, expected: list[int]) -> None:
+    assert [step for step in range(1, 1001) if observed(step, dense, a_decade)] == expected

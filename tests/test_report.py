@@ -107,6 +107,16 @@ def test_the_gradient_figure_shows_where_all_is_exactly_zero() -> None:
     assert panel.get_ylabel() == "hidden1"
 
 
+def test_the_gradient_figure_adds_up_the_steps_that_all_runs_saw() -> None:
+    """One run was watched on another schedule: it is at step 4 that its gradients are no longer zeros."""
+    whole, other = fake_histograms(3), fake_histograms(3)
+    some = {name: values[[0, 3]] for name, values in other.items()}
+    panel = gradient_figure("zero", [whole, some]).axes[0]
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["1", "4"]
+    [marks] = panel.lines
+    assert marks.get_xdata().tolist() == [0]
+
+
 def test_the_gradient_figure_of_nothing_but_zeros() -> None:
     assert imread(io.BytesIO(png(gradient_figure("zero", [fake_histograms(4)])))).std() > 0.05
 

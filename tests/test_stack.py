@@ -13,9 +13,13 @@ from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50
 from zeroinit.batches import Augment
 from zeroinit.dataset import Data
 from zeroinit.init import Rule, default_, initialize
-from zeroinit.loop import Event, Gradients, Member, Trained
+from zeroinit.loop import Event, Gradients, Member, Trained, Weights
+from zeroinit.observer import Observer
+from zeroinit.probe import distinct, mean_cosine, pairs
 from zeroinit.rng import stream
 from zeroinit.stack import why_alone
+from zeroinit.tracker import Record
+from zeroinit.tracker.off import Off
 
 DENSE, CONVOLUTION = 1e-6, 5e-5  # the largest difference of any weight after 50 steps
 ZEROS, NORMAL, DEFAULT = partial(nn.init.zeros_), partial(nn.init.normal_), partial(default_)
@@ -240,6 +244,49 @@ def test_gradients_name_the_members_that_still_train(blobs: Data) -> None:
     assert seen[1] == seen[4] == [0, 1, 2]  # an epoch has four steps; what diverges is seen at its end
     assert seen[5] == [0, 2]
     assert seen[6] == seen[9] == [0]
+
+
+def test_probes_are_those_of_each_member_alone(blobs: Data) -> None:
+    """Of a stack in which one ends early and one diverges, at sparse steps, against the weights of every step."""
+    steps, lr = [13, 6, 13, 13], [0.1, 0.1, 1e30, 0.01]
+    make = partial(members, fnn(8, 5), blobs, range(4), lr=lr, steps=steps, optimizer=torch.optim.SGD)
+    weights: dict[int, dict[int, dict[str, tuple[Tensor, Tensor]]]] = {row: {} for row in range(4)}
+
+    def remember(event: Event) -> None:
+        if isinstance(event, Weights):
+            for place, row in enumerate(event.members):
+                own = {name: (pair[0][place].clone(), pair[1][place].clone()) for name, pair in event.layers.items()}
+                weights[row][event.step] = own
+
+    train(make(), blobs, observe=remember)
+    records = [Record(str(row), {}, {}) for row in range(4)]
+    probes = ["weight", "symmetry", "pairs", "arrival"]
+    observer = Observer(records, Off(), 13, lambda share, accuracy: None, probes, ["hidden1", "hidden2"])
+    train(make(), blobs, observe=observer, observed=lambda step: step in (1, 2, 6, 9))
+    for row, record in enumerate(records):
+        last = {0: 9, 1: 6, 2: 2, 3: 9}[row]  # what diverges is seen at the end of its epoch of 4
+        taken = [step for step in (0, 1, 2, 6, 9) if step <= last]
+        assert list(record.course("arrival/hidden1").values()) == [1]
+        for layer in ("hidden1", "hidden2", "output"):
+            norms, updates, angles = (record.course(f"weight/{layer}/{part}") for part in ("norm", "update", "angle"))
+            finite = taken if row != 2 else [0]
+            assert [step for step in norms if step in finite] == finite
+            start = weights[row][0][layer][0]
+            for step in finite:
+                now, bias = weights[row][step][layer]
+                assert norms[step] == pytest.approx(now.norm().item(), rel=1e-6)
+                if step:
+                    before = weights[row][step - 1][layer][0]
+                    assert updates[step] == pytest.approx(((now - before).norm() / before.norm()).item(), rel=1e-5)
+                    cosine = nn.functional.cosine_similarity(now.double().flatten(), start.double().flatten(), dim=0)
+                    assert angles[step] == pytest.approx(math.degrees(math.acos(min(cosine.item(), 1))), abs=1e-3)
+                if layer != "output":
+                    neurons = torch.cat([now, bias.unsqueeze(1)], dim=1).unsqueeze(0)
+                    clusters, rank = pairs(neurons)
+                    expected = {"distinct": distinct(neurons), "cosine": mean_cosine(neurons), "rank": rank}
+                    for part, value in (expected | {"clusters": clusters}).items():
+                        found = record.course(f"symmetry/{layer}/{part}")[step]
+                        assert found == pytest.approx(value.item(), rel=1e-6)
 
 
 # Isolation

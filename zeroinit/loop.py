@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from zeroinit.batches import Augment, Batches, Streams
 from zeroinit.dataset.split import Data
-from zeroinit.probe import observed
-from zeroinit.stack import Alone, Stack
+from zeroinit.stack import Alone, Layers, Stack
 
 POINTS = 50  # evaluations a run, at most
 CHUNK = 1000  # examples a forward pass of an evaluation, at most; fewer where they are larger than those of MNIST
@@ -47,6 +46,15 @@ class Gradients:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """{layer: (weights (len(members), *shape), biases (len(members), units) or None)} after `step` updates."""
+
+    step: int
+    members: list[int]
+    layers: Layers
+
+
+@dataclass(frozen=True)
 class Metrics:
     """{"<split>/<loss or accuracy>": value} of one member after `step` updates.
 
@@ -77,11 +85,16 @@ class Trained:
     diverged_at: int | None = None  # the first step whose loss is not finite
 
 
-Event = Step | Gradients | Metrics | Ended
+Event = Step | Gradients | Weights | Metrics | Ended
 
 
 def ignore(event: Event) -> None:
     """The hook of a loop that nobody watches."""
+
+
+def always(step: int) -> bool:
+    """The schedule of one who watches each step."""
+    return True
 
 
 def train(
@@ -93,14 +106,16 @@ def train(
     augment: Augment,
     reduction: Literal["mean", "sum"],
     observe: Callable[[Event], None] = ignore,
+    observed: Callable[[int], bool] = always,
 ) -> list[Trained]:
     """Train the members by cross-entropy, each for its own number of steps, and tell `observe` as it goes.
 
     One member trains as the plain model that it is; several as one stack, for which `stack.why_alone` must have
     nothing against their models. Every member stays what it would be alone: its own batches, its own schedule of
     metrics (`evaluation_steps`). `reduction` is that of the loss whose gradient is taken; losses are told as means
-    either way. Gradients come at the steps that `observed` names. A member whose loss is not finite is told of no
-    more; it stays in the stack until its own end, so that the others have the same bits with it as without.
+    either way. Gradients come at the steps (from 1) that `observed` names; weights before and after each of their
+    updates, once where the one is the other. A member whose loss is not finite is told of no more from its next
+    evaluation on; it stays in the stack until its own end, so that the others have the same bits with it as without.
     """
     examples = len(data.train[0])
     per_epoch = math.ceil(examples / batch_size)
@@ -141,18 +156,33 @@ def train(
             done[row].losses, done[row].hits = losses[own].clone(), hits[own].clone()
             observe(Ended(row, done[row]))
 
+    def show(step: int, live: list[int]) -> None:
+        some = slice(None) if len(live) == len(rows) else live
+        layers = {
+            name: (weights[some], None if biases is None else biases[some])
+            for name, (weights, biases) in together.layers().items()
+        }
+        observe(Weights(step, [rows[place] for place in live], layers))
+
+    shown = -1  # after which update weights were shown last
     evaluate_at(0)
     for step in range(1, max(ends) + 1):
         live = [place for place, row in enumerate(rows) if done[row].diverged_at is None]
         if not live:
             break
         losses[step - 1], hits[step - 1] = together.backward(*next(batches), reduction)
-        if observed(step):
+        watched = observed(step)
+        if watched:
+            if shown < step - 1:
+                show(step - 1, live)
             gradients = together.gradients()
             if len(live) < len(rows):
                 gradients = {name: of_all[live] for name, of_all in gradients.items()}
             observe(Gradients(step, [rows[place] for place in live], gradients))
         together.update()
+        if watched:
+            show(step, live)
+            shown = step
         evaluate_at(step)
         observe(Step(step))
         if step in ends:

@@ -88,7 +88,7 @@ def activations(model: nn.Module, inputs: torch.Tensor) -> int:
 def in_common(job: Job) -> str:
     """What the members of a stack share; all else may differ: init, bias scale, seeds, learning rate, length."""
     values = job.values
-    keys = ("dataset", "arch", "loss", "device", "deterministic", "threads", "tracker", "sweep")
+    keys = ("dataset", "arch", "loss", "device", "deterministic", "threads", "tracker", "probe", "sweep")
     shared = [values[key] for key in keys]
     return json.dumps([*shared, values["seeds"]["split"], values["optimizer"]["_target_"]], sort_keys=True)
 

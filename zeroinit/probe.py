@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 EXPONENTS = 255  # of a finite float32: 0 holds zeros and subnormals, e holds 2^(e-127) <= |x| < 2^(e-126)
-DENSE_STEPS = 20  # the story is in the first steps: every one of these is observed,
-STEPS_A_DECADE = 10  # and this many of each tenfold after them
+PROBES = ("gradient", "arrival", "symmetry", "pairs", "weight")
+WIDEST = 4096  # neurons of a layer whose inner products are held
+NEAR = 1e-3  # of the longest neuron's length: what is no further apart is taken for alike
 
 
 class Histogram(NamedTuple):
@@ -69,12 +70,97 @@ def quantiles(histogram: Histogram, shares: tuple[float, ...]) -> NDArray[np.flo
     return found
 
 
-def observed(step: int) -> bool:
-    """Whether gradients are looked at in this step (from 1): in the first 20, then ten times a decade."""
-    if step <= DENSE_STEPS:
-        return True
+def distinct(neurons: Tensor) -> Tensor:
+    """How many neurons (K,) differ in value, as float32, of `neurons` (K, units, incoming weights and bias).
+
+    NaN where one is not finite, here and below.
+    """
+    values = neurons.detach().float() + 0.0  # which makes 0 of -0
+    # equal neurons have equal hashes: sorted by them, each is compared with the one before it
+    factors = torch.randint(2**62, values.shape[2:], generator=torch.Generator().manual_seed(0)) * 2 + 1
+    hashes = (values.contiguous().view(torch.int32) * factors.to(values.device)).sum(2)
+    ordered = values.gather(1, hashes.argsort(1).unsqueeze(2).expand_as(values))
+    count = 1 + (ordered[:, 1:] != ordered[:, :-1]).any(2).sum(1)
+    return torch.where(values.isfinite().all(2).all(1), count, torch.nan)
+
+
+def pairs(neurons: Tensor) -> tuple[Tensor, Tensor]:
+    """Clusters and effective rank, (K,) each, from the inner products of all pairs of the neurons (K, units, ...)."""
+    found = [(clusters(products), effective_rank(products)) for products in map(gram, neurons)]
+    counts, ranks = zip(*found, strict=True)
+    return torch.stack(counts), torch.stack(ranks)
+
+
+def clusters(products: Tensor) -> Tensor:
+    """How many classes the neurons are, where chains of neighbours at most NEAR apart are one.
+
+    Of one member, from their inner products (units, units), as is the rank below.
+    """
+    squares, numbers = products.diagonal(), torch.arange(len(products), device=products.device)
+    apart = squares.unsqueeze(0) + squares.unsqueeze(1) - 2 * products
+    close = (apart <= NEAR**2 * squares.max()) | (numbers == numbers.unsqueeze(1))
+    first = numbers  # of each neuron's class, the lowest number that is known so far
+    while True:
+        lower = torch.where(close, first, len(products)).amin(1)
+        lower = lower[lower]
+        if lower.equal(first):
+            return torch.where(products.isfinite().all(), (first == numbers).sum(), torch.nan)
+        first = lower
+
+
+def gram(neurons: Tensor) -> Tensor:
+    """Inner products (units, units) of one member's neurons, in float64, in which small distances survive."""
+    values = neurons.detach().double()
+    return values @ values.T
+
+
+def mean_cosine(neurons: Tensor) -> Tensor:
+    """Mean cosine (K,) of the angle between two of the neurons (K, units, ...), over all pairs of those not zero.
+
+    NaN with fewer than two.
+    """
+    units = torch.nn.functional.normalize(neurons.detach().double(), dim=2)
+    count = neurons.detach().any(2).sum(1)
+    total = units.sum(1).square().sum(1)  # of the cosines of all with all, themselves included
+    return torch.where(count > 1, (total - count) / (count * (count - 1)), torch.nan)
+
+
+def effective_rank(products: Tensor) -> Tensor:
+    """Effective rank: exp of the entropy of the singular values as shares of their sum; 0 where all are zero.
+
+    Roy and Vetterli, "The effective rank", EUSIPCO 2007. The squares of the singular values are the eigenvalues of the
+    inner products.
+    """
+    finite = products.isfinite().all()
+    singular = torch.linalg.eigvalsh(products.where(finite, 0)).clamp(min=0).sqrt()
+    rank: Tensor = torch.special.entr(singular / singular.sum()).sum().exp()
+    return torch.where(finite, torch.where(singular.any(), rank, 0), torch.nan)
+
+
+def relative_update(before: Tensor, after: Tensor) -> Tensor:
+    """||after - before|| / ||before|| (K,) of weights (K, ...); inf or NaN where they were zero."""
+    ratio: Tensor = (after - before).flatten(1).norm(dim=1) / before.flatten(1).norm(dim=1)
+    return ratio
+
+
+def angle(weights: Tensor, others: Tensor) -> Tensor:
+    """The angle (K,), in degrees, between weights (K, ...) and others; NaN where one of them is zero.
+
+    By a formula that small angles survive (Kahan, "How Futile are Mindless Assessments of Roundoff", 2006, section 12).
+    """
+    one, other = (
+        torch.nn.functional.normalize(each.detach().double().flatten(1), dim=1, eps=0) for each in (weights, others)
+    )
+    return 2 * torch.atan2((one - other).norm(dim=1), (one + other).norm(dim=1)).rad2deg()
+
+
+def observed(step: int, dense: int, a_decade: int) -> bool:
+    """Whether this step (from 1) is looked at: each of the first `dense`, then `a_decade` of every tenfold."""
+    if step <= dense or not a_decade:
+        return step <= dense
+    start = max(dense, 1)
 
     def rank(s: int) -> int:
-        return int(np.floor(STEPS_A_DECADE * np.log10(s / DENSE_STEPS) + 1e-9))
+        return int(np.floor(a_decade * np.log10(s / start) + 1e-9)) if s else -1
 
     return rank(step) != rank(step - 1)

@@ -25,6 +25,7 @@ IN_PLACE = (nn.ELU, nn.ReLU, nn.SELU)  # their backward needs no more than what 
 # would tell a neuron from its equals: batches of dense nets, and parameters in optimizers, are filled up with zeros
 LANES = 32
 POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+Layers = dict[str, tuple[Tensor, Tensor | None]]  # by name: weights and biases of members
 OPTIMIZERS = (  # each entry's update is its own affair, so that members can lie side by side
     *(torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam),
     *(torch.optim.Adamax, torch.optim.RMSprop),
@@ -93,6 +94,11 @@ def full(values: Tensor) -> Tensor:
     return F.pad(values.flatten(), (0, -values.numel() % LANES))
 
 
+def one_more(bias: Tensor | None) -> Tensor | None:
+    """The bias with a member axis, where there is one."""
+    return None if bias is None else bias.detach().unsqueeze(0)
+
+
 class Alone:
     """One plain model with its own optimizer, under the names under which a Stack trains many."""
 
@@ -115,6 +121,11 @@ class Alone:
             name: (torch.zeros_like(weight) if weight.grad is None else weight.grad).unsqueeze(0)
             for name, weight in weights.items()
         }
+
+    def layers(self) -> Layers:
+        """Each layer's weight (1, *shape) and bias (1, units)."""
+        found = weight_layers(self.model)
+        return {name: (layer.weight.detach().unsqueeze(0), one_more(layer.bias)) for name, layer in found}
 
     def update(self) -> None:
         """One step of the optimizer."""
@@ -145,8 +156,8 @@ class Stack:
         models, optimizers = zip(*members, strict=True)
         self.models = models
         self.rows = list(range(len(models)))
-        self.layers = acting(models[0])
-        self.dense = all(isinstance(layer, (nn.Linear, nn.Flatten, *ELEMENTWISE)) for _, layer in self.layers)
+        self.acting = acting(models[0])
+        self.dense = all(isinstance(layer, (nn.Linear, nn.Flatten, *ELEMENTWISE)) for _, layer in self.acting)
         named, stored = [dict(m.named_parameters()) for m in models], [dict(m.named_buffers()) for m in models]
         self.parameters = {name: nn.Parameter(torch.stack([one[name].detach() for one in named])) for name in named[0]}
         self.buffers = {name: torch.stack([one[name] for one in stored]) for name in stored[0]}
@@ -191,6 +202,12 @@ class Stack:
         """Each layer's weight gradients (K, *shape)."""
         found = {name: self.parameters[f"{name}.weight"].grad for name, _ in weight_layers(self.models[0])}
         return {name: gradient for name, gradient in found.items() if gradient is not None}
+
+    def layers(self) -> Layers:
+        """Each layer's weights (K, *shape) and biases (K, units)."""
+        held = {name: parameter.detach() for name, parameter in self.parameters.items()}
+        names = [name for name, _ in weight_layers(self.models[0])]
+        return {name: (held[f"{name}.weight"], held.get(f"{name}.bias")) for name in names}
 
     @torch.no_grad()
     def predict(self, inputs: Tensor) -> Tensor:
@@ -252,7 +269,7 @@ class Stack:
         inputs = self.filled_up(inputs) if self.dense and inputs.shape[1] % LANES else inputs
         members, seen, dense = len(self.rows), len(inputs), inputs.dim() == 3
         hidden = inputs.transpose(1, 2) if dense else inputs.transpose(0, 1).flatten(1, 2)
-        for name, layer in self.layers:
+        for name, layer in self.acting:
             if isinstance(layer, nn.Flatten):
                 hidden = hidden if dense else hidden.reshape(len(hidden), seen, -1).permute(1, 2, 0)
                 dense = True

@@ -23,12 +23,14 @@ from omegaconf import DictConfig
 from torch import nn
 
 from zeroinit import CONF, config, loop
+from zeroinit.arrival import predicted
 from zeroinit.batches import Augment
 from zeroinit.build import batch_size_of, build, check, load, open_tracker, set_up_torch
 from zeroinit.config import Job
 from zeroinit.config.check import check_uri
 from zeroinit.errors import BadInput
-from zeroinit.observer import Observer
+from zeroinit.observer import Observer, hidden, left_out
+from zeroinit.probe import observed
 from zeroinit.progress import Bar
 from zeroinit.provenance import device_name, provenance
 from zeroinit.report.cells import as_csv
@@ -38,6 +40,7 @@ from zeroinit.tracker import COURSE, Record, Tracker, without_password
 from zeroinit.verdict import verdict
 
 TRACEBACK = "traceback.txt"
+LEFT_OUT = "left_out"  # the tag that says which probes do not apply
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where PyYAML has it
 BETWEEN = 0.2  # seconds between two words of how far a training is
 
@@ -105,7 +108,7 @@ def train_together(
     data = load(shared, device)
     batch_size = batch_size_of(shared, data)
     steps_per_epoch = math.ceil(len(data.train[0]) / batch_size)
-    members, trained_records = [], []
+    members, trained_records, probes = [], [], list[str]()
     for job, record in zip(jobs, records, strict=True):
         seeds, steps = job.values["seeds"], job.values["steps"] or job.values["epochs"] * steps_per_epoch
         record.tags |= {"steps_per_epoch": str(steps_per_epoch), "device": device_name(device)}
@@ -115,6 +118,12 @@ def train_together(
         except Exception as error:
             fail(record, error)
             continue
+        asked = {probe: left_out(probe, model) for probe in shared["probe"]["measure"] if tracker.keeps}
+        probes = [probe for probe, reason in asked.items() if not reason]
+        if len(probes) < len(asked):
+            record.tags[LEFT_OUT] = f"{job.params['arch']}: {'; '.join(reason for reason in asked.values() if reason)}"
+        if "arrival" in probes:
+            record.metrics += [(f"predicted_arrival/{layer}", step, 0) for layer, step in predicted(model).items()]
         record.files["init.csv"] = as_csv([asdict(line) for line in filled])
         order, changes = stream("order", seeds["order"]), stream("augment", seeds["augment"])
         members.append(loop.Member(model, optimizer, order, changes, steps))
@@ -122,7 +131,8 @@ def train_together(
     if not members:
         return
     longest = max(member.steps for member in members)
-    observer = Observer([record for _, record in trained_records], tracker, longest, tell)
+    kept = [record for _, record in trained_records]
+    observer = Observer(kept, tracker, longest, tell, probes, hidden(members[0].model))
     started, writing = time.perf_counter(), 0.0
 
     def finish(index: int, trained: loop.Trained) -> None:
@@ -141,7 +151,8 @@ def train_together(
         samples = taken * len(data.train[0]) / steps_per_epoch
         record.tags |= {"seconds": f"{seconds:.3f}", "samples_per_second": f"{samples / seconds:.0f}"}
         if tracker.keeps:
-            record.files["histograms.npz"] = observer.histograms(index)
+            if observer.observed:
+                record.files["histograms.npz"] = observer.histograms(index)
             if job.values["save"]:
                 record.files["weights.pt"] = weights(members[index].model)
         with signals_held():
@@ -162,6 +173,7 @@ def train_together(
         augment=Augment(**shared["dataset"]["augment"]),
         reduction=shared["loss"]["reduction"],
         observe=observe,
+        observed=lambda step: bool(probes) and observed(step, shared["probe"]["dense"], shared["probe"]["a_decade"]),
     )
 
 
@@ -274,6 +286,8 @@ def task(cfg: DictConfig) -> float:
         stop(error)
     with Bar(1) as bar:
         [record] = run([job], tracker, bar.at)
+        if LEFT_OUT in record.tags:
+            bar.tell(record.tags[LEFT_OUT])
         if sweeping():
             bar.tell(became(record) if record.status == "FINISHED" else failed(job, record))
     if not sweeping():

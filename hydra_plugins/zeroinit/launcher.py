@@ -65,9 +65,14 @@ class SweepLauncher(Launcher):
         tasks = [([jobs[place] for place in one.jobs], one.why, sweep) for one in trainings]
         records: dict[int, Record] = {}  # by the place of their jobs
 
+        told: set[str] = set()
+
         def end(task: int, ended: Iterable[Record]) -> None:
             for place, record in zip(trainings[task].jobs, ended, strict=True):
                 records[place] = record
+                if (reason := record.tags.get(train.LEFT_OUT)) and reason not in told:
+                    told.add(reason)
+                    bar.tell(reason)
                 if record.status != "FINISHED":
                     bar.tell(train.failed(jobs[place], record))
             bar.next(task, len(trainings[task].jobs))

@@ -16,7 +16,7 @@ from zeroinit.config.check import Values, at, check, device
 from zeroinit.dataset.folder import state
 from zeroinit.errors import BadInput
 
-NO_NUMBER = ("tracker", "sweep", "save", "seed")  # cannot change a number; `seed` acts through `seeds` alone
+NO_NUMBER = ("tracker", "probe", "sweep", "save", "seed")  # cannot change a number; `seed` acts through `seeds` alone
 PLACES = ("root", "cache")  # of a data set: where files lie, which cannot either
 
 
@@ -120,7 +120,7 @@ def name(params: Mapping[str, str], overrides: list[str]) -> str:
     typed = [
         one
         for one in overrides
-        if one.partition("=")[0] not in said and not one.startswith("tracker") and "_target_" not in one
+        if one.partition("=")[0] not in said and not one.startswith(("tracker", "probe")) and "_target_" not in one
     ]
     scale = [f"x{params['bias_scale.value']}"] if "bias_scale.value" in params else []
     words = [params["arch"], params["init"], *scale, f"seed {params['seeds.init']}", *typed]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from zeroinit.errors import BadInput
+from zeroinit.probe import PROBES
 from zeroinit.tracker import without_password
 
 STREAMS = ("init", "order", "augment", "forward", "split")
@@ -50,9 +51,26 @@ def check(values: Values) -> None:
             number(f"{group}.{key}", values[group][key])
     device(at(values, "device"))
     check_uri(values["tracker"].get("uri"))
+    check_probes(values)
     sweep = at(values, "sweep")
     if sweep is not None and not (isinstance(sweep, str) and sweep.strip()):
         raise BadInput(f"sweep={sweep}: give a name, or null")
+
+
+def check_probes(values: Values) -> None:
+    """Raise BadInput for a probe that there is not, or a schedule without a step."""
+    measure, dense, a_decade = (at(values, f"probe.{key}") for key in ("measure", "dense", "a_decade"))
+    accepted = f"give a list of {', '.join(PROBES)}, or probe=default, all or none"
+    if not isinstance(measure, list):
+        raise BadInput(f"probe.measure={measure}: {accepted}")
+    unknown = [probe for probe in measure if probe not in PROBES]
+    if unknown:
+        typed = ",".join(map(str, measure))
+        raise BadInput(f"probe.measure=[{typed}]: there is no probe {unknown[0]}; {accepted}")
+    whole("probe.dense", dense, 0)
+    whole("probe.a_decade", a_decade, 0)
+    if measure and not dense and not a_decade:
+        raise BadInput("probe.dense=0 and probe.a_decade=0: no step would be looked at; give one from 1, or probe=none")
 
 
 def check_dataset(values: Values) -> None:

@@ -4,6 +4,7 @@ import io
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from textwrap import fill
 
 import numpy as np
@@ -88,10 +89,16 @@ def gradient_figure(label: str, histograms: Sequence[Mapping[str, NDArray[np.int
     layers = [key.removesuffix("/counts") for key in histograms[0] if key.endswith("/counts")]
     if len(layers) > LAYERS:  # of a deeper net, as many from its first to its last
         layers = [layers[index] for index in np.linspace(0, len(layers) - 1, LAYERS).round().astype(int)]
-    # runs that ended early saw fewer steps: only those that all saw are added up
-    steps = histograms[0]["steps"][: min(len(one["steps"]) for one in histograms)]
-    counts = {layer: np.sum([one[f"{layer}/counts"][: len(steps)] for one in histograms], axis=0) for layer in layers}
-    zeros = {layer: np.sum([one[f"{layer}/zeros"][: len(steps)] for one in histograms], axis=0) for layer in layers}
+    # runs that ended early, or on another schedule, saw other steps: only those that all saw are added up
+    steps = reduce(np.intersect1d, [one["steps"] for one in histograms])
+    common = [np.isin(one["steps"], steps) for one in histograms]
+    counts, zeros = (
+        {
+            layer: np.sum([one[f"{layer}/{part}"][seen] for one, seen in zip(histograms, common, strict=True)], axis=0)
+            for layer in layers
+        }
+        for part in ("counts", "zeros")
+    )
     used = np.flatnonzero(np.sum([count.sum(axis=(0, 1)) for count in counts.values()], axis=0))
     low = max(int(used.min()) - 127, SMALLEST) if len(used) else SMALLEST // 2  # nothing but zeros: an empty frame
     high = max(int(used.max()) - 127, low) if len(used) else 0
