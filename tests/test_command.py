@@ -18,6 +18,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from zeroinit import loop, observer, plan, train
+from zeroinit.__main__ import imported
 from zeroinit.config import Job
 from zeroinit.loop import Member
 from zeroinit.signals import interrupt_for_certain, signals_held
@@ -534,3 +535,12 @@ def test_help_is_for_a_person(zeroinit: Command) -> None:
     assert ended.code == 0
     for words in ("zeroinit -cn quickstart", "init: constant, default", "bias_scale: constant, fan_in", "optimizer.lr"):
         assert words in ended.out
+
+
+def test_a_terminal_is_told_that_it_starts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing of it stays, and nothing of it is in a file."""
+    assert imported() is train
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert imported() is train
+    assert capsys.readouterr().err == "zeroinit: starting\r\033[K"

@@ -118,8 +118,8 @@ def table(rows: Sequence[Row]) -> Table:
     for key in keys:
         shown.add_column(key, overflow="fold")  # a name is wrapped where the terminal is narrow, never cut
     for name in ("n", "test accuracy", "loss"):
-        shown.add_column(name, justify="right")
-    shown.add_column("what became of it")
+        shown.add_column(name, justify="right", no_wrap=True)
+    shown.add_column("what became of it", overflow="fold")
     for row in rows:
         accuracy, half, loss = (float(row[name]) for name in ("accuracy", "interval", "loss"))
         shown.add_row(
