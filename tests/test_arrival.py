@@ -38,7 +38,12 @@ def arrivals(model: nn.Module, data: Data, steps: int, dtype: torch.dtype = torc
         bias=partial(nn.init.normal_),
         bias_scale=partial(bias_scale.constant, value=1.0),
     )
-    model.to(dtype)
+    return largest(model.to(dtype), data, steps)
+
+
+def largest(model: nn.Module, data: Data, steps: int) -> dict[str, list[float]]:
+    """{layer: the largest entry of its weight gradient at each step} of the model as it stands, by Adam."""
+    dtype = next(model.parameters()).dtype
     few = tuple((inputs[:32].to(dtype), labels[:32]) for inputs, labels in (data.train, data.val, data.test))
     found: dict[str, list[float]] = {name: [] for name, _ in weight_layers(model)}
 
@@ -123,28 +128,8 @@ def test_resnet50_has_no_gradient_but_rounding(digits: Data) -> None:
 
 def first_gradients(model: nn.Module, data: Data, steps: int) -> dict[str, int]:
     """{layer: the first step with a weight gradient that is not zero}, of the model as it stands."""
-    found: dict[str, int] = {}
-
-    def observe(event: loop.Event) -> None:
-        if isinstance(event, loop.Gradients):
-            for name, gradient in event.layers.items():
-                if gradient.any():
-                    found.setdefault(name, event.step)
-
-    member = loop.Member(
-        model, torch.optim.Adam(model.parameters(), lr=0.001), stream("order", 0), stream("augment", 0), steps
-    )
-    few = tuple((inputs[:32], labels[:32]) for inputs, labels in (data.train, data.val, data.test))
-    loop.train(
-        [member],
-        Data(*few, data.num_classes),
-        batch_size=8,
-        shuffle=True,
-        augment=Augment(crop=0, flip=False),
-        reduction="mean",
-        observe=observe,
-    )
-    return found
+    sizes = largest(model, data, steps)
+    return {name: [size > 0 for size in of_all].index(True) + 1 for name, of_all in sizes.items() if any(of_all)}
 
 
 @pytest.mark.parametrize("activation", ["elu", "relu", "tanh", "sigmoid"])
