@@ -64,8 +64,7 @@ class SweepLauncher(Launcher):
         trainings = plan(jobs, self.workers)
         tasks = [([jobs[place] for place in one.jobs], one.why, sweep) for one in trainings]
         records: dict[int, Record] = {}  # by the place of their jobs
-
-        told: set[str] = set()
+        told: set[str] = set()  # why probes are left out
 
         def end(task: int, ended: Iterable[Record]) -> None:
             for place, record in zip(trainings[task].jobs, ended, strict=True):
