@@ -6,6 +6,7 @@ there. What passes is rounding, and a float64 twin tells it from learning: the o
 the same. Schicho 2023, Figure 12.
 """
 
+import copy
 from collections.abc import Callable
 from functools import partial
 
@@ -19,7 +20,10 @@ from zeroinit.arrival import predicted
 from zeroinit.batches import Augment
 from zeroinit.dataset import Data
 from zeroinit.init import initialize
+from zeroinit.observer import Observer
 from zeroinit.rng import stream
+from zeroinit.tracker import Record
+from zeroinit.tracker.off import Off
 
 ROUNDING = 1e-6  # the largest entry, in float32, of a gradient that is zero in mathematics
 
@@ -167,3 +171,44 @@ def test_a_convolution_is_a_link_as_any_other(digits: Data) -> None:
 def test_no_prediction_behind_a_normalisation_or_for_a_forward_of_its_own(digits: Data) -> None:
     assert predicted(CifarCNN(digits.input_shape, digits.num_classes, "elu")) == {}
     assert predicted(nn.ModuleList([nn.Linear(2, 2)])) == {}
+
+
+# Above rounding
+
+
+@pytest.mark.parametrize("activation", ["elu", "tanh"])
+def test_what_cancels_in_float64_has_not_arrived(activation: str, digits: Data) -> None:
+    """From one constant a layer, the hidden layer's deltas are sums of equal weights times softmax less one hot: zero.
+
+    In float32 rounding is left of them, which arrives at once; in truth the layer waits for the output's weights.
+    """
+    model = FNN(digits.input_shape, digits.num_classes, [500], activation)
+    for depth, (_, layer) in enumerate(weight_layers(model), start=1):
+        nn.init.constant_(layer.weight, 0.01 * depth)
+        nn.init.zeros_(layer.bias)
+    assert first_gradients(copy.deepcopy(model), digits, 3) == {"hidden1": 1, "output": 1}
+    assert arrived(model, digits, 3) == {"hidden1": 2, "output": 1}
+
+
+def test_behind_a_normalisation_rounding_has_not_arrived(digits: Data) -> None:
+    model = CifarCNN(digits.input_shape, digits.num_classes, "elu")
+    for _, layer in weight_layers(model):
+        nn.init.zeros_(layer.weight)
+        nn.init.normal_(layer.bias, generator=stream("init", 0))
+    assert arrived(model, digits, 2) == {"output": 1, "hidden2": 2}
+
+
+def arrived(model: nn.Module, data: Data, steps: int) -> dict[str, int]:
+    """What the probe says of the model as it stands."""
+    few = tuple((inputs[:32], labels[:32]) for inputs, labels in (data.train, data.val, data.test))
+    record, optimizer = Record("", {}, {}), torch.optim.Adam(model.parameters(), lr=0.001, fused=True)
+    loop.train(
+        [loop.Member(model, optimizer, stream("order", 0), stream("augment", 0), steps)],
+        Data(*few, data.num_classes),
+        batch_size=8,
+        shuffle=True,
+        augment=Augment(crop=0, flip=False),
+        reduction="mean",
+        observe=Observer([record], Off(), steps, lambda share, accuracy: None, ["arrival"], [], few[0], []),
+    )
+    return {name.removeprefix("arrival/"): step for name, _, step in record.metrics if name.startswith("arrival/")}

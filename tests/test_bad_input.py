@@ -84,13 +84,18 @@ BAD = {
     ),
     (
         "probe.measure=gradient",
-    ): "probe.measure=gradient: give a list of gradient, arrival, symmetry, pairs, weight, or probe=",
+    ): "probe.measure=gradient: give a list of gradient, arrival, symmetry, pairs, weight, activation, curvature, or",
     ("probe.measure=[null]",): "probe.measure=[None]: there is no probe None; give a list of gradient, arrival,",
     ("probe.dense=-1",): "probe.dense=-1: give a whole number from 0",
     ("probe.a_decade=2.5",): "probe.a_decade=2.5: give a whole number from 0",
     ("probe.dense=0", "probe.a_decade=0"): (
         "probe.dense=0 and probe.a_decade=0: no step would be looked at; give one from 1, or probe=none"
     ),
+    ("probe.curvature=[]", "probe=all"): (
+        "probe.curvature=[]: no step would be looked at; give one from 0, or leave curvature out"
+    ),
+    ("probe.curvature=[-1]",): "probe.curvature=[-1]: give a list of whole numbers from 0, the updates after which",
+    ("probe.examples=0",): "probe.examples=0: give a whole number from 1",
     ("tracker.uri=folder",): "tracker.uri=folder: give sqlite:///FILE.db, another database or http(s)://SERVER",
     ("tracker.uri=http://127.0.0.1:9",): "tracker.uri=http://127.0.0.1:9: no server answers there within 10 s",
     ("tracker.uri=http://me:secret@127.0.0.1:9",): "tracker.uri=http://***@127.0.0.1:9: a password here",

@@ -28,6 +28,7 @@ ORDER = [
     "batches",
     "init",
     "probe",
+    "curvature",
     "stack",
     "arrival",
     "loop",

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -151,7 +152,7 @@ def test_gradients_have_a_leading_member_axis_and_come_before_the_update() -> No
 
     def observe(event: Event) -> None:
         if isinstance(event, Gradients):
-            seen.append(Gradients(event.step, event.members, {k: v.clone() for k, v in event.layers.items()}))
+            seen.append(replace(event, layers={k: v.clone() for k, v in event.layers.items()}))
 
     train(
         [adam(model, 3 - seed) for seed, model in enumerate(models)],

@@ -8,21 +8,30 @@ import pytest
 import torch
 from torch import nn
 
-from zeroinit.arch import FNN, CifarCNN, Logistic
+from zeroinit import probe
+from zeroinit.arch import ACTIVATIONS, FNN, CifarCNN, Logistic
 from zeroinit.observer import hidden, left_out
 from zeroinit.probe import (
+    FLAT,
     NEAR,
     PROBES,
     Histogram,
     angle,
+    bit_counts,
     distinct,
-    histogram,
+    idle,
     mean_cosine,
     observed,
     pairs,
     quantiles,
     relative_update,
+    slopes,
+    steepest,
 )
+
+
+def histogram(values: torch.Tensor) -> Histogram:
+    return probe.histogram(bit_counts(values).numpy(), values[0].numel())
 
 
 def naive(values: list[float]) -> tuple[dict[tuple[int, int], int], int, int, int]:
@@ -236,13 +245,64 @@ def test_what_does_not_apply_says_why() -> None:
     assert left_out("pairs", FNN((4,), 2, [9, 5000], "elu")) == (
         "pairs is left out: hidden2 has 5000 neurons; it takes pairs of 4096 at most"
     )
-    assert str(left_out("arrival", normalised)).startswith("arrival is left out: a normalisation layer")
+    assert left_out("activation", nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))) == (
+        "activation is left out: the net has no hidden layer with an activation that is a module"
+    )
+    wide = nn.Sequential(nn.Linear(3000, 4000, device="meta"))
+    assert left_out("curvature", wide) == "curvature is left out: it would take 1.3 GiB; it takes 1 at most"
+    assert [probe for probe in PROBES if left_out(probe, normalised)] == []
     assert [probe for probe in PROBES if left_out(probe, plain)] == []
 
 
 def test_hidden_layers_are_those_whose_rows_are_neurons() -> None:
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ConvTranspose2d(2, 3, 3), nn.Conv2d(3, 4, 3), nn.Linear(4, 2))
     assert hidden(net) == ["0", "2"]
+
+
+# Activations
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+def test_slopes_are_the_difference_quotients(name: str) -> None:
+    activation = ACTIVATIONS[name]().double()
+    inputs = torch.linspace(-5, 5, 40, dtype=torch.float64).view(2, 4, 5)  # no kink among them
+    found = slopes(activation, inputs)
+    h = 1e-6
+    assert torch.allclose(found, (activation(inputs + h) - activation(inputs - h)) / (2 * h), atol=1e-8)
+    assert steepest(activation) >= found.abs().max().item() - 1e-6
+
+
+def test_slopes_of_one_that_acts_in_place_leave_its_inputs() -> None:
+    inputs = torch.tensor([[[-1.0, 2.0]]])
+    assert slopes(nn.ReLU(inplace=True), inputs).tolist() == [[[0.0, 1.0]]]
+    assert inputs.tolist() == [[[-1.0, 2.0]]]
+
+
+def naive_idle(member: list[list[float]], most: float) -> float:
+    return sum(all(abs(slope) <= most for slope in unit) for unit in member) / len(member)
+
+
+def test_idle_units_are_the_naive_share() -> None:
+    inputs = torch.randn(3, 12, 20, generator=torch.Generator().manual_seed(7)) * 3
+    inputs[:, :3] -= 20
+    inputs[1, 5:9] += 100
+    for activation in (nn.ReLU(), nn.Tanh(), nn.Sigmoid(), nn.ELU()):
+        found = slopes(activation, inputs)
+        for most in (0.0, FLAT * steepest(activation)):
+            assert idle(found, most).tolist() == pytest.approx([naive_idle(member, most) for member in found.tolist()])
+
+
+def test_relu_is_dead_where_no_input_activates_it_and_tanh_saturated_on_either_side() -> None:
+    inputs = torch.tensor([[[-1.0, -2.0], [-1.0, 2.0], [-9.0, 9.0], [0.0, 0.0]]])
+    assert idle(slopes(nn.ReLU(), inputs), 0).tolist() == [0.5]  # at 0 it has no slope
+    assert idle(slopes(nn.Tanh(), inputs), 0).tolist() == [0]
+    assert idle(slopes(nn.Tanh(), inputs), FLAT).tolist() == [0.25]
+
+
+def test_what_is_not_finite_is_not_idle() -> None:
+    values = torch.zeros(2, 3, 4)
+    values[1, 0, 0] = math.nan
+    assert idle(values, 0).isfinite().tolist() == [True, False]
 
 
 # Schedule

@@ -17,7 +17,7 @@ from zeroinit.loop import Event, Gradients, Member, Trained, Weights
 from zeroinit.observer import Observer
 from zeroinit.probe import distinct, mean_cosine, pairs
 from zeroinit.rng import stream
-from zeroinit.stack import why_alone
+from zeroinit.stack import Alone, Stack, why_alone
 from zeroinit.tracker import Record
 from zeroinit.tracker.off import Off
 
@@ -261,7 +261,8 @@ def test_probes_are_those_of_each_member_alone(blobs: Data) -> None:
     train(make(), blobs, observe=remember)
     records = [Record(str(row), {}, {}) for row in range(4)]
     probes = ["weight", "symmetry", "pairs", "arrival"]
-    observer = Observer(records, Off(), 13, lambda share, accuracy: None, probes, ["hidden1", "hidden2"])
+    batch = blobs.train[0].unsqueeze(0), blobs.train[1].unsqueeze(0)
+    observer = Observer(records, Off(), 13, lambda share, accuracy: None, probes, ["hidden1", "hidden2"], batch, [])
     train(make(), blobs, observe=observer, observed=lambda step: step in (1, 2, 6, 9))
     for row, record in enumerate(records):
         last = {0: 9, 1: 6, 2: 2, 3: 9}[row]  # what diverges is seen at the end of its epoch of 4
@@ -287,6 +288,48 @@ def test_probes_are_those_of_each_member_alone(blobs: Data) -> None:
                     for part, value in (expected | {"clusters": clusters}).items():
                         found = record.course(f"symmetry/{layer}/{part}")[step]
                         assert found == pytest.approx(value.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("arch", [fnn(8, 5, activation="relu"), every_layer], ids=["dense", "convolutions"])
+def test_activations_losses_and_float64_are_those_of_each_member_alone(arch: Arch, digits: Data) -> None:
+    some = members(arch, digits, range(3))
+    stack = Stack([(member.model, member.optimizer) for member in some])
+    each = [Alone(member.model, member.optimizer) for member in some]
+    inputs, labels = digits.train[0][:37].unsqueeze(0), digits.train[1][:37].unsqueeze(0)
+
+    together = stack.activations(inputs)
+    for member, alone in enumerate(each):
+        assert list(alone.activations(inputs)) == list(together)
+        for layer, (values, activation) in alone.activations(inputs).items():
+            assert type(activation) is type(together[layer][1])
+            assert torch.allclose(values[0], together[layer][0][member], atol=1e-5)
+
+    losses = stack.losses(stack.parameters_of_all(), inputs, labels)
+    apart = [alone.losses(alone.parameters_of_all(), inputs, labels) for alone in each]
+    assert losses.tolist() == pytest.approx([loss.item() for loss in apart], rel=1e-5)
+
+    before = {name: buffer.clone() for name, buffer in stack.buffers.items()}
+    exact = stack.in_double(inputs, labels, "mean")
+    assert all(torch.equal(buffer, before[name]) for name, buffer in stack.buffers.items())
+    assert all(parameter.grad is None for parameter in stack.parameters.values())
+    for member, alone in enumerate(each):
+        for layer, gradient in alone.in_double(inputs, labels, "mean").items():
+            assert gradient.dtype == torch.float64
+            assert torch.allclose(gradient[0], exact[layer][member], atol=1e-14)
+        alone.backward(inputs, labels, "mean")
+        for layer, gradient in alone.gradients().items():
+            assert torch.allclose(gradient[0].double(), exact[layer][member], atol=1e-6)
+
+
+def test_activations_are_those_that_the_layers_are_given(digits: Data) -> None:
+    """By hand, of a net in which one acts in place; a convolution's units are its channels."""
+    convolution, dense = nn.Conv2d(1, 3, 3), nn.Linear(3 * 36, 10)
+    model = nn.Sequential(convolution, nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Flatten(), dense)
+    inputs = digits.train[0][:5]
+    found = Alone(model, torch.optim.SGD(model.parameters(), lr=0.1)).activations(inputs.unsqueeze(0))
+    assert list(found) == ["0"]
+    assert torch.equal(found["0"][0][0], convolution(inputs).transpose(0, 1).flatten(1))
+    assert model.training
 
 
 # Isolation

@@ -9,12 +9,6 @@ from zeroinit.stack import ELEMENTWISE, POOLING, leaves
 
 WEIGHTS = (nn.Linear, nn.modules.conv._ConvNd)
 TRANSPARENT = (nn.Flatten, nn.modules.dropout._DropoutNd, *POOLING)  # zero where its input is, and nowhere else
-NORMALISATION = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.modules.instancenorm._InstanceNorm)
-
-
-def normalises(model: nn.Module) -> bool:
-    """Whether a layer divides by what it sees, which makes numbers of rounding errors."""
-    return any(isinstance(module, NORMALISATION) for module in model.modules())
 
 
 def predicted(model: nn.Module) -> dict[str, int]:

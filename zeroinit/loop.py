@@ -38,20 +38,30 @@ class Step:
 
 @dataclass(frozen=True)
 class Gradients:
-    """Weight gradients {layer: (len(members), *weight.shape)} of `step` (from 1), before that step's update."""
+    """Weight gradients {layer: (len(members), *weight.shape)} of `step` (from 1), before that step's update.
+
+    `in_double` computes those of the same batch in float64, as long as the event is being observed.
+    """
 
     step: int
     members: list[int]
     layers: dict[str, Tensor]
+    in_double: Callable[[], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
 class Weights:
-    """{layer: (weights (len(members), *shape), biases (len(members), units) or None)} after `step` updates."""
+    """{layer: (weights (len(members), *shape), biases (len(members), units) or None)} after `step` updates.
+
+    `net` is what trains them, to be asked for more while the event is being observed: they are at `places` of what it
+    answers.
+    """
 
     step: int
     members: list[int]
     layers: Layers
+    net: Alone | Stack
+    places: list[int] | slice
 
 
 @dataclass(frozen=True)
@@ -156,13 +166,16 @@ def train(
             done[row].losses, done[row].hits = losses[own].clone(), hits[own].clone()
             observe(Ended(row, done[row]))
 
+    def some_of(live: list[int]) -> list[int] | slice:
+        return slice(None) if len(live) == len(rows) else live
+
     def show(step: int, live: list[int]) -> None:
-        some = slice(None) if len(live) == len(rows) else live
+        some = some_of(live)
         layers = {
             name: (weights[some], None if biases is None else biases[some])
             for name, (weights, biases) in together.layers().items()
         }
-        observe(Weights(step, [rows[place] for place in live], layers))
+        observe(Weights(step, [rows[place] for place in live], layers, together, some))
 
     shown = -1  # after which update weights were shown last
     evaluate_at(0)
@@ -170,15 +183,20 @@ def train(
         live = [place for place, row in enumerate(rows) if done[row].diverged_at is None]
         if not live:
             break
-        losses[step - 1], hits[step - 1] = together.backward(*next(batches), reduction)
+        inputs, labels = next(batches)
+        losses[step - 1], hits[step - 1] = together.backward(inputs, labels, reduction)
         watched = observed(step)
         if watched:
             if shown < step - 1:
                 show(step - 1, live)
-            gradients = together.gradients()
-            if len(live) < len(rows):
-                gradients = {name: of_all[live] for name, of_all in gradients.items()}
-            observe(Gradients(step, [rows[place] for place in live], gradients))
+            some = some_of(live)
+
+            def in_double() -> dict[str, Tensor]:
+                exact = together.in_double(inputs, labels, reduction)  # noqa: B023
+                return {name: of_all[some] for name, of_all in exact.items()}  # noqa: B023
+
+            gradients = {name: of_all[some] for name, of_all in together.gradients().items()}
+            observe(Gradients(step, [rows[place] for place in live], gradients, in_double))
         together.update()
         if watched:
             show(step, live)

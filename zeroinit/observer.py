@@ -3,9 +3,9 @@
 import io
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,11 +13,15 @@ from torch import Tensor, nn
 
 from zeroinit import probe
 from zeroinit.arch import weight_layers
-from zeroinit.arrival import normalises
+from zeroinit.curvature import ITERATIONS, Curvature, curvature
+from zeroinit.dataset.split import Split
 from zeroinit.loop import Event, Gradients, Metrics, Step, Weights
+from zeroinit.stack import is_activation
 from zeroinit.tracker import Record, Tracker
 
 FLUSH = 5  # seconds between two writes while it trains, for each of its members: a write is 0.1 s
+MEMORY = 1 << 30  # bytes of Lanczos vectors, for each member
+LEFT_OUT = "left_out"  # the tag that says which probes do not apply, or did not work
 QUANTILES = {"p05": 0.05, "p50": 0.50, "p95": 0.95}
 
 
@@ -31,8 +35,12 @@ def left_out(name: str, model: nn.Module) -> str | None:
         if name == "pairs" and widths[layer] > probe.WIDEST:
             wide = f"{layer} has {widths[layer]} neurons; it takes pairs of {probe.WIDEST} at most"
             return f"{name} is left out: {wide}"
-    if name == "arrival" and normalises(model):
-        return f"{name} is left out: a normalisation layer makes gradients of rounding errors, which are no arrival"
+    if name == "activation" and not (hidden(model) and any(map(is_activation, model.modules()))):
+        return f"{name} is left out: the net has no hidden layer with an activation that is a module"
+    if name == "curvature":
+        memory = 4 * ITERATIONS * sum(parameter.numel() for parameter in model.parameters())
+        if memory > MEMORY:
+            return f"{name} is left out: it would take {memory / 2**30:.1f} GiB; it takes {MEMORY / 2**30:.0f} at most"
     return None
 
 
@@ -42,15 +50,22 @@ def hidden(model: nn.Module) -> list[str]:
     return [name for name, layer in layers if not getattr(layer, "transposed", False)]
 
 
-def of(shown: Weights, layer: str, members: Sequence[int]) -> Tensor:
-    """The layer's weights of these members."""
-    return shown.layers[layer][0][[shown.members.index(member) for member in members]]
+class Copies(NamedTuple):
+    """Weights of members, by layer."""
+
+    members: list[int]
+    layers: dict[str, Tensor]
+
+    def of(self, layer: str, members: Sequence[int]) -> Tensor:
+        return self.layers[layer][[self.members.index(member) for member in members]]
 
 
 class Observer:
-    """Watches the members of one training, by these probes, of which some are of its `hidden` layers.
+    """Watches the members of one training, by these probes.
 
-    `tell` hears the share of the steps done, and validation accuracies.
+    Some are of its `hidden` layers; activations and curvature are on `batch`, inputs (1, N, ...) and labels (1, N),
+    curvature after so many updates as `curved` names. `tell` hears the share of the steps done, and validation
+    accuracies.
     """
 
     def __init__(
@@ -61,30 +76,40 @@ class Observer:
         tell: Callable[[float, float | None], None],
         probes: Sequence[str],
         hidden: Sequence[str],
+        batch: Split,
+        curved: Sequence[int],
     ) -> None:
         self.records, self.tracker, self.steps, self.tell = records, tracker, steps, tell
-        self.probes, self.hidden = probes, hidden
+        self.probes, self.hidden, self.batch, self.curved = set(probes), hidden, batch, curved
         self.arrived: set[tuple[str, int]] = set()  # layers that have had a gradient, and whose
-        self.gradients_of = 0  # the step whose gradients were seen last
-        self.start = self.before = Weights(0, [], {})  # copies of the first that were shown, and of the last
+        self.step, self.members = 0, list[int]()  # whose gradients were seen last
+        self.start = self.before = Copies([], {})  # of the first weights that were shown, and of the last
         self.flushed = time.perf_counter()
         self.seconds = 0.0  # that watching took
+        self.unread: list[tuple[str, Tensor, list[int], int]] = []  # what an observation has found, on the device
+        self.counted: list[tuple[str, Tensor, int]] = []  # by layer, its gradients' bits and how many entries they have
         self.observed: list[tuple[int, list[int], dict[str, probe.Histogram]]] = []
 
     def __call__(self, event: Event) -> None:
         started = time.perf_counter()
         if isinstance(event, Gradients):
-            self.gradients_of = event.step
+            self.step, self.members = event.step, event.members
             if "gradient" in self.probes:
                 self.watch_gradients(event)
             if "arrival" in self.probes:
                 self.watch_arrival(event)
         elif isinstance(event, Weights):
-            if {"symmetry", "pairs"} & set(self.probes) and event.step in (0, self.gradients_of):
-                self.watch_neurons(event)
+            if event.step in (0, self.step):
+                if {"symmetry", "pairs"} & self.probes:
+                    self.watch_neurons(event)
+                if "activation" in self.probes:
+                    self.watch_activations(event)
             if "weight" in self.probes:
                 self.watch_weights(event)
+            if "curvature" in self.probes and event.step in self.curved:
+                self.watch_curvature(event)
         elif isinstance(event, Step):
+            self.read()
             self.tell(event.step / self.steps, None)
         elif isinstance(event, Metrics):
             record = self.records[event.member]
@@ -101,36 +126,65 @@ class Observer:
             for record in self.records:
                 self.tracker.flush(record)
 
-    def note(self, name: str, values: Sequence[float], members: Sequence[int], step: int) -> None:
-        """Make a metric of a value a member; what is not finite has no place on an axis, and is left out."""
-        for member, value in zip(members, values, strict=True):
-            if math.isfinite(value):
-                self.records[member].metrics.append((name, value, step))
+    def note(self, name: str, columns: Mapping[str, Tensor], members: list[int], step: int) -> None:
+        """Make a metric <name>/<column> of a value a member, once they are read."""
+        self.unread += [(f"{name}/{column}", values, members, step) for column, values in columns.items()]
+
+    def read(self) -> None:
+        """Bring what an observation has found from the device, all of it at once, into the records."""
+        if not self.unread and not self.counted:
+            return
+        parts = [values for _, values, _, _ in self.unread] + [bits for _, bits, _ in self.counted]
+        flat = torch.cat([part.flatten().double() for part in parts]).cpu()  # doubles hold counts exactly, too
+        values = torch.split(flat, [part.numel() for part in parts])
+        found = [
+            (name, of_all.numpy(), members, step)
+            for (name, _, members, step), of_all in zip(self.unread, values, strict=False)
+        ]
+        histograms = {}
+        for (layer, _, size), bits in zip(self.counted, values[len(self.unread) :], strict=True):
+            counts = bits.numpy().astype(np.int64).reshape(len(self.members), -1)
+            histograms[layer] = histogram = probe.histogram(counts, size)
+            quantiles = probe.quantiles(histogram, tuple(QUANTILES.values())).T
+            columns = {"zeros": histogram.zeros / size, **dict(zip(QUANTILES, quantiles, strict=True))}
+            found += [(f"grad/{layer}/{name}", of_all, self.members, self.step) for name, of_all in columns.items()]
+        if histograms:
+            self.observed.append((self.step, self.members, histograms))
+        for name, of_all, members, step in found:
+            for member, value in zip(members, of_all.tolist(), strict=True):
+                if math.isfinite(value):  # what is not has no place on an axis
+                    self.records[member].metrics.append((name, value, step))
+        self.unread, self.counted = [], []
 
     def watch_gradients(self, event: Gradients) -> None:
-        """grad/<layer>/{norm, zeros, p05, p50, p95}: norm, share of exact zeros, and quantiles from the counts."""
-        histograms = {layer: probe.histogram(gradients) for layer, gradients in event.layers.items()}
-        self.observed.append((event.step, event.members, histograms))
+        """grad/<layer>/{norm, zeros, p05, p50, p95} and the histograms; zeros is a share."""
         for layer, gradients in event.layers.items():
-            quantiles = probe.quantiles(histograms[layer], tuple(QUANTILES.values())).T.tolist()
-            columns = {
-                "norm": gradients.flatten(1).norm(dim=1).tolist(),
-                "zeros": (histograms[layer].zeros / gradients[0].numel()).tolist(),
-                **dict(zip(QUANTILES, quantiles, strict=True)),
-            }
-            for name, of_all in columns.items():
-                self.note(f"grad/{layer}/{name}", of_all, event.members, event.step)
+            self.counted.append((layer, probe.bit_counts(gradients), gradients[0].numel()))
+            self.note(f"grad/{layer}", {"norm": gradients.flatten(1).norm(dim=1)}, event.members, event.step)
 
     def watch_arrival(self, event: Gradients) -> None:
-        """arrival/<layer>: the first observed step with a weight gradient that is not zero, at that step."""
+        """arrival/<layer>: the first observed step with a weight gradient above rounding, at that step.
+
+        That is one that float64, from the same weights and batch, confirms.
+        """
         if len(self.arrived) == len(self.records) * len(event.layers):
             return
-        for layer, gradients in event.layers.items():
-            there = ((gradients != 0) & gradients.isfinite()).flatten(1).any(1)
-            for member, awake in zip(event.members, there.tolist(), strict=True):
-                if awake and (layer, member) not in self.arrived:
-                    self.arrived.add((layer, member))
-                    self.note(f"arrival/{layer}", [event.step], [member], event.step)
+        norms = torch.stack([gradients.flatten(1).norm(dim=1).double() for gradients in event.layers.values()])
+        new = [
+            (index, layer, place, member)
+            for index, (layer, of_all) in enumerate(zip(event.layers, norms.tolist(), strict=True))
+            for place, (member, norm) in enumerate(zip(event.members, of_all, strict=True))
+            if norm > 0 and (layer, member) not in self.arrived
+        ]
+        if not new:
+            return
+        exact = event.in_double()
+        sure = torch.stack([exact[layer].flatten(1).norm(dim=1).double() for layer in event.layers])
+        there = (sure > probe.ABOVE * norms).tolist()
+        for index, layer, place, member in new:
+            if there[index][place]:
+                self.arrived.add((layer, member))
+                self.records[member].metrics.append((f"arrival/{layer}", event.step, event.step))
 
     def watch_neurons(self, event: Weights) -> None:
         """symmetry/<layer>/{distinct, cosine, clusters, rank} of each layer of hidden neurons."""
@@ -142,22 +196,50 @@ class Observer:
                 columns |= {"distinct": probe.distinct(neurons), "cosine": probe.mean_cosine(neurons)}
             if "pairs" in self.probes:
                 columns |= dict(zip(("clusters", "rank"), probe.pairs(neurons), strict=True))
-            for name, of_all in columns.items():
-                self.note(f"symmetry/{layer}/{name}", of_all.tolist(), event.members, event.step)
+            self.note(f"symmetry/{layer}", columns, event.members, event.step)
+
+    def watch_activations(self, event: Weights) -> None:
+        """activation/<layer>/{dead, saturated, mean, variance} behind each layer; the first two are shares of units."""
+        for layer, (inputs, activation) in event.net.activations(self.batch[0]).items():
+            found, slopes = activation(inputs * 1), probe.slopes(activation, inputs)  # a copy: it may act in place
+            columns = {
+                "dead": probe.idle(slopes, 0),
+                "saturated": probe.idle(slopes, probe.FLAT * probe.steepest(activation)),
+                "mean": found.flatten(1).mean(1),
+                "variance": found.flatten(1).var(1, correction=0),
+            }
+            own = {name: of_all[event.places] for name, of_all in columns.items()}
+            self.note(f"activation/{layer}", own, event.members, event.step)
+
+    def watch_curvature(self, event: Weights) -> None:
+        """curvature/{gradient, largest, smallest} of the loss, and of the block of the layers' weights alone."""
+        parameters = event.net.parameters_of_all()
+        weights = [f"{layer}.weight" for layer in event.layers]
+        for name, block in (("curvature", list(parameters)), ("curvature/weights", weights)):
+            try:
+                found = curvature(lambda own: event.net.losses(own, *self.batch), parameters, block)
+            except RuntimeError as error:  # memory, or a layer without a second derivative; the run goes on
+                self.probes.remove("curvature")
+                for member in event.members:
+                    told = f"curvature is left out: {str(error).splitlines()[0]}"
+                    tags = self.records[member].tags
+                    tags[LEFT_OUT] = f"{tags[LEFT_OUT]}; {told}" if LEFT_OUT in tags else told
+                return
+            columns = dict(zip(Curvature._fields, (of_all[event.places] for of_all in found), strict=True))
+            self.note(name, columns, event.members, event.step)
 
     def watch_weights(self, event: Weights) -> None:
         """weight/<layer>/{norm, angle, update}: to where it started, in degrees; and the step's relative change."""
-        copied = replace(event, layers={layer: (weights.clone(), None) for layer, (weights, _) in event.layers.items()})
+        copied = Copies(event.members, {layer: weights.clone() for layer, (weights, _) in event.layers.items()})
         if event.step == 0:
             self.start = copied
-        if event.step in (0, self.gradients_of):
+        if event.step in (0, self.step):
             for layer, (weights, _) in event.layers.items():
                 columns = {"norm": weights.flatten(1).norm(dim=1)}
                 if event.step:
-                    columns["angle"] = probe.angle(weights, of(self.start, layer, event.members))
-                    columns["update"] = probe.relative_update(of(self.before, layer, event.members), weights)
-                for name, of_all in columns.items():
-                    self.note(f"weight/{layer}/{name}", of_all.tolist(), event.members, event.step)
+                    columns["angle"] = probe.angle(weights, self.start.of(layer, event.members))
+                    columns["update"] = probe.relative_update(self.before.of(layer, event.members), weights)
+                self.note(f"weight/{layer}", columns, event.members, event.step)
         self.before = copied
 
     def histograms(self, member: int) -> bytes:

@@ -5,11 +5,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 EXPONENTS = 255  # of a finite float32: 0 holds zeros and subnormals, e holds 2^(e-127) <= |x| < 2^(e-126)
-PROBES = ("gradient", "arrival", "symmetry", "pairs", "weight")
+PROBES = ("gradient", "arrival", "symmetry", "pairs", "weight", "activation", "curvature")
 WIDEST = 4096  # neurons of a layer whose inner products are held
+FLAT = 0.01  # of an activation's steepest slope: below it, a unit is saturated
+ABOVE = 1e-3  # of a gradient's norm that float64 must confirm; rounding errors shrink there by 1e-9
 NEAR = 1e-3  # of the longest neuron's length: what is no further apart is taken for alike
 
 
@@ -25,27 +27,31 @@ class Histogram(NamedTuple):
     inf: NDArray[np.int64]
 
 
-def histogram(values: Tensor) -> Histogram:
-    """Counts of `values` (K, ...) in the bins that every run shares: the sign and exponent bits of a float32."""
+def bit_counts(values: Tensor) -> Tensor:
+    """What a histogram is read from: (K, 516) counts by the sign and exponent bits of a float32, on the device.
+
+    The last four: entries that are not zero, negative and positive subnormals, NaN.
+    """
     members = values.detach().float().flatten(1).contiguous()
     # one bincount a member: a single one over (member, bin) is slower
     bits = torch.stack([((member.view(torch.int32) >> 23) & 0x1FF).bincount(minlength=512) for member in members])
-    nonzero = members.count_nonzero(1).unsqueeze(1)
-    read = torch.cat([bits, nonzero], dim=1).cpu().numpy()  # one read-back
-    by_sign = read[:, :512].reshape(-1, 2, 256)[:, ::-1]  # the sign bit is 0 for positive
-    counts = by_sign[:, :, :EXPONENTS].copy()
-    zeros = members.shape[1] - read[:, 512]
-    # exponent 0 is zero or subnormal, 255 is inf or NaN: the second look is rare
-    counts[:, :, 0] = 0
-    if (by_sign[:, :, 0].sum(1) > zeros).any():
+    nonzero = members.count_nonzero(1)
+    rest = torch.zeros(len(members), 3, dtype=torch.int64, device=members.device)
+    # exponent 0 is zero or subnormal, 255 is inf or NaN: the CPU, where a look is free, seldom looks for a second time
+    zeros = members.shape[1] - nonzero
+    if members.is_cuda or (bits[:, 0] + bits[:, 256] > zeros).any() or bits[:, [255, 511]].any():
         subnormal = (members != 0) & (members.abs() < torch.finfo(torch.float32).tiny)
-        counts[:, 0, 0] = (subnormal & (members < 0)).sum(1).cpu().numpy()
-        counts[:, 1, 0] = (subnormal & (members > 0)).sum(1).cpu().numpy()
-    nan = inf = np.zeros_like(zeros)
-    if by_sign[:, :, EXPONENTS].any():
-        nan = members.isnan().sum(1).cpu().numpy()
-        inf = members.isinf().sum(1).cpu().numpy()
-    return Histogram(counts, zeros, nan, inf)
+        rest = torch.stack([subnormal & (members < 0), subnormal & (members > 0), members.isnan()], dim=1).sum(2)
+    return torch.cat([bits, nonzero.unsqueeze(1), rest], dim=1)
+
+
+def histogram(bits: NDArray[np.int64], size: int) -> Histogram:
+    """The histogram of members of `size` entries each, from what `bit_counts` made of them."""
+    by_sign = bits[:, :512].reshape(-1, 2, 256)[:, ::-1]  # the sign bit is 0 for positive
+    counts = by_sign[:, :, :EXPONENTS].copy()
+    counts[:, :, 0] = bits[:, 513:515]
+    nan = bits[:, 515]
+    return Histogram(counts, size - bits[:, 512], nan, by_sign[:, :, EXPONENTS].sum(1) - nan)
 
 
 def quantiles(histogram: Histogram, shares: tuple[float, ...]) -> NDArray[np.float64]:
@@ -152,6 +158,30 @@ def angle(weights: Tensor, others: Tensor) -> Tensor:
         torch.nn.functional.normalize(each.detach().double().flatten(1), dim=1, eps=0) for each in (weights, others)
     )
     return 2 * torch.atan2((one - other).norm(dim=1), (one + other).norm(dim=1)).rad2deg()
+
+
+def slopes(activation: nn.Module, inputs: Tensor) -> Tensor:
+    """The activation's slope at each of its inputs, as autograd has it."""
+    with torch.enable_grad():
+        leaf = inputs.detach().requires_grad_()
+        [found] = torch.autograd.grad(activation(leaf * 1).sum(), leaf)  # a copy, as it may act in place
+    return found
+
+
+def steepest(activation: nn.Module) -> float:
+    """The largest slope that the activation has anywhere."""
+    return slopes(activation, torch.linspace(-8, 8, 1601)).abs().max().item()
+
+
+def idle(slopes: Tensor, most: float) -> Tensor:
+    """The share (K,) of units whose slope is `most` or less for every input, of slopes (K, units, N).
+
+    With most=0 it is of dead units, which no input activates: no gradient passes them. With most=FLAT of the steepest
+    slope, of saturated ones (Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", 2010, section 3), which the dead are too.
+    """
+    share = (slopes.abs() <= most).all(2).double().mean(1)
+    return torch.where(slopes.isfinite().flatten(1).all(1), share, torch.nan)
 
 
 def observed(step: int, dense: int, a_decade: int) -> bool:

@@ -5,8 +5,9 @@ neurons alike, and no member's numbers depend on another's. An image is (N, K * 
 convolution one of K times the groups. The leading axis is 1 as long as all members see the same.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from copy import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy, deepcopy
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ IN_PLACE = (nn.ELU, nn.ReLU, nn.SELU)  # their backward needs no more than what 
 LANES = 32
 POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 Layers = dict[str, tuple[Tensor, Tensor | None]]  # by name: weights and biases of members
+Activations = dict[str, tuple[Tensor, nn.Module]]  # by layer: what goes into its activation, (K, units, N), and that
 OPTIMIZERS = (  # each entry's update is its own affair, so that members can lie side by side
     *(torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam),
     *(torch.optim.Adamax, torch.optim.RMSprop),
@@ -89,6 +91,10 @@ def acting(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return found
 
 
+def is_activation(layer: nn.Module) -> bool:
+    return isinstance(layer, ELEMENTWISE) and not isinstance(layer, nn.Identity)
+
+
 def full(values: Tensor) -> Tensor:
     """The entries, flat, with zeros to a multiple of LANES."""
     return F.pad(values.flatten(), (0, -values.numel() % LANES))
@@ -121,6 +127,55 @@ class Alone:
             name: (torch.zeros_like(weight) if weight.grad is None else weight.grad).unsqueeze(0)
             for name, weight in weights.items()
         }
+
+    def in_double(self, inputs: Tensor, labels: Tensor, reduction: str) -> dict[str, Tensor]:
+        """The gradients of a batch in float64; a net that cannot compute in it is taken at its word in float32."""
+        twin = deepcopy(self.model).double()
+        with torch.random.fork_rng([inputs.device] if inputs.is_cuda else []):
+            try:
+                loss = F.cross_entropy(twin(inputs[0].double()), labels[0], reduction=reduction)
+            except RuntimeError:
+                return self.gradients()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return Alone(twin, self.optimizer).gradients()
+
+    @torch.no_grad()
+    def activations(self, inputs: Tensor) -> Activations:
+        """What goes into the activation behind each layer, for inputs (1, N, *input_shape), in eval mode.
+
+        N counts each position of a convolution's outputs. Behind is the last activation before the next layer acts.
+        """
+        found: Activations = {}
+        acted: list[tuple[str, nn.Module]] = []
+
+        def weigh(name: str, layer: nn.Module, *_: object) -> None:
+            acted.append((name, layer))
+
+        def activate(activation: nn.Module, arguments: tuple[Tensor]) -> None:
+            if acted:
+                name, layer = acted[-1]
+                units = -1 if isinstance(layer, nn.Linear) else 1
+                found[name] = (arguments[0].movedim(units, 0).flatten(1).unsqueeze(0).clone(), activation)
+
+        named = list(weight_layers(self.model))
+        hooks = [layer.register_forward_hook(partial(weigh, name)) for name, layer in named]
+        hooks += [one.register_forward_pre_hook(activate) for one in self.model.modules() if is_activation(one)]
+        self.predict(inputs)
+        for hook in hooks:
+            hook.remove()
+        return found
+
+    def parameters_of_all(self) -> dict[str, Tensor]:
+        """{name: (1, *shape)}."""
+        return {name: parameter.detach().unsqueeze(0) for name, parameter in self.model.named_parameters()}
+
+    def losses(self, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy (1,) that the model with these parameters would have in eval mode, differentiable."""
+        self.model.eval()
+        own = {name: parameter[0] for name, parameter in parameters.items()}
+        logits = torch.func.functional_call(self.model, own, (inputs[0],))
+        self.model.train()
+        return F.cross_entropy(logits, labels[0]).unsqueeze(0)
 
     def layers(self) -> Layers:
         """Each layer's weight (1, *shape) and bias (1, units)."""
@@ -159,7 +214,9 @@ class Stack:
         self.acting = acting(models[0])
         self.dense = all(isinstance(layer, (nn.Linear, nn.Flatten, *ELEMENTWISE)) for _, layer in self.acting)
         named, stored = [dict(m.named_parameters()) for m in models], [dict(m.named_buffers()) for m in models]
-        self.parameters = {name: nn.Parameter(torch.stack([one[name].detach() for one in named])) for name in named[0]}
+        self.parameters: dict[str, Tensor] = {
+            name: nn.Parameter(torch.stack([one[name].detach() for one in named])) for name in named[0]
+        }
         self.buffers = {name: torch.stack([one[name] for one in stored]) for name in stored[0]}
         self.settings = [{**optimizer.param_groups[0], "params": None} for optimizer in optimizers]
         self.last: tuple[Tensor | None, Tensor] = None, torch.empty(0)
@@ -202,6 +259,34 @@ class Stack:
         """Each layer's weight gradients (K, *shape)."""
         found = {name: self.parameters[f"{name}.weight"].grad for name, _ in weight_layers(self.models[0])}
         return {name: gradient for name, gradient in found.items() if gradient is not None}
+
+    def in_double(self, inputs: Tensor, labels: Tensor, reduction: str) -> dict[str, Tensor]:
+        """The gradients of a batch in float64, each layer's (K, *shape)."""
+        twin = copy(self)
+        twin.parameters = {name: nn.Parameter(one.detach().double()) for name, one in self.parameters.items()}
+        twin.buffers = {
+            name: one.double() if one.is_floating_point() else one.clone() for name, one in self.buffers.items()
+        }
+        twin.backward(inputs.double(), labels, reduction)
+        return twin.gradients()
+
+    @torch.no_grad()
+    def activations(self, inputs: Tensor) -> Activations:
+        """What goes into the activation behind each layer, as Alone has it, for inputs (1, N, *input_shape)."""
+        found: Activations = {}
+        self.logits(inputs, training=False, found=found)
+        return found
+
+    def parameters_of_all(self) -> dict[str, Tensor]:
+        """{name: (K, *shape)}."""
+        return {name: parameter.detach() for name, parameter in self.parameters.items()}
+
+    def losses(self, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy (K,) that the models with these parameters would have in eval mode, differentiable."""
+        twin = copy(self)
+        twin.parameters, twin.acting = dict(parameters), list(leaves(self.models[0]))  # none of them acts in place
+        logits = twin.logits(inputs, training=False)[..., : inputs.shape[1]]
+        return F.cross_entropy(logits, labels.expand(len(logits), -1), reduction="none").mean(1)
 
     def layers(self) -> Layers:
         """Each layer's weights (K, *shape) and biases (K, units)."""
@@ -264,8 +349,12 @@ class Stack:
                 if view.numel() % LANES:
                     view.copy_(part.detach()[: view.numel()].view_as(view))
 
-    def logits(self, inputs: Tensor, training: bool) -> Tensor:
-        """Inputs (K or 1, N, *input_shape), 1 where all members see the same -> logits (K, classes, N or more)."""
+    def logits(self, inputs: Tensor, training: bool, found: Activations | None = None) -> Tensor:
+        """Inputs (K or 1, N, *input_shape), 1 where all members see the same -> logits (K, classes, N or more).
+
+        What goes into activations is put into `found`.
+        """
+        examples, behind = inputs.shape[1], ""
         inputs = self.filled_up(inputs) if self.dense and inputs.shape[1] % LANES else inputs
         members, seen, dense = len(self.rows), len(inputs), inputs.dim() == 3
         hidden = inputs.transpose(1, 2) if dense else inputs.transpose(0, 1).flatten(1, 2)
@@ -275,8 +364,12 @@ class Stack:
                 dense = True
                 continue
             if not isinstance(layer, PARAMETRIC):
+                if found is not None and behind and is_activation(layer):
+                    units = hidden if dense else hidden.reshape(len(hidden), seen, -1, *hidden.shape[2:]).movedim(0, 2)
+                    found[behind] = (units.flatten(2)[..., : examples if dense else None].clone(), layer)
                 hidden = layer(hidden)
                 continue
+            behind = behind if isinstance(layer, nn.modules.batchnorm._BatchNorm) else name
             wide = isinstance(layer, nn.Conv2d) and layer.groups == 1  # takes what all members see as it is
             if seen < members and not wide:
                 hidden = hidden.expand(members, -1, -1) if dense else hidden.repeat(1, members, 1, 1)

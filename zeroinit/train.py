@@ -29,7 +29,7 @@ from zeroinit.build import batch_size_of, build, check, load, open_tracker, set_
 from zeroinit.config import Job
 from zeroinit.config.check import check_uri
 from zeroinit.errors import BadInput
-from zeroinit.observer import Observer, hidden, left_out
+from zeroinit.observer import LEFT_OUT, Observer, hidden, left_out
 from zeroinit.probe import observed
 from zeroinit.progress import Bar
 from zeroinit.provenance import device_name, provenance
@@ -40,7 +40,6 @@ from zeroinit.tracker import COURSE, Record, Tracker, without_password
 from zeroinit.verdict import verdict
 
 TRACEBACK = "traceback.txt"
-LEFT_OUT = "left_out"  # the tag that says which probes do not apply
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where PyYAML has it
 BETWEEN = 0.2  # seconds between two words of how far a training is
 
@@ -132,7 +131,11 @@ def train_together(
         return
     longest = max(member.steps for member in members)
     kept = [record for _, record in trained_records]
-    observer = Observer(kept, tracker, longest, tell, probes, hidden(members[0].model))
+    schedule = shared["probe"]
+    inputs, labels = (part[: schedule["examples"]] for part in data.train)
+    batch = data.prepare(inputs).unsqueeze(0), labels.unsqueeze(0)
+    curved = schedule["curvature"] if "curvature" in probes else []
+    observer = Observer(kept, tracker, longest, tell, probes, hidden(members[0].model), batch, curved)
     started, writing = time.perf_counter(), 0.0
 
     def finish(index: int, trained: loop.Trained) -> None:
@@ -165,6 +168,10 @@ def train_together(
         else:
             observer(event)
 
+    def looked_at(step: int) -> bool:
+        due = bool(set(probes) - {"curvature"}) and observed(step, schedule["dense"], schedule["a_decade"])
+        return due or step in curved or (step == 1 and 0 in curved)
+
     loop.train(
         members,
         data,
@@ -173,7 +180,7 @@ def train_together(
         augment=Augment(**shared["dataset"]["augment"]),
         reduction=shared["loss"]["reduction"],
         observe=observe,
-        observed=lambda step: bool(probes) and observed(step, shared["probe"]["dense"], shared["probe"]["a_decade"]),
+        observed=looked_at,
     )
 
 

@@ -51,6 +51,7 @@ class SweepLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from zeroinit import build, train
         from zeroinit.config.check import device
+        from zeroinit.observer import LEFT_OUT
         from zeroinit.plan import plan
         from zeroinit.pool import Message
         from zeroinit.progress import Bar
@@ -69,7 +70,7 @@ class SweepLauncher(Launcher):
         def end(task: int, ended: Iterable[Record]) -> None:
             for place, record in zip(trainings[task].jobs, ended, strict=True):
                 records[place] = record
-                if (reason := record.tags.get(train.LEFT_OUT)) and reason not in told:
+                if (reason := record.tags.get(LEFT_OUT)) and reason not in told:
                     told.add(reason)
                     bar.tell(reason)
                 if record.status != "FINISHED":

@@ -69,8 +69,16 @@ def check_probes(values: Values) -> None:
         raise BadInput(f"probe.measure=[{typed}]: there is no probe {unknown[0]}; {accepted}")
     whole("probe.dense", dense, 0)
     whole("probe.a_decade", a_decade, 0)
-    if measure and not dense and not a_decade:
+    curved = at(values, "probe.curvature")
+    if not isinstance(curved, list) or not all(type(step) is int and step >= 0 for step in curved):
+        raise BadInput(
+            f"probe.curvature={curved}: give a list of whole numbers from 0, the updates after which to look"
+        )
+    whole("probe.examples", at(values, "probe.examples"), 1)
+    if set(measure) - {"curvature"} and not dense and not a_decade:
         raise BadInput("probe.dense=0 and probe.a_decade=0: no step would be looked at; give one from 1, or probe=none")
+    if "curvature" in measure and not curved:
+        raise BadInput("probe.curvature=[]: no step would be looked at; give one from 0, or leave curvature out")
 
 
 def check_dataset(values: Values) -> None:
