@@ -371,6 +371,29 @@ def test_bits_do_not_depend_on_how_many_train_together(hidden: tuple[int, ...], 
             assert metrics[size][index].metrics == metrics[2][index].metrics
 
 
+@pytest.mark.parametrize("seeds", [[0], [0, 1, 2]])
+def test_a_hopeless_member_ends_as_one_of_fewer_steps_and_leaves_the_others(seeds: list[int], digits: Data) -> None:
+    make = partial(members, fnn(8), digits, seeds)
+    asked: list[tuple[int, int]] = []
+    found = make(steps=30)
+
+    def hopeless(step: int, member: int) -> bool:
+        asked.append((step, member))
+        assert any(parameter.any() for parameter in found[member].model.parameters())
+        return member == 0 and step == 10
+
+    ended = train(found, digits, judged=(5, 10), hopeless=hopeless)
+    assert asked == [(step, seed) for step in (5, 10) for seed in seeds]
+    expected = make(steps=[10 if seed == 0 else 30 for seed in seeds])
+    alike = train(expected, digits)
+    for one, other in zip(found, expected, strict=True):
+        assert furthest(one, other) == 0
+    for row, (one, other) in enumerate(zip(ended, alike, strict=True)):
+        assert one.losses.equal(other.losses)
+        assert one.metrics[-1] == other.metrics[-1]
+        assert len(one.losses) == (10 if row == 0 else 30)
+
+
 def test_when_all_have_diverged_it_ends(blobs: Data) -> None:
     steps: list[int] = []
 

@@ -1,7 +1,7 @@
 """The training loop, over a list of members, with one hook for what observes it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -107,6 +107,11 @@ def always(step: int) -> bool:
     return True
 
 
+def never(step: int, member: int) -> bool:
+    """The patience of one who lets each run take all of its steps."""
+    return False
+
+
 def train(
     members: Sequence[Member],
     data: Data,
@@ -117,6 +122,8 @@ def train(
     reduction: Literal["mean", "sum"],
     observe: Callable[[Event], None] = ignore,
     observed: Callable[[int], bool] = always,
+    judged: Collection[int] = (),
+    hopeless: Callable[[int, int], bool] = never,
 ) -> list[Trained]:
     """Train the members by cross-entropy, each for its own number of steps, and tell `observe` as it goes.
 
@@ -124,13 +131,16 @@ def train(
     nothing against their models. Every member stays what it would be alone: its own batches, its own schedule of
     metrics (`evaluation_steps`). `reduction` is that of the loss whose gradient is taken; losses are told as means
     either way. Gradients come at the steps (from 1) that `observed` names; weights before and after each of their
-    updates, once where the one is the other. A member whose loss is not finite is told of no more from its next
-    evaluation on; it stays in the stack until its own end, so that the others have the same bits with it as without.
+    updates, once where the one is the other. After the steps `judged`, `hopeless` is asked of each (step, member), with
+    the models as they are by then; one that is ends there. A member whose loss is not finite is told of no more from
+    its next evaluation on; it stays in the stack until its end, so that the others have the same bits with it as
+    without.
     """
     examples = len(data.train[0])
     per_epoch = math.ceil(examples / batch_size)
     points = [evaluation_steps(member.steps, per_epoch) for member in members]
-    ends = {member.steps for member in members}
+    lengths = [member.steps for member in members]
+    ends = set(lengths)
     pairs = [(member.model, member.optimizer) for member in members]
     together = Alone(*pairs[0]) if len(pairs) == 1 else Stack(pairs)
     # where a batch is all there is, its order is no difference between members
@@ -162,7 +172,7 @@ def train(
     def tell_ended(places: list[int]) -> None:
         for place in places:
             row = rows[place]
-            own = slice(members[row].steps), place
+            own = slice(lengths[row]), place
             done[row].losses, done[row].hits = losses[own].clone(), hits[own].clone()
             observe(Ended(row, done[row]))
 
@@ -201,12 +211,18 @@ def train(
         if watched:
             show(step, live)
             shown = step
+        if step in judged:
+            together.write_back()
+            for row in [rows[place] for place in live if hopeless(step, rows[place])]:
+                lengths[row] = step
+                points[row].add(step)
+                ends.add(step)
         evaluate_at(step)
         observe(Step(step))
         if step in ends:
             together.write_back()
-            tell_ended([place for place, row in enumerate(rows) if members[row].steps == step])
-            kept = [place for place, row in enumerate(rows) if members[row].steps > step]
+            tell_ended([place for place, row in enumerate(rows) if lengths[row] == step])
+            kept = [place for place, row in enumerate(rows) if lengths[row] > step]
             if kept:
                 together.keep(kept)
                 batches.keep(kept)
