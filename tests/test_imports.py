@@ -29,6 +29,8 @@ ORDER = [
     "init",
     "probe",
     "stack",
+    "ties",
+    "quotient",
     "arrival",
     "loop",
     "verdict",
