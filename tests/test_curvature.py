@@ -48,7 +48,7 @@ def test_a_small_net_has_the_ends_of_its_whole_hessian(activation: str) -> None:
     inputs, labels = torch.randn(1, 20, 2, generator=generator), torch.randint(2, (1, 20), generator=generator)
     nets = [alone(models[0]), Stack([(model, torch.optim.SGD(model.parameters(), lr=0.1)) for model in models])]
     for net in nets:
-        parameters = net.parameters_of_all()
+        parameters = net.tensors()
         for block in (list(parameters), [name for name in parameters if name.endswith("weight")]):
             found = curvature(lambda own, net=net: net.losses(own, inputs, labels), parameters, block)
             for member in range(len(found.largest)):
@@ -61,7 +61,7 @@ def test_a_small_net_has_the_ends_of_its_whole_hessian(activation: str) -> None:
 
 def ends(model: nn.Module, data: Data, block: Callable[[str], bool]) -> tuple[float, float]:
     net, (inputs, labels) = alone(model), batch(data)
-    parameters = net.parameters_of_all()
+    parameters = net.tensors()
     names = [name for name in parameters if block(name)]
     found = curvature(lambda own: net.losses(own, inputs, labels), parameters, names)
     return found.smallest.item(), found.largest.item()

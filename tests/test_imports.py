@@ -30,6 +30,8 @@ ORDER = [
     "probe",
     "curvature",
     "stack",
+    "ties",
+    "quotient",
     "arrival",
     "loop",
     "verdict",

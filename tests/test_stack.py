@@ -90,7 +90,14 @@ def members(
     return found
 
 
-train = partial(loop.train, shuffle=True, augment=Augment(crop=0, flip=False), reduction="mean", batch_size=32)
+train = partial(
+    loop.train,
+    shuffle=True,
+    augment=Augment(crop=0, flip=False),
+    reduction="mean",
+    arithmetic="native",
+    batch_size=32,
+)
 
 
 def state(member: Member) -> dict[str, Tensor]:
@@ -304,8 +311,8 @@ def test_activations_losses_and_float64_are_those_of_each_member_alone(arch: Arc
             assert type(activation) is type(together[layer][1])
             assert torch.allclose(values[0], together[layer][0][member], atol=1e-5)
 
-    losses = stack.losses(stack.parameters_of_all(), inputs, labels)
-    apart = [alone.losses(alone.parameters_of_all(), inputs, labels) for alone in each]
+    losses = stack.losses(stack.tensors(), inputs, labels)
+    apart = [alone.losses(alone.tensors(), inputs, labels) for alone in each]
     assert losses.tolist() == pytest.approx([loss.item() for loss in apart], rel=1e-5)
 
     before = {name: buffer.clone() for name, buffer in stack.buffers.items()}

@@ -213,7 +213,7 @@ class Observer:
 
     def watch_curvature(self, event: Weights) -> None:
         """curvature/{gradient, largest, smallest} of the loss, and of the block of the layers' weights alone."""
-        parameters = event.net.parameters_of_all()
+        parameters = event.net.tensors()
         weights = [f"{layer}.weight" for layer in event.layers]
         for name, block in (("curvature", list(parameters)), ("curvature/weights", weights)):
             try:

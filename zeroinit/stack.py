@@ -165,10 +165,6 @@ class Alone:
             hook.remove()
         return found
 
-    def parameters_of_all(self) -> dict[str, Tensor]:
-        """{name: (1, *shape)}."""
-        return {name: parameter.detach().unsqueeze(0) for name, parameter in self.model.named_parameters()}
-
     def losses(self, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy (1,) that the model with these parameters would have in eval mode, differentiable."""
         self.model.eval()
@@ -181,6 +177,10 @@ class Alone:
         """Each layer's weight (1, *shape) and bias (1, units)."""
         found = weight_layers(self.model)
         return {name: (layer.weight.detach().unsqueeze(0), one_more(layer.bias)) for name, layer in found}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Each parameter (1, *shape), as a view to write to."""
+        return {name: parameter.detach().unsqueeze(0) for name, parameter in self.model.named_parameters()}
 
     def update(self) -> None:
         """One step of the optimizer."""
@@ -277,10 +277,6 @@ class Stack:
         self.logits(inputs, training=False, found=found)
         return found
 
-    def parameters_of_all(self) -> dict[str, Tensor]:
-        """{name: (K, *shape)}."""
-        return {name: parameter.detach() for name, parameter in self.parameters.items()}
-
     def losses(self, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy (K,) that the models with these parameters would have in eval mode, differentiable."""
         twin = copy(self)
@@ -293,6 +289,10 @@ class Stack:
         held = {name: parameter.detach() for name, parameter in self.parameters.items()}
         names = [name for name, _ in weight_layers(self.models[0])]
         return {name: (held[f"{name}.weight"], held.get(f"{name}.bias")) for name in names}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Each parameter (K, *shape), as a view to write to."""
+        return {name: parameter.detach() for name, parameter in self.parameters.items()}
 
     @torch.no_grad()
     def predict(self, inputs: Tensor) -> Tensor:

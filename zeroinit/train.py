@@ -33,6 +33,7 @@ from zeroinit.observer import LEFT_OUT, Observer, hidden, left_out
 from zeroinit.probe import observed
 from zeroinit.progress import Bar
 from zeroinit.provenance import device_name, provenance
+from zeroinit.quotient import described
 from zeroinit.report.cells import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import signals_held
@@ -85,8 +86,8 @@ def run(
 
 
 def record_of(job: Job, tags: dict[str, str]) -> Record:
-    hashes = {"config_hash": job.config_hash, "cell_hash": job.cell_hash}
-    return Record(name=job.name, params=job.params, tags=provenance() | hashes | tags)
+    own = {"config_hash": job.config_hash, "cell_hash": job.cell_hash, "arithmetic": job.values["arithmetic"]}
+    return Record(name=job.name, params=job.params, tags=provenance() | own | tags)
 
 
 def end(record: Record, tracker: Tracker) -> None:
@@ -123,6 +124,8 @@ def train_together(
             record.tags[LEFT_OUT] = f"{job.params['arch']}: {'; '.join(reason for reason in asked.values() if reason)}"
         if "arrival" in probes:
             record.metrics += [(f"predicted_arrival/{layer}", step, 0) for layer, step in predicted(model).items()]
+        if job.values["arithmetic"] == "quotient":
+            record.tags["quotient"] = described(model)
         record.files["init.csv"] = as_csv([asdict(line) for line in filled])
         order, changes = stream("order", seeds["order"]), stream("augment", seeds["augment"])
         members.append(loop.Member(model, optimizer, order, changes, steps))
@@ -179,6 +182,7 @@ def train_together(
         shuffle=shared["dataset"]["shuffle"],
         augment=Augment(**shared["dataset"]["augment"]),
         reduction=shared["loss"]["reduction"],
+        arithmetic=shared["arithmetic"],
         observe=observe,
         observed=looked_at,
     )

@@ -11,6 +11,7 @@ from zeroinit.errors import BadInput
 from zeroinit.probe import PROBES
 from zeroinit.tracker import without_password
 
+ARITHMETICS = ("native", "tied", "quotient")
 STREAMS = ("init", "order", "augment", "forward", "split")
 
 Values = dict[str, Any]
@@ -43,6 +44,10 @@ def check(values: Values) -> None:
             )
     if at(values, "loss.reduction") not in ("mean", "sum"):
         raise BadInput(f"loss.reduction={at(values, 'loss.reduction')}: give mean or sum")
+    if at(values, "arithmetic") not in ARITHMETICS:
+        raise BadInput(
+            f"arithmetic={at(values, 'arithmetic')}: give {', '.join(ARITHMETICS[:-1])} or {ARITHMETICS[-1]}"
+        )
     for key in ("deterministic", "save", "dataset.shuffle", "dataset.augment.flip"):
         if not isinstance(at(values, key), bool):
             raise BadInput(f"{key}={at(values, key)}: give true or false")
