@@ -105,6 +105,34 @@ def one_more(bias: Tensor | None) -> Tensor | None:
     return None if bias is None else bias.detach().unsqueeze(0)
 
 
+@torch.no_grad()
+def activations(model: nn.Module, inputs: Tensor) -> Activations:
+    """What goes into the activation behind each layer, for inputs (1, N, *input_shape), in eval mode.
+
+    N counts each position of a convolution's outputs. Behind is the last activation before the next layer acts.
+    """
+    found: Activations = {}
+    acted: list[tuple[str, nn.Module]] = []
+
+    def weigh(name: str, layer: nn.Module, *_: object) -> None:
+        acted.append((name, layer))
+
+    def activate(activation: nn.Module, arguments: tuple[Tensor]) -> None:
+        if acted:
+            name, layer = acted[-1]
+            units = -1 if isinstance(layer, nn.Linear) else 1
+            found[name] = (arguments[0].movedim(units, 0).flatten(1).unsqueeze(0).clone(), activation)
+
+    hooks = [layer.register_forward_hook(partial(weigh, name)) for name, layer in weight_layers(model)]
+    hooks += [one.register_forward_pre_hook(activate) for one in model.modules() if is_activation(one)]
+    model.eval()
+    model(inputs[0])
+    model.train()
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
 class Alone:
     """One plain model with its own optimizer, under the names under which a Stack trains many."""
 
@@ -139,31 +167,9 @@ class Alone:
         loss.backward()  # type: ignore[no-untyped-call]
         return Alone(twin, self.optimizer).gradients()
 
-    @torch.no_grad()
     def activations(self, inputs: Tensor) -> Activations:
-        """What goes into the activation behind each layer, for inputs (1, N, *input_shape), in eval mode.
-
-        N counts each position of a convolution's outputs. Behind is the last activation before the next layer acts.
-        """
-        found: Activations = {}
-        acted: list[tuple[str, nn.Module]] = []
-
-        def weigh(name: str, layer: nn.Module, *_: object) -> None:
-            acted.append((name, layer))
-
-        def activate(activation: nn.Module, arguments: tuple[Tensor]) -> None:
-            if acted:
-                name, layer = acted[-1]
-                units = -1 if isinstance(layer, nn.Linear) else 1
-                found[name] = (arguments[0].movedim(units, 0).flatten(1).unsqueeze(0).clone(), activation)
-
-        named = list(weight_layers(self.model))
-        hooks = [layer.register_forward_hook(partial(weigh, name)) for name, layer in named]
-        hooks += [one.register_forward_pre_hook(activate) for one in self.model.modules() if is_activation(one)]
-        self.predict(inputs)
-        for hook in hooks:
-            hook.remove()
-        return found
+        """What goes into the activation behind each layer, for inputs (1, N, *input_shape), in eval mode."""
+        return activations(self.model, inputs)
 
     def losses(self, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy (1,) that the model with these parameters would have in eval mode, differentiable."""

@@ -38,7 +38,7 @@ from zeroinit.report.cells import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import signals_held
 from zeroinit.tracker import COURSE, Record, Tracker, without_password
-from zeroinit.verdict import verdict
+from zeroinit.verdict import JUDGED, Seen, first_examples, hopeless, look, verdict
 
 TRACEBACK = "traceback.txt"
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where PyYAML has it
@@ -108,7 +108,7 @@ def train_together(
     data = load(shared, device)
     batch_size = batch_size_of(shared, data)
     steps_per_epoch = math.ceil(len(data.train[0]) / batch_size)
-    members, trained_records, probes = [], [], list[str]()
+    members, trained_records, arrivals, probes = [], [], list[dict[str, int]](), list[str]()
     for job, record in zip(jobs, records, strict=True):
         seeds, steps = job.values["seeds"], job.values["steps"] or job.values["epochs"] * steps_per_epoch
         record.tags |= {"steps_per_epoch": str(steps_per_epoch), "device": device_name(device)}
@@ -122,8 +122,9 @@ def train_together(
         probes = [probe for probe, reason in asked.items() if not reason]
         if len(probes) < len(asked):
             record.tags[LEFT_OUT] = f"{job.params['arch']}: {'; '.join(reason for reason in asked.values() if reason)}"
+        arrivals.append(predicted(model))
         if "arrival" in probes:
-            record.metrics += [(f"predicted_arrival/{layer}", step, 0) for layer, step in predicted(model).items()]
+            record.metrics += [(f"predicted_arrival/{layer}", step, 0) for layer, step in arrivals[-1].items()]
         if job.values["arithmetic"] == "quotient":
             record.tags["quotient"] = described(model)
         record.files["init.csv"] = as_csv([asdict(line) for line in filled])
@@ -139,6 +140,7 @@ def train_together(
     batch = data.prepare(inputs).unsqueeze(0), labels.unsqueeze(0)
     curved = schedule["curvature"] if "curvature" in probes else []
     observer = Observer(kept, tracker, longest, tell, probes, hidden(members[0].model), batch, curved)
+    sample = first_examples(data)
     started, writing = time.perf_counter(), 0.0
 
     def finish(index: int, trained: loop.Trained) -> None:
@@ -147,8 +149,11 @@ def train_together(
         now, (job, record) = time.perf_counter(), trained_records[index]
         record.status = "FINISHED" if trained.diverged_at is None else "FAILED"
         record.tracking += observer.seconds / len(members)
-        record.tags["verdict"] = verdict(trained, data.val[1])
+        seen = Seen(trained, look(members[index].model, sample), arrivals[index], data)
+        record.tags["verdict"], record.tags["reason"] = verdict(seen)
         taken = len(trained.losses)
+        if taken < members[index].steps:
+            record.tags["stopped_at"] = str(taken)
         if trained.diverged_at is not None:
             taken = trained.diverged_at
             record.tags["error"] = f"diverged: the loss is not finite at step {taken}"
@@ -175,6 +180,10 @@ def train_together(
         due = bool(set(probes) - {"curvature"}) and observed(step, schedule["dense"], schedule["a_decade"])
         return due or step in curved or (step == 1 and 0 in curved)
 
+    def has_no_hope(step: int, index: int) -> bool:
+        wanted = trained_records[index][0].values["early_stop"]
+        return wanted and hopeless(step, look(members[index].model, sample), arrivals[index])
+
     loop.train(
         members,
         data,
@@ -185,6 +194,8 @@ def train_together(
         arithmetic=shared["arithmetic"],
         observe=observe,
         observed=looked_at,
+        judged=JUDGED if any(job.values["early_stop"] for job in jobs) else (),
+        hopeless=has_no_hope,
     )
 
 

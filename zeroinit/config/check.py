@@ -48,7 +48,7 @@ def check(values: Values) -> None:
         raise BadInput(
             f"arithmetic={at(values, 'arithmetic')}: give {', '.join(ARITHMETICS[:-1])} or {ARITHMETICS[-1]}"
         )
-    for key in ("deterministic", "save", "dataset.shuffle", "dataset.augment.flip"):
+    for key in ("deterministic", "save", "early_stop", "dataset.shuffle", "dataset.augment.flip"):
         if not isinstance(at(values, key), bool):
             raise BadInput(f"{key}={at(values, key)}: give true or false")
     for group, key in (("bias_scale", "value"), ("optimizer", "lr")):
