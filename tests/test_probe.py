@@ -2,15 +2,19 @@
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
-from zeroinit import probe
+from zeroinit import loop, probe
 from zeroinit.arch import ACTIVATIONS, FNN, CifarCNN, Logistic
-from zeroinit.observer import hidden, left_out
+from zeroinit.batches import Augment
+from zeroinit.dataset import Data
+from zeroinit.observer import Observer, hidden, left_out
 from zeroinit.probe import (
     FLAT,
     NEAR,
@@ -28,6 +32,9 @@ from zeroinit.probe import (
     slopes,
     steepest,
 )
+from zeroinit.rng import stream
+from zeroinit.tracker import Record
+from zeroinit.tracker.off import Off
 
 
 def histogram(values: torch.Tensor) -> Histogram:
@@ -321,3 +328,53 @@ def test_observed_is_dense_then_thin() -> None:
 )
 def test_the_schedule_is_the_users(dense: int, a_decade: int, expected: list[int]) -> None:
     assert [step for step in range(1, 1001) if observed(step, dense, a_decade)] == expected
+
+
+# An observation
+
+
+class Reads(TorchFunctionMode):
+    """Counts what would wait for a device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func in (torch.Tensor.cpu, torch.Tensor.tolist)
+        return func(*args, **(kwargs or {}))
+
+
+def test_an_observation_is_read_back_once() -> None:
+    """Once every layer has its gradient; the CPU's own look for subnormals, and what pairs asks each round, apart."""
+    models = [FNN((4,), 2, [8, 8], "elu") for _ in range(3)]
+    members = [
+        loop.Member(model, torch.optim.SGD(model.parameters(), lr=0.1), stream("order", 0), stream("augment", 0), 6)
+        for model in models
+    ]
+    points = torch.randn(32, 4, generator=torch.Generator().manual_seed(8)), torch.arange(32) % 2
+    records = [Record(str(index), {}, {}) for index in range(3)]
+    batch = points[0].unsqueeze(0), points[1].unsqueeze(0)
+    probes = ["gradient", "arrival", "symmetry", "weight", "activation"]
+    observer = Observer(records, Off(), 6, lambda share, accuracy: None, probes, ["hidden1", "hidden2"], batch, [])
+    reads: dict[int, int] = {}
+
+    def observe(event: loop.Event) -> None:
+        with Reads() as counted:
+            observer(event)
+        if isinstance(event, loop.Gradients | loop.Weights | loop.Step):
+            reads[event.step] = reads.get(event.step, 0) + counted.count
+
+    loop.train(
+        members,
+        Data(points, points, points, num_classes=2),
+        batch_size=8,
+        shuffle=True,
+        augment=Augment(crop=0, flip=False),
+        reduction="mean",
+        arithmetic="native",
+        observe=observe,
+        observed=lambda step: step != 4,
+    )
+    assert [reads[step] for step in (2, 3, 4, 5, 6)] == [1, 1, 0, 1, 1]
+    assert all(record.course("activation/hidden2/variance").keys() == {0, 1, 2, 3, 5, 6} for record in records)
