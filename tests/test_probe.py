@@ -1,6 +1,7 @@
 """Every probe against its naive twin, the schedule against its description."""
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
 
 from zeroinit import loop, probe
@@ -32,6 +34,7 @@ from zeroinit.probe import (
     slopes,
     steepest,
 )
+from zeroinit.quotient import quotient
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
 from zeroinit.tracker.off import Off
@@ -257,6 +260,9 @@ def test_what_does_not_apply_says_why() -> None:
     )
     wide = nn.Sequential(nn.Linear(3000, 4000, device="meta"))
     assert left_out("curvature", wide) == "curvature is left out: it would take 1.3 GiB; it takes 1 at most"
+    assert left_out("curvature", quotient(plain)) == (
+        "curvature is left out: the gradients of a quotient are those of single neurons, not of its own loss"
+    )
     assert [probe for probe in PROBES if left_out(probe, normalised)] == []
     assert [probe for probe in PROBES if left_out(probe, plain)] == []
 
@@ -333,6 +339,61 @@ def test_the_schedule_is_the_users(dense: int, a_decade: int, expected: list[int
 # An observation
 
 
+class Once(torch.autograd.Function):
+    """Twice its input, and of no second derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: torch.Tensor) -> Any:
+        return 2 * inputs
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: torch.Tensor) -> Any:
+        return 2 * slope
+
+
+class Doubled(nn.Linear):
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = Once.apply(super().forward(input))
+        return found
+
+
+def test_curvature_that_fails_while_it_trains_is_left_out_and_the_run_goes_on() -> None:
+    points = torch.randn(8, 4, generator=torch.Generator().manual_seed(9)), torch.arange(8) % 2
+    record, batch = Record("", {}, {}), (points[0].unsqueeze(0), points[1].unsqueeze(0))
+    observer = Observer([record], Off(), 3, lambda share, accuracy: None, ["curvature", "weight"], [], batch, [0, 1])
+    [trained] = trained_by(observer, [nn.Sequential(Doubled(4, 2))], points, steps=3)
+    assert len(trained.losses) == 3
+    assert record.tags["left_out"].startswith("curvature is left out: trying to differentiate twice")
+    assert record.tags["left_out"].count("left out") == 1
+    assert list(record.course("weight/0/norm")) == [0, 1, 2, 3]
+    assert not [name for name, _, _ in record.metrics if name.startswith("curvature")]
+
+
+def trained_by(
+    observe: Callable[[loop.Event], None],
+    models: list[nn.Module],
+    points: tuple[torch.Tensor, torch.Tensor],
+    steps: int,
+    observed: Callable[[int], bool] = loop.always,
+) -> list[loop.Trained]:
+    members = [
+        loop.Member(model, torch.optim.SGD(model.parameters(), lr=0.1), stream("order", 0), stream("augment", 0), steps)
+        for model in models
+    ]
+    return loop.train(
+        members,
+        Data(points, points, points, num_classes=2),
+        batch_size=8,
+        shuffle=True,
+        augment=Augment(crop=0, flip=False),
+        reduction="mean",
+        arithmetic="native",
+        observe=observe,
+        observed=observed,
+    )
+
+
 class Reads(TorchFunctionMode):
     """Counts what would wait for a device."""
 
@@ -347,11 +408,6 @@ class Reads(TorchFunctionMode):
 
 def test_an_observation_is_read_back_once() -> None:
     """Once every layer has its gradient; the CPU's own look for subnormals, and what pairs asks each round, apart."""
-    models = [FNN((4,), 2, [8, 8], "elu") for _ in range(3)]
-    members = [
-        loop.Member(model, torch.optim.SGD(model.parameters(), lr=0.1), stream("order", 0), stream("augment", 0), 6)
-        for model in models
-    ]
     points = torch.randn(32, 4, generator=torch.Generator().manual_seed(8)), torch.arange(32) % 2
     records = [Record(str(index), {}, {}) for index in range(3)]
     batch = points[0].unsqueeze(0), points[1].unsqueeze(0)
@@ -365,16 +421,7 @@ def test_an_observation_is_read_back_once() -> None:
         if isinstance(event, loop.Gradients | loop.Weights | loop.Step):
             reads[event.step] = reads.get(event.step, 0) + counted.count
 
-    loop.train(
-        members,
-        Data(points, points, points, num_classes=2),
-        batch_size=8,
-        shuffle=True,
-        augment=Augment(crop=0, flip=False),
-        reduction="mean",
-        arithmetic="native",
-        observe=observe,
-        observed=lambda step: step != 4,
-    )
+    models: list[nn.Module] = [FNN((4,), 2, [8, 8], "elu") for _ in range(3)]
+    trained_by(observe, models, points, 6, lambda step: step != 4)
     assert [reads[step] for step in (2, 3, 4, 5, 6)] == [1, 1, 0, 1, 1]
     assert all(record.course("activation/hidden2/variance").keys() == {0, 1, 2, 3, 5, 6} for record in records)

@@ -16,6 +16,7 @@ from zeroinit.arch import weight_layers
 from zeroinit.curvature import ITERATIONS, Curvature, curvature
 from zeroinit.dataset.split import Split
 from zeroinit.loop import Event, Gradients, Metrics, Step, Weights
+from zeroinit.quotient import Counted
 from zeroinit.stack import is_activation
 from zeroinit.tracker import Record, Tracker
 
@@ -37,6 +38,8 @@ def left_out(name: str, model: nn.Module) -> str | None:
             return f"{name} is left out: {wide}"
     if name == "activation" and not (hidden(model) and any(map(is_activation, model.modules()))):
         return f"{name} is left out: the net has no hidden layer with an activation that is a module"
+    if name == "curvature" and any(isinstance(module, Counted) for module in model.modules()):
+        return f"{name} is left out: the gradients of a quotient are those of single neurons, not of its own loss"
     if name == "curvature":
         memory = 4 * ITERATIONS * sum(parameter.numel() for parameter in model.parameters())
         if memory > MEMORY:
