@@ -328,7 +328,8 @@ def became(record: Record) -> str:
     if "error" in record.tags:
         return f"{record.name}: {record.tags['error']}"
     accuracy, loss = record.last("test/accuracy"), record.last("test/loss")
-    return f"{record.name}: test accuracy {accuracy:.1%}, loss {loss:.3g}, {record.tags['verdict']}"
+    fate = f"{record.tags['verdict']} ({record.tags['reason']})"
+    return f"{record.name}: test accuracy {accuracy:.1%}, loss {loss:.3g}, {fate}"
 
 
 def stop(error: BadInput) -> NoReturn:
