@@ -27,6 +27,7 @@ ORDER = [
     "dataset",
     "batches",
     "init",
+    "draws",
     "probe",
     "stack",
     "arrival",
@@ -41,8 +42,13 @@ ORDER = [
     "observer",
     "report.cells",
     "report.figures",
+    "report.confounded",
+    "report.checks",
     "report",
     "build",
+    "lint.made",
+    "lint.batch",
+    "lint",
     "plan",
     "pool",
     "train",
@@ -54,7 +60,7 @@ KNOWN_BY = {
     "matplotlib": {"report.figures"},
     "torchvision": {"arch", "dataset.images", "dataset.published", "dataset.folder"},
     "PIL": {"dataset.folder"},
-    "rich": {"progress", "report", "report.cells"},
+    "rich": {"progress", "report", "report.cells", "report.checks"},
 }
 
 

@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from torch import nn
 
-from zeroinit import CONF, config, loop
+from zeroinit import CONF, config, lint, loop
 from zeroinit.arrival import predicted
 from zeroinit.batches import Augment
 from zeroinit.build import batch_size_of, build, check, load, open_tracker, set_up_torch
@@ -33,7 +33,9 @@ from zeroinit.observer import Observer, hidden, left_out
 from zeroinit.probe import observed
 from zeroinit.progress import Bar
 from zeroinit.provenance import device_name, provenance
-from zeroinit.report.cells import as_csv
+from zeroinit.report import checks, show
+from zeroinit.report.cells import Cell, as_csv, columns
+from zeroinit.report.confounded import confounded
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import signals_held
 from zeroinit.tracker import COURSE, Record, Tracker, without_password
@@ -41,6 +43,7 @@ from zeroinit.verdict import verdict
 
 TRACEBACK = "traceback.txt"
 LEFT_OUT = "left_out"  # the tag that says which probes do not apply
+LINT = "lint"  # the tag of what was found before the training
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where PyYAML has it
 BETWEEN = 0.2  # seconds between two words of how far a training is
 
@@ -118,6 +121,8 @@ def train_together(
         except Exception as error:
             fail(record, error)
             continue
+        if found := lint.findings(job.values, data, model, optimizer):
+            record.tags[LINT] = lint.told(job.params, found)[:5000]
         asked = {probe: left_out(probe, model) for probe in shared["probe"]["measure"] if tracker.keeps}
         probes = [probe for probe, reason in asked.items() if not reason]
         if len(probes) < len(asked):
@@ -281,13 +286,15 @@ def task(cfg: DictConfig) -> float:
     try:
         job = job_of(cfg)
         check([job])  # before the bar, as decoding images has one of its own
+        if job.values["check"] == "only":
+            sys.exit(look([job]))
         tracker = open_tracker(job, sweep_name())
     except BadInput as error:
         stop(error)
     with Bar(1) as bar:
         [record] = run([job], tracker, bar.at)
-        if LEFT_OUT in record.tags:
-            bar.tell(record.tags[LEFT_OUT])
+        for line in untold(record, set()):
+            bar.tell(line)
         if sweeping():
             bar.tell(became(record) if record.status == "FINISHED" else failed(job, record))
     if not sweeping():
@@ -299,6 +306,18 @@ def task(cfg: DictConfig) -> float:
         if record.status != "FINISHED":
             sys.exit(1)
     return best(record)
+
+
+def untold(record: Record, told: set[str]) -> list[str]:
+    """What the run's tags have to tell and is not `told` yet, where it is put; of a cell's findings the first run's."""
+    found = record.tags.get(LINT, "").splitlines()
+    if found and record.tags["cell_hash"] in told:
+        found = []  # they may have other numbers, as of another seed
+    elif found:
+        told.add(record.tags["cell_hash"])
+    new = [line for line in (record.tags.get(LEFT_OUT), *found) if line and line not in told]
+    told.update(new)
+    return new
 
 
 def became(record: Record) -> str:
@@ -313,6 +332,23 @@ def stop(error: BadInput) -> NoReturn:
     """Tell the one sentence, and end with the exit code for what the user can mend."""
     sys.stderr.write(f"zeroinit: {' '.join(str(error).split())}\n")
     sys.exit(2)
+
+
+def look(jobs: Sequence[Job]) -> int:
+    """Print what the lint finds in each cell of the jobs, and train nothing; 1 where it found something, else 0."""
+    first: dict[str, Job] = {}
+    for job in jobs:
+        first.setdefault(job.cell_hash, job)
+    found, filled = [], []
+    for job in first.values():
+        data = load(job.values, set_up_torch(job.values))
+        model, lines, optimizer = build(job.values, data)
+        found.append((job.params, lint.findings(job.values, data, model, optimizer)))
+        filled.append((job.params, [{key: str(value) for key, value in asdict(line).items()} for line in lines]))
+    keys = columns([Cell(job.params) for job in first.values()])
+    notes = confounded(filled, keys)
+    show(checks.of_cells(keys, found) if sweeping() else checks.of_run(lint.RULES, found[0][1]), notes)
+    return int(any(one for _, one in found) or bool(notes))
 
 
 def check_typed(overrides: Sequence[Override]) -> None:

@@ -51,6 +51,11 @@ class GridSweeper(Sweeper):
                     raise BadInput(f"{same}: the two would be one and the same run; drop the axis that changes nothing")
                 distinct[job.config_hash] = overrides
             build.check(jobs)
+            checks = {job.values["check"] for job in jobs}
+            if "audit" in checks:
+                raise BadInput("check=audit: it replays one run; leave out -m, or give check=only")
+            if "only" in checks:
+                sys.exit(train.look(jobs))
             tracker = build.open_tracker(jobs[0], train.sweep_name())
         except BadInput as error:
             train.stop(error)

@@ -12,6 +12,7 @@ from zeroinit.probe import PROBES
 from zeroinit.tracker import without_password
 
 STREAMS = ("init", "order", "augment", "forward", "split")
+CHECKS = ("start", "only", "audit")
 
 Values = dict[str, Any]
 
@@ -43,6 +44,8 @@ def check(values: Values) -> None:
             )
     if at(values, "loss.reduction") not in ("mean", "sum"):
         raise BadInput(f"loss.reduction={at(values, 'loss.reduction')}: give mean or sum")
+    if at(values, "check") not in CHECKS:
+        raise BadInput(f"check={at(values, 'check')}: give {', '.join(CHECKS[:-1])} or {CHECKS[-1]}")
     for key in ("deterministic", "save", "dataset.shuffle", "dataset.augment.flip"):
         if not isinstance(at(values, key), bool):
             raise BadInput(f"{key}={at(values, key)}: give true or false")
