@@ -1,5 +1,6 @@
 """Every rule fires on the fault that it is for, and on none of our own inits and archs but where a reason is given."""
 
+import threading
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -54,7 +55,7 @@ class Net(nn.Module):
             self.tied = nn.Linear(width, num_classes, bias=False)
             self.tied.weight = self.output.weight
         if fault == "no copy":
-            self.generator = torch.Generator()
+            self.lock = threading.Lock()
         if fault == "unused":
             self.forgotten = nn.Linear(3, 2)
 

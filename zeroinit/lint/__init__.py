@@ -52,7 +52,7 @@ def findings(values: Values, data: Data, model: nn.Module, optimizer: torch.opti
     try:
         return looked_at(values, data, model, optimizer)
     except Exception as error:
-        return [Finding("lint", f"not looked at: {type(error).__name__}: {str(error).splitlines()[0]}")]
+        return [Finding("lint", f"not looked at: {type(error).__name__}: {' '.join(str(error).split())[:200]}")]
 
 
 def looked_at(values: Values, data: Data, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[Finding]:
