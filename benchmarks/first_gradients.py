@@ -135,6 +135,7 @@ def main() -> None:
             shuffle=True,
             augment=Augment(crop=0, flip=False),
             reduction="mean",
+            arithmetic="native",
             observe=wave,
         )
     seconds = time.perf_counter() - started

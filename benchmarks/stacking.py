@@ -76,7 +76,13 @@ def seconds(jobs: Sequence[Job]) -> float:
         members.append(loop.Member(model, optimizer, order, changes, values["steps"]))
     train = partial(loop.train, data=data, batch_size=batch_size_of(values, data), shuffle=True)
     started = time.perf_counter()
-    train(members, augment=Augment(crop=0, flip=False), reduction="mean", observed=lambda step: False)
+    train(
+        members,
+        augment=Augment(crop=0, flip=False),
+        reduction="mean",
+        arithmetic="native",
+        observed=lambda step: False,
+    )
     return time.perf_counter() - started
 
 

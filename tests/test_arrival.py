@@ -60,6 +60,7 @@ def largest(model: nn.Module, data: Data, steps: int) -> dict[str, list[float]]:
         shuffle=True,
         augment=Augment(crop=0, flip=False),
         reduction="mean",
+        arithmetic="native",
         observe=observe,
     )
     return found

@@ -50,6 +50,7 @@ def trained(arch: partial[nn.Module], device: str, steps: int, waiting_is_an_err
         shuffle=True,
         augment=Augment(crop=4, flip=True),
         reduction="mean",
+        arithmetic="native",
         observe=observe,
     )
     return end

@@ -30,6 +30,8 @@ ORDER = [
     "draws",
     "probe",
     "stack",
+    "ties",
+    "quotient",
     "arrival",
     "loop",
     "verdict",

@@ -19,7 +19,7 @@ from zeroinit.loop import Event, Gradients, Member, Trained, Weights, evaluate, 
 from zeroinit.rng import stream
 from zeroinit.stack import Alone
 
-train = partial(loop.train, augment=Augment(crop=0, flip=False), reduction="mean")
+train = partial(loop.train, augment=Augment(crop=0, flip=False), reduction="mean", arithmetic="native")
 ZEROS, NORMAL = partial(nn.init.zeros_), partial(nn.init.normal_)
 
 

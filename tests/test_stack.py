@@ -90,7 +90,14 @@ def members(
     return found
 
 
-train = partial(loop.train, shuffle=True, augment=Augment(crop=0, flip=False), reduction="mean", batch_size=32)
+train = partial(
+    loop.train,
+    shuffle=True,
+    augment=Augment(crop=0, flip=False),
+    reduction="mean",
+    arithmetic="native",
+    batch_size=32,
+)
 
 
 def state(member: Member) -> dict[str, Tensor]:

@@ -22,7 +22,9 @@ from zeroinit.dataset.images import reshaped
 from zeroinit.dataset.split import Data, normalized
 from zeroinit.errors import BadInput
 from zeroinit.init import Filled, Rule, initialize
+from zeroinit.quotient import quotient
 from zeroinit.rng import stream
+from zeroinit.stack import OPTIMIZERS, why_alone
 from zeroinit.tracker import Tracker
 
 
@@ -106,7 +108,7 @@ def as_it_is(rule: Rule) -> Rule:
 def build(
     values: Values, data: Data, watched: Callable[[Rule], Rule] = as_it_is
 ) -> tuple[nn.Module, list[Filled], torch.optim.Optimizer]:
-    """The initialised model on the data's device, what filled each parameter, and the optimiser bound to the model.
+    """The initialised model, or its quotient, on the data's device, what filled each parameter, and its optimiser.
 
     `watched` makes of each rule of the init one that somebody watches.
     """
@@ -129,6 +131,7 @@ def build(
         layers=[layers] if isinstance(layers, str) else layers,
         rest=rest and (watched(rest[0]), watched(rest[1])),
     )
+    model = quotient(model) if values["arithmetic"] == "quotient" else model
     model.to(data.train[0].device)
     try:
         # after the init, and of the very model that trains
@@ -194,15 +197,31 @@ def check(jobs: Sequence[Job]) -> None:
         values = job.values
         data = load(values, set_up_torch(values))
         batch_size_of(values, data)
-        groups = [values[group] for group in ("dataset", "arch", "init", "optimizer")]
+        groups = [values[group] for group in ("dataset", "arch", "init", "optimizer", "arithmetic")]
         parts = json.dumps([*groups, values["bias_scale"]["_target_"]], sort_keys=True)
         if parts not in fitting:
-            model, _, _ = build(values, data)
+            model, _, optimizer = build(values, data)
             fit(model, data, values, job.params)
+            check_arithmetic(values["arithmetic"], model, optimizer, data.input_shape)
             fitting.add(parts)
 
 
 fitting: set[str] = set()  # what this process has checked, so that a sweep's jobs are not checked again one by one
+
+
+def check_arithmetic(
+    arithmetic: str, model: nn.Module, optimizer: torch.optim.Optimizer, input_shape: tuple[int, ...]
+) -> None:
+    """Raise BadInput where equal neurons cannot be kept so; a model without a quotient has been refused by then."""
+    reason = why_alone(model, optimizer, input_shape) if arithmetic == "tied" else None
+    if reason:
+        raise BadInput(f"arithmetic=tied is for nets that can be stacked, but {reason}; give arithmetic=native")
+    if arithmetic == "quotient" and type(optimizer) not in OPTIMIZERS:
+        accepted = ", ".join(one.__name__ for one in OPTIMIZERS)
+        raise BadInput(
+            f"arithmetic=quotient is for {accepted}, which update each entry alone; optimizer._target_ makes a "
+            f"{type(optimizer).__name__}: give arithmetic=native"
+        )
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from zeroinit.batches import Augment, Batches, Streams
 from zeroinit.dataset.split import Data
 from zeroinit.stack import Alone, Layers, Stack
+from zeroinit.ties import Ties
 
 POINTS = 50  # evaluations a run, at most
 CHUNK = 1000  # examples a forward pass of an evaluation, at most; fewer where they are larger than those of MNIST
@@ -105,17 +106,20 @@ def train(
     shuffle: bool,
     augment: Augment,
     reduction: Literal["mean", "sum"],
+    arithmetic: Literal["native", "tied", "quotient"],
     observe: Callable[[Event], None] = ignore,
     observed: Callable[[int], bool] = always,
 ) -> list[Trained]:
     """Train the members by cross-entropy, each for its own number of steps, and tell `observe` as it goes.
 
     One member trains as the plain model that it is; several as one stack, for which `stack.why_alone` must have
-    nothing against their models. Every member stays what it would be alone: its own batches, its own schedule of
-    metrics (`evaluation_steps`). `reduction` is that of the loss whose gradient is taken; losses are told as means
-    either way. Gradients come at the steps (from 1) that `observed` names; weights before and after each of their
-    updates, once where the one is the other. A member whose loss is not finite is told of no more from its next
-    evaluation on; it stays in the stack until its own end, so that the others have the same bits with it as without.
+    nothing against their models, and the same where they are tied. Every member stays what it would be alone: its own
+    batches, its own schedule of metrics (`evaluation_steps`). `reduction` is that of the loss whose gradient is taken;
+    losses are told as means either way. With `arithmetic` tied, neurons that start equal, in and out, stay so: after
+    each update, and in the gradients that are shown, each has the numbers of the first of them. Gradients come at the
+    steps (from 1) that `observed` names; weights before and after each of their updates, once where the one is the
+    other. A member whose loss is not finite is told of no more from its next evaluation on; it stays in the stack
+    until its own end, so that the others have the same bits with it as without.
     """
     examples = len(data.train[0])
     per_epoch = math.ceil(examples / batch_size)
@@ -123,6 +127,7 @@ def train(
     ends = {member.steps for member in members}
     pairs = [(member.model, member.optimizer) for member in members]
     together = Alone(*pairs[0]) if len(pairs) == 1 else Stack(pairs)
+    ties = Ties([model for model, _ in pairs]) if arithmetic == "tied" else None
     # where a batch is all there is, its order is no difference between members
     drawn_from = streams(members, shuffle and batch_size < examples, augment)
     batches = Batches(data, batch_size, shuffle, augment, drawn_from)
@@ -176,10 +181,14 @@ def train(
             if shown < step - 1:
                 show(step - 1, live)
             gradients = together.gradients()
+            if ties:
+                ties.copy({f"{name}.weight": gradient for name, gradient in gradients.items()})
             if len(live) < len(rows):
                 gradients = {name: of_all[live] for name, of_all in gradients.items()}
             observe(Gradients(step, [rows[place] for place in live], gradients))
         together.update()
+        if ties:
+            ties.copy(together.tensors())
         if watched:
             show(step, live)
             shown = step
@@ -192,6 +201,8 @@ def train(
             if kept:
                 together.keep(kept)
                 batches.keep(kept)
+                if ties:
+                    ties.keep(kept)
                 losses, hits = losses[:, kept], hits[:, kept]
             rows = [rows[place] for place in kept]
     together.write_back()

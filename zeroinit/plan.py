@@ -54,6 +54,8 @@ def net_of(job: Job, workers: int) -> Net:
     model, _, optimizer = build(values, data)
     batch, parameters = batch_size_of(values, data), sum(one.numel() for one in model.parameters())
     alone = why_alone(model, optimizer, data.input_shape)
+    if values["arithmetic"] == "quotient":
+        alone = "a quotient network has the shape that its own init gives it"
     if not alone and device.type == "cpu":
         if any(isinstance(layer, nn.Conv2d) for layer in model.modules()):
             alone = "convolutions gain nothing together on a CPU"
@@ -88,7 +90,7 @@ def activations(model: nn.Module, inputs: torch.Tensor) -> int:
 def in_common(job: Job) -> str:
     """What the members of a stack share; all else may differ: init, bias scale, seeds, learning rate, length."""
     values = job.values
-    keys = ("dataset", "arch", "loss", "device", "deterministic", "threads", "tracker", "probe", "sweep")
+    keys = ("dataset", "arch", "loss", "arithmetic", "device", "deterministic", "threads", "tracker", "probe", "sweep")
     shared = [values[key] for key in keys]
     return json.dumps([*shared, values["seeds"]["split"], values["optimizer"]["_target_"]], sort_keys=True)
 

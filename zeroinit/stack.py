@@ -127,6 +127,10 @@ class Alone:
         found = weight_layers(self.model)
         return {name: (layer.weight.detach().unsqueeze(0), one_more(layer.bias)) for name, layer in found}
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Each parameter (1, *shape), as a view to write to."""
+        return {name: parameter.detach().unsqueeze(0) for name, parameter in self.model.named_parameters()}
+
     def update(self) -> None:
         """One step of the optimizer."""
         self.optimizer.step()
@@ -208,6 +212,10 @@ class Stack:
         held = {name: parameter.detach() for name, parameter in self.parameters.items()}
         names = [name for name, _ in weight_layers(self.models[0])]
         return {name: (held[f"{name}.weight"], held.get(f"{name}.bias")) for name in names}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Each parameter (K, *shape), as a view to write to."""
+        return {name: parameter.detach() for name, parameter in self.parameters.items()}
 
     @torch.no_grad()
     def predict(self, inputs: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ from zeroinit.observer import Observer, hidden, left_out
 from zeroinit.probe import observed
 from zeroinit.progress import Bar
 from zeroinit.provenance import device_name, provenance
+from zeroinit.quotient import described
 from zeroinit.report import checks, show
 from zeroinit.report.cells import Cell, as_csv, columns
 from zeroinit.report.confounded import confounded
@@ -89,8 +90,8 @@ def run(
 
 
 def record_of(job: Job, tags: dict[str, str]) -> Record:
-    hashes = {"config_hash": job.config_hash, "cell_hash": job.cell_hash}
-    return Record(name=job.name, params=job.params, tags=provenance() | hashes | tags)
+    own = {"config_hash": job.config_hash, "cell_hash": job.cell_hash, "arithmetic": job.values["arithmetic"]}
+    return Record(name=job.name, params=job.params, tags=provenance() | own | tags)
 
 
 def end(record: Record, tracker: Tracker) -> None:
@@ -129,6 +130,8 @@ def train_together(
             record.tags[LEFT_OUT] = f"{job.params['arch']}: {'; '.join(reason for reason in asked.values() if reason)}"
         if "arrival" in probes:
             record.metrics += [(f"predicted_arrival/{layer}", step, 0) for layer, step in predicted(model).items()]
+        if job.values["arithmetic"] == "quotient":
+            record.tags["quotient"] = described(model)
         record.files["init.csv"] = as_csv([asdict(line) for line in filled])
         order, changes = stream("order", seeds["order"]), stream("augment", seeds["augment"])
         members.append(loop.Member(model, optimizer, order, changes, steps))
@@ -177,6 +180,7 @@ def train_together(
         shuffle=shared["dataset"]["shuffle"],
         augment=Augment(**shared["dataset"]["augment"]),
         reduction=shared["loss"]["reduction"],
+        arithmetic=shared["arithmetic"],
         observe=observe,
         observed=lambda step: bool(probes) and observed(step, shared["probe"]["dense"], shared["probe"]["a_decade"]),
     )

@@ -11,6 +11,7 @@ from zeroinit.errors import BadInput
 from zeroinit.probe import PROBES
 from zeroinit.tracker import without_password
 
+ARITHMETICS = ("native", "tied", "quotient")
 STREAMS = ("init", "order", "augment", "forward", "split")
 CHECKS = ("start", "only", "audit")
 
@@ -46,6 +47,10 @@ def check(values: Values) -> None:
         raise BadInput(f"loss.reduction={at(values, 'loss.reduction')}: give mean or sum")
     if at(values, "check") not in CHECKS:
         raise BadInput(f"check={at(values, 'check')}: give {', '.join(CHECKS[:-1])} or {CHECKS[-1]}")
+    if at(values, "arithmetic") not in ARITHMETICS:
+        raise BadInput(
+            f"arithmetic={at(values, 'arithmetic')}: give {', '.join(ARITHMETICS[:-1])} or {ARITHMETICS[-1]}"
+        )
     for key in ("deterministic", "save", "dataset.shuffle", "dataset.augment.flip"):
         if not isinstance(at(values, key), bool):
             raise BadInput(f"{key}={at(values, key)}: give true or false")

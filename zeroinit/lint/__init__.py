@@ -91,6 +91,7 @@ def named(rule: str, texts: Iterable[str]) -> list[Finding]:
 def of_init(values: Values, data: Data) -> list[Finding]:
     """The findings of two inits that differ in their seed."""
     drawn = []
+    values = values | {"arithmetic": "native"}  # a quotient has other parameters than the init fills
     for seed in (values["seeds"]["init"], values["seeds"]["init"] + 1):
         fills: list[Tensor] = []
         draws = Draws()

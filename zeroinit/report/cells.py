@@ -22,6 +22,7 @@ SHARED = {
     **dict.fromkeys(("dataset.resize", "dataset.channels", "init.layers", "init.rest"), "null"),
     **{"dataset.normalize.mean": "0", "dataset.normalize.std": "1"},
     **{"dataset.augment.crop": "0", "dataset.augment.flip": "false", "loss.reduction": "mean"},
+    "arithmetic": "native",
 }
 
 

@@ -1,0 +1,197 @@
+"""The quotient of a net is the net: the same training in exact arithmetic, with one neuron for all that are equal."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from test_ties import RANDOM, TIED, double, doubled, filled, fnn, member, naive, train
+from torch import Tensor, nn
+
+from zeroinit import build
+from zeroinit.arch import MnistCNN, resnet50
+from zeroinit.config import Job
+from zeroinit.dataset import Data
+from zeroinit.errors import BadInput
+from zeroinit.plan import net_of
+from zeroinit.quotient import described, expanded, quotient
+from zeroinit.ties import first_equals
+from zeroinit.tracker.off import Off
+from zeroinit.train import run
+
+# constant weights behind a layer give it a gradient that is zero in mathematics, as the slopes at the outputs add up to
+# zero; what rounding leaves of it, an adaptive optimizer divides by itself, unless eps is larger
+ADAPTIVE = {"lr": 0.001, "eps": 1e-4}
+OPTIMIZERS = {
+    "sgd": partial(torch.optim.SGD, lr=0.1),
+    "momentum": partial(torch.optim.SGD, lr=0.02, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "adam": partial(torch.optim.Adam, **ADAPTIVE),
+    "adamw": partial(torch.optim.AdamW, weight_decay=0.1, **ADAPTIVE),
+    "rmsprop": partial(torch.optim.RMSprop, weight_decay=0.01, **ADAPTIVE),
+}
+INITS = {
+    **{name: partial(filled, rules=rules) for name, rules in TIED.items()},
+    "three classes": partial(doubled, every=3),
+    "rows alone": lambda model: filled(model, (constant_rows, TIED["constant"][1])),
+    "no ties": partial(filled, rules=RANDOM),
+}
+
+
+def constant_rows_(tensor: Tensor) -> Tensor:
+    """Equal in, and different out: no tie for longer than a step."""
+    return tensor.copy_(torch.linspace(-0.1, 0.1, len(tensor[0])).expand_as(tensor))
+
+
+constant_rows = partial(constant_rows_)
+
+
+@pytest.fixture(scope="module")
+def blobs() -> Data:
+    """Four classes around centres of their own, of one channel of 8x8."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(4).repeat(25)
+    centres = torch.randn(4, 1, 8, 8, generator=generator)
+    splits = [(centres[labels] + 0.5 * torch.randn(100, 1, 8, 8, generator=generator), labels) for _ in range(3)]
+    return Data(*splits, num_classes=4)
+
+
+def agree(
+    data: Data, model: nn.Module, optimizer: Any, rtol: float, atol: float, steps: int, reduction: str
+) -> nn.Module:
+    """Train the net, tied, and its quotient; assert that they end alike. Returns the quotient."""
+    small = quotient(model)
+    lr = optimizer.keywords["lr"] / (32 if reduction == "sum" else 1)
+    both = partial(train, data=data, reduction=reduction, observed=lambda step: False)
+    [full] = both([member(model, optimizer, steps, lr=lr)], arithmetic="tied")
+    [end] = both([member(small, optimizer, steps, lr=lr)], arithmetic="quotient")
+    found = expanded(small)
+    assert found.keys() == dict(model.named_parameters()).keys()
+    for name, parameter in model.named_parameters():
+        assert torch.allclose(found[name], parameter, rtol=rtol, atol=atol), name
+    assert torch.allclose(end.losses, full.losses, rtol=max(rtol, 1e-6), atol=0)
+    return small
+
+
+@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("hidden", [(9,), (8, 6), (5, 4, 6, 3)], ids=len)
+def test_the_training_of_the_quotient_is_that_of_the_net(
+    hidden: tuple[int, ...], optimizer: str, init: str, blobs: Data
+) -> None:
+    """In float64 to 1e-10 after 25 steps, and with the same classes before and after."""
+    model = INITS[init](fnn(*hidden)).double()
+    before = naive(model)
+    small = agree(double(blobs), model, OPTIMIZERS[optimizer], 1e-10, 1e-12, 25, "mean")
+    assert naive(model) == before
+    model.load_state_dict(expanded(small))
+    assert naive(model) == before
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("activation", ["elu", "relu", "leaky_relu", "tanh", "sigmoid", "selu", "gelu"])
+def test_for_every_activation_and_reduction(activation: str, reduction: str, blobs: Data) -> None:
+    for init in ("layer_constant", "three classes"):
+        model = INITS[init](fnn(8, 6, activation=activation)).double()
+        agree(double(blobs), model, OPTIMIZERS["momentum"], 1e-10, 1e-12, 25, reduction)
+
+
+@pytest.mark.parametrize("init", INITS)
+def test_in_float32_they_differ_by_rounding(init: str, blobs: Data) -> None:
+    agree(blobs, INITS[init](fnn(100, 77)), OPTIMIZERS["sgd"], 1e-4, 1e-5, 60, "mean")
+
+
+def test_a_gradient_is_that_of_one_entry_of_the_net(blobs: Data) -> None:
+    """The naive twins: of the net, and of a quotient whose gradients are divided by the sizes of the blocks."""
+    model = doubled(fnn(8, 9), 3).double()
+    small = quotient(model)
+    inputs, labels = double(blobs).train
+    nn.functional.cross_entropy(model(inputs), labels).backward()
+    nn.functional.cross_entropy(small(inputs), labels).backward()
+    plain = {name: parameter.detach().clone().requires_grad_() for name, parameter in small.named_parameters()}
+    hidden = inputs.flatten(1)
+    for name in ("hidden1", "hidden2", "output"):
+        layer = small.get_submodule(name)
+        hidden = hidden @ (plain[f"{name}.weight"] * layer.inputs.bincount()).T + plain[f"{name}.bias"]
+        hidden = hidden if name == "output" else nn.functional.elu(hidden)
+    nn.functional.cross_entropy(hidden, labels).backward()
+    for name in ("hidden1", "hidden2", "output"):
+        layer, full = small.get_submodule(name), model.get_submodule(name)
+        of_outputs, of_inputs = layer.outputs.bincount(), layer.inputs.bincount()
+        assert torch.allclose(
+            layer.weight.grad[layer.outputs][:, layer.inputs], full.weight.grad, rtol=1e-12, atol=1e-15
+        )
+        assert torch.allclose(layer.bias.grad[layer.outputs], full.bias.grad, rtol=1e-12, atol=1e-15)
+        block = of_outputs.unsqueeze(1) * of_inputs
+        assert torch.allclose(plain[f"{name}.weight"].grad / block, layer.weight.grad, rtol=1e-12, atol=1e-15)
+        assert torch.allclose(plain[f"{name}.bias"].grad / of_outputs, layer.bias.grad, rtol=1e-12, atol=1e-15)
+
+
+def test_a_net_is_its_quotient_expanded_and_without_ties_its_own(blobs: Data) -> None:
+    for init, words in (
+        ("constant", "hidden1 1 of 8, hidden2 1 of 5"),
+        ("three classes", "hidden1 3 of 8, hidden2 3 of 5"),
+        ("no ties", "hidden1 8 of 8, hidden2 5 of 5"),
+    ):
+        model = INITS[init](fnn(8, 5))
+        small = quotient(model)
+        assert described(small) == words
+        assert all(torch.equal(expanded(small)[name], parameter) for name, parameter in model.named_parameters())
+        assert all(len(firsts.unique()) == len(firsts) for firsts in first_equals(small).values())
+        assert torch.allclose(small(blobs.train[0]), model(blobs.train[0]), atol=1e-6)
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, dict(small.named_parameters())[name])
+
+
+def test_nested_nets_and_layers_without_biases_keep_their_names() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(64, 6, bias=False), nn.Tanh()), nn.Linear(6, 3))
+    for parameter in model.parameters():
+        nn.init.constant_(parameter, 0.1)
+    small = quotient(model)
+    assert described(small) == "1.0 1 of 6"
+    assert list(expanded(small)) == list(dict(model.named_parameters()))
+    assert described(quotient(nn.Sequential(nn.Linear(4, 2)))) == "no hidden layer"
+
+
+def hooked() -> nn.Module:
+    model = fnn(3)
+    model.hidden1.register_forward_hook(lambda *seen: None)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (lambda: MnistCNN((1, 8, 8), 10, "elu"), "conv1 is a Conv2d"),
+        (lambda: resnet50((1, 8, 8), 10, "elu"), "ResNet has a forward of its own"),
+        (lambda: nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.Dropout()), "2 is a Dropout"),
+        (
+            lambda: nn.Sequential(nn.Linear(8, 8), nn.Flatten(), nn.Linear(64, 2)),
+            "0 is a Linear that cannot be stacked",
+        ),
+        (hooked, "FNN has hooks"),
+        (lambda: fnn(3).requires_grad_(False), "FNN has parameters that are shared or frozen"),
+    ],
+)
+def test_what_has_no_quotient_says_so(model: Callable[[], nn.Module], reason: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        quotient(model())
+    said = f"arithmetic=quotient is for chains of Flatten, Linear and activations, but {reason}"
+    assert str(raised.value).startswith(said)
+    assert str(raised.value).endswith("; give arithmetic=native")
+
+
+def test_a_run_says_its_arithmetic_and_its_classes(job_of: Callable[..., Job]) -> None:
+    """And trains alone; init.csv is of the full net."""
+    words = ["dataset=digits", "init=layer_constant", "arch.hidden=[12,5]", "steps=9", "save=true"]
+    accuracies = {}
+    for arithmetic, counts in (("native", None), ("tied", None), ("quotient", "hidden1 1 of 12, hidden2 1 of 5")):
+        job = job_of(*words, f"arithmetic={arithmetic}")
+        build.check([job])
+        [record] = run([job], Off(), lambda share, accuracy: None)
+        assert record.status == "FINISHED"
+        assert (record.tags["arithmetic"], record.tags.get("quotient")) == (arithmetic, counts)
+        assert b"hidden1.weight,12x64," in record.files["init.csv"]
+        accuracies[arithmetic] = record.last("test/loss")
+        assert net_of(job, 1).alone == (counts and "a quotient network has the shape that its own init gives it")
+    assert accuracies["quotient"] == pytest.approx(accuracies["tied"], rel=1e-5)
