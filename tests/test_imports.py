@@ -51,6 +51,8 @@ ORDER = [
     "lint.made",
     "lint.batch",
     "lint",
+    "audit",
+    "before",
     "plan",
     "pool",
     "train",

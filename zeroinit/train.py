@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from torch import nn
 
-from zeroinit import CONF, config, lint, loop
+from zeroinit import CONF, before, config, lint, loop
 from zeroinit.arrival import predicted
 from zeroinit.batches import Augment
 from zeroinit.build import batch_size_of, build, check, load, open_tracker, set_up_torch
@@ -34,9 +34,7 @@ from zeroinit.probe import observed
 from zeroinit.progress import Bar
 from zeroinit.provenance import device_name, provenance
 from zeroinit.quotient import described
-from zeroinit.report import checks, show
-from zeroinit.report.cells import Cell, as_csv, columns
-from zeroinit.report.confounded import confounded
+from zeroinit.report.cells import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import signals_held
 from zeroinit.tracker import COURSE, Record, Tracker, without_password
@@ -291,7 +289,10 @@ def task(cfg: DictConfig) -> float:
         job = job_of(cfg)
         check([job])  # before the bar, as decoding images has one of its own
         if job.values["check"] == "only":
-            sys.exit(look([job]))
+            sys.exit(before.only([job], sweeping()))
+        if job.values["check"] == "audit":
+            before.audited(job)
+            sys.exit()
         tracker = open_tracker(job, sweep_name())
     except BadInput as error:
         stop(error)
@@ -336,23 +337,6 @@ def stop(error: BadInput) -> NoReturn:
     """Tell the one sentence, and end with the exit code for what the user can mend."""
     sys.stderr.write(f"zeroinit: {' '.join(str(error).split())}\n")
     sys.exit(2)
-
-
-def look(jobs: Sequence[Job]) -> int:
-    """Print what the lint finds in each cell of the jobs, and train nothing; 1 where it found something, else 0."""
-    first: dict[str, Job] = {}
-    for job in jobs:
-        first.setdefault(job.cell_hash, job)
-    found, filled = [], []
-    for job in first.values():
-        data = load(job.values, set_up_torch(job.values))
-        model, lines, optimizer = build(job.values, data)
-        found.append((job.params, lint.findings(job.values, data, model, optimizer)))
-        filled.append((job.params, [{key: str(value) for key, value in asdict(line).items()} for line in lines]))
-    keys = columns([Cell(job.params) for job in first.values()])
-    notes = confounded(filled, keys)
-    show(checks.of_cells(keys, found) if sweeping() else checks.of_run(lint.RULES, found[0][1]), notes)
-    return int(any(one for _, one in found) or bool(notes))
 
 
 def check_typed(overrides: Sequence[Override]) -> None:

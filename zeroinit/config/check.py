@@ -77,6 +77,8 @@ def check_probes(values: Values) -> None:
         raise BadInput(f"probe.measure=[{typed}]: there is no probe {unknown[0]}; {accepted}")
     whole("probe.dense", dense, 0)
     whole("probe.a_decade", a_decade, 0)
+    if at(values, "check") == "audit":
+        whole("probe.dense", dense, 1, ", as check=audit replays so many steps")
     if measure and not dense and not a_decade:
         raise BadInput("probe.dense=0 and probe.a_decade=0: no step would be looked at; give one from 1, or probe=none")
 

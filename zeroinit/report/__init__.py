@@ -51,11 +51,12 @@ def conclude(
     return records
 
 
-def show(shown: Table, notes: Sequence[str]) -> Patient:
-    """Print the table, and notes below it."""
+def show(shown: Table | None, notes: Sequence[str]) -> Patient:
+    """Print the table, where there is one, and notes below it."""
     # wide enough for every column where no terminal sets the width
     console = Patient(width=None if sys.stdout.isatty() else 200)
-    console.print(shown, markup=False, highlight=False)
+    if shown:
+        console.print(shown, markup=False, highlight=False)
     for note in notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     return console

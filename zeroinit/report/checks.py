@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
+MOST = 6  # layers that have a column
+
 
 def plain(columns: Sequence[str]) -> Table:
     """A table without lines, in which a narrow terminal wraps and cuts nothing."""
@@ -32,3 +34,32 @@ def of_cells(keys: Sequence[str], found: Sequence[tuple[Mapping[str, str], Seque
             shown.add_row(*named, rule, text)
             named = [""] * len(keys)
     return shown
+
+
+def of_draws(drawn: Sequence[tuple[str, Sequence[str], int, str, str]]) -> Table:
+    """What is drawn, (phase, for what, entries, from which generator, its effect) each."""
+    shown = plain(["drawn in", "for", "entries", "from", "effect"])
+    shown.columns[2].justify = "right"
+    for phase, names, entries, source, effect in drawn:
+        what = ", ".join(names if len(names) <= MOST else [*names[:2], f"{len(names) - 3} more", names[-1]])
+        shown.add_row(phase, what, f"{entries:,}", source, effect)
+    if not drawn:
+        shown.add_row("-", "nothing", "0", "-", "-")
+    return shown
+
+
+def of_replays(
+    units: Mapping[str, int], replays: Sequence[tuple[str, str, str, Mapping[str, Sequence[float]]]]
+) -> Table:
+    """Replays (init, noise, arithmetic, {layer: its distinct neurons after 0, 1, ... steps}): when a layer has two."""
+    layers = list(units) if len(units) <= MOST else [*list(units)[: MOST // 2], *list(units)[-MOST // 2 :]]
+    shown = plain(["init", "noise", "arithmetic", *layers])
+    for init, noise, arithmetic, classes in replays:
+        shown.add_row(init, noise, arithmetic, *(parted(classes[layer], units[layer]) for layer in layers))
+    return shown
+
+
+def parted(counts: Sequence[float], units: int) -> str:
+    """`step 3: 4 of 500`: after which step there is more than one class first, and how many there are in the end."""
+    step = next((step for step, count in enumerate(counts) if count > 1), None)
+    return f"never: 1 of {units}" if step is None else f"step {step}: {counts[-1]:.0f} of {units}"
