@@ -7,13 +7,14 @@ from zeroinit import lint
 from zeroinit.audit import audit
 from zeroinit.build import build, load, set_up_torch
 from zeroinit.config import Job
+from zeroinit.lint.made import listed
 from zeroinit.report import checks, show
 from zeroinit.report.cells import Cell, columns
 from zeroinit.report.confounded import confounded
 
 
 def only(jobs: Sequence[Job], a_sweep: bool) -> int:
-    """Print what the lint finds in a run, or in the first of each cell of a sweep; 1 where it found something, else 0."""
+    """Print what the lint finds in a run, or in the first of each cell of a sweep; 1 where that is something, else 0."""
     first: dict[str, Job] = {}
     for job in jobs:
         first.setdefault(job.cell_hash, job)
@@ -32,7 +33,8 @@ def only(jobs: Sequence[Job], a_sweep: bool) -> int:
 def audited(job: Job) -> None:
     """Print where the asymmetry of a run comes from."""
     found = audit(job.values, load(job.values, set_up_torch(job.values)))
-    show(checks.of_draws(found.drawn), [""])
+    drawn = [(one.phase, listed(one.of), one.entries, one.source, one.effect) for one in found.drawn]
+    show(checks.of_draws(drawn), [""])
     if found.replays:
         show(checks.of_replays(found.units, found.replays), [""])
     show(None, found.notes)

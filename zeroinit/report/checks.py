@@ -36,12 +36,11 @@ def of_cells(keys: Sequence[str], found: Sequence[tuple[Mapping[str, str], Seque
     return shown
 
 
-def of_draws(drawn: Sequence[tuple[str, Sequence[str], int, str, str]]) -> Table:
+def of_draws(drawn: Sequence[tuple[str, str, int, str, str]]) -> Table:
     """What is drawn, (phase, for what, entries, from which generator, its effect) each."""
     shown = plain(["drawn in", "for", "entries", "from", "effect"])
     shown.columns[2].justify = "right"
-    for phase, names, entries, source, effect in drawn:
-        what = ", ".join(names if len(names) <= MOST else [*names[:2], f"{len(names) - 3} more", names[-1]])
+    for phase, what, entries, source, effect in drawn:
         shown.add_row(phase, what, f"{entries:,}", source, effect)
     if not drawn:
         shown.add_row("-", "nothing", "0", "-", "-")
