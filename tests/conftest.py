@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 
-from zeroinit import CONF, build, provenance, train
+from zeroinit import CONF, build, lint, provenance, train
 from zeroinit.__main__ import main
 from zeroinit.config import Job
 from zeroinit.dataset import folder
@@ -48,6 +48,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for cached in (build.opened, build.bound_once, provenance.provenance, folder.state):
         cached.cache_clear()
     build.fitting.clear()
+    lint.known.clear()
     yield
     GlobalHydra.instance().clear()
 
@@ -79,6 +80,7 @@ def zeroinit(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
         monkeypatch.setattr(sys, "path", list(sys.path))
         build.opened.cache_clear()
         build.fitting.clear()
+        lint.known.clear()
         folder.state.cache_clear()
         code = 0
         try:

@@ -97,6 +97,11 @@ BAD = {
         "probe.measure=gradient",
     ): "probe.measure=gradient: give a list of gradient, arrival, symmetry, pairs, weight, activation, curvature, or",
     ("probe.measure=[null]",): "probe.measure=[None]: there is no probe None; give a list of gradient, arrival,",
+    ("check=later",): "check=later: give start, only or audit",
+    ("-m", "check=audit", "seed=0,1"): "check=audit: it replays one run; leave out -m, or give check=only",
+    ("-m", "hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "check=only", "seed=0,1"): (
+        "check=only: hydra/sweeper=optuna chooses runs by what earlier ones became; give check=start"
+    ),
     ("probe.dense=-1",): "probe.dense=-1: give a whole number from 0",
     ("probe.a_decade=2.5",): "probe.a_decade=2.5: give a whole number from 0",
     ("probe.dense=0", "probe.a_decade=0"): (

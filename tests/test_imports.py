@@ -27,6 +27,7 @@ ORDER = [
     "dataset",
     "batches",
     "init",
+    "draws",
     "probe",
     "curvature",
     "stack",
@@ -44,8 +45,15 @@ ORDER = [
     "observer",
     "report.cells",
     "report.figures",
+    "report.confounded",
+    "report.checks",
     "report",
     "build",
+    "lint.made",
+    "lint.batch",
+    "lint",
+    "audit",
+    "before",
     "plan",
     "pool",
     "train",
@@ -57,7 +65,7 @@ KNOWN_BY = {
     "matplotlib": {"report.figures"},
     "torchvision": {"arch", "dataset.images", "dataset.published", "dataset.folder"},
     "PIL": {"dataset.folder"},
-    "rich": {"progress", "report", "report.cells"},
+    "rich": {"progress", "report", "report.cells", "report.checks"},
 }
 
 

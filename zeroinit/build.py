@@ -4,7 +4,7 @@ import ctypes
 import inspect
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import cache, lru_cache, partial
 from typing import Any
@@ -21,7 +21,7 @@ from zeroinit.config.check import device as device_of
 from zeroinit.dataset.images import reshaped
 from zeroinit.dataset.split import Data, normalized
 from zeroinit.errors import BadInput
-from zeroinit.init import Filled, initialize
+from zeroinit.init import Filled, Rule, initialize
 from zeroinit.quotient import quotient
 from zeroinit.rng import stream
 from zeroinit.stack import OPTIMIZERS, why_alone
@@ -100,8 +100,18 @@ def batch_size_of(values: Values, data: Data) -> int:
     return int(size)
 
 
-def build(values: Values, data: Data) -> tuple[nn.Module, list[Filled], torch.optim.Optimizer]:
-    """The initialised model, or its quotient, on the data's device, what filled each parameter, and its optimiser."""
+def as_it_is(rule: Rule) -> Rule:
+    """What nobody watches."""
+    return rule
+
+
+def build(
+    values: Values, data: Data, watched: Callable[[Rule], Rule] = as_it_is
+) -> tuple[nn.Module, list[Filled], torch.optim.Optimizer]:
+    """The initialised model, or its quotient, on the data's device, what filled each parameter, and its optimiser.
+
+    `watched` makes of each rule of the init one that somebody watches.
+    """
     try:
         model: nn.Module = call("arch", values["arch"], data.input_shape, data.num_classes)
     except (ValueError, IndexError, RuntimeError) as error:
@@ -110,13 +120,16 @@ def build(values: Values, data: Data) -> tuple[nn.Module, list[Filled], torch.op
             f"with {data.num_classes} classes: {error}"
         ) from error
     layers = values["init"]["layers"]
+    weight, bias = map(watched, rules("init", values["init"]))
+    rest = rules("init.rest", values["init"]["rest"]) if layers else None
     filled = initialize(
         model,
         stream("init", values["seeds"]["init"]),
-        *rules("init", values["init"]),
+        weight,
+        bias,
         bias_scale=partial(call, "bias_scale", values["bias_scale"]),
         layers=[layers] if isinstance(layers, str) else layers,
-        rest=rules("init.rest", values["init"]["rest"]) if layers else None,
+        rest=rest and (watched(rest[0]), watched(rest[1])),
     )
     model = quotient(model) if values["arithmetic"] == "quotient" else model
     model.to(data.train[0].device)

@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from torch import nn
 
-from zeroinit import CONF, config, loop
+from zeroinit import CONF, before, config, lint, loop
 from zeroinit.arrival import predicted
 from zeroinit.batches import Augment
 from zeroinit.build import batch_size_of, build, check, load, open_tracker, set_up_torch
@@ -41,6 +41,7 @@ from zeroinit.tracker import COURSE, Record, Tracker, without_password
 from zeroinit.verdict import JUDGED, Seen, first_examples, hopeless, look, verdict
 
 TRACEBACK = "traceback.txt"
+LINT = "lint"  # the tag of what was found before the training
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where PyYAML has it
 BETWEEN = 0.2  # seconds between two words of how far a training is
 
@@ -118,6 +119,8 @@ def train_together(
         except Exception as error:
             fail(record, error)
             continue
+        if found := lint.findings(job.values, data, model, optimizer):
+            record.tags[LINT] = lint.told(job.params, found)[:5000]
         asked = {probe: left_out(probe, model) for probe in shared["probe"]["measure"] if tracker.keeps}
         probes = [probe for probe, reason in asked.items() if not reason]
         if len(probes) < len(asked):
@@ -303,13 +306,18 @@ def task(cfg: DictConfig) -> float:
     try:
         job = job_of(cfg)
         check([job])  # before the bar, as decoding images has one of its own
+        if job.values["check"] == "only":
+            sys.exit(before.only([job], sweeping()))
+        if job.values["check"] == "audit":
+            before.audited(job)
+            sys.exit()
         tracker = open_tracker(job, sweep_name())
     except BadInput as error:
         stop(error)
     with Bar(1) as bar:
         [record] = run([job], tracker, bar.at)
-        if LEFT_OUT in record.tags:
-            bar.tell(record.tags[LEFT_OUT])
+        for line in untold(record, set()):
+            bar.tell(line)
         if sweeping():
             bar.tell(became(record) if record.status == "FINISHED" else failed(job, record))
     if not sweeping():
@@ -321,6 +329,18 @@ def task(cfg: DictConfig) -> float:
         if record.status != "FINISHED":
             sys.exit(1)
     return best(record)
+
+
+def untold(record: Record, told: set[str]) -> list[str]:
+    """What the run's tags have to tell and is not `told` yet, where it is put; of a cell's findings the first run's."""
+    found = record.tags.get(LINT, "").splitlines()
+    if found and record.tags["cell_hash"] in told:
+        found = []  # they may have other numbers, as of another seed
+    elif found:
+        told.add(record.tags["cell_hash"])
+    new = [line for line in (record.tags.get(LEFT_OUT), *found) if line and line not in told]
+    told.update(new)
+    return new
 
 
 def became(record: Record) -> str:

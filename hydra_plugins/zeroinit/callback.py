@@ -36,6 +36,14 @@ class SweepCallback(Callback):
                     f"hydra/launcher={launcher} trains in others; set one of them otherwise"
                 )
             )
+        if config.check != "start" and config.hydra.sweeper._target_ != OURS:
+            sweeper = config.hydra.runtime.choices["hydra/sweeper"]
+            train.stop(
+                BadInput(
+                    f"check={config.check}: hydra/sweeper={sweeper} chooses runs by what earlier ones became; "
+                    "give check=start, or leave the sweeper out"
+                )
+            )
         if direction != "maximize":
             train.stop(
                 BadInput(

@@ -51,7 +51,6 @@ class SweepLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from zeroinit import build, train
         from zeroinit.config.check import device
-        from zeroinit.observer import LEFT_OUT
         from zeroinit.plan import plan
         from zeroinit.pool import Message
         from zeroinit.progress import Bar
@@ -65,14 +64,13 @@ class SweepLauncher(Launcher):
         trainings = plan(jobs, self.workers)
         tasks = [([jobs[place] for place in one.jobs], one.why, sweep) for one in trainings]
         records: dict[int, Record] = {}  # by the place of their jobs
-        told: set[str] = set()  # why probes are left out
+        told: set[str] = set()  # what the runs' tags have to tell
 
         def end(task: int, ended: Iterable[Record]) -> None:
             for place, record in zip(trainings[task].jobs, ended, strict=True):
                 records[place] = record
-                if (reason := record.tags.get(LEFT_OUT)) and reason not in told:
-                    told.add(reason)
-                    bar.tell(reason)
+                for line in train.untold(record, told):
+                    bar.tell(line)
                 if record.status != "FINISHED":
                     bar.tell(train.failed(jobs[place], record))
             bar.next(task, len(trainings[task].jobs))

@@ -37,7 +37,7 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Expand, check and launch the grid, then print its table. Exits 1 where a run failed, 130 if interrupted."""
-        from zeroinit import build, train  # they import torch, which listing the plugins must not
+        from zeroinit import before, build, train  # they import torch, which listing the plugins must not
         from zeroinit.errors import BadInput
         from zeroinit.report import conclude
 
@@ -51,6 +51,11 @@ class GridSweeper(Sweeper):
                     raise BadInput(f"{same}: the two would be one and the same run; drop the axis that changes nothing")
                 distinct[job.config_hash] = overrides
             build.check(jobs)
+            checks = {job.values["check"] for job in jobs}
+            if "audit" in checks:
+                raise BadInput("check=audit: it replays one run; leave out -m, or give check=only")
+            if "only" in checks:
+                sys.exit(before.only(jobs, a_sweep=True))
             tracker = build.open_tracker(jobs[0], train.sweep_name())
         except BadInput as error:
             train.stop(error)

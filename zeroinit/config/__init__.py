@@ -16,7 +16,14 @@ from zeroinit.config.check import Values, at, check, device
 from zeroinit.dataset.folder import state
 from zeroinit.errors import BadInput
 
-NO_NUMBER = ("tracker", "probe", "sweep", "save", "seed")  # cannot change a number; `seed` acts through `seeds` alone
+NO_NUMBER = (
+    "tracker",
+    "probe",
+    "sweep",
+    "save",
+    "check",
+    "seed",
+)  # cannot change a number; `seed` acts through `seeds` alone
 PLACES = ("root", "cache")  # of a data set: where files lie, which cannot either
 
 

@@ -13,6 +13,7 @@ from zeroinit.tracker import without_password
 
 ARITHMETICS = ("native", "tied", "quotient")
 STREAMS = ("init", "order", "augment", "forward", "split")
+CHECKS = ("start", "only", "audit")
 
 Values = dict[str, Any]
 
@@ -44,6 +45,8 @@ def check(values: Values) -> None:
             )
     if at(values, "loss.reduction") not in ("mean", "sum"):
         raise BadInput(f"loss.reduction={at(values, 'loss.reduction')}: give mean or sum")
+    if at(values, "check") not in CHECKS:
+        raise BadInput(f"check={at(values, 'check')}: give {', '.join(CHECKS[:-1])} or {CHECKS[-1]}")
     if at(values, "arithmetic") not in ARITHMETICS:
         raise BadInput(
             f"arithmetic={at(values, 'arithmetic')}: give {', '.join(ARITHMETICS[:-1])} or {ARITHMETICS[-1]}"
@@ -74,6 +77,8 @@ def check_probes(values: Values) -> None:
         raise BadInput(f"probe.measure=[{typed}]: there is no probe {unknown[0]}; {accepted}")
     whole("probe.dense", dense, 0)
     whole("probe.a_decade", a_decade, 0)
+    if at(values, "check") == "audit":
+        whole("probe.dense", dense, 1, ", as check=audit replays so many steps")
     curved = at(values, "probe.curvature")
     if not isinstance(curved, list) or not all(type(step) is int and step >= 0 for step in curved):
         raise BadInput(

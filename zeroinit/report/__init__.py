@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.table import Table
 
 from zeroinit.report.cells import Cell, as_csv, caption, cells, columns, rows, table
+from zeroinit.report.confounded import confounded, lines
 from zeroinit.tracker import Record, Tracker
 
 LONGEST = 100  # characters of a figure's name that tell its cell
@@ -40,15 +42,29 @@ def conclude(
     records = tracker.records()
     found = cells(planned, records)
     listed = rows(found)
-    # wide enough for every column where no terminal sets the width
-    console = Patient(width=None if sys.stdout.isatty() else 200)
-    console.print(table(listed))
-    console.print(caption(found), markup=False, highlight=False, soft_wrap=True)
+    drawn = [(cell.params, lines(content)) for cell in found if (content := filled(cell, tracker))]
+    console = show(table(listed), [caption(found), *confounded(drawn, columns(found))])
     if tracker.keeps:
         where = tracker.summary({"summary.csv": as_csv(listed)} | draw(found, tracker, each))
         said = f"\nTable, figures: {where}\n{tracker.how_to_see()}"
         console.print(said, markup=False, highlight=False, soft_wrap=True)
     return records
+
+
+def show(shown: Table | None, notes: Sequence[str]) -> Patient:
+    """Print the table, where there is one, and notes below it."""
+    # wide enough for every column where no terminal sets the width
+    console = Patient(width=None if sys.stdout.isatty() else 200)
+    if shown:
+        console.print(shown, markup=False, highlight=False)
+    for note in notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
+    return console
+
+
+def filled(cell: Cell, tracker: Tracker) -> bytes | None:
+    """The init.csv of the newest finished run of a cell."""
+    return tracker.file(cell.finished[0], "init.csv") if cell.finished else None
 
 
 def draw(found: list[Cell], tracker: Tracker, each: Each) -> dict[str, bytes]:

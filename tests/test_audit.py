@@ -1,0 +1,258 @@
+"""Draws are counted exactly, and each way in which a symmetry breaks is told from the others."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from zeroinit import audit, build
+from zeroinit.audit import DRAWS, EITHER, NOISE, ROUNDING, RULE, Audit, Drawn, Replay
+from zeroinit.config import Job
+from zeroinit.draws import Draws, filling, forward
+from zeroinit.init import initialize
+from zeroinit.rng import stream, stream_seed
+
+Command = Callable[..., object]
+GLOBAL, STREAM = "torch's global generator", "the stream init"
+
+
+class Dropping(nn.Sequential):
+    """A net of a user's own: (N, *input_shape), one hidden layer of `width`, of which half are dropped."""
+
+    def __init__(self, input_shape: tuple[int, ...], num_classes: int, width: int) -> None:
+        inputs = int(torch.tensor(input_shape).prod())
+        super().__init__(
+            nn.Flatten(), nn.Linear(inputs, width), nn.Tanh(), nn.Dropout(0.5), nn.Linear(width, num_classes)
+        )
+
+
+class Scaled(nn.Sequential):
+    """Its construction draws what no init overwrites, and what the net does not keep."""
+
+    def __init__(self, input_shape: tuple[int, ...], num_classes: int) -> None:
+        inputs = int(torch.tensor(input_shape).prod())
+        super().__init__(nn.Flatten(), nn.Linear(inputs, 8), nn.BatchNorm1d(8), nn.Linear(8, num_classes))
+        nn.init.normal_(self[2].weight)
+        self.register_buffer("kept", torch.randn(5))
+        torch.rand(3)
+
+
+def alternating_(tensor: Tensor, fan_in: int) -> Tensor:
+    tensor.fill_(1 / fan_in)
+    tensor[::2] *= -1
+    return tensor
+
+
+def of(job: Job) -> Audit:
+    return audit.audit(job.values, build.load(job.values, build.set_up_torch(job.values)))
+
+
+def broken(found: Audit) -> dict[tuple[str, str, str], dict[str, int]]:
+    return {(one.init, one.noise, one.arithmetic): one.broken() for one in found.replays}
+
+
+@pytest.fixture
+def digits(job_of: Callable[..., Job]) -> Callable[..., Audit]:
+    return lambda *overrides: of(job_of("dataset=digits", "check=audit", *overrides))
+
+
+def test_draws_are_counted_exactly(digits: Callable[..., Audit]) -> None:
+    found = digits("init=zero_normal", "arch.hidden=[16]", "probe.dense=1")
+    assert found.drawn == [
+        Drawn(
+            "construction",
+            ["hidden1.weight", "hidden1.bias", "output.weight", "output.bias"],
+            64 * 16 + 16 + 16 * 10 + 10,
+            GLOBAL,
+            audit.OVERWRITTEN,
+        ),
+        Drawn("init", ["hidden1.bias"], 16, STREAM, "its values"),
+        Drawn("init", ["output.bias"], 10, STREAM, "its values"),
+    ]
+
+
+def test_noise_and_what_construction_keeps_are_counted(digits: Callable[..., Audit]) -> None:
+    dropping = digits("arch=logistic", "arch._target_=test_audit.Dropping", "+arch.width=16", "init=orthogonal")
+    assert dropping.drawn[1:] == [  # (semi-)orthogonal: of normal draws, as many as entries
+        Drawn("init", ["1.weight"], 64 * 16, STREAM, "its values"),
+        Drawn("init", ["4.weight"], 16 * 10, STREAM, "its values"),
+        Drawn("forward", ["3"], 128 * 16, GLOBAL, "noise, anew in each step"),
+    ]
+    scaled = digits("arch=logistic", "arch._target_=test_audit.Scaled", "init=zero", "probe.dense=1")
+    assert scaled.drawn == [
+        Drawn("construction", ["1.weight", "1.bias", "3.weight", "3.bias"], 610, GLOBAL, audit.OVERWRITTEN),
+        Drawn("construction", ["2.weight"], 8, GLOBAL, "its values"),
+        Drawn("construction", ["kept"], 5, GLOBAL, "its values"),
+        Drawn("construction", ["what the net does not hold"], 3, GLOBAL, "none: it is not kept"),
+    ]
+
+
+def test_many_draws_of_a_kind_share_a_line(job_of: Callable[..., Job]) -> None:
+    job = job_of("dataset=digits", "arch.hidden=[4,4,4,4]")
+    data = build.load(job.values, build.set_up_torch(job.values))
+    drawn, means, unknown = audit.draws(job.values, data)
+    names = [
+        f"{layer}.{part}" for layer in (*(f"hidden{d}" for d in (1, 2, 3, 4)), "output") for part in ("weight", "bias")
+    ]
+    numbers = 65 * 4 + 3 * 5 * 4 + 5 * 10
+    assert [(one.of, one.entries) for one in drawn] == [(names, numbers)] * 2
+    assert (means, unknown) == (names, set())
+
+
+def test_rounding(digits: Callable[..., Audit]) -> None:
+    """Constant weights and 500 neurons: the kernels compute those at the edge of a tile in another order."""
+    found = digits("init=constant", "dataset=mnist5k")
+    assert set(broken(found)) == {("none", "none", "native"), ("none", "none", "tied")}
+    assert broken(found)["none", "none", "tied"] == {}
+    step = broken(found)["none", "none", "native"]["hidden1"]
+    assert step > 0
+    assert (
+        found.notes[-1]
+        == f"The symmetry is broken by {ROUNDING} alone (hidden1 after step {step}). {audit.FOLLOWS[ROUNDING]}"
+    )
+    [said] = found.notes[:-1]
+    assert said.startswith("At the start, hidden1: gradients ")
+    assert said.endswith(" times those of output: rounding.")
+
+
+def test_init_draws(digits: Callable[..., Audit]) -> None:
+    found = digits("init=zero_normal", "arch.hidden=[64,64]", "probe.dense=3")
+    both = {"hidden1": 0, "hidden2": 0}
+    assert broken(found) == {
+        ("drawn", "none", "native"): both,
+        ("drawn", "none", "tied"): both,
+        ("mean", "none", "native"): {},
+        ("mean", "none", "tied"): {},
+    }
+    said = f"The symmetry is broken by {DRAWS} alone (hidden1, hidden2 at the start). {audit.FOLLOWS[DRAWS]}"
+    assert found.notes == [said]
+
+
+def test_draws_of_the_output_alone(digits: Callable[..., Audit]) -> None:
+    """Hidden layers of zeros and tanh: the output's weights are alike for all neurons, which stay copies."""
+    found = digits(
+        "init=zero_normal", "init.layers=output", "init@init.rest=zero", "arch.hidden=[64]", "arch.activation=tanh",
+        "probe.dense=5",
+    )  # fmt: skip
+    assert set(map(str, broken(found).values())) == {"{}"}
+    assert found.notes[-1].startswith("Nothing breaks the symmetry: after 5 steps the neurons")
+
+
+def test_forward_noise(digits: Callable[..., Audit]) -> None:
+    found = digits("arch=logistic", "arch._target_=test_audit.Dropping", "+arch.width=16", "init=constant")
+    assert broken(found) == {("none", "drawn", "native"): {"1": 1}, ("none", "mean", "native"): {}}
+    assert found.notes[1:] == [
+        "No replays of tied arithmetic, which is for nets that can be stacked: 3 is a Dropout that cannot be stacked "
+        "there.",
+        f"The symmetry is broken by {NOISE} alone (1 after step 1). {audit.FOLLOWS[NOISE]}",
+    ]
+
+
+def test_the_rule_itself(digits: Callable[..., Audit]) -> None:
+    found = digits("init=zero", "init.weight._target_=test_audit.alternating_", "arch.hidden=[16]", "probe.dense=2")
+    assert [one.classes["hidden1"][0] for one in found.replays] == [2, 2]
+    assert found.notes == [f"The symmetry is broken by {RULE} alone (hidden1 at the start). {audit.FOLLOWS[RULE]}"]
+
+
+def test_nothing(digits: Callable[..., Audit]) -> None:
+    found = digits("init=zero", "probe.dense=4")
+    assert [one.classes for one in found.replays] == [{"hidden1": [1] * 5}] * 2
+    assert found.notes[-1].startswith("Nothing breaks the symmetry: after 4 steps the neurons of each hidden layer are")
+
+
+def test_no_hidden_neurons(digits: Callable[..., Audit]) -> None:
+    found = digits("arch=logistic")
+    assert found.replays == []
+    assert found.notes == ["No replays: the net has no hidden neurons, and so no symmetry to break."]
+
+
+def replays(**first: int | None) -> list[Replay]:
+    """A layer `l` and when it breaks, by `<init>_<noise>_<arithmetic>`."""
+    return [
+        Replay(*name.split("_"), {"l": [1.0 if step is None or at < step else 2.0 for at in range(4)]})
+        for name, step in first.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (replays(none_none_native=2), f"by {EITHER} alone (l after step 2)"),
+        (replays(none_none_native=0), f"by {RULE} alone (l at the start)"),
+        (
+            replays(none_none_native=1, none_none_tied=2),
+            f"by {ROUNDING} alone (l after step 1); by {RULE} alone (l after step 2)",
+        ),
+        (replays(none_none_native=2, none_none_tied=2), f"by {RULE} alone (l after step 2)"),
+        (
+            replays(drawn_none_native=0, drawn_none_tied=0, mean_none_native=3, mean_none_tied=None),
+            f"by {DRAWS} alone (l at the start); by {ROUNDING} alone (l after step 3)",
+        ),
+    ],
+)
+def test_causes_are_told_by_what_they_add(found: list[Replay], said: str) -> None:
+    assert audit.answer(found, 3).startswith(f"The symmetry is broken {said}.")
+
+
+def test_causes_that_act_only_together() -> None:
+    found = replays(drawn_drawn_native=2, drawn_mean_native=None, mean_drawn_native=None, mean_mean_native=None)
+    assert audit.answer(found, 3) == "No cause alone breaks the symmetry, and together they do (l after step 2)."
+
+
+def test_the_command(zeroinit: Command, tmp_path: Path) -> None:
+    ended = zeroinit("dataset=digits", "check=audit", "init=zero_normal", "arch.hidden=[16]", "probe.dense=2")
+    assert ended.code == 0
+    assert "hidden1.bias" in ended.out
+    assert "step 0: 16 of 16" in ended.out
+    assert ended.out.splitlines()[-1].startswith("The symmetry is broken by init draws alone (hidden1 at the start).")
+    assert not list(tmp_path.rglob("mlflow.db*"))
+
+
+def test_a_draw_is_named_by_what_it_is_for() -> None:
+    """By rule and tensor in an init, by layer in a forward pass; with the seed of the generator that it was handed."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.Dropout(0.5)), nn.Linear(4, 2))
+    fills: list[Tensor] = []
+    with Draws() as seen:
+        rules = [
+            filling(seen, fills)(build.bound("init", {"_target_": f"torch.nn.init.{name}_"}))
+            for name in ("trunc_normal", "zeros")
+        ]
+        initialize(model, stream("init", 7), *rules, bias_scale=float)
+    assert [id(one) for one in fills] == [id(one) for one in model.parameters()]
+    assert {draw.where for draw in seen.seen} == {str(id(model[0].weight)), str(id(model[2].weight))}
+    assert {draw.seed for draw in seen.seen} == {stream_seed("init", 7)}
+    with Draws() as seen, forward(seen, model):
+        model(torch.ones(5, 3))
+        torch.rand(2)
+    assert [(draw.where, draw.op, draw.entries, draw.seed) for draw in seen.seen] == [
+        ("1.0", "bernoulli_", 20, None),
+        ("", "rand", 2, None),
+    ]
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_the_expectation_of_dropout_is_the_identity() -> None:
+    """Forward and backward, exactly; native_dropout, which CUDA uses, too."""
+    inputs = torch.randn(6, 5, requires_grad=True)
+    for drop in (nn.Dropout(0.3), nn.Dropout(0.5), lambda values: torch.native_dropout(values, 0.3, True)[0]):
+        with Draws(expected=True) as seen:
+            outputs = drop(inputs)
+            [slope] = torch.autograd.grad((outputs * inputs.detach()).sum(), inputs)
+        assert outputs.equal(inputs)
+        assert slope.equal(inputs)
+        assert [draw.entries for draw in seen.seen] == [30]
+
+
+def test_expectations_of_what_is_drawn() -> None:
+    shares = torch.tensor([0.25, 1.0])
+    with Draws(expected=True) as seen:
+        assert torch.empty(2).normal_(3, 2).tolist() == [3, 3]
+        assert torch.empty(2).uniform_(1, 4).tolist() == [2.5, 2.5]
+        assert torch.bernoulli(shares).equal(shares)
+        assert torch.normal(shares, 1.0).equal(shares)
+        assert torch.rand(1).item() == 0.5
+        assert torch.randn_like(shares).tolist() == [0, 0]
+        assert sorted(torch.randperm(3).tolist()) == [0, 1, 2]
+    assert seen.random == {"randperm"}

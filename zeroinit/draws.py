@@ -1,0 +1,117 @@
+"""Every random draw that torch makes while one watches: how many entries, for what, from which generator."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial, wraps
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from zeroinit.init import Rule
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One call of a random operation: `entries` numbers drawn for what is called `where`.
+
+    `seed` is that of the generator that was handed to it, None where it drew from torch's global one. `drawn` is what
+    it filled.
+    """
+
+    where: str
+    op: str
+    entries: int
+    seed: int | None
+    drawn: Tensor
+
+
+class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Used as a context manager: `seen` are the draws in it, each named by what `where` was at that time.
+
+    With `expected`, what is drawn is replaced by its mean: dropout becomes the identity. `random` are the operations
+    whose mean is not known here; they stay as they are.
+    """
+
+    def __init__(self, expected: bool = False) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.expected, self.where = expected, ""
+        self.seen: list[Draw] = []
+        self.random: set[str] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if self.expected and func is torch.ops.aten.native_dropout_backward.default:
+            return args[0].clone()
+        result = func(*args, **(kwargs or {}))
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return result
+        given = {one.name: one.default_value for one in func._schema.arguments}
+        given |= dict(zip(given, args, strict=False)) | (kwargs or {})
+        drawn = result[0] if isinstance(result, tuple) else result  # dropout gives its mask, too
+        name, generator = func.overloadpacket.__name__, given.get("generator")
+        seed = None if generator is None else generator.initial_seed()  # torch wraps it anew at each call
+        self.seen.append(Draw(self.where, name, drawn.numel(), seed, drawn))
+        if self.expected:
+            mean = mean_of(name, given)
+            if mean is None:
+                self.random.add(name)
+            else:
+                drawn.copy_(mean) if isinstance(mean, Tensor) else drawn.fill_(mean)
+        return result
+
+
+def mean_of(op: str, given: dict[str, Any]) -> Tensor | float | None:
+    """The mean of what the operation draws, given its arguments; None where that is not known here."""
+    if op in ("bernoulli_", "bernoulli"):
+        mean = given.get("p", given["self"])  # bernoulli(self): of these shares
+    elif op in ("normal_", "normal"):
+        mean = given["mean"]
+    elif op == "uniform_":
+        mean = (given["from"] + given["to"]) / 2
+    elif op == "native_dropout":
+        mean = given["input"]
+    else:
+        mean = {"randn": 0.0, "randn_like": 0.0, "rand": 0.5, "rand_like": 0.5}.get(op)
+    return mean if isinstance(mean, Tensor) or mean is None else float(mean)
+
+
+def filling(draws: Draws, filled: list[Tensor]) -> Callable[[Rule], Rule]:
+    """What makes of a rule one whose draws are known by the id of the tensor that it fills; `filled` lists those."""
+
+    def watched(rule: Rule) -> Rule:
+        @wraps(rule.func)
+        def fill(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            filled.append(tensor)
+            draws.where = str(id(tensor))
+            result: Tensor = rule.func(tensor, *args, **kwargs)
+            draws.where = ""
+            return result
+
+        return partial(fill, *rule.args, **rule.keywords)
+
+    return watched
+
+
+@contextmanager
+def forward(draws: Draws, model: nn.Module) -> Iterator[None]:
+    """Name the draws of a forward pass by the layers that make them."""
+    outer: list[str] = []
+
+    def enter(name: str, module: nn.Module, inputs: Any) -> None:
+        outer.append(draws.where)
+        draws.where = name
+
+    def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+        draws.where = outer.pop()
+
+    handles = [module.register_forward_pre_hook(partial(enter, name)) for name, module in model.named_modules()]
+    handles += [module.register_forward_hook(leave) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
