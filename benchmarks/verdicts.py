@@ -135,9 +135,9 @@ def report(found: list[dict[str, dict[str, object]]]) -> None:
         word = one["short"]["verdict"]
         counts[truth, word] += 1
         said = "fails" if word in FAILS else word
-        agrees = truth == said
-        forecast += agrees
-        right += agrees or {truth, said} == {"fails", "still-waking"}
+        forecast += truth == said
+        agrees = truth == said or {truth, said} == {"fails", "still-waking"}
+        right += agrees
         line = " ".join(f"{key}={value}" for key, value in one["overrides"].items())
         if not agrees:
             accuracies = f"{one['short']['accuracy']:.1%}, then {one['long']['accuracy']:.1%}"
@@ -149,8 +149,12 @@ def report(found: list[dict[str, dict[str, object]]]) -> None:
     print(f"{'label':>14}", *(f"{word:>14}" for word in WORDS))
     for truth in LABELS:
         print(f"{truth:>14}", *(f"{counts[truth, word]:14d}" for word in WORDS))
-    print(f"{right} of {len(found)} agree by the final accuracy, {right / len(found):.1%}")
-    print(f"{forecast}, {forecast / len(found):.1%}, with the forecast; not these:", *disagree, sep="\n  ")
+    print(
+        f"{right} of {len(found)} agree by the final accuracy, {right / len(found):.1%}; not these:",
+        *disagree,
+        sep="\n  ",
+    )
+    print(f"{forecast} agree with the forecast, {forecast / len(found):.1%}")
     print(f"early_stop ended {stopped}, {len(wrong)} of them wrongly:", *wrong, sep="\n  ")
 
 
