@@ -3,8 +3,8 @@
     python benchmarks/arithmetic.py [--repeats 7]
 
 Training alone, in one process with one thread: no tracking, no observation, evaluation as the loop does it. The three
-take turns. A ratio is of CPU seconds to those of native in the same turn, and the median over the turns; constant has
-as many ties as there can be, default none. A quotient network trains alone, so it has no line of 16 members.
+take turns. A ratio is of CPU seconds to those of native in the same turn, and the median over turns; constant has as
+many ties as there can be, default none. A quotient network trains alone, so it has no line of 16 members.
 """
 
 import argparse
