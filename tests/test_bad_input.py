@@ -79,6 +79,17 @@ BAD = {
     ("+arch.width=3",): "arch._target_=zeroinit.arch.FNN: got an unexpected keyword argument 'width'",
     ("optimizer.betas=[2,3]",): "optimizer: Invalid beta parameter at index 0: 2",
     ("init.bias._target_=torch.nn.init.orthogonal_",): "init: the rule orthogonal_ cannot fill hidden1.bias (500,)",
+    ("dataset=digits", "arch=resnet50", "arithmetic=tied"): (
+        "arithmetic=tied is for nets that can be stacked, but ResNet has a forward of its own; give arithmetic=native"
+    ),
+    ("-m", "dataset=digits", "arch=fnn,mnist_cnn", "arithmetic=quotient"): (
+        "arithmetic=quotient is for chains of Flatten, Linear and activations, but conv1 is a Conv2d; give "
+    ),
+    ("dataset=digits", "arithmetic=quotient", "optimizer=sgd", "optimizer._target_=torch.optim.Adagrad"): (
+        "arithmetic=quotient is for SGD, Adam, AdamW, NAdam, RAdam, Adamax, RMSprop, which update each entry alone; "
+        "optimizer._target_ makes Adagrad: give arithmetic=native"
+    ),
+    ("arithmetic=exact",): "arithmetic=exact: give native, tied or quotient",
     ("probe.measure=[gradient,colour]",): (
         "probe.measure=[gradient,colour]: there is no probe colour; give a list of gradient, arrival, symmetry, pairs,"
     ),

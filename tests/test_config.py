@@ -30,6 +30,8 @@ from zeroinit.errors import BadInput
         (["seeds.init=x"], "seeds.init=x: give a whole number from 0"),
         (["threads=0"], "threads=0: give a whole number from 1"),
         (["threads=null"], "threads=None: give a whole number from 1"),
+        (["arithmetic=exact"], "arithmetic=exact: give native, tied or quotient"),
+        (["arithmetic=null"], "arithmetic=None: give native, tied or quotient"),
         (["deterministic=1"], "deterministic=1: give true or false"),
         (["save=perhaps"], "save=perhaps: give true or false"),
         (["device=tpu"], "device=tpu: give auto, cpu, cuda or cuda:N"),
@@ -79,6 +81,8 @@ def test_seed_is_the_seed_of_every_stream_but_the_split(job_of: Callable[..., Jo
         (["arch.hidden=[501]"], False, False),
         (["epochs=11"], False, False),
         (["threads=2"], False, False),
+        (["arithmetic=tied"], False, False),
+        (["arithmetic=quotient"], False, False),
         (["dataset.shuffle=false"], False, False),
     ],
 )

@@ -73,6 +73,7 @@ def test_what_members_may_differ_in(grid: Callable[..., list[Job]]) -> None:
         {"dataset": [{"shuffle": True}, {"shuffle": False}]},
         {"loss": [{"reduction": "mean"}, {"reduction": "sum"}]},
         {"deterministic": [True, False]},
+        {"arithmetic": ["native", "tied"]},
     ],
 )
 def test_what_they_must_have_in_common(changes: dict[str, list[object]], grid: Callable[..., list[Job]]) -> None:

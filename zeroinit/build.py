@@ -219,7 +219,7 @@ def check_arithmetic(
     if arithmetic == "quotient" and type(optimizer) not in OPTIMIZERS:
         accepted = ", ".join(one.__name__ for one in OPTIMIZERS)
         raise BadInput(
-            f"arithmetic=quotient is for {accepted}, which update each entry alone; optimizer._target_ makes a "
+            f"arithmetic=quotient is for {accepted}, which update each entry alone; optimizer._target_ makes "
             f"{type(optimizer).__name__}: give arithmetic=native"
         )
 
