@@ -14,7 +14,7 @@ from zeroinit.report.confounded import confounded
 
 
 def only(jobs: Sequence[Job], a_sweep: bool) -> int:
-    """Print what the lint finds in a run, or in the first of each cell of a sweep; 1 if that is something, else 0."""
+    """Print what the lint finds in a run, or in the first of each cell of a sweep; 1 where it found something."""
     first: dict[str, Job] = {}
     for job in jobs:
         first.setdefault(job.cell_hash, job)
