@@ -65,7 +65,7 @@ def agree(
     both = partial(train, data=data, reduction=reduction, observed=lambda step: False)
     [full] = both([member(model, optimizer, steps, lr=lr)], arithmetic="tied")
     [end] = both([member(small, optimizer, steps, lr=lr)], arithmetic="quotient")
-    found = expanded(small)
+    found = expanded(small.state_dict())
     assert found.keys() == dict(model.named_parameters()).keys()
     for name, parameter in model.named_parameters():
         assert torch.allclose(found[name], parameter, rtol=rtol, atol=atol), name
@@ -74,8 +74,17 @@ def agree(
 
 
 @pytest.mark.parametrize("init", INITS)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("hidden", [(9,), (8, 6), (5, 4, 6, 3)], ids=len)
+@pytest.mark.parametrize(
+    ("hidden", "optimizer"),
+    [
+        ((9,), "sgd"),
+        ((8, 6), "adam"),
+        ((8, 6), "momentum"),
+        ((7, 5, 6), "adamw"),
+        ((5, 4, 6, 3), "rmsprop"),
+        ((5, 4, 6, 3), "momentum"),
+    ],
+)
 def test_the_training_of_the_quotient_is_that_of_the_net(
     hidden: tuple[int, ...], optimizer: str, init: str, blobs: Data
 ) -> None:
@@ -84,7 +93,7 @@ def test_the_training_of_the_quotient_is_that_of_the_net(
     before = naive(model)
     small = agree(double(blobs), model, OPTIMIZERS[optimizer], 1e-10, 1e-12, 25, "mean")
     assert naive(model) == before
-    model.load_state_dict(expanded(small))
+    model.load_state_dict(expanded(small.state_dict()))
     assert naive(model) == before
 
 
@@ -136,7 +145,9 @@ def test_a_net_is_its_quotient_expanded_and_without_ties_its_own(blobs: Data) ->
         model = INITS[init](fnn(8, 5))
         small = quotient(model)
         assert described(small) == words
-        assert all(torch.equal(expanded(small)[name], parameter) for name, parameter in model.named_parameters())
+        assert all(
+            torch.equal(expanded(small.state_dict())[name], parameter) for name, parameter in model.named_parameters()
+        )
         assert all(len(firsts.unique()) == len(firsts) for firsts in first_equals(small).values())
         assert torch.allclose(small(blobs.train[0]), model(blobs.train[0]), atol=1e-6)
     for name, parameter in model.named_parameters():
@@ -149,7 +160,7 @@ def test_nested_nets_and_layers_without_biases_keep_their_names() -> None:
         nn.init.constant_(parameter, 0.1)
     small = quotient(model)
     assert described(small) == "1.0 1 of 6"
-    assert list(expanded(small)) == list(dict(model.named_parameters()))
+    assert list(expanded(small.state_dict())) == list(dict(model.named_parameters()))
     assert described(quotient(nn.Sequential(nn.Linear(4, 2)))) == "no hidden layer"
 
 

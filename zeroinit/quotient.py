@@ -5,6 +5,7 @@ and has the gradient of any one of them, so that every optimizer that treats ent
 does to the full net: in exact arithmetic the two are one training, and the quotient cannot break a tie.
 """
 
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -95,14 +96,15 @@ def why_none(model: nn.Module) -> str | None:
     return why_alone(model, torch.optim.SGD(model.parameters()), (1, 1) if flat else (1,))
 
 
-def expanded(model: nn.Module) -> dict[str, Tensor]:
-    """The parameters of the full net of which the model is the quotient, by name: what its load_state_dict takes."""
+def expanded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The full net's parameters, by name, from the state_dict of its quotient, as its load_state_dict takes them."""
     found = {}
-    for name, layer in leaves(model):
-        if isinstance(layer, Counted):
-            found[f"{name}.weight"] = layer.weight.detach()[layer.outputs][:, layer.inputs]
-            if layer.bias is not None:
-                found[f"{name}.bias"] = layer.bias.detach()[layer.outputs]
+    for name, values in state.items():
+        layer, _, part = name.rpartition(".")
+        if part in ("weight", "bias"):
+            found[name] = values[state[f"{layer}.outputs"]]
+        if part == "weight":
+            found[name] = found[name][:, state[f"{layer}.inputs"]]
     return found
 
 

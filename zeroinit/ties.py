@@ -53,6 +53,10 @@ class Ties:
         self.firsts = {layer: torch.stack([one[layer] for one in of_each]) for layer in self.held_by}  # (K, units)
         self.drop_untied()
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.firsts)
+
     def drop_untied(self) -> None:
         """Leave out the layers in which no member has two equal neurons."""
         own = {layer: torch.arange(firsts.shape[1], device=firsts.device) for layer, firsts in self.firsts.items()}
@@ -65,7 +69,10 @@ class Ties:
 
     @torch.no_grad()
     def copy(self, tensors: Mapping[str, Tensor]) -> None:
-        """In tensors (K, *shape) under parameters' names, give equal neurons the entries of their first, in place."""
+        """In tensors (K, *shape) under parameters' names, give equal neurons the entries of their first, in place.
+
+        A BatchNorm's running statistics, which evaluation alone uses, are no parameters, and may differ by rounding.
+        """
         for layer, firsts in self.firsts.items():
             members, units = firsts.shape
             flat = (firsts + units * torch.arange(members, device=firsts.device).unsqueeze(1)).flatten()
