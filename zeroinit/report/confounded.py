@@ -36,8 +36,8 @@ def confounded(cells: Iterable[tuple[Mapping[str, str], Sequence[Line]]], keys: 
             size, kind = entries(next(iter(by_init.values()))), parameter.rpartition(".")[2]
             said = ", ".join(f"{init} {numbers(line)}" for init, line in by_init.items())
             sentence = (
-                f"Not only the shape differs: {parameter} is drawn with mean ± deviation {said} ({where}); what one init "
-                "does better may be the scale's doing"
+                f"Not only the shape differs: {parameter} is drawn with mean ± deviation {said} ({where}); what one "
+                "init does better may be the scale's doing"
             )
             if size > found.get(kind, (0, ""))[0]:
                 found[kind] = size, sentence
