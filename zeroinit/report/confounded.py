@@ -24,7 +24,7 @@ def confounded(cells: Iterable[tuple[Mapping[str, str], Sequence[Line]]], keys: 
     compared: dict[tuple[str, ...], dict[str, Sequence[Line]]] = defaultdict(dict)
     for params, lines in cells:
         compared[tuple(params.get(key, "") for key in others)].setdefault(params["init"], lines)
-    found: dict[str, str] = {}
+    found: dict[str, tuple[int, str]] = {}  # by kind: entries of the largest yet, and what is said of it
     for values, inits in compared.items():
         drawn: dict[str, dict[str, Line]] = defaultdict(dict)  # by parameter, then init
         for (name, one), (other_name, other) in combinations(inits.items(), 2):
@@ -33,13 +33,15 @@ def confounded(cells: Iterable[tuple[Mapping[str, str], Sequence[Line]]], keys: 
                 drawn[pair[0]["parameter"]] |= {name: pair[0], other_name: pair[1]}
         where = " ".join(f"{key}={value}" for key, value in zip(others, values, strict=True) if value)
         for parameter, by_init in drawn.items():
+            size, kind = entries(next(iter(by_init.values()))), parameter.rpartition(".")[2]
             said = ", ".join(f"{init} {numbers(line)}" for init, line in by_init.items())
-            found.setdefault(
-                parameter.rpartition(".")[2],
+            sentence = (
                 f"Not only the shape differs: {parameter} is drawn with mean ± deviation {said} ({where}); what one "
-                "init does better may be the scale's doing",
+                "init does better may be the scale's doing"
             )
-    return list(found.values())
+            if size > found.get(kind, (0, ""))[0]:
+                found[kind] = size, sentence
+    return [said for _, said in found.values()]
 
 
 def alone(one: Sequence[Line], other: Sequence[Line]) -> tuple[Line, Line] | None:
