@@ -63,7 +63,7 @@ def test_a_single_run(zeroinit: Command) -> None:
     )
     assert ended.code == 0
     assert re.search(
-        r"fnn zero_normal x1 seed 0 dataset=digits .*: test accuracy [\d.]+%, loss [\d.]+, learns", ended.out
+        r"fnn zero_normal x1 seed 0 dataset=digits .*: test accuracy [\d.]+%, loss [\d.]+, [a-z-]+ \(.+\)", ended.out
     )
     assert "/#/experiments/1/runs?workflowType=machine_learning&compareRunsMode=CHART" in ended.out
     assert "ui --backend-store-uri sqlite:///mlruns/mlflow.db" in ended.out
@@ -81,7 +81,17 @@ def test_a_single_run(zeroinit: Command) -> None:
     assert [step for step, _ in histories(run)["grad/output/norm"]] == [*range(1, 21), 26]
     assert histories(run)["grad/hidden1/zeros"][0] == (1, 1.0)
     tags = set(run.data.tags)
-    assert {"sweep", "config_hash", "cell_hash", "verdict", "device", "seconds", "samples_per_second"} <= tags
+    assert {
+        "sweep",
+        "config_hash",
+        "cell_hash",
+        "verdict",
+        "reason",
+        "arithmetic",
+        "device",
+        "seconds",
+        "samples_per_second",
+    } <= tags
     assert {"tracking_seconds", "version.torch", "version.zeroinit", "git.commit", "git.dirty"} <= tags
     assert float(run.data.tags["tracking_seconds"]) > 0
     assert run.data.params["init"] == "zero_normal"
@@ -102,10 +112,10 @@ def test_a_single_run(zeroinit: Command) -> None:
 def test_every_probe(zeroinit: Command) -> None:
     """Of a net whose neurons are copies of one another: an init constant in each layer, of a width that stays tied."""
     words = ("dataset=digits", "arch.hidden=[8,8]", "init=layer_constant", "steps=26", "probe=all")
-    assert zeroinit(*words, "probe.dense=4", "probe.a_decade=2").code == 0
+    assert zeroinit(*words, "probe.dense=4", "probe.a_decade=2", "probe.curvature=[0,10]").code == 0
     [run] = runs("zeroinit")
     taken = histories(run)
-    layers, steps = ("hidden1", "hidden2", "output"), [0, 1, 2, 3, 4, 13]
+    layers, steps = ("hidden1", "hidden2", "output"), [0, 1, 2, 3, 4, 10, 13]  # 10 for the curvature
     for layer in layers:
         assert [step for step, _ in taken[f"weight/{layer}/norm"]] == steps
         assert [step for step, _ in taken[f"weight/{layer}/update"]] == steps[1:]
@@ -117,7 +127,12 @@ def test_every_probe(zeroinit: Command) -> None:
             assert [value for _, value in taken[f"symmetry/{layer}/{name}"]] == pytest.approx(
                 [1] * len(steps), abs=1e-4
             )
-    assert not any(name.startswith("symmetry/output") for name in taken)
+        for name in ("dead", "saturated", "mean", "variance"):
+            assert [step for step, _ in taken[f"activation/{layer}/{name}"]] == steps
+    for block in ("curvature", "curvature/weights"):
+        for name in ("gradient", "smallest", "largest"):
+            assert [step for step, _ in taken[f"{block}/{name}"]] == [0, 10]
+    assert not any(name.startswith(("symmetry/output", "activation/output")) for name in taken)
 
 
 def test_no_probe(zeroinit: Command) -> None:
