@@ -21,6 +21,7 @@ from zeroinit import arch, bias_scale, loop
 from zeroinit.batches import Augment
 from zeroinit.dataset import Data, image_folder
 from zeroinit.init import initialize
+from zeroinit.layers import weight_layers
 from zeroinit.progress import Bar
 from zeroinit.rng import stream
 
@@ -118,7 +119,7 @@ def main() -> None:
         bias=partial(nn.init.normal_),
         bias_scale=partial(bias_scale.constant, value=1.0),
     )
-    layers = [name for name, _ in arch.weight_layers(model)]
+    layers = [name for name, _ in weight_layers(model)]
     subtracted = before_norm(model.eval(), data.prepare(some[0][:2]))
     at_start = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     assert all(not at_start[f"{name}.weight"].any() for name in layers)

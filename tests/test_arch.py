@@ -5,8 +5,9 @@ import torch
 import torchvision
 from torch import nn
 
-from zeroinit.arch import ACTIVATIONS, FNN, CifarCNN, Logistic, MnistCNN, resnet50, weight_layers
+from zeroinit.arch import ACTIVATIONS, FNN, CifarCNN, Logistic, MnistCNN, resnet50
 from zeroinit.errors import BadInput
+from zeroinit.layers import weight_layers
 
 
 def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:

@@ -15,11 +15,12 @@ import torch
 from torch import nn
 
 from zeroinit import bias_scale, dataset, loop
-from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50, weight_layers
+from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50
 from zeroinit.arrival import predicted
 from zeroinit.batches import Augment
 from zeroinit.dataset import Data
 from zeroinit.init import initialize
+from zeroinit.layers import weight_layers
 from zeroinit.observer import Observer
 from zeroinit.rng import stream
 from zeroinit.tracker import Record

@@ -8,11 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit import dataset
+from zeroinit.alone import Alone
 from zeroinit.arch import FNN, MnistCNN
 from zeroinit.curvature import Parameters, curvature, lanczos
 from zeroinit.dataset import Data
 from zeroinit.rng import stream
-from zeroinit.stack import Alone, Stack
+from zeroinit.stack import Stack
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from zeroinit import CONF, bias_scale, build
-from zeroinit.arch import FNN, resnet50, weight_layers
+from zeroinit.arch import FNN, resnet50
 from zeroinit.config import Job
 from zeroinit.dataset import Data
 from zeroinit.errors import BadInput
 from zeroinit.init import default_, initialize
+from zeroinit.layers import weight_layers
 from zeroinit.rng import stream
 
 INITS = sorted(path.stem for path in (CONF / "init").glob("*.yaml"))

@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit import bias_scale, dataset, loop
+from zeroinit.alone import Alone
 from zeroinit.arch import FNN, Logistic
 from zeroinit.batches import Augment
 from zeroinit.dataset import Data
 from zeroinit.init import Rule, initialize
 from zeroinit.loop import Event, Gradients, Member, Trained, Weights, evaluate, evaluation_steps
 from zeroinit.rng import stream
-from zeroinit.stack import Alone
 
 train = partial(loop.train, augment=Augment(crop=0, flip=False), reduction="mean", arithmetic="native")
 ZEROS, NORMAL = partial(nn.init.zeros_), partial(nn.init.normal_)

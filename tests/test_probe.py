@@ -15,7 +15,8 @@ from zeroinit import loop, probe
 from zeroinit.arch import ACTIVATIONS, FNN, CifarCNN, Logistic
 from zeroinit.batches import Augment
 from zeroinit.dataset import Data
-from zeroinit.observer import Observer, hidden, left_out
+from zeroinit.layers import hidden
+from zeroinit.observer import Observer, left_out
 from zeroinit.probe import (
     FLAT,
     NEAR,

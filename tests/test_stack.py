@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zeroinit import bias_scale, dataset, loop
+from zeroinit.alone import Alone
 from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50
 from zeroinit.batches import Augment
 from zeroinit.dataset import Data
@@ -17,7 +18,7 @@ from zeroinit.loop import Event, Gradients, Member, Trained, Weights
 from zeroinit.observer import Observer
 from zeroinit.probe import distinct, mean_cosine, pairs
 from zeroinit.rng import stream
-from zeroinit.stack import Alone, Stack, why_alone
+from zeroinit.stack import Stack, why_alone
 from zeroinit.tracker import Record
 from zeroinit.tracker.off import Off
 

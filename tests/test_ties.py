@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from zeroinit import dataset, loop
-from zeroinit.arch import FNN, CifarCNN, weight_layers
+from zeroinit.arch import FNN, CifarCNN
 from zeroinit.batches import Augment
 from zeroinit.dataset import Data
 from zeroinit.init import initialize, layer_constant_
+from zeroinit.layers import weight_layers
 from zeroinit.loop import Event, Gradients, Member, Weights
 from zeroinit.probe import distinct
 from zeroinit.rng import stream

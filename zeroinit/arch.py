@@ -1,7 +1,7 @@
 """Plain torch modules, each built from the shapes of the data; how they are initialised is not their business."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -129,10 +129,3 @@ def activation_module(name: str) -> nn.Module:
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise BadInput(f"arch.activation={name}: choose one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]()
-
-
-def weight_layers(model: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.modules.conv._ConvNd]]:
-    """The layers whose weights an init fills and a probe watches, with their names, in the order of the modules."""
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
-            yield name or type(module).__name__.lower(), module  # the model itself has no name

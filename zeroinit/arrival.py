@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from zeroinit.stack import ELEMENTWISE, POOLING, leaves
+from zeroinit.layers import ELEMENTWISE, POOLING, leaves
 
 WEIGHTS = (nn.Linear, nn.modules.conv._ConvNd)
 TRANSPARENT = (nn.Flatten, nn.modules.dropout._DropoutNd, *POOLING)  # zero where its input is, and nowhere else

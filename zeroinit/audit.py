@@ -15,15 +15,14 @@ import torch
 from torch import Tensor
 
 from zeroinit import loop
-from zeroinit.arch import weight_layers
 from zeroinit.batches import Augment
 from zeroinit.build import batch_size_of, build
 from zeroinit.config.check import Values
 from zeroinit.dataset.split import Data
 from zeroinit.draws import Draw, Draws, filling, forward
+from zeroinit.layers import hidden, weight_layers
 from zeroinit.lint import apart, findings, first_batch
 from zeroinit.lint.made import listed
-from zeroinit.observer import hidden
 from zeroinit.probe import distinct
 from zeroinit.progress import counted
 from zeroinit.rng import stream, stream_seed

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zeroinit.arch import weight_layers
 from zeroinit.errors import BadInput
+from zeroinit.layers import weight_layers
 
 Rule = partial[Tensor]
 

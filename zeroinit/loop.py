@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zeroinit.alone import Alone, Layers
 from zeroinit.batches import Augment, Batches, Streams
 from zeroinit.dataset.split import Data
-from zeroinit.stack import Alone, Layers, Stack
+from zeroinit.stack import Stack
 from zeroinit.ties import Ties
 
 POINTS = 50  # evaluations a run, at most

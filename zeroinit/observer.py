@@ -12,12 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from zeroinit import probe
-from zeroinit.arch import weight_layers
 from zeroinit.curvature import ITERATIONS, Curvature, curvature
 from zeroinit.dataset.split import Split
+from zeroinit.layers import hidden, is_activation, weight_layers
 from zeroinit.loop import Event, Gradients, Metrics, Step, Weights
 from zeroinit.quotient import Counted
-from zeroinit.stack import is_activation
 from zeroinit.tracker import Record, Tracker
 
 FLUSH = 5  # seconds between two writes while it trains, for each of its members: a write is 0.1 s
@@ -45,12 +44,6 @@ def left_out(name: str, model: nn.Module) -> str | None:
         if memory > MEMORY:
             return f"{name} is left out: it would take {memory / 2**30:.1f} GiB; it takes {MEMORY / 2**30:.0f} at most"
     return None
-
-
-def hidden(model: nn.Module) -> list[str]:
-    """The layers of hidden neurons, a row of weights each: all but the last, as the model names them."""
-    layers = list(weight_layers(model))[:-1]
-    return [name for name, layer in layers if not getattr(layer, "transposed", False)]
 
 
 class Copies(NamedTuple):

@@ -16,7 +16,8 @@ from torch import nn
 
 from zeroinit.build import batch_size_of, build, load, set_up_torch
 from zeroinit.config import Job
-from zeroinit.stack import leaves, why_alone
+from zeroinit.layers import leaves
+from zeroinit.stack import why_alone
 
 LARGEST = 1_000_000  # parameters of a model of which a stack still gains a fifth on a CPU
 CACHE = 16 << 20  # bytes of a stack on a CPU, beyond which more members gain nothing

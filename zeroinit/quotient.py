@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit.errors import BadInput
-from zeroinit.stack import ELEMENTWISE, leaves, why_alone
+from zeroinit.layers import ELEMENTWISE, leaves
+from zeroinit.stack import why_alone
 from zeroinit.ties import first_equals
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from zeroinit.stack import leaves
+from zeroinit.layers import leaves
 
 
 def held_by(model: nn.Module) -> dict[str, list[tuple[str, int]]]:

@@ -29,7 +29,8 @@ from zeroinit.build import batch_size_of, build, check, load, open_tracker, set_
 from zeroinit.config import Job
 from zeroinit.config.check import check_uri
 from zeroinit.errors import BadInput
-from zeroinit.observer import LEFT_OUT, Observer, hidden, left_out
+from zeroinit.layers import hidden
+from zeroinit.observer import LEFT_OUT, Observer, left_out
 from zeroinit.probe import observed
 from zeroinit.progress import Bar
 from zeroinit.provenance import device_name, provenance

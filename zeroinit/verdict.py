@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit import probe
-from zeroinit.arch import weight_layers
+from zeroinit.alone import activations
 from zeroinit.dataset.split import Data, Split
+from zeroinit.layers import weight_layers
 from zeroinit.loop import Trained
-from zeroinit.stack import activations
 
 EXAMPLES = 256  # of the training set, the first: the batch on which a model is looked at
 COMPARED = 1000, 5000  # validation and training examples among which the nearest is sought,

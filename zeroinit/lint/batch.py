@@ -12,9 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zeroinit.arch import weight_layers
+from zeroinit.layers import is_activation, weight_layers
 from zeroinit.lint.made import listed
-from zeroinit.stack import ELEMENTWISE
 
 FLAT = 87.0  # e^-x is no normal float32 beyond, so that softmax and sigmoid are all or nothing, and ELU is flat
 ROUNDING = 1e-6  # of float32's seven digits: what is smaller beside another number is of the size of its error
@@ -71,7 +70,7 @@ def look(model: nn.Module, inputs: Tensor, labels: Tensor, reduction: str) -> Pa
     for name, layer in weight_layers(copy):
         layer.register_forward_hook(partial(weights, name))
     for name, module in copy.named_modules():
-        if isinstance(module, ELEMENTWISE) and not isinstance(module, nn.Identity):
+        if is_activation(module):
             module.register_forward_hook(partial(units, name))
     F.cross_entropy(copy(inputs), labels, reduction=reduction).backward()  # type: ignore[no-untyped-call]
     seen.signals = [signal._replace(slope=slopes.get(place, 0.0)) for place, signal in enumerate(seen.signals)]
