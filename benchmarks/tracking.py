@@ -1,6 +1,6 @@
 """What tracking and probes cost: a 10-epoch FNN run on the whole of MNIST, untracked and with each choice of probes.
 
-    python benchmarks/tracking.py --root FOLDER [--rounds 5] [--members 1] [--epochs 10] [--sides untracked default flat]
+    python benchmarks/tracking.py --root FOLDER [--rounds 5] [--members 1] [--epochs 10] [--sides default ...]
 
 Each time is of one run, or of a stack of so many, from its begin in the store to its end there; the imports, the
 database and the data are ready before the first. Beside it, what of that time went to watching and keeping, as the runs
