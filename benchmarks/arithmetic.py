@@ -49,7 +49,7 @@ def seconds(job: Job, members: int) -> float:
         shuffle=True,
         augment=Augment(crop=0, flip=False),
         reduction="mean",
-        arithmetic=values["arithmetic"],
+        tied=values["arithmetic"] == "tied",
         observed=lambda step: False,
     )
     return time.process_time() - started

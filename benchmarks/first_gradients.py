@@ -136,7 +136,7 @@ def main() -> None:
             shuffle=True,
             augment=Augment(crop=0, flip=False),
             reduction="mean",
-            arithmetic="native",
+            tied=False,
             observe=wave,
         )
     seconds = time.perf_counter() - started

@@ -80,7 +80,7 @@ def seconds(jobs: Sequence[Job]) -> float:
         members,
         augment=Augment(crop=0, flip=False),
         reduction="mean",
-        arithmetic="native",
+        tied=False,
         observed=lambda step: False,
     )
     return time.perf_counter() - started

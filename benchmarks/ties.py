@@ -130,7 +130,7 @@ def trained(case: Case, data: Data, arithmetic: Literal["native", "tied"]) -> tu
         shuffle=True,
         augment=Augment(crop=0, flip=False),
         reduction=case.reduction,
-        arithmetic=arithmetic,
+        tied=arithmetic == "tied",
         observe=observe,
     )
     assert (members[0].model.hidden1.weight != members[0].model.hidden1.weight[0, 0]).any()  # it trains

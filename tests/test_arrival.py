@@ -65,7 +65,7 @@ def largest(model: nn.Module, data: Data, steps: int) -> dict[str, list[float]]:
         shuffle=True,
         augment=Augment(crop=0, flip=False),
         reduction="mean",
-        arithmetic="native",
+        tied=False,
         observe=observe,
     )
     return found
@@ -211,7 +211,7 @@ def arrived(model: nn.Module, data: Data, steps: int) -> dict[str, int]:
         shuffle=True,
         augment=Augment(crop=0, flip=False),
         reduction="mean",
-        arithmetic="native",
+        tied=False,
         observe=Observer([record], Off(), steps, lambda share, accuracy: None, ["arrival"], [], few[0], []),
     )
     return {name.removeprefix("arrival/"): step for name, _, step in record.metrics if name.startswith("arrival/")}

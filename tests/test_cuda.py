@@ -50,7 +50,7 @@ def trained(arch: partial[nn.Module], device: str, steps: int, waiting_is_an_err
         shuffle=True,
         augment=Augment(crop=4, flip=True),
         reduction="mean",
-        arithmetic="native",
+        tied=False,
         observe=observe,
     )
     return end

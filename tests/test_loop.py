@@ -20,7 +20,7 @@ from zeroinit.init import Rule, initialize
 from zeroinit.loop import Event, Gradients, Member, Trained, Weights, evaluate, evaluation_steps
 from zeroinit.rng import stream
 
-train = partial(loop.train, augment=Augment(crop=0, flip=False), reduction="mean", arithmetic="native")
+train = partial(loop.train, augment=Augment(crop=0, flip=False), reduction="mean", tied=False)
 ZEROS, NORMAL = partial(nn.init.zeros_), partial(nn.init.normal_)
 
 

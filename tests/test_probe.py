@@ -24,13 +24,14 @@ from zeroinit.probe import (
     Histogram,
     angle,
     bit_counts,
+    dead,
     distinct,
-    idle,
     mean_cosine,
     observed,
     pairs,
     quantiles,
     relative_update,
+    saturated,
     slopes,
     steepest,
 )
@@ -291,31 +292,39 @@ def test_slopes_of_one_that_acts_in_place_leave_its_inputs() -> None:
     assert inputs.tolist() == [[[-1.0, 2.0]]]
 
 
-def naive_idle(member: list[list[float]], most: float) -> float:
-    return sum(all(abs(slope) <= most for slope in unit) for unit in member) / len(member)
-
-
-def test_idle_units_are_the_naive_share() -> None:
+def test_dead_and_saturated_units_are_the_naive_shares() -> None:
     inputs = torch.randn(3, 12, 20, generator=torch.Generator().manual_seed(7)) * 3
     inputs[:, :3] -= 20
     inputs[1, 5:9] += 100
     for activation in (nn.ReLU(), nn.Tanh(), nn.Sigmoid(), nn.ELU()):
-        found = slopes(activation, inputs)
-        for most in (0.0, FLAT * steepest(activation)):
-            assert idle(found, most).tolist() == pytest.approx([naive_idle(member, most) for member in found.tolist()])
+        found, most = slopes(activation, inputs), steepest(activation)
+        for member, units in enumerate(found.tolist()):
+            no_slope = sum(all(slope == 0 for slope in unit) for unit in units) / 12
+            next_to_none = sum(all(abs(slope) < FLAT * most for slope in unit) for unit in units) / 12
+            assert dead(found)[member].item() == pytest.approx(no_slope)
+            assert saturated(found, most)[member].item() == pytest.approx(next_to_none)
 
 
 def test_relu_is_dead_where_no_input_activates_it_and_tanh_saturated_on_either_side() -> None:
     inputs = torch.tensor([[[-1.0, -2.0], [-1.0, 2.0], [-9.0, 9.0], [0.0, 0.0]]])
-    assert idle(slopes(nn.ReLU(), inputs), 0).tolist() == [0.5]  # at 0 it has no slope
-    assert idle(slopes(nn.Tanh(), inputs), 0).tolist() == [0]
-    assert idle(slopes(nn.Tanh(), inputs), FLAT).tolist() == [0.25]
+    assert dead(slopes(nn.ReLU(), inputs)).tolist() == [0.5]  # at 0 it has no slope
+    assert dead(slopes(nn.Tanh(), inputs)).tolist() == [0]
+    assert saturated(slopes(nn.Tanh(), inputs), 1).tolist() == [0.25]
 
 
-def test_what_is_not_finite_is_not_idle() -> None:
+def test_the_flat_side_of_a_leaky_relu_is_not_saturated() -> None:
+    assert saturated(slopes(nn.LeakyReLU(), torch.full((1, 2, 3), -5.0)), 1).tolist() == [0]
+
+
+def test_what_is_not_finite_is_neither() -> None:
     values = torch.zeros(2, 3, 4)
     values[1, 0, 0] = math.nan
-    assert idle(values, 0).isfinite().tolist() == [True, False]
+    assert dead(values).isfinite().tolist() == [True, False]
+    assert saturated(values, 1).isfinite().tolist() == [True, False]
+
+
+def test_norms_of_tiny_values_survive() -> None:
+    assert probe.norm(torch.full((1, 4), 1e-30)).item() == pytest.approx(2e-30)
 
 
 # Schedule
@@ -373,7 +382,7 @@ def test_curvature_that_fails_while_it_trains_is_left_out_and_the_run_goes_on() 
     observer = Observer([record], Off(), 3, lambda share, accuracy: None, ["curvature", "weight"], [], batch, [0, 1])
     [trained] = trained_by(observer, [nn.Sequential(OnceLinear(4, 2))], points, steps=3)
     assert len(trained.losses) == 3
-    assert record.tags["left_out"].endswith("curvature is left out: no second derivative")
+    assert record.tags["left_out"].endswith("curvature left out after step 0: no second derivative here")
     assert list(record.course("weight/0/norm")) == [0, 1, 2, 3]
     assert not [name for name, _, _ in record.metrics if name.startswith("curvature")]
 
@@ -396,7 +405,7 @@ def trained_by(
         shuffle=True,
         augment=Augment(crop=0, flip=False),
         reduction="mean",
-        arithmetic="native",
+        tied=False,
         observe=observe,
         observed=observed,
     )

@@ -63,8 +63,8 @@ def agree(
     small = quotient(model)
     lr = optimizer.keywords["lr"] / (32 if reduction == "sum" else 1)
     both = partial(train, data=data, reduction=reduction, observed=lambda step: False)
-    [full] = both([member(model, optimizer, steps, lr=lr)], arithmetic="tied")
-    [end] = both([member(small, optimizer, steps, lr=lr)], arithmetic="quotient")
+    [full] = both([member(model, optimizer, steps, lr=lr)], tied=True)
+    [end] = both([member(small, optimizer, steps, lr=lr)], tied=False)
     found = expanded(small.state_dict())
     assert found.keys() == dict(model.named_parameters()).keys()
     for name, parameter in model.named_parameters():

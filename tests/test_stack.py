@@ -96,7 +96,7 @@ train = partial(
     shuffle=True,
     augment=Augment(crop=0, flip=False),
     reduction="mean",
-    arithmetic="native",
+    tied=False,
     batch_size=32,
 )
 

@@ -192,7 +192,7 @@ def test_no_rounding_breaks_them(rules: str, size: int, digits: Data) -> None:
         models = [filled(fnn(9, 5), TIED[rules] if seed % 2 == 0 else RANDOM, seed) for seed in range(size)]
         watch = Watch(range(0, size, 2))
         members = [member(model, Rounding, 12 + seed, order=seed) for seed, model in enumerate(models)]
-        train(members, digits, arithmetic=arithmetic, observe=watch)
+        train(members, digits, tied=arithmetic == "tied", observe=watch)
         most[arithmetic] = watch.weights
         assert (models[0].hidden1.weight != models[0].hidden1.weight[0, 0]).any()  # it trains
     assert most["tied"] == [1] * len(most["native"])
@@ -216,7 +216,7 @@ def test_no_rounding_breaks_them(rules: str, size: int, digits: Data) -> None:
 def test_no_optimizer_breaks_them(hidden: tuple[int, ...], optimizer: Any, size: int, digits: Data) -> None:
     members = [member(filled(fnn(*hidden), TIED["constant"]), optimizer, 12, order=seed) for seed in range(size)]
     watch = Watch(range(size))
-    train(members, digits, arithmetic="tied", observe=watch)
+    train(members, digits, tied=True, observe=watch)
     assert watch.weights == [1] * 13
     assert watch.gradients == [1] * 12
     assert all((one.model.hidden1.weight != 0.01).any() for one in members)
@@ -227,7 +227,7 @@ def test_channels_are_kept_too(digits: Data) -> None:
         for size in (1, 2):
             models = [doubled(convolutions()) for _ in range(size)]
             before = {layer: firsts.tolist() for layer, firsts in first_equals(models[0]).items()}
-            train([member(model, Rounding, 5) for model in models], digits, arithmetic=arithmetic)
+            train([member(model, Rounding, 5) for model in models], digits, tied=arithmetic == "tied")
             for model in models:
                 after = {layer: firsts.tolist() for layer, firsts in first_equals(model).items()}
                 assert (after == before) == kept
@@ -248,8 +248,8 @@ def test_a_tied_run_is_a_plain_one_whose_neurons_are_copied_one_by_one(digits: D
                     following.weight[:, unit] = following.weight[:, first]
 
     adam = partial(torch.optim.Adam, fused=True)
-    [end] = train([member(tied, adam, 50)], digits, arithmetic="tied")
-    [other] = train([member(twin, adam, 50)], digits, arithmetic="native", observe=copy)
+    [end] = train([member(tied, adam, 50)], digits, tied=True)
+    [other] = train([member(twin, adam, 50)], digits, tied=False, observe=copy)
     assert all(torch.equal(one, state(twin)[name]) for name, one in state(tied).items())
     assert torch.equal(end.losses, other.losses)
 
@@ -261,7 +261,9 @@ def test_it_is_what_exact_arithmetic_does(size: int, activation: str, digits: Da
     ends = {}
     for arithmetic in ("native", "tied"):
         models = [doubled(fnn(12, 7, activation=activation), 3).double() for _ in range(size)]
-        train([member(model, torch.optim.SGD, 40, lr=0.1) for model in models], double(digits), arithmetic=arithmetic)
+        train(
+            [member(model, torch.optim.SGD, 40, lr=0.1) for model in models], double(digits), tied=arithmetic == "tied"
+        )
         ends[arithmetic] = models
     for native, tied in zip(*ends.values(), strict=True):
         for name, one in state(native).items():
@@ -273,7 +275,7 @@ def test_without_ties_it_changes_no_bit(size: int, digits: Data) -> None:
     ends = []
     for arithmetic in ("native", "tied"):
         models = [filled(fnn(17), RANDOM, seed) for seed in range(size)]
-        train([member(model, torch.optim.Adam, 20) for model in models], digits, arithmetic=arithmetic)
+        train([member(model, torch.optim.Adam, 20) for model in models], digits, tied=arithmetic == "tied")
         ends.append([state(model) for model in models])
     assert all(torch.equal(one[name], other[name]) for one, other in zip(*ends, strict=True) for name in one)
 
@@ -283,6 +285,6 @@ def test_looking_changes_no_bit(digits: Data) -> None:
     ends = []
     for observed in (loop.always, lambda step: False):
         models = [doubled(CifarCNN((1, 8, 8), 10, "elu"))]
-        train([member(model, torch.optim.SGD, 2) for model in models], digits, arithmetic="tied", observed=observed)
+        train([member(model, torch.optim.SGD, 2) for model in models], digits, tied=True, observed=observed)
         ends.append(state(models[0]))
     assert all(torch.equal(one, ends[1][name]) for name, one in ends[0].items() if "running" not in name)

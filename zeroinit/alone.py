@@ -1,8 +1,10 @@
 """One plain model, and what can be asked of it while it trains."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +21,16 @@ def one_more(bias: Tensor | None) -> Tensor | None:
     return None if bias is None else bias.detach().unsqueeze(0)
 
 
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model is in eval mode, and then in train mode whatever happens."""
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train()
+
+
 @torch.no_grad()
 def activations(model: nn.Module, inputs: Tensor) -> Activations:
     """What goes into the activation behind each layer, for inputs (1, N, *input_shape), in eval mode.
@@ -31,19 +43,23 @@ def activations(model: nn.Module, inputs: Tensor) -> Activations:
     def weigh(name: str, layer: nn.Module, *_: object) -> None:
         acted.append((name, layer))
 
-    def activate(activation: nn.Module, arguments: tuple[Tensor]) -> None:
+    def activate(activation: nn.Module, positional: tuple[Tensor, ...], named: dict[str, Any]) -> None:
         if acted:
             name, layer = acted[-1]
+            inputs = (*positional, *named.values())[0]
             units = -1 if isinstance(layer, nn.Linear) else 1
-            found[name] = (arguments[0].movedim(units, 0).flatten(1).unsqueeze(0).clone(), activation)
+            found[name] = (inputs.movedim(units, 0).flatten(1).unsqueeze(0).clone(), activation)
 
     hooks = [layer.register_forward_hook(partial(weigh, name)) for name, layer in weight_layers(model)]
-    hooks += [one.register_forward_pre_hook(activate) for one in model.modules() if is_activation(one)]
-    model.eval()
-    model(inputs[0])
-    model.train()
-    for hook in hooks:
-        hook.remove()
+    hooks += [
+        one.register_forward_pre_hook(activate, with_kwargs=True) for one in model.modules() if is_activation(one)
+    ]
+    try:
+        with evaluating(model):
+            model(inputs[0])
+    finally:
+        for hook in hooks:
+            hook.remove()
     return found
 
 
@@ -71,14 +87,14 @@ class Alone:
         }
 
     def in_double(self, inputs: Tensor, labels: Tensor, reduction: str) -> dict[str, Tensor]:
-        """The gradients of a batch in float64; a net that cannot compute in it is taken at its word in float32."""
-        twin = deepcopy(self.model).double()
+        """The gradients of a batch in float64; a net that cannot be copied or compute so is taken at its word."""
         with torch.random.fork_rng([inputs.device] if inputs.is_cuda else []):
             try:
+                twin = deepcopy(self.model).double()
                 loss = F.cross_entropy(twin(inputs[0].double()), labels[0], reduction=reduction)
-            except RuntimeError:
+                loss.backward()  # type: ignore[no-untyped-call]
+            except Exception:
                 return self.gradients()
-        loss.backward()  # type: ignore[no-untyped-call]
         return Alone(twin, self.optimizer).gradients()
 
     def activations(self, inputs: Tensor) -> Activations:
@@ -87,10 +103,9 @@ class Alone:
 
     def losses(self, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy (1,) that the model with these parameters would have in eval mode, differentiable."""
-        self.model.eval()
         own = {name: parameter[0] for name, parameter in parameters.items()}
-        logits = torch.func.functional_call(self.model, own, (inputs[0],))
-        self.model.train()
+        with evaluating(self.model):
+            logits = torch.func.functional_call(self.model, own, (inputs[0],))
         return F.cross_entropy(logits, labels[0]).unsqueeze(0)
 
     def layers(self) -> Layers:
@@ -108,9 +123,8 @@ class Alone:
 
     def predict(self, inputs: Tensor) -> Tensor:
         """Inputs (1, N, *input_shape) -> logits (1, classes, N), in eval mode."""
-        self.model.eval()
-        logits: Tensor = self.model(inputs[0])
-        self.model.train()
+        with evaluating(self.model):
+            logits: Tensor = self.model(inputs[0])
         return logits.t().unsqueeze(0)
 
     def keep(self, places: Sequence[int]) -> None:

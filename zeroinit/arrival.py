@@ -11,6 +11,13 @@ WEIGHTS = (nn.Linear, nn.modules.conv._ConvNd)
 TRANSPARENT = (nn.Flatten, nn.modules.dropout._DropoutNd, *POOLING)  # zero where its input is, and nowhere else
 
 
+def is_chain(model: nn.Module) -> bool:
+    """Whether it is layers of weights, activations and poolings in a row, past which nothing goes."""
+    if type(model).forward is not nn.Sequential.forward:
+        return False
+    return all(isinstance(module, (*WEIGHTS, *TRANSPARENT, *ELEMENTWISE)) for _, module in leaves(model))
+
+
 def predicted(model: nn.Module) -> dict[str, int]:
     """{layer: the first step with a weight gradient} in exact arithmetic; a layer that never has one is not in it.
 
@@ -19,9 +26,7 @@ def predicted(model: nn.Module) -> dict[str, int]:
     the deltas are not; and either is no longer zero after such a step (for zero weights: Schicho 2023). Of a
     chain of layers of weights, activations and poolings; empty for any other net.
     """
-    if type(model).forward is not nn.Sequential.forward:
-        return {}
-    if not all(isinstance(module, (*WEIGHTS, *TRANSPARENT, *ELEMENTWISE)) for _, module in leaves(model)):
+    if not is_chain(model):
         return {}
     chain = list(links(model))
     weights = [bool(layer.weight.any()) for _, layer, _ in chain]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -194,7 +194,7 @@ def replay(values: Values, data: Data, init: str, noise: str, arithmetic: str, m
             shuffle=values["dataset"]["shuffle"],
             augment=Augment(**values["dataset"]["augment"]),
             reduction=values["loss"]["reduction"],
-            arithmetic=cast(Literal["native", "tied"], arithmetic),
+            tied=arithmetic == "tied",
             observe=observe,
         )
     return Replay(init, noise, arithmetic, classes)

@@ -122,7 +122,7 @@ def train(
     shuffle: bool,
     augment: Augment,
     reduction: Literal["mean", "sum"],
-    arithmetic: Literal["native", "tied", "quotient"],
+    tied: bool,
     observe: Callable[[Event], None] = ignore,
     observed: Callable[[int], bool] = always,
     judged: Collection[int] = (),
@@ -133,7 +133,7 @@ def train(
     One member trains as the plain model that it is; several as one stack, for which `stack.why_alone` must have
     nothing against their models, and the same where they are tied. Every member stays what it would be alone: its own
     batches, its own schedule of metrics (`evaluation_steps`). `reduction` is that of the loss whose gradient is taken;
-    losses are told as means either way. With `arithmetic` tied, neurons that start equal, in and out, stay so: after
+    losses are told as means either way. With `tied`, neurons that start equal, in and out, stay so: after
     each update, and in the gradients that are shown, each has the numbers of the first of them. Gradients come at the
     steps (from 1) that `observed` names; weights before and after each of their updates, once where the one is the
     other. After the steps `judged`, `hopeless` is asked of each (step, member), with the models as they are by then;
@@ -147,7 +147,7 @@ def train(
     ends = set(lengths)
     pairs = [(member.model, member.optimizer) for member in members]
     together = Alone(*pairs[0]) if len(pairs) == 1 else Stack(pairs)
-    ties = Ties([model for model, _ in pairs]) if arithmetic == "tied" else None
+    ties = Ties([model for model, _ in pairs]) if tied else None
     # where a batch is all there is, its order is no difference between members
     drawn_from = streams(members, shuffle and batch_size < examples, augment)
     batches = Batches(data, batch_size, shuffle, augment, drawn_from)

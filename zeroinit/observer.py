@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -44,6 +44,13 @@ def left_out(name: str, model: nn.Module) -> str | None:
         if memory > MEMORY:
             return f"{name} is left out: it would take {memory / 2**30:.1f} GiB; it takes {MEMORY / 2**30:.0f} at most"
     return None
+
+
+Looked = TypeVar("Looked", Gradients, Weights)
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 class Copies(NamedTuple):
@@ -90,20 +97,15 @@ class Observer:
         started = time.perf_counter()
         if isinstance(event, Gradients):
             self.step, self.members = event.step, event.members
-            if "gradient" in self.probes:
-                self.watch_gradients(event)
-            if "arrival" in self.probes:
-                self.watch_arrival(event)
+            self.attempt({"gradient"}, self.watch_gradients, event)
+            self.attempt({"arrival"}, self.watch_arrival, event)
         elif isinstance(event, Weights):
             if event.step in (0, self.step):
-                if {"symmetry", "pairs"} & self.probes:
-                    self.watch_neurons(event)
-                if "activation" in self.probes:
-                    self.watch_activations(event)
-            if "weight" in self.probes:
-                self.watch_weights(event)
-            if "curvature" in self.probes and event.step in self.curved:
-                self.watch_curvature(event)
+                self.attempt({"symmetry", "pairs"}, self.watch_neurons, event)
+                self.attempt({"activation"}, self.watch_activations, event)
+            self.attempt({"weight"}, self.watch_weights, event)
+            if event.step in self.curved:
+                self.attempt({"curvature"}, self.watch_curvature, event)
         elif isinstance(event, Step):
             self.read()
             self.tell(event.step / self.steps, None)
@@ -115,6 +117,19 @@ class Observer:
                 self.flush()
             self.tell(event.step / self.steps, event.values["val/accuracy"])
         self.seconds += time.perf_counter() - started
+
+    def attempt(self, probes: set[str], watch: Callable[[Looked], None], event: Looked) -> None:
+        """Watch, where one of the probes is asked for; one that fails is left out from then on, and the run goes on."""
+        if not probes & self.probes:
+            return
+        try:
+            watch(event)
+        except Exception as error:
+            said = f"{' and '.join(sorted(probes & self.probes))} left out after step {event.step}: {one_line(error)}"
+            self.probes -= probes
+            for member in event.members:
+                tags = self.records[member].tags
+                tags[LEFT_OUT] = f"{tags[LEFT_OUT]}; {said}" if LEFT_OUT in tags else said
 
     def flush(self) -> None:
         """Write what is new of the members' metrics; if the store fails now, their end will write it, or fail."""
@@ -156,7 +171,7 @@ class Observer:
         """grad/<layer>/{norm, zeros, p05, p50, p95} and the histograms; zeros is a share."""
         for layer, gradients in event.layers.items():
             self.counted.append((layer, probe.bit_counts(gradients), gradients[0].numel()))
-            self.note(f"grad/{layer}", {"norm": gradients.flatten(1).norm(dim=1)}, event.members, event.step)
+            self.note(f"grad/{layer}", {"norm": probe.norm(gradients)}, event.members, event.step)
 
     def watch_arrival(self, event: Gradients) -> None:
         """arrival/<layer>: the first observed step with a weight gradient above rounding, at that step.
@@ -165,7 +180,7 @@ class Observer:
         """
         if len(self.arrived) == len(self.records) * len(event.layers):
             return
-        norms = torch.stack([gradients.flatten(1).norm(dim=1).double() for gradients in event.layers.values()])
+        norms = torch.stack([probe.norm(gradients) for gradients in event.layers.values()])
         new = [
             (index, layer, place, member)
             for index, (layer, of_all) in enumerate(zip(event.layers, norms.tolist(), strict=True))
@@ -175,7 +190,7 @@ class Observer:
         if not new:
             return
         exact = event.in_double()
-        sure = torch.stack([exact[layer].flatten(1).norm(dim=1).double() for layer in event.layers])
+        sure = torch.stack([probe.norm(exact[layer]) for layer in event.layers])
         there = (sure > probe.ABOVE * norms).tolist()
         for index, layer, place, member in new:
             if there[index][place]:
@@ -185,8 +200,7 @@ class Observer:
     def watch_neurons(self, event: Weights) -> None:
         """symmetry/<layer>/{distinct, cosine, clusters, rank} of each layer of hidden neurons."""
         for layer in self.hidden:
-            weights, biases = event.layers[layer]
-            neurons = torch.cat([weights.flatten(2), *([] if biases is None else [biases.unsqueeze(2)])], dim=2)
+            neurons = probe.neurons(*event.layers[layer])
             columns: dict[str, Tensor] = {}
             if "symmetry" in self.probes:
                 columns |= {"distinct": probe.distinct(neurons), "cosine": probe.mean_cosine(neurons)}
@@ -199,8 +213,8 @@ class Observer:
         for layer, (inputs, activation) in event.net.activations(self.batch[0]).items():
             found, slopes = activation(inputs * 1), probe.slopes(activation, inputs)  # a copy: it may act in place
             columns = {
-                "dead": probe.idle(slopes, 0),
-                "saturated": probe.idle(slopes, probe.FLAT * probe.steepest(activation)),
+                "dead": probe.dead(slopes),
+                "saturated": probe.saturated(slopes, probe.steepest(activation)),
                 "mean": found.flatten(1).mean(1),
                 "variance": found.flatten(1).var(1, correction=0),
             }
@@ -210,17 +224,9 @@ class Observer:
     def watch_curvature(self, event: Weights) -> None:
         """curvature/{gradient, largest, smallest} of the loss, and of the block of the layers' weights alone."""
         parameters = event.net.tensors()
-        weights = [f"{layer}.weight" for layer in event.layers]
+        weights = [name for name, of_all in parameters.items() if of_all.dim() > 2]  # (K, units, ...)
         for name, block in (("curvature", list(parameters)), ("curvature/weights", weights)):
-            try:
-                found = curvature(lambda own: event.net.losses(own, *self.batch), parameters, block)
-            except RuntimeError as error:  # memory, or a layer without a second derivative; the run goes on
-                self.probes.remove("curvature")
-                for member in event.members:
-                    told = f"curvature is left out: {str(error).splitlines()[0]}"
-                    tags = self.records[member].tags
-                    tags[LEFT_OUT] = f"{tags[LEFT_OUT]}; {told}" if LEFT_OUT in tags else told
-                return
+            found = curvature(lambda own: event.net.losses(own, *self.batch), parameters, block)
             columns = dict(zip(Curvature._fields, (of_all[event.places] for of_all in found), strict=True))
             self.note(name, columns, event.members, event.step)
 
@@ -231,7 +237,7 @@ class Observer:
             self.start = copied
         if event.step in (0, self.step):
             for layer, (weights, _) in event.layers.items():
-                columns = {"norm": weights.flatten(1).norm(dim=1)}
+                columns = {"norm": probe.norm(weights)}
                 if event.step:
                     columns["angle"] = probe.angle(weights, self.start.of(layer, event.members))
                     columns["update"] = probe.relative_update(self.before.of(layer, event.members), weights)

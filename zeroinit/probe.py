@@ -143,9 +143,21 @@ def effective_rank(products: Tensor) -> Tensor:
     return torch.where(finite, torch.where(singular.any(), rank, 0), torch.nan)
 
 
+def norm(values: Tensor) -> Tensor:
+    """Euclidean norm (K,) of values (K, ...), summed in float64, in which the squares of small ones survive."""
+    found: Tensor = torch.linalg.vector_norm(values.flatten(1), dim=1, dtype=torch.float64)
+    return found
+
+
+def neurons(weights: Tensor, biases: Tensor | None) -> Tensor:
+    """The neurons of a layer (K, units, ...): incoming weights, then the bias where there is one for each."""
+    flat = weights.flatten(2)
+    return flat if biases is None or biases.shape != flat.shape[:2] else torch.cat([flat, biases.unsqueeze(2)], dim=2)
+
+
 def relative_update(before: Tensor, after: Tensor) -> Tensor:
     """||after - before|| / ||before|| (K,) of weights (K, ...); inf or NaN where they were zero."""
-    ratio: Tensor = (after - before).flatten(1).norm(dim=1) / before.flatten(1).norm(dim=1)
+    ratio: Tensor = norm(after - before) / norm(before)
     return ratio
 
 
@@ -173,14 +185,18 @@ def steepest(activation: nn.Module) -> float:
     return slopes(activation, torch.linspace(-8, 8, 1601)).abs().max().item()
 
 
-def idle(slopes: Tensor, most: float) -> Tensor:
-    """The share (K,) of units whose slope is `most` or less for every input, of slopes (K, units, N).
+def dead(slopes: Tensor) -> Tensor:
+    """The share (K,) of units that no input activates: none of their slopes (K, units, N) lets a gradient pass."""
+    share = (slopes == 0).all(2).double().mean(1)
+    return torch.where(slopes.isfinite().flatten(1).all(1), share, torch.nan)
 
-    With most=0 it is of dead units, which no input activates: no gradient passes them. With most=FLAT of the steepest
-    slope, of saturated ones (Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
-    networks", 2010, section 3), which the dead are too.
+
+def saturated(slopes: Tensor, steepest: float) -> Tensor:
+    """The share (K,) of units with slopes (K, units, N) below FLAT of the steepest for every input, the dead included.
+
+    Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010, section 3.
     """
-    share = (slopes.abs() <= most).all(2).double().mean(1)
+    share = (slopes.abs() < FLAT * steepest).all(2).double().mean(1)
     return torch.where(slopes.isfinite().flatten(1).all(1), share, torch.nan)
 
 

@@ -23,11 +23,12 @@ from omegaconf import DictConfig
 from torch import nn
 
 from zeroinit import CONF, before, config, lint, loop
-from zeroinit.arrival import predicted
+from zeroinit.arrival import is_chain, predicted
 from zeroinit.batches import Augment
 from zeroinit.build import batch_size_of, build, check, load, open_tracker, set_up_torch
 from zeroinit.config import Job
 from zeroinit.config.check import check_uri
+from zeroinit.dataset.split import spread
 from zeroinit.errors import BadInput
 from zeroinit.layers import hidden
 from zeroinit.observer import LEFT_OUT, Observer, left_out
@@ -39,7 +40,7 @@ from zeroinit.report.cells import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import signals_held
 from zeroinit.tracker import COURSE, Record, Tracker, without_password
-from zeroinit.verdict import JUDGED, Seen, first_examples, hopeless, look, verdict
+from zeroinit.verdict import EXAMPLES, JUDGED, Looked, Seen, hopeless, learnable, look, verdict
 
 TRACEBACK = "traceback.txt"
 LINT = "lint"  # the tag of what was found before the training
@@ -140,11 +141,11 @@ def train_together(
     longest = max(member.steps for member in members)
     kept = [record for _, record in trained_records]
     schedule = shared["probe"]
-    inputs, labels = (part[: schedule["examples"]] for part in data.train)
+    inputs, labels = spread(data.train, schedule["examples"])
     batch = data.prepare(inputs).unsqueeze(0), labels.unsqueeze(0)
     curved = schedule["curvature"] if "curvature" in probes else []
     observer = Observer(kept, tracker, longest, tell, probes, hidden(members[0].model), batch, curved)
-    sample = first_examples(data)
+    stored, truth = spread(data.train, EXAMPLES)
     started, writing = time.perf_counter(), 0.0
 
     def finish(index: int, trained: loop.Trained) -> None:
@@ -153,8 +154,6 @@ def train_together(
         now, (job, record) = time.perf_counter(), trained_records[index]
         record.status = "FINISHED" if trained.diverged_at is None else "FAILED"
         record.tracking += observer.seconds / len(members)
-        seen = Seen(trained, look(members[index].model, sample), arrivals[index], data)
-        record.tags["verdict"], record.tags["reason"] = verdict(seen)
         taken = len(trained.losses)
         if taken < members[index].steps:
             record.tags["stopped_at"] = str(taken)
@@ -170,9 +169,24 @@ def train_together(
                 record.files["histograms.npz"] = observer.histograms(index)
             if job.values["save"]:
                 record.files["weights.pt"] = weights(members[index].model)
+        layers = looked.layers if (looked := looked_at(index)) else []
+        seen = Seen(trained, layers, arrivals[index], learnable(data))
+        record.tags["verdict"], record.tags["reason"] = verdict(seen)
         with signals_held():
             end(record, tracker)
         writing += time.perf_counter() - now
+
+    def looked_at(index: int) -> Looked | None:
+        """The member's model as it stands; none of a model of whom that cannot be asked, which is no failure."""
+        try:
+            return look(members[index].model, (data.prepare(stored), truth))
+        except Exception:
+            return None
+
+    def has_no_hope(step: int, index: int) -> bool:
+        if not trained_records[index][0].values["early_stop"] or not (looked := looked_at(index)):
+            return False
+        return hopeless(step, looked, arrivals[index], is_chain(members[index].model), learnable(data))
 
     def observe(event: loop.Event) -> None:
         if isinstance(event, loop.Ended):
@@ -180,13 +194,9 @@ def train_together(
         else:
             observer(event)
 
-    def looked_at(step: int) -> bool:
+    def is_observed(step: int) -> bool:
         due = bool(set(probes) - {"curvature"}) and observed(step, schedule["dense"], schedule["a_decade"])
         return due or step in curved or (step == 1 and 0 in curved)
-
-    def has_no_hope(step: int, index: int) -> bool:
-        wanted = trained_records[index][0].values["early_stop"]
-        return wanted and hopeless(step, look(members[index].model, sample), arrivals[index])
 
     loop.train(
         members,
@@ -195,9 +205,9 @@ def train_together(
         shuffle=shared["dataset"]["shuffle"],
         augment=Augment(**shared["dataset"]["augment"]),
         reduction=shared["loss"]["reduction"],
-        arithmetic=shared["arithmetic"],
+        tied=shared["arithmetic"] == "tied",
         observe=observe,
-        observed=looked_at,
+        observed=is_observed,
         judged=JUDGED if any(job.values["early_stop"] for job in jobs) else (),
         hopeless=has_no_hope,
     )

@@ -1,5 +1,6 @@
 """What became of a run, in a word and the reason for it; and whether one that still trains has any hope."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -9,15 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit import probe
-from zeroinit.alone import activations
-from zeroinit.dataset.split import Data, Split
-from zeroinit.layers import weight_layers
+from zeroinit.alone import activations, evaluating
+from zeroinit.dataset.split import Data, Split, spread
+from zeroinit.layers import hidden, weight_layers
 from zeroinit.loop import Trained
+from zeroinit.quotient import Counted
 
-EXAMPLES = 256  # of the training set, the first: the batch on which a model is looked at
+EXAMPLES = 256  # of the training set: the batch on which a model is looked at
 COMPARED = 1000, 5000  # validation and training examples among which the nearest is sought,
 ENTRIES = 16_000_000  # of so many numbers at most
 SATURATED = 0.4  # the share of a layer's units from which on it is called so: of biases too large for ELU, half are
+FEWEST = 5  # steps, before which nothing is said of how the loss went
 FALLING = 0.003  # the share by which the loss must have fallen in the second half of a run to be falling
 JUDGED = (25, 50, 100)  # the steps after which a run may be found to be hopeless
 
@@ -27,6 +30,7 @@ class Layer:
     """A layer of weights as it stands; shares are of its units, NaN where no activation is behind it."""
 
     name: str
+    hidden: bool  # and a neuron for each row of its weights
     neurons: Tensor  # (1, units, incoming weights and bias)
     gradient: float  # norm of the weights'
     dead: float
@@ -34,11 +38,83 @@ class Layer:
 
     @property
     def copies(self) -> bool:
-        return len(self.neurons[0]) > 1 and probe.distinct(self.neurons).item() == 1
+        return self.hidden and len(self.neurons[0]) > 1 and probe.distinct(self.neurons).item() == 1
 
     @property
     def nearly_copies(self) -> bool:
-        return 1 < len(self.neurons[0]) <= probe.WIDEST and probe.pairs(self.neurons)[0].item() == 1
+        few = 1 < len(self.neurons[0]) <= probe.WIDEST
+        return self.hidden and few and probe.clusters(probe.gram(self.neurons[0])).item() == 1
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A model as it stands: its layers of weights, and its accuracy on the batch on which it was looked at."""
+
+    layers: list[Layer]
+    accuracy: float
+
+
+def look(model: nn.Module, batch: Split) -> Looked:
+    """The model on a batch of inputs (N, *input_shape) and labels (N,), in eval mode; a quotient as its full net."""
+    named = list(weight_layers(model))
+    behind = activations(model, batch[0].unsqueeze(0))
+    with evaluating(model):
+        logits = model(batch[0])
+        loss = F.cross_entropy(logits, batch[1])
+        weights = [layer.weight for _, layer in named]
+        asked = [weight for weight in weights if weight.requires_grad]
+        found = torch.autograd.grad(loss, asked, materialize_grads=True)
+    gradients = {id(weight): gradient for weight, gradient in zip(asked, found, strict=True)}
+    layers, inside = [], hidden(model)
+    for name, layer in named:
+        own = None if layer.bias is None else layer.bias.detach().unsqueeze(0)
+        neurons = probe.neurons(layer.weight.detach().unsqueeze(0), own)
+        if isinstance(layer, Counted):
+            neurons = neurons[:, layer.outputs]
+        dead = saturated = math.nan
+        if name in behind:
+            inputs, activation = behind[name]
+            slopes = probe.slopes(activation, inputs)
+            dead = probe.dead(slopes).item()
+            saturated = probe.saturated(slopes, probe.steepest(activation)).item()
+        gradient = gradients.get(id(layer.weight))  # none where it is frozen
+        size = 0.0 if gradient is None else probe.norm(gradient.unsqueeze(0)).item()
+        layers.append(Layer(name, name in inside, neurons, size, dead, saturated))
+    return Looked(layers, (logits.argmax(1) == batch[1]).double().mean().item())
+
+
+@dataclass(frozen=True)
+class Learnable:
+    """What there is to be learnt: accuracies on a validation set of so many examples."""
+
+    prior: float  # of naming the commonest class
+    nearest: float  # of naming the class of the nearest training example, which knows nothing of nets
+    examples: int
+
+    def beyond_prior(self, accuracy: float) -> bool:
+        """Whether it is above the prior by more than two standard errors."""
+        error = math.sqrt(self.prior * (1 - self.prior) / self.examples)
+        return accuracy > self.prior + 2 * error
+
+    def half_learnt(self, accuracy: float) -> bool:
+        """Whether it is more than halfway from the prior to the nearest example's, and beyond the prior."""
+        return accuracy > (self.prior + self.nearest) / 2 and self.beyond_prior(accuracy)
+
+
+@lru_cache(maxsize=4)
+def learnable(data: Data) -> Learnable:
+    """Among some of the examples of each set, as many as COMPARED and ENTRIES allow."""
+    most = max(1, ENTRIES // data.train[0][0].numel())
+    (stored, labels), (known, classes) = (
+        spread(split, min(few, most)) for split, few in zip((data.val, data.train), COMPARED, strict=True)
+    )
+    known = data.prepare(known).flatten(1)
+    nearest = torch.cat(
+        [torch.cdist(data.prepare(some).flatten(1), known).argmin(1) for some in torch.split(stored, 100)]
+    )
+    of_all = data.val[1]
+    prior = of_all.bincount().max().item() / len(of_all)
+    return Learnable(prior, (classes[nearest] == labels).double().mean().item(), len(of_all))
 
 
 @dataclass(frozen=True)
@@ -46,103 +122,60 @@ class Seen:
     """What a verdict rests on: the run, its model at the end, and what there is to be learnt."""
 
     trained: Trained
-    layers: list[Layer]  # the last is the output
+    layers: list[Layer]  # the last is the output; none where the model cannot be looked at
     arrivals: Mapping[str, int]  # the steps of the layers' first gradients in theory
-    data: Data
+    learnable: Learnable
+
+    @property
+    def taken(self) -> int:
+        return len(self.trained.losses)
 
     @property
     def accuracy(self) -> float:
-        """Of the validation set, as are the next two."""
         return self.trained.metrics[-1].values["val/accuracy"]
 
-    @cached_property
-    def prior(self) -> float:
-        """That of naming the commonest class."""
-        labels = self.data.val[1]
-        return (labels.bincount().max() / len(labels)).item()
-
-    @cached_property
-    def learnable(self) -> float:
-        """That of naming the class of the nearest training example, which knows nothing of nets."""
-        return by_nearest(self.data)
-
     @property
-    def hidden(self) -> list[Layer]:
-        return self.layers[:-1]
+    def still(self) -> bool:
+        """No weight has a gradient."""
+        return bool(self.layers) and not any(layer.gradient for layer in self.layers)
 
     @cached_property
     def losses(self) -> tuple[float, float]:
         """Mean training loss of the fifth of the run about its middle, and of the last."""
-        steps = len(self.trained.losses)
-        fifth = max(1, steps // 5)
-        middle = max(0, steps // 2 - fifth // 2)
+        fifth = max(1, self.taken // 5)
+        middle = self.taken // 2 - fifth // 2
         parts = self.trained.losses[middle : middle + fifth], self.trained.losses[-fifth:]
         return parts[0].mean().item(), parts[1].mean().item()
 
 
-def look(model: nn.Module, batch: Split) -> list[Layer]:
-    """The model's layers of weights as they are, on a batch of inputs (N, *input_shape) and labels (N,)."""
-    named = list(weight_layers(model))
-    behind = activations(model, batch[0].unsqueeze(0))  # in eval mode, as is the gradient
-    model.eval()
-    loss = F.cross_entropy(model(batch[0]), batch[1])
-    gradients = torch.autograd.grad(loss, [layer.weight for _, layer in named], materialize_grads=True)
-    model.train()
-    found = []
-    for (name, layer), gradient in zip(named, gradients, strict=True):
-        neurons = layer.weight.detach().flatten(1)
-        if layer.bias is not None and len(layer.bias) == len(neurons):
-            neurons = torch.cat([neurons, layer.bias.detach().unsqueeze(1)], dim=1)
-        dead = saturated = float("nan")
-        if name in behind:
-            inputs, activation = behind[name]
-            slopes = probe.slopes(activation, inputs)
-            dead = probe.idle(slopes, 0).item()
-            saturated = probe.idle(slopes, probe.FLAT * probe.steepest(activation)).item()
-        found.append(Layer(name, neurons.unsqueeze(0), gradient.norm().item(), dead, saturated))
-    return found
-
-
-def first_examples(data: Data) -> Split:
-    """The batch on which models are looked at."""
-    return data.prepare(data.train[0][:EXAMPLES]), data.train[1][:EXAMPLES]
-
-
-@lru_cache(maxsize=4)
-def by_nearest(data: Data) -> float:
-    """The validation accuracy of naming the class of the nearest training example, among some of each."""
-    most = ENTRIES // data.train[0][0].numel()
-    few = [max(1, min(number, most)) for number in COMPARED]
-    inputs, known = (
-        data.prepare(split[0][:n]).flatten(1) for split, n in zip((data.val, data.train), few, strict=True)
-    )
-    labels, classes = data.val[1][: len(inputs)], data.train[1][: len(known)]
-    nearest = torch.cat([torch.cdist(some, known).argmin(1) for some in torch.split(inputs, 100)])
-    return (classes[nearest] == labels).double().mean().item()
-
-
 def verdict(seen: Seen) -> tuple[str, str]:
-    """The first word whose rule has a reason, and that; the rules follow in their order."""
-    rules = {
-        "diverged": diverged,
-        "learns": learns,
-        "still-waking": waiting,
-        "dead-layer": dead_layer,
-        "symmetric": symmetric,
-        "saturated": saturated,
-    }
-    for word, rule in rules.items():
-        if reason := rule(seen):
-            return word, reason
-    middle, last = seen.losses
-    said = f"validation accuracy {seen.accuracy:.1%}, where naming the commonest class has {seen.prior:.1%}"
-    if not any(layer.gradient for layer in seen.layers):
-        return "stuck-at-prior", f"{said}; no weight has a gradient"
-    if last < middle * (1 - FALLING):
-        return "still-waking", f"{said}; the loss still falls, from {middle:.4g} halfway to {last:.4g}"
-    if near := next((layer.name for layer in seen.hidden if layer.nearly_copies), None):
-        return "symmetric", f"{said}; the neurons of {near} are copies but for rounding"
-    return "stuck-at-prior", f"{said}; the loss falls no more, from {middle:.4g} halfway to {last:.4g}"
+    """A word and its reason: of the first rule that has one, in this order."""
+    rules = (
+        ("diverged", diverged),
+        ("learns", learns),
+        ("still-waking", under_way),
+        ("dead-layer", dead_layer),
+        ("stuck-at-prior", without_gradient),
+        ("symmetric", symmetric),
+        ("saturated", saturated),
+        ("still-waking", falling),
+        ("symmetric", nearly_symmetric),
+        ("still-waking", on_its_way),
+    )
+    found = ((word, reason) for word, rule in rules if (reason := rule(seen)))
+    return next(found, ("stuck-at-prior", f"{where(seen)}; {course(seen)}"))
+
+
+def where(seen: Seen) -> str:
+    prior, nearest = seen.learnable.prior, seen.learnable.nearest
+    return (
+        f"validation accuracy {seen.accuracy:.1%}, where naming the commonest class has {prior:.1%} "
+        f"and the nearest example {nearest:.1%}"
+    )
+
+
+def course(seen: Seen) -> str:
+    return "the loss went from {:.4g} halfway to {:.4g}".format(*seen.losses)
 
 
 def diverged(seen: Seen) -> str | None:
@@ -152,59 +185,78 @@ def diverged(seen: Seen) -> str | None:
 
 
 def learns(seen: Seen) -> str | None:
-    """Of what naming the class of the nearest example gains over naming the commonest, the run has half or more."""
-    if seen.accuracy - seen.prior < (seen.learnable - seen.prior) / 2 or seen.accuracy <= seen.prior:
-        return None
-    return (
-        f"validation accuracy {seen.accuracy:.1%}, where naming the commonest class has {seen.prior:.1%} "
-        f"and the nearest example {seen.learnable:.1%}"
-    )
+    """Of what the nearest example gains over the commonest class, the run has more than half."""
+    return where(seen) if seen.learnable.half_learnt(seen.accuracy) else None
 
 
-def waiting(seen: Seen) -> str | None:
-    """A layer's first gradient, in theory, is in a step that the run has not come to."""
-    taken = len(seen.trained.losses)
-    late = next((name for name, step in seen.arrivals.items() if step > taken), None)
-    return late and f"{late} has its first gradient in step {seen.arrivals[late]}, and {taken} were taken"
+def under_way(seen: Seen) -> str | None:
+    """A layer's first gradient, in theory, is in a step that the run has not come to; or it has hardly begun."""
+    late = next((name for name, step in seen.arrivals.items() if step > seen.taken), None)
+    if late:
+        return f"{late} has its first gradient in step {seen.arrivals[late]}, and {seen.taken} were taken"
+    return f"{where(seen)}; {seen.taken} steps are too few to tell" if seen.taken < FEWEST and not seen.still else None
 
 
 def dead_layer(seen: Seen) -> str | None:
     """A hidden layer no unit of which passes a gradient for any example, though it has weights."""
-    dead = next((layer for layer in seen.hidden if layer.dead == 1 and layer.neurons.any()), None)
+    dead = next((layer for layer in seen.layers if is_dead(layer)), None)
     return None if dead is None else f"no unit of {dead.name} passes a gradient for any of the examples looked at"
 
 
+def is_dead(layer: Layer) -> bool:
+    return layer.hidden and layer.dead == 1 and bool(layer.neurons.any())
+
+
+def without_gradient(seen: Seen) -> str | None:
+    """No weight has a gradient."""
+    return f"{where(seen)}; no weight has a gradient" if seen.still else None
+
+
 def symmetric(seen: Seen) -> str | None:
-    """The neurons of a hidden layer are copies of one another, exactly, and what they have in common moves."""
-    if not any(layer.gradient for layer in seen.layers):
-        return None
-    copies = next((layer for layer in seen.hidden if layer.copies), None)
+    """The neurons of a hidden layer are exact copies of one another."""
+    copies = next((layer for layer in seen.layers if layer.copies), None)
     return (
         None if copies is None else f"all {copies.neurons.shape[1]} neurons of {copies.name} are copies of one another"
     )
 
 
 def saturated(seen: Seen) -> str | None:
-    """Two in five or more of a hidden layer's units have next to no slope for any example."""
-    flat = next((layer for layer in seen.hidden if layer.saturated >= SATURATED), None)
+    """So many of a hidden layer's units that it is called SATURATED have next to no slope for any example."""
+    flat = next((layer for layer in seen.layers if layer.hidden and layer.saturated >= SATURATED), None)
     return (
         None if flat is None else f"{flat.saturated:.0%} of {flat.neurons.shape[1]} units of {flat.name} are saturated"
     )
 
 
-def hopeless(step: int, layers: list[Layer], arrivals: Mapping[str, int]) -> bool:
+def falling(seen: Seen) -> str | None:
+    """The loss has fallen by FALLING or more in the second half of the run."""
+    middle, last = seen.losses
+    return f"{where(seen)}; {course(seen)}" if last < middle * (1 - FALLING) else None
+
+
+def nearly_symmetric(seen: Seen) -> str | None:
+    """The neurons of a hidden layer are one cluster (probe.clusters): copies but for rounding."""
+    near = next((layer for layer in seen.layers if layer.nearly_copies), None)
+    return None if near is None else f"all neurons of {near.name} are copies of one another but for rounding"
+
+
+def on_its_way(seen: Seen) -> str | None:
+    """It has left the prior, and is not halfway to what there is to be learnt."""
+    return f"{where(seen)}; {course(seen)}" if seen.learnable.beyond_prior(seen.accuracy) else None
+
+
+def hopeless(step: int, looked: Looked, arrivals: Mapping[str, int], chain: bool, learnable: Learnable) -> bool:
     """Whether a run that has come to this step will stay as it is, as far as can be told from what it is by now.
 
-    Not while the wave is under way. Then, where it is not finite; where no weight has a gradient; where a hidden layer
-    is dead; and, at the last of JUDGED, where the neurons of one are exact copies.
+    Not while the wave is under way, nor if it has learnt. Then, where it is not finite, or no weight has a gradient;
+    and in a chain of layers, past which nothing goes: where a hidden layer is dead and, at the last of JUDGED, where
+    the neurons of one are exact copies.
     """
-    if step <= max(arrivals.values(), default=0):
-        return False
-    if not all(torch.tensor([layer.gradient for layer in layers]).isfinite()):
+    layers = looked.layers
+    if not all(math.isfinite(layer.gradient) for layer in layers):
         return True
-    hidden = layers[:-1]
-    return (
-        not any(layer.gradient for layer in layers)
-        or any(layer.dead == 1 for layer in hidden)
-        or (step >= JUDGED[-1] and any(layer.copies for layer in hidden))
-    )
+    if step <= max(arrivals.values(), default=0) or learnable.half_learnt(looked.accuracy):
+        return False
+    if not any(layer.gradient for layer in layers):
+        return True
+    return chain and any(is_dead(layer) or (step >= JUDGED[-1] and layer.copies) for layer in layers)

@@ -49,6 +49,14 @@ class Data:
         )
 
 
+def spread(split: Split, most: int) -> Split:
+    """So many of the examples, or all, at even distances, as they may be sorted by class."""
+    inputs, labels = split
+    places = torch.linspace(0, len(labels) - 1, min(most, len(labels)), dtype=torch.float64).round().long()
+    places = places.to(labels.device)
+    return inputs[places], labels[places]
+
+
 def stratified(labels: Tensor, held_out: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Indices of (the rest, `held_out` examples), each class held out in proportion, to within one example."""
     shuffled = torch.randperm(len(labels), generator=generator)
