@@ -1,10 +1,12 @@
 """Every rule fires on the fault that it is for, and on none of our own inits and archs but where a reason is given."""
 
+import random
 import threading
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mlflow import MlflowClient
@@ -220,16 +222,55 @@ def test_dead_units(overrides: list[str], said: str | None, job_of: Callable[...
     assert [text.startswith(said or "") for text in texts] == [True] * (said is not None)
 
 
+class Overwriting(nn.ReLU):
+    """Leaves live values where it was given dead ones."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        found = torch.where(input > 0, input, torch.zeros_like(input))
+        input.detach().fill_(1)
+        return found
+
+
 def test_dead_units_are_counted_one_by_one() -> None:
     """Units of which each input's slope is zero, against a look at every one; in-place activations as others."""
-    for inplace in (False, True):
-        model = nn.Sequential(nn.Linear(5, 40), nn.ReLU(inplace), nn.Linear(40, 3))
+    for activation in (nn.ReLU(), nn.ReLU(inplace=True), Overwriting()):
+        model = nn.Sequential(nn.Linear(5, 40), activation, nn.Linear(40, 3))
         inputs, labels = torch.randn(7, 5), torch.randint(3, (7,))
         with torch.no_grad():
             model[0].bias -= 1
             alive = sum(bool((model[0](inputs)[:, unit] > 0).any()) for unit in range(40))
         assert 0 < alive < 40
         assert batch.look(model, inputs, labels, "mean").units == [("1", 40 - alive, 40)]
+
+
+def test_layers_behind_a_frozen_one_are_looked_at() -> None:
+    model = arch.FNN((5,), 3, [4, 6], "relu")
+    model.hidden1.requires_grad_(False)
+    seen = batch.look(model, torch.randn(7, 5), torch.randint(3, (7,)), "mean")
+    assert [signal.slope > 0 for signal in seen.signals] == [False, True, True]
+    assert seen.unused == []
+
+
+class Noisy(nn.Sequential):
+    """Draws from numpy and from Python in its forward pass."""
+
+    def __init__(self, input_shape: tuple[int, ...], num_classes: int) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(64, num_classes))
+
+    def forward(self, input: Tensor) -> Tensor:
+        found: Tensor = super().forward(input)
+        return found + np.random.rand() + random.random()
+
+
+def test_a_look_takes_no_draw_of_numpy_or_python(job_of: Callable[..., Job]) -> None:
+    job = job_of("dataset=digits", "arch=logistic", "arch._target_=test_lint.Noisy")
+    np.random.seed(3)
+    random.seed(3)
+    expected = np.random.rand(), random.random()
+    np.random.seed(3)
+    random.seed(3)
+    assert not [one for one in found_in(job) if one.rule == "lint"]
+    assert (np.random.rand(), random.random()) == expected
 
 
 def test_signals_are_what_a_plain_pass_has() -> None:

@@ -5,6 +5,7 @@ forward pass such as dropout's, and rounding. Each is taken away on its own: dra
 its expectation, and ties that exact arithmetic keeps are kept.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from zeroinit.draws import Draw, Draws, filling, forward
 from zeroinit.layers import hidden, weight_layers
 from zeroinit.lint import apart, findings, first_batch
 from zeroinit.lint.made import listed
-from zeroinit.probe import distinct
+from zeroinit.probe import distinct, neurons
 from zeroinit.progress import counted
 from zeroinit.rng import stream, stream_seed
 from zeroinit.stack import why_alone
@@ -83,7 +84,7 @@ class Audit:
 
 
 def audit(values: Values, data: Data) -> Audit:
-    """Look at one run as its config has it; nothing of it is kept. Of `probe.dense` steps, on the data's device."""
+    """Look at one run as its config has it; nothing of it is kept. Of `probe.dense` steps, or all that it has."""
     values = values | {"arithmetic": "native"}  # the other one is among the replays
     device = data.train[0].device
     with apart(device):
@@ -103,9 +104,9 @@ def audit(values: Values, data: Data) -> Audit:
         noises = ["drawn", "mean"] if any(one.phase == "forward" for one in drawn) else ["none"]
         asked = list(product(inits, noises, arithmetics))
         replays = [
-            replay(values, data, *one, means) for one in counted(asked, f"replaying {values['probe']['dense']} steps")
+            replay(values, data, *one, means) for one in counted(asked, f"replaying {steps_of(values, data)} steps")
         ]
-    return Audit(drawn, units, replays, [*notes, answer(replays, values["probe"]["dense"])])
+    return Audit(drawn, units, replays, [*notes, answer(replays, steps_of(values, data))])
 
 
 def draws(values: Values, data: Data) -> tuple[list[Drawn], list[str], set[str]]:
@@ -161,13 +162,19 @@ def together(found: Mapping[tuple[str, str, str, str], int]) -> Iterator[Drawn]:
             yield from (Drawn(phase, [name], entries, source, effect) for name, entries in names.items())
 
 
+def steps_of(values: Values, data: Data) -> int:
+    """How many steps a replay has."""
+    own = values["steps"] or values["epochs"] * math.ceil(len(data.train[1]) / batch_size_of(values, data))
+    return int(min(values["probe"]["dense"], own))
+
+
 def start(values: Values) -> None:
     """Seed the global generator as a run does before its model is built."""
     torch.manual_seed(stream_seed("forward", values["seeds"]["forward"]))
 
 
 def replay(values: Values, data: Data, init: str, noise: str, arithmetic: str, means: Sequence[str]) -> Replay:
-    """The first `probe.dense` steps of the run, with the `means` of what is named so where `init` is "mean"."""
+    """The first steps of the run, with the `means` of what is named so where `init` is "mean"."""
     start(values)
     model, _, optimizer = build(values, data)
     if init == "mean":
@@ -181,14 +188,13 @@ def replay(values: Values, data: Data, init: str, noise: str, arithmetic: str, m
         if isinstance(event, loop.Weights):
             for name, counts in classes.items():
                 weights, biases = event.layers[name]
-                parts = [weights.flatten(2), *([] if biases is None else [biases.unsqueeze(2)])]
-                counts.append(distinct(torch.cat(parts, dim=2)).item())
+                counts.append(distinct(neurons(weights, biases)).item())
 
     seeds = values["seeds"]
     order, changes = stream("order", seeds["order"]), stream("augment", seeds["augment"])
     with Draws(expected=True) if noise == "mean" else nullcontext():
         loop.train(
-            [loop.Member(model, optimizer, order, changes, values["probe"]["dense"])],
+            [loop.Member(model, optimizer, order, changes, steps_of(values, data))],
             few_to_evaluate(data),
             batch_size=batch_size_of(values, data),
             shuffle=values["dataset"]["shuffle"],

@@ -1,5 +1,6 @@
 """What is measured of a run while it trains: pure functions of tensors with a leading member axis."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -172,7 +173,7 @@ def angle(weights: Tensor, others: Tensor) -> Tensor:
     return 2 * torch.atan2((one - other).norm(dim=1), (one + other).norm(dim=1)).rad2deg()
 
 
-def slopes(activation: nn.Module, inputs: Tensor) -> Tensor:
+def slopes(activation: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
     """The activation's slope at each of its inputs, as autograd has it."""
     with torch.enable_grad():
         leaf = inputs.detach().requires_grad_()

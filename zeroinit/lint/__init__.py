@@ -4,10 +4,12 @@ Each rule is a function that returns its findings, a sentence each.
 """
 
 import json
+import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -122,6 +124,11 @@ def first_batch(values: Values, data: Data, examples: int) -> Split:
 
 @contextmanager
 def apart(device: torch.device) -> Iterator[None]:
-    """Leave torch's global generator, from which dropout draws, as it was."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        yield
+    """Leave the global generators of torch, from which dropout draws, of numpy and of Python as they were."""
+    of_numpy, of_python = np.random.get_state(), random.getstate()
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+    finally:
+        np.random.set_state(of_numpy)
+        random.setstate(of_python)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit.layers import is_activation, weight_layers
 from zeroinit.lint.made import listed
+from zeroinit.probe import slopes as slopes_of
 
 FLAT = 87.0  # e^-x is no normal float32 beyond, so that softmax and sigmoid are all or nothing, and ELU is flat
 ROUNDING = 1e-6  # of float32's seven digits: what is smaller beside another number is of the size of its error
@@ -55,15 +55,14 @@ def look(model: nn.Module, inputs: Tensor, labels: Tensor, reduction: str) -> Pa
         assert isinstance(weight, Tensor)
         size = rms(output.detach())
         seen.signals.append(Signal(name, not weight.any(), size, spread_of(output.detach()), 0.0))
-        output.register_hook(partial(remember, place))  # type: ignore[no-untyped-call]
+        if output.requires_grad:  # not behind layers that are frozen
+            output.register_hook(partial(remember, place))  # type: ignore[no-untyped-call]
 
     def remember(place: int, gradient: Tensor) -> None:
         slopes[place] = rms(gradient)
 
-    def units(name: str, activation: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
-        values = given[0].detach().requires_grad_()
-        result = activation.forward(values + 0)  # past this hook; a copy, as it may act in place
-        [slope] = torch.autograd.grad(result.sum(), values)
+    def units(name: str, activation: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        slope = slopes_of(activation.forward, (*given, *named.values())[0])  # past this hook
         live = slope.transpose(0, 1).flatten(1).any(1)
         seen.units.append((name, len(live) - int(live.sum()), len(live)))
 
@@ -71,7 +70,7 @@ def look(model: nn.Module, inputs: Tensor, labels: Tensor, reduction: str) -> Pa
         layer.register_forward_hook(partial(weights, name))
     for name, module in copy.named_modules():
         if is_activation(module):
-            module.register_forward_hook(partial(units, name))
+            module.register_forward_pre_hook(partial(units, name), with_kwargs=True)
     F.cross_entropy(copy(inputs), labels, reduction=reduction).backward()  # type: ignore[no-untyped-call]
     seen.signals = [signal._replace(slope=slopes.get(place, 0.0)) for place, signal in enumerate(seen.signals)]
     seen.unused = [name for name, one in copy.named_parameters() if one.requires_grad and one.grad is None]
