@@ -294,8 +294,11 @@ def test_probes_are_those_of_each_member_alone(blobs: Data) -> None:
                     clusters, rank = pairs(neurons)
                     expected = {"distinct": distinct(neurons), "cosine": mean_cosine(neurons), "rank": rank}
                     for part, value in (expected | {"clusters": clusters}).items():
-                        found = record.course(f"symmetry/{layer}/{part}")[step]
-                        assert found == pytest.approx(value.item(), rel=1e-6)
+                        course = record.course(f"symmetry/{layer}/{part}")
+                        if part in ("distinct", "cosine") or step in (0, 2, 9):  # the others at every other look
+                            assert course[step] == pytest.approx(value.item(), rel=1e-6)
+                        else:
+                            assert step not in course
 
 
 @pytest.mark.parametrize("arch", [fnn(8, 5, activation="relu"), every_layer], ids=["dense", "convolutions"])

@@ -87,6 +87,7 @@ class Observer:
         self.arrived: set[tuple[str, int]] = set()  # layers that have had a gradient, and whose
         self.step, self.members = 0, list[int]()  # whose gradients were seen last
         self.start = self.before = Copies([], {})  # of the first weights that were shown, and of the last
+        self.looks = 0  # at neurons
         self.flushed = time.perf_counter()
         self.seconds = 0.0  # that watching took
         self.unread: list[tuple[str, Tensor, list[int], int]] = []  # what an observation has found, on the device
@@ -101,7 +102,10 @@ class Observer:
             self.attempt({"arrival"}, self.watch_arrival, event)
         elif isinstance(event, Weights):
             if event.step in (0, self.step):
-                self.attempt({"symmetry", "pairs"}, self.watch_neurons, event)
+                self.attempt({"symmetry"}, self.watch_neurons, event)
+                if self.looks % 2 == 0:  # which takes as long as all others together
+                    self.attempt({"pairs"}, self.watch_pairs, event)
+                self.looks += 1
                 self.attempt({"activation"}, self.watch_activations, event)
             self.attempt({"weight"}, self.watch_weights, event)
             if event.step in self.curved:
@@ -198,15 +202,19 @@ class Observer:
                 self.records[member].metrics.append((f"arrival/{layer}", event.step, event.step))
 
     def watch_neurons(self, event: Weights) -> None:
-        """symmetry/<layer>/{distinct, cosine, clusters, rank} of each layer of hidden neurons."""
+        """symmetry/<layer>/{distinct, cosine} of each layer of hidden neurons."""
         for layer in self.hidden:
             neurons = probe.neurons(*event.layers[layer])
-            columns: dict[str, Tensor] = {}
-            if "symmetry" in self.probes:
-                columns |= {"distinct": probe.distinct(neurons), "cosine": probe.mean_cosine(neurons)}
-            if "pairs" in self.probes:
-                columns |= dict(zip(("clusters", "rank"), probe.pairs(neurons), strict=True))
+            columns = {"distinct": probe.distinct(neurons), "cosine": probe.mean_cosine(neurons)}
             self.note(f"symmetry/{layer}", columns, event.members, event.step)
+
+    def watch_pairs(self, event: Weights) -> None:
+        """symmetry/<layer>/{clusters, rank} of each layer of hidden neurons, at every other look."""
+        for layer in self.hidden:
+            found = probe.pairs(probe.neurons(*event.layers[layer]))
+            self.note(
+                f"symmetry/{layer}", dict(zip(("clusters", "rank"), found, strict=True)), event.members, event.step
+            )
 
     def watch_activations(self, event: Weights) -> None:
         """activation/<layer>/{dead, saturated, mean, variance} behind each layer; the first two are shares of units."""
