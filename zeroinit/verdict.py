@@ -91,14 +91,18 @@ class Learnable:
     nearest: float  # of naming the class of the nearest training example, which knows nothing of nets
     examples: int
 
+    @property
+    def error(self) -> float:
+        """The standard error of an accuracy at the prior."""
+        return math.sqrt(self.prior * (1 - self.prior) / self.examples)
+
     def beyond_prior(self, accuracy: float) -> bool:
         """Whether it is above the prior by more than two standard errors."""
-        error = math.sqrt(self.prior * (1 - self.prior) / self.examples)
-        return accuracy > self.prior + 2 * error
+        return accuracy > self.prior + 2 * self.error
 
     def half_learnt(self, accuracy: float) -> bool:
-        """Whether it is more than halfway from the prior to the nearest example's, and beyond the prior."""
-        return accuracy > (self.prior + self.nearest) / 2 and self.beyond_prior(accuracy)
+        """Whether it is halfway from the prior to the nearest example's, or to what is no chance where that is more."""
+        return accuracy >= (self.prior + max(self.nearest, self.prior + 4 * self.error)) / 2
 
 
 @lru_cache(maxsize=4)
@@ -185,7 +189,7 @@ def diverged(seen: Seen) -> str | None:
 
 
 def learns(seen: Seen) -> str | None:
-    """Of what the nearest example gains over the commonest class, the run has more than half."""
+    """Of what the nearest example gains over the commonest class, the run has half or more (Learnable.half_learnt)."""
     return where(seen) if seen.learnable.half_learnt(seen.accuracy) else None
 
 
