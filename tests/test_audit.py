@@ -256,3 +256,26 @@ def test_expectations_of_what_is_drawn() -> None:
         assert torch.randn_like(shares).tolist() == [0, 0]
         assert sorted(torch.randperm(3).tolist()) == [0, 1, 2]
     assert seen.random == {"randperm"}
+
+
+class Broken(nn.Sequential):
+    """Gives NaN."""
+
+    def __init__(self, input_shape: tuple[int, ...], num_classes: int) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(64, 8), nn.Tanh(), nn.Linear(8, num_classes))
+
+    def forward(self, input: Tensor) -> Tensor:
+        found: Tensor = super().forward(input)
+        return found * torch.nan
+
+
+def test_nothing_is_told_of_what_is_not_finite(digits: Callable[..., Audit], zeroinit: Command) -> None:
+    words = ("arch=logistic", "arch._target_=test_audit.Broken", "steps=3")
+    found = digits(*words)
+    assert found.notes[-1] == "A replay is not finite, of which nothing can be told."
+    assert "native      not finite" in zeroinit("dataset=digits", "check=audit", *words).out
+
+
+def test_an_audit_is_no_longer_than_its_run(digits: Callable[..., Audit]) -> None:
+    found = digits("arch.hidden=[8]", "steps=3")
+    assert all(len(one.classes["hidden1"]) == 4 for one in found.replays)

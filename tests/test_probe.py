@@ -264,6 +264,10 @@ def test_what_does_not_apply_says_why() -> None:
     assert left_out("curvature", quotient(plain)) == (
         "curvature is left out: the gradients of a quotient are those of single neurons, not of its own loss"
     )
+    twice = nn.Linear(4, 4)
+    assert left_out("curvature", nn.Sequential(twice, nn.ELU(), twice)) == (
+        "curvature is left out: layers of the net share parameters"
+    )
     assert [probe for probe in PROBES if left_out(probe, normalised)] == []
     assert [probe for probe in PROBES if left_out(probe, plain)] == []
 

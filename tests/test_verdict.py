@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from threading import Lock
+from typing import Any
 
 import pytest
 import torch
@@ -84,6 +85,12 @@ def test_early_stop_ends_what_is_hopeless(words: list[str], stopped_at: str | No
         assert max(stopped.course("test/accuracy")) == int(stopped_at)
 
 
+def test_a_stopped_run_says_so(zeroinit: Callable[..., Any]) -> None:
+    words = ("dataset=digits", "arch.hidden=[8]", "init=zero", "early_stop=true", "steps=60", "tracker=off")
+    assert zeroinit(*words).out.splitlines()[0].endswith("no weight has a gradient), stopped after step 25")
+    assert "stuck-at-prior (stopped)" in zeroinit("-m", *words).out
+
+
 def test_in_a_stack_it_ends_that_member_alone(job_of: JobOf) -> None:
     jobs = [
         job_of("dataset=digits", "arch.hidden=[64]", "steps=200", "early_stop=true", f"init={init}", "tracker=off")
@@ -159,12 +166,9 @@ def test_half_of_what_there_is_to_be_learnt(accuracy: float, beyond: bool, half:
     assert (found.beyond_prior(accuracy), found.half_learnt(accuracy)) == (beyond, half)
 
 
-def test_what_may_be_chance_is_no_learning() -> None:
-    """XOR, each point of which is its own neighbour: three of four right is what one neuron reaches."""
-    xor = Learnable(prior=0.5, nearest=1.0, examples=4)
-    assert [xor.half_learnt(accuracy) for accuracy in (0.5, 0.75, 1.0)] == [False, False, True]
+def test_where_the_nearest_example_knows_nothing_chance_is_no_learning() -> None:
     unknown = Learnable(prior=0.5, nearest=0.5, examples=400)
-    assert [unknown.half_learnt(accuracy) for accuracy in (0.5, 0.51, 0.54, 0.56)] == [False, False, False, True]
+    assert [unknown.half_learnt(accuracy) for accuracy in (0.5, 0.52, 0.53)] == [False, False, True]
 
 
 # Nets of the user's own

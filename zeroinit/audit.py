@@ -213,6 +213,8 @@ def few_to_evaluate(data: Data) -> Data:
 
 def answer(replays: Sequence[Replay], steps: int) -> str:
     """Which causes alone tell neurons apart, in which layers after which step, and what follows from it."""
+    if any(not counts or any(map(math.isnan, counts)) for one in replays for counts in one.classes.values()):
+        return "A replay is not finite, of which nothing can be told."
     broken = {(one.init == "drawn", one.noise == "drawn", one.arithmetic): one.broken() for one in replays}
     tied = (False, False, "tied") in broken
     exact = "tied" if tied else "native"

@@ -37,6 +37,10 @@ def left_out(name: str, model: nn.Module) -> str | None:
             return f"{name} is left out: {wide}"
     if name == "activation" and not (hidden(model) and any(map(is_activation, model.modules()))):
         return f"{name} is left out: the net has no hidden layer with an activation that is a module"
+    if name == "curvature" and len(list(model.named_parameters())) < len(
+        list(model.named_parameters(remove_duplicate=False))
+    ):
+        return f"{name} is left out: layers of the net share parameters"
     if name == "curvature" and any(isinstance(module, Counted) for module in model.modules()):
         return f"{name} is left out: the gradients of a quotient are those of single neurons, not of its own loss"
     if name == "curvature":

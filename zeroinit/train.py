@@ -359,7 +359,8 @@ def became(record: Record) -> str:
     if "error" in record.tags:
         return f"{record.name}: {record.tags['error']}"
     accuracy, loss = record.last("test/accuracy"), record.last("test/loss")
-    fate = f"{record.tags['verdict']} ({record.tags['reason']})"
+    stopped = f", stopped after step {record.tags['stopped_at']}" if "stopped_at" in record.tags else ""
+    fate = f"{record.tags['verdict']} ({record.tags['reason']}){stopped}"
     return f"{record.name}: test accuracy {accuracy:.1%}, loss {loss:.3g}, {fate}"
 
 

@@ -101,8 +101,8 @@ class Learnable:
         return accuracy > self.prior + 2 * self.error
 
     def half_learnt(self, accuracy: float) -> bool:
-        """Whether it is halfway from the prior to the nearest example's, or to what is no chance where that is more."""
-        return accuracy >= (self.prior + max(self.nearest, self.prior + 4 * self.error)) / 2
+        """Whether it is half of the way from the prior to the nearest example's or more, and a standard error of it."""
+        return accuracy >= max((self.prior + self.nearest) / 2, self.prior + self.error)
 
 
 @lru_cache(maxsize=4)

@@ -59,7 +59,8 @@ def cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Iterable[
     for cell_hash, cell in found.items():
         cell.finished = list(finished[cell_hash].values())
         for one in newest[cell_hash].values():
-            cell.fates[one.tags.get("verdict", one.status.lower()) if one else "not run"] += 1
+            stopped = " (stopped)" if one and "stopped_at" in one.tags else ""
+            cell.fates[one.tags.get("verdict", one.status.lower()) + stopped if one else "not run"] += 1
     return list(found.values())
 
 

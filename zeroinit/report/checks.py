@@ -1,5 +1,6 @@
 """What is found before training, for a terminal."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from rich.table import Table
@@ -60,5 +61,7 @@ def of_replays(
 
 def parted(counts: Sequence[float], units: int) -> str:
     """`step 3: 4 of 500`: after which step there is more than one class first, and how many there are in the end."""
+    if not counts or any(map(math.isnan, counts)):  # the loop shows nothing of what starts so
+        return "not finite"
     step = next((step for step, count in enumerate(counts) if count > 1), None)
     return f"never: 1 of {units}" if step is None else f"step {step}: {counts[-1]:.0f} of {units}"
