@@ -386,7 +386,7 @@ def test_curvature_that_fails_while_it_trains_is_left_out_and_the_run_goes_on() 
     observer = Observer([record], Off(), 3, lambda share, accuracy: None, ["curvature", "weight"], [], batch, [0, 1])
     [trained] = trained_by(observer, [nn.Sequential(OnceLinear(4, 2))], points, steps=3)
     assert len(trained.losses) == 3
-    assert record.tags["left_out"].endswith("curvature left out after step 0: no second derivative here")
+    assert record.tags["left_out"].endswith("curvature is left out after step 0: no second derivative here")
     assert list(record.course("weight/0/norm")) == [0, 1, 2, 3]
     assert not [name for name, _, _ in record.metrics if name.startswith("curvature")]
 

@@ -17,7 +17,7 @@ from zeroinit.dataset.split import spread
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
 from zeroinit.tracker.off import Off
-from zeroinit.verdict import EXAMPLES, Learnable, Looked, hopeless, learnable, look
+from zeroinit.verdict import EXAMPLES, Learnable, Looked, examples_of, hopeless, learnable, look
 
 JobOf = Callable[..., Job]
 BIAS = ["init.bias._target_=torch.nn.init.constant_", "+init.bias.val=-100"]
@@ -127,6 +127,12 @@ def test_what_is_looked_at_is_left_as_it_was() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
     assert model.training
     assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_large_nets_are_looked_at_on_fewer_examples() -> None:
+    sizes = [(784, 500), (4000, 2000), (5000, 5000)]
+    found = [examples_of(nn.Linear(*size, device="meta"), EXAMPLES) for size in sizes]
+    assert found == [256, 33, 10]
 
 
 def test_a_net_without_hidden_layers_is_looked_at_too() -> None:

@@ -37,12 +37,11 @@ def left_out(name: str, model: nn.Module) -> str | None:
             return f"{name} is left out: {wide}"
     if name == "activation" and not (hidden(model) and any(map(is_activation, model.modules()))):
         return f"{name} is left out: the net has no hidden layer with an activation that is a module"
-    if name == "curvature" and len(list(model.named_parameters())) < len(
-        list(model.named_parameters(remove_duplicate=False))
-    ):
-        return f"{name} is left out: layers of the net share parameters"
     if name == "curvature" and any(isinstance(module, Counted) for module in model.modules()):
         return f"{name} is left out: the gradients of a quotient are those of single neurons, not of its own loss"
+    owned, named = (list(model.named_parameters(remove_duplicate=alone)) for alone in (True, False))
+    if name == "curvature" and len(owned) < len(named):
+        return f"{name} is left out: layers of the net share parameters"
     if name == "curvature":
         memory = 4 * ITERATIONS * sum(parameter.numel() for parameter in model.parameters())
         if memory > MEMORY:
@@ -50,7 +49,7 @@ def left_out(name: str, model: nn.Module) -> str | None:
     return None
 
 
-Looked = TypeVar("Looked", Gradients, Weights)
+Shown = TypeVar("Shown", Gradients, Weights)
 
 
 def one_line(error: Exception) -> str:
@@ -102,18 +101,18 @@ class Observer:
         started = time.perf_counter()
         if isinstance(event, Gradients):
             self.step, self.members = event.step, event.members
-            self.attempt({"gradient"}, self.watch_gradients, event)
-            self.attempt({"arrival"}, self.watch_arrival, event)
+            self.attempt("gradient", self.watch_gradients, event)
+            self.attempt("arrival", self.watch_arrival, event)
         elif isinstance(event, Weights):
             if event.step in (0, self.step):
-                self.attempt({"symmetry"}, self.watch_neurons, event)
+                self.attempt("symmetry", self.watch_neurons, event)
                 if self.looks % 2 == 0:  # which takes as long as all others together
-                    self.attempt({"pairs"}, self.watch_pairs, event)
+                    self.attempt("pairs", self.watch_pairs, event)
                 self.looks += 1
-                self.attempt({"activation"}, self.watch_activations, event)
-            self.attempt({"weight"}, self.watch_weights, event)
+                self.attempt("activation", self.watch_activations, event)
+            self.attempt("weight", self.watch_weights, event)
             if event.step in self.curved:
-                self.attempt({"curvature"}, self.watch_curvature, event)
+                self.attempt("curvature", self.watch_curvature, event)
         elif isinstance(event, Step):
             self.read()
             self.tell(event.step / self.steps, None)
@@ -126,15 +125,15 @@ class Observer:
             self.tell(event.step / self.steps, event.values["val/accuracy"])
         self.seconds += time.perf_counter() - started
 
-    def attempt(self, probes: set[str], watch: Callable[[Looked], None], event: Looked) -> None:
-        """Watch, where one of the probes is asked for; one that fails is left out from then on, and the run goes on."""
-        if not probes & self.probes:
+    def attempt(self, name: str, watch: Callable[[Shown], None], event: Shown) -> None:
+        """Watch, where the probe is asked for; one that fails is left out from then on, and the run goes on."""
+        if name not in self.probes:
             return
         try:
             watch(event)
         except Exception as error:
-            said = f"{' and '.join(sorted(probes & self.probes))} left out after step {event.step}: {one_line(error)}"
-            self.probes -= probes
+            said = f"{name} is left out after step {event.step}: {one_line(error)}"
+            self.probes.remove(name)
             for member in event.members:
                 tags = self.records[member].tags
                 tags[LEFT_OUT] = f"{tags[LEFT_OUT]}; {said}" if LEFT_OUT in tags else said

@@ -40,7 +40,7 @@ from zeroinit.report.cells import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import signals_held
 from zeroinit.tracker import COURSE, Record, Tracker, without_password
-from zeroinit.verdict import EXAMPLES, JUDGED, Looked, Seen, hopeless, learnable, look, verdict
+from zeroinit.verdict import EXAMPLES, JUDGED, Looked, Seen, examples_of, hopeless, learnable, look, verdict
 
 TRACEBACK = "traceback.txt"
 LINT = "lint"  # the tag of what was found before the training
@@ -141,11 +141,11 @@ def train_together(
     longest = max(member.steps for member in members)
     kept = [record for _, record in trained_records]
     schedule = shared["probe"]
-    inputs, labels = spread(data.train, schedule["examples"])
+    inputs, labels = spread(data.train, examples_of(members[0].model, schedule["examples"]))
     batch = data.prepare(inputs).unsqueeze(0), labels.unsqueeze(0)
     curved = schedule["curvature"] if "curvature" in probes else []
     observer = Observer(kept, tracker, longest, tell, probes, hidden(members[0].model), batch, curved)
-    stored, truth = spread(data.train, EXAMPLES)
+    stored, truth = spread(data.train, examples_of(members[0].model, EXAMPLES))
     started, writing = time.perf_counter(), 0.0
 
     def finish(index: int, trained: loop.Trained) -> None:

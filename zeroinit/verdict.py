@@ -16,7 +16,8 @@ from zeroinit.layers import hidden, weight_layers
 from zeroinit.loop import Trained
 from zeroinit.quotient import Counted
 
-EXAMPLES = 256  # of the training set: the batch on which a model is looked at
+EXAMPLES = 256  # of the training set: the batch on which a model is looked at,
+WORK = 1 << 28  # of so many examples x parameters, in which memory and time are small beside a step of training
 COMPARED = 1000, 5000  # validation and training examples among which the nearest is sought,
 ENTRIES = 16_000_000  # of so many numbers at most
 SATURATED = 0.4  # the share of a layer's units from which on it is called so: of biases too large for ELU, half are
@@ -52,6 +53,11 @@ class Looked:
 
     layers: list[Layer]
     accuracy: float
+
+
+def examples_of(model: nn.Module, most: int) -> int:
+    """On how many examples, of `most`, the model is looked at; of large ones fewer."""
+    return max(8, min(most, WORK // sum(parameter.numel() for parameter in model.parameters())))
 
 
 def look(model: nn.Module, batch: Split) -> Looked:
