@@ -37,7 +37,8 @@ from torchvision import datasets, transforms
 from zeroinit import CONF
 from zeroinit.build import check, load, open_tracker, set_up_torch
 from zeroinit.rng import stream
-from zeroinit.train import job_of, run
+from zeroinit.runs import run
+from zeroinit.train import job_of
 
 
 def net() -> nn.Module:

@@ -24,7 +24,8 @@ from zeroinit import CONF
 from zeroinit.build import check, open_tracker
 from zeroinit.config import Job
 from zeroinit.probe import PROBES
-from zeroinit.train import job_of, run
+from zeroinit.runs import run
+from zeroinit.train import job_of
 
 SIDES = {
     "untracked": "tracker=off",

@@ -33,7 +33,8 @@ from hydra.core.hydra_config import HydraConfig
 
 from zeroinit import CONF
 from zeroinit.build import check, load, open_tracker, set_up_torch
-from zeroinit.train import job_of, run
+from zeroinit.runs import run
+from zeroinit.train import job_of
 
 CHOICES = {
     "dataset": ["digits", "mnist5k", "planar", "xor"],

@@ -21,6 +21,7 @@ from zeroinit import loop, observer, plan, train
 from zeroinit.__main__ import imported
 from zeroinit.config import Job
 from zeroinit.loop import Member
+from zeroinit.runs import run, work
 from zeroinit.signals import interrupt_for_certain, signals_held
 from zeroinit.tracker import Record, Tracker
 from zeroinit.tracker.mlflow import Mlflow
@@ -367,9 +368,9 @@ def test_a_store_that_fails_for_a_moment_costs_no_run(zeroinit: Command, monkeyp
 
 def test_the_last_accuracy_is_told(job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the training ends before it is time to tell again."""
-    monkeypatch.setattr(train, "BETWEEN", 1e9)
+    monkeypatch.setattr("zeroinit.runs.BETWEEN", 1e9)
     told: list[tuple[float, float | None]] = []
-    [record] = train.work([job_of(*QUICK, "tracker=off")], "alone", "sweep", told.append)
+    [record] = work([job_of(*QUICK, "tracker=off")], "alone", "sweep", told.append)
     assert told[-1] == (1.0, record.last("val/accuracy"))
 
 
@@ -487,7 +488,7 @@ def test_the_constructors_draws_are_the_seeds_too(zeroinit: Command, tmp_path: P
 
 
 def test_only_the_sweeps_own_runs_decide_its_exit_code(zeroinit: Command) -> None:
-    real = train.run
+    real = run
 
     def with_a_neighbour(*args: object) -> object:
         client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
@@ -497,7 +498,7 @@ def test_only_the_sweeps_own_runs_decide_its_exit_code(zeroinit: Command) -> Non
         return real(*args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "run", with_a_neighbour)
+        patch.setattr("zeroinit.runs.run", with_a_neighbour)
         assert zeroinit("-m", *QUICK, "seed=0,1").code == 0
 
 

@@ -58,6 +58,7 @@ ORDER = [
     "before",
     "plan",
     "pool",
+    "runs",
     "train",
     "__main__",
 ]

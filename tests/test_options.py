@@ -13,7 +13,7 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
 
-from zeroinit import CONF, SWEEPS, build, train
+from zeroinit import CONF, SWEEPS, build, runs, train
 from zeroinit.config import Job
 from zeroinit.dataset import Data, digits
 from zeroinit.rng import stream
@@ -35,7 +35,7 @@ def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
 def finite_to_the_end(job: Job) -> None:
     kept = Off()
     build.check([job])
-    [record] = train.run([job], kept, lambda share, accuracy: None)
+    [record] = runs.run([job], kept, lambda share, accuracy: None)
     assert record.status == "FINISHED"
     assert kept.records() == [record]
     assert all(torch.tensor([value for _, value, _ in record.metrics]).isfinite())
@@ -155,5 +155,5 @@ def test_sweeps(path: Path, job_of: Callable[..., Job]) -> None:
     assert f"{len(jobs)} runs" in path.read_text()
     build.check(jobs)
     for job in (jobs[0], jobs[-1]):
-        [record] = train.run([job], Off(), lambda share, accuracy: None)
+        [record] = runs.run([job], Off(), lambda share, accuracy: None)
         assert record.status == "FINISHED"

@@ -16,9 +16,9 @@ from zeroinit.dataset import Data
 from zeroinit.errors import BadInput
 from zeroinit.plan import net_of
 from zeroinit.quotient import described, expanded, quotient
+from zeroinit.runs import run
 from zeroinit.ties import first_equals
 from zeroinit.tracker.off import Off
-from zeroinit.train import run
 
 # constant weights behind a layer give it a gradient that is zero in mathematics, as the slopes at the outputs add up to
 # zero; what rounding leaves of it, an adaptive optimizer divides by itself, unless eps is larger

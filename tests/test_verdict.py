@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from zeroinit import build, dataset, train
+from zeroinit import build, dataset, runs
 from zeroinit.arch import FNN, Logistic
 from zeroinit.arrival import is_chain, predicted
 from zeroinit.config import Job
@@ -50,7 +50,7 @@ def trained(job_of: JobOf, *words: str) -> Record:
     width = [] if "arch=logistic" in words else ["arch.hidden=[64]"]
     job = job_of("dataset=digits", *width, "steps=200", "tracker=off", *words)
     build.check([job])
-    [record] = train.run([job], Off(), lambda share, accuracy: None)
+    [record] = runs.run([job], Off(), lambda share, accuracy: None)
     return record
 
 
@@ -96,7 +96,7 @@ def test_in_a_stack_it_ends_that_member_alone(job_of: JobOf) -> None:
         job_of("dataset=digits", "arch.hidden=[64]", "steps=200", "early_stop=true", f"init={init}", "tracker=off")
         for init in ("zero", "zero_normal", "zero_uniform")
     ]
-    records = train.run(jobs, Off(), lambda share, accuracy: None)
+    records = runs.run(jobs, Off(), lambda share, accuracy: None)
     assert [record.tags.get("stopped_at") for record in records] == ["25", None, None]
     assert [max(record.course("val/accuracy")) for record in records] == [25, 200, 200]
     assert [record.tags["verdict"] for record in records] == ["stuck-at-prior", "learns", "learns"]
@@ -202,7 +202,7 @@ def test_an_awkward_net_of_ones_own_trains_and_has_a_verdict(job_of: JobOf, data
     job = job_of("dataset=digits", "arch=logistic", "steps=300", "probe=all", "early_stop=true")
     job.values["arch"] = {"_target_": "test_verdict.Own"}
     tracker = build.open_tracker(job, "own")
-    [record] = train.run([job], tracker, lambda share, accuracy: None)
+    [record] = runs.run([job], tracker, lambda share, accuracy: None)
     assert record.status == "FINISHED", record.tags["error"]
     assert record.tags["verdict"] == "learns"
     assert record.last("grad/output/norm") > 0
@@ -223,7 +223,7 @@ def test_a_net_that_cannot_be_looked_at_keeps_its_run(job_of: JobOf, monkeypatch
     def fails(*args: object) -> None:
         raise MemoryError("no more")
 
-    monkeypatch.setattr(train, "look", fails)
+    monkeypatch.setattr(runs, "look", fails)
     record = trained(job_of, "init=zero", "early_stop=true")
     assert (record.status, record.tags["verdict"]) == ("FINISHED", "stuck-at-prior")
 

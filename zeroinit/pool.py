@@ -17,7 +17,7 @@ PATIENCE = 60  # seconds that an interrupted worker has for its last writes
 # What the workers import: beside the obvious, what the first optimizer and the first connection of a process would
 MODULES = (
     "zeroinit.garbage",
-    "zeroinit.train",
+    "zeroinit.runs",
     "torch._dynamo",
     "zeroinit.tracker.mlflow",
     "mlflow.store.tracking.sqlalchemy_store",

@@ -1,51 +1,28 @@
 """The one entrypoint, `zeroinit`: composes a config, trains what it says, evaluates, and keeps the run."""
 
-import io
-import math
 import os
 import sys
-import time
-import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import hydra
-import torch
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from torch import nn
 
-from zeroinit import CONF, before, config, lint, loop
-from zeroinit.arrival import is_chain, predicted
-from zeroinit.batches import Augment
-from zeroinit.build import batch_size_of, build, check, load, open_tracker, set_up_torch
+from zeroinit import CONF, before, config
+from zeroinit.build import check, open_tracker
 from zeroinit.config import Job
 from zeroinit.config.check import check_uri
-from zeroinit.dataset.split import spread
 from zeroinit.errors import BadInput
-from zeroinit.layers import hidden
-from zeroinit.observer import LEFT_OUT, Observer, left_out
-from zeroinit.probe import observed
+from zeroinit.observer import LEFT_OUT
 from zeroinit.progress import Bar
-from zeroinit.provenance import device_name, provenance
-from zeroinit.quotient import described
-from zeroinit.report.cells import as_csv
-from zeroinit.rng import stream, stream_seed
-from zeroinit.signals import signals_held
-from zeroinit.tracker import COURSE, Record, Tracker, without_password
-from zeroinit.verdict import EXAMPLES, JUDGED, Looked, Seen, examples_of, hopeless, learnable, look, verdict
-
-TRACEBACK = "traceback.txt"
-LINT = "lint"  # the tag of what was found before the training
-DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where PyYAML has it
-BETWEEN = 0.2  # seconds between two words of how far a training is
+from zeroinit.runs import LINT, TRACEBACK, run
+from zeroinit.tracker import Record, without_password
 
 
 def job_of(cfg: DictConfig) -> Job:
@@ -56,231 +33,6 @@ def job_of(cfg: DictConfig) -> Job:
     overrides = list(hydra_config.overrides.task)
     folder = Path(hydra_config.sweep.dir, hydra_config.sweep.subdir) if sweeping() else hydra_config.run.dir
     return Job(config.name(params, overrides), overrides, str(folder), values, params, *config.hashes(values))
-
-
-def run(
-    jobs: Sequence[Job], tracker: Tracker, tell: Callable[[float, float | None], None], why: str = "a single run"
-) -> list[Record]:
-    """Data, models, inits, optimizers, loop, tracker: jobs that train together, from their configs to their records.
-
-    `tell` hears the share of the steps done, and a validation accuracy where it is taken. A run that diverges is
-    FAILED, and so is one that raises, with its traceback among the files; one that is interrupted is written as
-    KILLED before the exception goes on. `why` they train together, or alone, is kept as a tag.
-    """
-    plan = {"stack": str(len(jobs)), "plan": why}
-    records = [record_of(job, plan) for job in jobs]
-    try:
-        for record in records:
-            with signals_held():
-                tracker.begin(record)
-        train_together(jobs, records, tracker, tell)
-    except BaseException as error:
-        for record in records:
-            if record.status == "RUNNING":
-                fail(record, error)
-        if not isinstance(error, Exception):
-            raise
-    finally:
-        with signals_held():
-            for record in records:
-                if not record.ended:
-                    end(record, tracker)
-    return records
-
-
-def record_of(job: Job, tags: dict[str, str]) -> Record:
-    own = {"config_hash": job.config_hash, "cell_hash": job.cell_hash, "arithmetic": job.values["arithmetic"]}
-    return Record(name=job.name, params=job.params, tags=provenance() | own | tags)
-
-
-def end(record: Record, tracker: Tracker) -> None:
-    """Write the run's end; a run that cannot be written has failed."""
-    record.ended = True
-    try:
-        tracker.end(record)
-    except Exception as error:
-        fail(record, error)
-
-
-def train_together(
-    jobs: Sequence[Job], records: Sequence[Record], tracker: Tracker, tell: Callable[[float, float | None], None]
-) -> None:
-    """Fill the records by training their jobs; a job whose model cannot be built fails alone."""
-    shared = jobs[0].values
-    device = set_up_torch(shared)
-    data = load(shared, device)
-    batch_size = batch_size_of(shared, data)
-    steps_per_epoch = math.ceil(len(data.train[0]) / batch_size)
-    members, trained_records, arrivals, probes = [], [], list[dict[str, int]](), list[str]()
-    for job, record in zip(jobs, records, strict=True):
-        seeds, steps = job.values["seeds"], job.values["steps"] or job.values["epochs"] * steps_per_epoch
-        record.tags |= {"steps_per_epoch": str(steps_per_epoch), "device": device_name(device)}
-        torch.manual_seed(stream_seed("forward", seeds["forward"]))  # dropout takes no generator of its own
-        try:
-            model, filled, optimizer = build(job.values, data)
-        except Exception as error:
-            fail(record, error)
-            continue
-        if found := lint.findings(job.values, data, model, optimizer):
-            record.tags[LINT] = lint.told(job.params, found)[:5000]
-        asked = {probe: left_out(probe, model) for probe in shared["probe"]["measure"] if tracker.keeps}
-        probes = [probe for probe, reason in asked.items() if not reason]
-        if len(probes) < len(asked):
-            record.tags[LEFT_OUT] = f"{job.params['arch']}: {'; '.join(reason for reason in asked.values() if reason)}"
-        arrivals.append(predicted(model))
-        if "arrival" in probes:
-            record.metrics += [(f"predicted_arrival/{layer}", step, 0) for layer, step in arrivals[-1].items()]
-        if job.values["arithmetic"] == "quotient":
-            record.tags["quotient"] = described(model)
-        record.files["init.csv"] = as_csv([asdict(line) for line in filled])
-        order, changes = stream("order", seeds["order"]), stream("augment", seeds["augment"])
-        members.append(loop.Member(model, optimizer, order, changes, steps))
-        trained_records.append((job, record))
-    if not members:
-        return
-    longest = max(member.steps for member in members)
-    kept = [record for _, record in trained_records]
-    schedule = shared["probe"]
-    inputs, labels = spread(data.train, examples_of(members[0].model, schedule["examples"]))
-    batch = data.prepare(inputs).unsqueeze(0), labels.unsqueeze(0)
-    curved = schedule["curvature"] if "curvature" in probes else []
-    observer = Observer(kept, tracker, longest, tell, probes, hidden(members[0].model), batch, curved)
-    stored, truth = spread(data.train, examples_of(members[0].model, EXAMPLES))
-    started, writing = time.perf_counter(), 0.0
-
-    def finish(index: int, trained: loop.Trained) -> None:
-        """Complete and write the record of a member that has ended, while others may still train."""
-        nonlocal writing
-        now, (job, record) = time.perf_counter(), trained_records[index]
-        record.status = "FINISHED" if trained.diverged_at is None else "FAILED"
-        record.tracking += observer.seconds / len(members)
-        taken = len(trained.losses)
-        if taken < members[index].steps:
-            record.tags["stopped_at"] = str(taken)
-        if trained.diverged_at is not None:
-            taken = trained.diverged_at
-            record.tags["error"] = f"diverged: the loss is not finite at step {taken}"
-            record.tags["diverged_at"] = str(taken)
-        seconds = now - started - writing
-        samples = taken * len(data.train[0]) / steps_per_epoch
-        record.tags |= {"seconds": f"{seconds:.3f}", "samples_per_second": f"{samples / seconds:.0f}"}
-        if tracker.keeps:
-            if observer.observed:
-                record.files["histograms.npz"] = observer.histograms(index)
-            if job.values["save"]:
-                record.files["weights.pt"] = weights(members[index].model)
-        layers = looked.layers if (looked := looked_at(index)) else []
-        seen = Seen(trained, layers, arrivals[index], learnable(data))
-        record.tags["verdict"], record.tags["reason"] = verdict(seen)
-        with signals_held():
-            end(record, tracker)
-        writing += time.perf_counter() - now
-
-    def looked_at(index: int) -> Looked | None:
-        """The member's model as it stands; none of a model of whom that cannot be asked, which is no failure."""
-        try:
-            return look(members[index].model, (data.prepare(stored), truth))
-        except Exception:
-            return None
-
-    def has_no_hope(step: int, index: int) -> bool:
-        if not trained_records[index][0].values["early_stop"] or not (looked := looked_at(index)):
-            return False
-        return hopeless(step, looked, arrivals[index], is_chain(members[index].model), learnable(data))
-
-    def observe(event: loop.Event) -> None:
-        if isinstance(event, loop.Ended):
-            finish(event.member, event.trained)
-        else:
-            observer(event)
-
-    def is_observed(step: int) -> bool:
-        due = bool(set(probes) - {"curvature"}) and observed(step, schedule["dense"], schedule["a_decade"])
-        return due or step in curved or (step == 1 and 0 in curved)
-
-    loop.train(
-        members,
-        data,
-        batch_size=batch_size,
-        shuffle=shared["dataset"]["shuffle"],
-        augment=Augment(**shared["dataset"]["augment"]),
-        reduction=shared["loss"]["reduction"],
-        tied=shared["arithmetic"] == "tied",
-        observe=observe,
-        observed=is_observed,
-        judged=JUDGED if any(job.values["early_stop"] for job in jobs) else (),
-        hopeless=has_no_hope,
-    )
-
-
-def fail(record: Record, error: BaseException) -> None:
-    """Mark the run as one that raised, or was interrupted."""
-    record.status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-    record.tags["error"] = without_password(f"{type(error).__name__}: {error}")[:5000]
-    if isinstance(error, Exception):
-        record.files[TRACEBACK] = without_password("".join(traceback.format_exception(error))).encode()
-
-
-def work(jobs: Sequence[Job], why: str, sweep: str, tell: Callable[[tuple[float, float | None]], None]) -> list[Record]:
-    """One training of a sweep, in whatever process: its records, of which what the store keeps is left out.
-
-    Writes the config of each job to its folder first; `tell` hears of it a few times a second.
-    """
-    for job in jobs:
-        folder = Path(job.folder, ".hydra")
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in (("config", job.values), ("overrides", job.overrides)):
-            (folder / f"{name}.yaml").write_text(yaml.dump(content, Dumper=DUMPER, sort_keys=False))
-    tracker, told, last = open_tracker(jobs[0], sweep), 0.0, None
-
-    def now_and_then(share: float, accuracy: float | None) -> None:
-        nonlocal told, last
-        last = last if accuracy is None else accuracy
-        if time.monotonic() - told > BETWEEN:
-            told = time.monotonic()
-            tell((share, last))
-            last = None
-
-    records = run(jobs, tracker, now_and_then, why)
-    tell((1.0, last))
-    if tracker.keeps:
-        for record in records:
-            record.metrics = [point for point in record.metrics if point[0] in ("val/accuracy", COURSE)]
-            record.files = {name: content for name, content in record.files.items() if name == TRACEBACK}
-    return records
-
-
-def lost(jobs: Sequence[Job], tracker: Tracker, error: str, trace: str = "") -> list[Record]:
-    """Jobs whose training is gone without a record, as runs that FAILED."""
-    records = [record_of(job, {"error": without_password(error)[:5000]}) for job in jobs]
-    for record in records:
-        if trace:
-            record.files[TRACEBACK] = without_password(trace).encode()
-        try:
-            tracker.begin(record)
-        except Exception as gone:  # the store is, too; it is told all the same
-            fail(record, gone)
-        record.status = "FAILED"
-        end(record, tracker)
-    return records
-
-
-def kill(jobs: Sequence[Job], tracker: Tracker, since: float) -> None:
-    """Mark those runs of the jobs as KILLED that began after `since` and whose process is gone."""
-    hashes = {job.config_hash for job in jobs}
-    try:
-        records = tracker.records()
-    except BadInput:  # the store is gone, and them with it
-        return
-    for record in records:
-        if record.status == "RUNNING" and record.started >= since and record.tags["config_hash"] in hashes:
-            tracker.kill(record)
-
-
-def weights(model: nn.Module) -> bytes:
-    content = io.BytesIO()
-    torch.save({name: tensor.cpu() for name, tensor in model.state_dict().items()}, content)
-    return content.getvalue()
 
 
 def sweeping() -> bool:

@@ -49,7 +49,7 @@ class SweepLauncher(Launcher):
         self.pool = Pool(self.workers) if self.workers > 1 else None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from zeroinit import build, train
+        from zeroinit import build, runs, train
         from zeroinit.config.check import device
         from zeroinit.plan import plan
         from zeroinit.pool import Message
@@ -87,12 +87,12 @@ class SweepLauncher(Launcher):
                 end(task, message.content)
             elif message.kind == "failed":
                 error = message.content.strip().splitlines()[-1]
-                end(task, train.lost(members, tracker, error, message.content))
+                end(task, runs.lost(members, tracker, error, message.content))
             else:
                 error = f"its worker died ({how(message.content)})"
-                train.kill(members, tracker, started)
+                runs.kill(members, tracker, started)
                 if message.kind == "died":
-                    end(task, train.lost(members, tracker, error))
+                    end(task, runs.lost(members, tracker, error))
                 else:
                     more = f" and {len(members) - 1} more" if len(members) > 1 else ""
                     bar.tell(f"tried once more: {' '.join(members[0].overrides)}{more}: {error}")
@@ -102,13 +102,13 @@ class SweepLauncher(Launcher):
 
         with Bar(len(jobs)) as bar:
             if self.pool:
-                with closing(self.pool.run(train.work, tasks)) as messages:
+                with closing(self.pool.run(runs.work, tasks)) as messages:
                     for message in messages:
                         hear(message)
             else:
                 for index, task in enumerate(tasks):
                     try:
-                        done = Message(index, "done", train.work(*task, tell=partial(at, index)))
+                        done = Message(index, "done", runs.work(*task, tell=partial(at, index)))
                     except Exception:
                         done = Message(index, "failed", traceback.format_exc())
                     hear(done)

@@ -37,7 +37,7 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Expand, check and launch the grid, then print its table. Exits 1 where a run failed, 130 if interrupted."""
-        from zeroinit import before, build, train  # they import torch, which listing the plugins must not
+        from zeroinit import before, build, runs, train  # they import torch, which listing the plugins must not
         from zeroinit.errors import BadInput
         from zeroinit.report import conclude
 
@@ -75,7 +75,7 @@ class GridSweeper(Sweeper):
             code = 130
         try:
             if code:  # an interrupted process may not have come to say so
-                train.kill(jobs, tracker, started)
+                runs.kill(jobs, tracker, started)
             pool = self.grid_launcher.pool if isinstance(self.grid_launcher, SweepLauncher) and not code else None
             planned = [(job.config_hash, job.cell_hash, job.params) for job in jobs]
             records = conclude(planned, tracker, pool.map) if pool else conclude(planned, tracker)
