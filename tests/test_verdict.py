@@ -219,6 +219,16 @@ def test_a_dead_branch_beside_a_skip_connection_ends_nothing() -> None:
     assert not hopeless(100, looked, {}, is_chain(model), learnable(digits))
 
 
+def test_biases_that_train_alone_are_not_hopeless() -> None:
+    digits = dataset.digits(stream("split", 0))
+    model = FNN(digits.input_shape, digits.num_classes, [8], "tanh")
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.endswith("bias"))
+    looked = look(model, spread(digits.train, EXAMPLES))
+    assert [layer.gradient for layer in looked.layers] == [None, None]
+    assert not hopeless(100, looked, {}, True, learnable(digits))
+
+
 def test_a_net_that_cannot_be_looked_at_keeps_its_run(job_of: JobOf, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*args: object) -> None:
         raise MemoryError("no more")

@@ -33,7 +33,7 @@ class Layer:
     name: str
     hidden: bool  # and a neuron for each row of its weights
     neurons: Tensor  # (1, units, incoming weights and bias)
-    gradient: float  # norm of the weights'
+    gradient: float | None  # norm of the weights'; none where they are frozen
     dead: float
     saturated: float
 
@@ -69,7 +69,7 @@ def look(model: nn.Module, batch: Split) -> Looked:
         loss = F.cross_entropy(logits, batch[1])
         weights = [layer.weight for _, layer in named]
         asked = [weight for weight in weights if weight.requires_grad]
-        found = torch.autograd.grad(loss, asked, materialize_grads=True)
+        found = torch.autograd.grad(loss, asked, materialize_grads=True) if asked else ()
     gradients = {id(weight): gradient for weight, gradient in zip(asked, found, strict=True)}
     layers, inside = [], hidden(model)
     for name, layer in named:
@@ -83,8 +83,8 @@ def look(model: nn.Module, batch: Split) -> Looked:
             slopes = probe.slopes(activation, inputs)
             dead = probe.dead(slopes).item()
             saturated = probe.saturated(slopes, probe.steepest(activation)).item()
-        gradient = gradients.get(id(layer.weight))  # none where it is frozen
-        size = 0.0 if gradient is None else probe.norm(gradient.unsqueeze(0)).item()
+        gradient = gradients.get(id(layer.weight))
+        size = None if gradient is None else probe.norm(gradient.unsqueeze(0)).item()
         layers.append(Layer(name, name in inside, neurons, size, dead, saturated))
     return Looked(layers, (logits.argmax(1) == batch[1]).double().mean().item())
 
@@ -147,7 +147,7 @@ class Seen:
     @property
     def still(self) -> bool:
         """No weight has a gradient."""
-        return bool(self.layers) and not any(layer.gradient for layer in self.layers)
+        return bool(self.layers) and without_any(self.layers)
 
     @cached_property
     def losses(self) -> tuple[float, float]:
@@ -174,6 +174,11 @@ def verdict(seen: Seen) -> tuple[str, str]:
     )
     found = ((word, reason) for word, rule in rules if (reason := rule(seen)))
     return next(found, ("stuck-at-prior", f"{where(seen)}; {course(seen)}"))
+
+
+def without_any(layers: list[Layer]) -> bool:
+    """Whether no weight has a gradient, and none is frozen: biases alone may be meant to train."""
+    return all(layer.gradient == 0 for layer in layers)
 
 
 def where(seen: Seen) -> str:
@@ -263,10 +268,10 @@ def hopeless(step: int, looked: Looked, arrivals: Mapping[str, int], chain: bool
     the neurons of one are exact copies.
     """
     layers = looked.layers
-    if not all(math.isfinite(layer.gradient) for layer in layers):
+    if not all(math.isfinite(layer.gradient or 0) for layer in layers):
         return True
     if step <= max(arrivals.values(), default=0) or learnable.half_learnt(looked.accuracy):
         return False
-    if not any(layer.gradient for layer in layers):
+    if without_any(layers):
         return True
     return chain and any(is_dead(layer) or (step >= JUDGED[-1] and layer.copies) for layer in layers)
