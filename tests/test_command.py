@@ -313,7 +313,7 @@ def test_a_run_whose_process_is_gone_is_marked_killed(zeroinit: Command, monkeyp
         tracker.begin(Record(name=job.name, params=job.params, tags=hashes))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "run", gone)
+    monkeypatch.setattr("zeroinit.runs.run", gone)
     ended = zeroinit("-m", *QUICK, "seed=0,1")
     assert ended.code == 130
     assert [run.info.status for run in runs("sweep")] == ["KILLED"]
