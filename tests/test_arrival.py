@@ -46,17 +46,10 @@ def arrivals(model: nn.Module, data: Data, steps: int, dtype: torch.dtype = torc
     return largest(model.to(dtype), data, steps)
 
 
-def largest(model: nn.Module, data: Data, steps: int) -> dict[str, list[float]]:
-    """{layer: the largest entry of its weight gradient at each step} of the model as it stands, by Adam."""
+def train_on_few(model: nn.Module, data: Data, steps: int, observe: Callable[[loop.Event], None]) -> None:
+    """Batches of 8 of 32 examples, in the model's own dtype, by Adam."""
     dtype = next(model.parameters()).dtype
     few = tuple((inputs[:32].to(dtype), labels[:32]) for inputs, labels in (data.train, data.val, data.test))
-    found: dict[str, list[float]] = {name: [] for name, _ in weight_layers(model)}
-
-    def observe(event: loop.Event) -> None:
-        if isinstance(event, loop.Gradients):
-            for name, gradient in event.layers.items():
-                found[name].append(gradient.abs().max().item())
-
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001, fused=True)
     loop.train(
         [loop.Member(model, optimizer, stream("order", 0), stream("augment", 0), steps)],
@@ -68,6 +61,18 @@ def largest(model: nn.Module, data: Data, steps: int) -> dict[str, list[float]]:
         tied=False,
         observe=observe,
     )
+
+
+def largest(model: nn.Module, data: Data, steps: int) -> dict[str, list[float]]:
+    """{layer: the largest entry of its weight gradient at each step} of the model as it stands, by Adam."""
+    found: dict[str, list[float]] = {name: [] for name, _ in weight_layers(model)}
+
+    def observe(event: loop.Event) -> None:
+        if isinstance(event, loop.Gradients):
+            for name, gradient in event.layers.items():
+                found[name].append(gradient.abs().max().item())
+
+    train_on_few(model, data, steps, observe)
     return found
 
 
@@ -202,16 +207,7 @@ def test_behind_a_normalisation_rounding_has_not_arrived(digits: Data) -> None:
 
 def arrived(model: nn.Module, data: Data, steps: int) -> dict[str, int]:
     """What the probe says of the model as it stands."""
-    few = tuple((inputs[:32], labels[:32]) for inputs, labels in (data.train, data.val, data.test))
-    record, optimizer = Record("", {}, {}), torch.optim.Adam(model.parameters(), lr=0.001, fused=True)
-    loop.train(
-        [loop.Member(model, optimizer, stream("order", 0), stream("augment", 0), steps)],
-        Data(*few, data.num_classes),
-        batch_size=8,
-        shuffle=True,
-        augment=Augment(crop=0, flip=False),
-        reduction="mean",
-        tied=False,
-        observe=Observer([record], Off(), steps, lambda share, accuracy: None, ["arrival"], [], few[0], []),
-    )
+    record = Record("", {}, {})
+    observer = Observer([record], Off(), steps, lambda share, accuracy: None, ["arrival"], [], data.train, [])
+    train_on_few(model, data, steps, observer)
     return {name.removeprefix("arrival/"): step for name, _, step in record.metrics if name.startswith("arrival/")}
