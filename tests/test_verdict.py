@@ -157,11 +157,16 @@ def test_the_nearest_example_by_hand() -> None:
 
 
 def test_examples_sorted_by_class_are_compared_all_the_same() -> None:
+    """The first of one set are of other classes than the first of the other."""
     inputs = torch.arange(20_000).unsqueeze(1) % 100 + torch.arange(20_000).unsqueeze(1) // 2000 * 1000.0
     some = inputs, torch.arange(20_000) // 2000
-    assert learnable(Data(some, some, some, num_classes=10)).nearest == 1
-    large = torch.arange(30, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 1000, 1000), torch.arange(30) // 15
-    assert learnable(Data(large, large, large, num_classes=2)).nearest == 1  # of 5, as these are large
+    other = inputs.flip(0), some[1].flip(0)
+    assert learnable(Data(some, other, other, num_classes=10)).nearest == 1
+    pixels = (torch.arange(30) + torch.arange(30) // 15 * 200).byte()
+    large = pixels.view(-1, 1, 1, 1).expand(-1, 3, 1000, 1000), torch.arange(30) // 15
+    back = large[0].flip(0), large[1].flip(0)
+    assert learnable(Data(large, back, back, num_classes=2)).nearest == 1  # of 5, as these are large
+    assert spread(some, 10)[1].tolist() == list(range(10))
 
 
 @pytest.mark.parametrize(
