@@ -508,7 +508,7 @@ def test_a_store_that_is_gone_at_the_end_is_told_in_one_line(
     def gone(*args: object, **kwargs: object) -> None:
         raise MlflowException("connection refused by http://me:secret@host")
 
-    monkeypatch.setattr(MlflowClient, "search_runs", gone)
+    monkeypatch.setattr("zeroinit.tracker.database.records", gone)
     ended = zeroinit("-m", *QUICK, "seed=0,1")
     assert ended.code == 2
     assert ended.err.splitlines()[-1] == (

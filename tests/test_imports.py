@@ -13,6 +13,7 @@ PLUGINS = PACKAGE.parent / "hydra_plugins" / "zeroinit"
 # from the bottom to the top: each may import what stands before it
 ORDER = [
     "errors",
+    "keys",
     "garbage",
     "signals",
     "rng",
@@ -42,10 +43,12 @@ ORDER = [
     "config.check",
     "config",
     "tracker.off",
+    "tracker.database",
     "tracker.mlflow",
     "provenance",
     "observer",
     "report.cells",
+    "report.watched",
     "report.figures",
     "report.confounded",
     "report.checks",
@@ -64,7 +67,7 @@ ORDER = [
 ]
 KNOWN_BY = {
     "hydra": {"build", "train", "__main__"},
-    "mlflow": {"tracker.mlflow"},
+    "mlflow": {"tracker.mlflow", "tracker.database"},
     "matplotlib": {"report.figures"},
     "torchvision": {"arch", "dataset.images", "dataset.published", "dataset.folder"},
     "PIL": {"dataset.folder"},

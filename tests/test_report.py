@@ -8,9 +8,9 @@ import pytest
 from matplotlib.image import imread
 from scipy import stats
 
-from zeroinit.report import histograms
 from zeroinit.report.cells import as_csv, cells, columns, mean_and_interval, rows
 from zeroinit.report.figures import comparison_figure, gradient_figure, png
+from zeroinit.report.watched import Gradients, gradients, histograms
 from zeroinit.tracker import Record
 
 
@@ -94,8 +94,20 @@ def fake_histograms(zero_steps: int) -> dict[str, np.ndarray]:
     return {"steps": np.arange(1, 5), "hidden1/counts": counts, "hidden1/zeros": zeros}
 
 
+def stored(arrays: dict[str, np.ndarray]) -> bytes:
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    return content.getvalue()
+
+
+def added(*runs: dict[str, np.ndarray]) -> Gradients:
+    found = gradients([stored(run) for run in runs])
+    assert found
+    return found
+
+
 def test_the_gradient_figure_shows_where_all_is_exactly_zero() -> None:
-    figure = gradient_figure("zero", [fake_histograms(2), fake_histograms(2)])
+    figure = gradient_figure("zero", added(fake_histograms(2), fake_histograms(2)))
     panel = figure.axes[0]
     [image] = panel.images
     pixels = np.asarray(image.get_array())
@@ -111,17 +123,15 @@ def test_the_gradient_figure_adds_up_the_steps_that_all_runs_saw() -> None:
     """One run was watched on another schedule: it is at step 4 that its gradients are no longer zeros."""
     whole, other = fake_histograms(3), fake_histograms(3)
     some = {name: values[[0, 3]] for name, values in other.items()}
-    panel = gradient_figure("zero", [whole, some]).axes[0]
+    panel = gradient_figure("zero", added(whole, some)).axes[0]
     assert [label.get_text() for label in panel.get_xticklabels()] == ["1", "4"]
     [marks] = panel.lines
     assert marks.get_xdata().tolist() == [0]
 
 
 def test_the_gradient_figure_of_nothing_but_zeros() -> None:
-    assert imread(io.BytesIO(png(gradient_figure("zero", [fake_histograms(4)])))).std() > 0.05
+    assert imread(io.BytesIO(png(gradient_figure("zero", added(fake_histograms(4)))))).std() > 0.05
 
 
 def test_histograms_read_back() -> None:
-    content = io.BytesIO()
-    np.savez_compressed(content, **fake_histograms(1))
-    assert histograms(content.getvalue())["hidden1/zeros"].tolist() == [10, 0, 0, 0]
+    assert histograms(stored(fake_histograms(1)))["hidden1/zeros"].tolist() == [10, 0, 0, 0]

@@ -27,7 +27,7 @@ from zeroinit.quotient import described
 from zeroinit.report.cells import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import signals_held
-from zeroinit.tracker import COURSE, Record, Tracker, without_password
+from zeroinit.tracker import Record, Tracker, without_password
 from zeroinit.verdict import EXAMPLES, JUDGED, Looked, Seen, examples_of, hopeless, learnable, look, verdict
 
 TRACEBACK = "traceback.txt"
@@ -223,7 +223,7 @@ def work(jobs: Sequence[Job], why: str, sweep: str, tell: Callable[[tuple[float,
     tell((1.0, last))
     if tracker.keeps:
         for record in records:
-            record.metrics = [point for point in record.metrics if point[0] in ("val/accuracy", COURSE)]
+            record.metrics = [point for point in record.metrics if point[0] == "val/accuracy"]
             record.files = {name: content for name, content in record.files.items() if name == TRACEBACK}
     return records
 

@@ -15,16 +15,7 @@ from zeroinit import CONF
 from zeroinit.config.check import Values, at, check, device
 from zeroinit.dataset.folder import state
 from zeroinit.errors import BadInput
-
-NO_NUMBER = (
-    "tracker",
-    "probe",
-    "sweep",
-    "save",
-    "check",
-    "seed",
-)  # cannot change a number; `seed` acts through `seeds` alone
-PLACES = ("root", "cache")  # of a data set: where files lie, which cannot either
+from zeroinit.keys import NO_NUMBER, PLACES
 
 
 @dataclass(frozen=True)

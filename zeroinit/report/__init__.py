@@ -1,21 +1,19 @@
 """The end of a sweep: its table, its figures, and where to look further."""
 
-import io
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import starmap
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from zeroinit.report.cells import Cell, as_csv, caption, cells, columns, rows, table
 from zeroinit.report.confounded import confounded, lines
-from zeroinit.tracker import Record, Tracker
+from zeroinit.report.watched import gradients
+from zeroinit.tracker import COURSE, Record, Tracker
 
 LONGEST = 100  # characters of a figure's name that tell its cell
 
@@ -40,12 +38,13 @@ def conclude(
     earlier times included.
     """
     records = tracker.records()
+    tracker.recall(records, [COURSE])
     found = cells(planned, records)
     listed = rows(found)
     drawn = [(cell.params, lines(content)) for cell in found if (content := filled(cell, tracker))]
     console = show(table(listed), [caption(found), *confounded(drawn, columns(found))])
     if tracker.keeps:
-        where = tracker.summary({"summary.csv": as_csv(listed)} | draw(found, tracker, each))
+        where = tracker.summary({"summary.csv": as_csv(listed)} | draw(found, tracker, each), anew=True)
         said = f"\nTable, figures: {where}\n{tracker.how_to_see()}"
         console.print(said, markup=False, highlight=False, soft_wrap=True)
     return records
@@ -83,7 +82,7 @@ def draw(found: list[Cell], tracker: Tracker, each: Each) -> dict[str, bytes]:
             names.append(f"gradients-{name}.png")
             tasks.append((cell.label(keys), seen))
     try:
-        drawn = dict(zip(names, each(gradients, tasks), strict=True))
+        drawn = {name: one for name, one in zip(names, each(drawn_gradients, tasks), strict=True) if one}
     except RuntimeError as error:  # of the worker that drew it; the table must not be lost for it
         sys.stderr.write(f"zeroinit: no figures of gradients: {str(error).strip().splitlines()[-1]}\n")
         drawn = {}
@@ -92,13 +91,9 @@ def draw(found: list[Cell], tracker: Tracker, each: Each) -> dict[str, bytes]:
     return drawn
 
 
-def gradients(label: str, contents: Sequence[bytes]) -> bytes:
+def drawn_gradients(label: str, contents: Sequence[bytes]) -> bytes | None:
     """The PNG of one cell's gradients, from its runs' histograms.npz."""
     from zeroinit.report.figures import gradient_figure, png
 
-    return png(gradient_figure(label, [histograms(content) for content in contents]))
-
-
-def histograms(content: bytes) -> Mapping[str, NDArray[Any]]:
-    with np.load(io.BytesIO(content)) as arrays:
-        return dict(arrays)
+    found = gradients(contents)
+    return png(gradient_figure(label, found)) if found else None

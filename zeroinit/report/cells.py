@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from rich.table import Table
 from scipy.special import stdtrit
 
-from zeroinit.config import NO_NUMBER, PLACES
+from zeroinit.keys import NO_NUMBER, PLACES
 from zeroinit.tracker import COURSE, Record
 
 AXES = ("arch", "init", "bias_scale.value")  # columns of every table; a key that differs between cells joins them
@@ -24,6 +25,8 @@ SHARED = {
     **{"dataset.augment.crop": "0", "dataset.augment.flip": "false", "loss.reduction": "mean"},
     "arithmetic": "native",
 }
+
+Numbers = NDArray[np.float64]
 
 
 @dataclass
@@ -74,20 +77,20 @@ def columns(cells: Sequence[Cell]) -> list[str]:
     return [key for key in AXES if key in values] + sorted(key for key in differing if key not in AXES)
 
 
-def mean_and_interval(values_by_seed: Mapping[str, Sequence[float]]) -> tuple[int, float, float]:
+def mean_and_interval(values_by_seed: Mapping[str, Sequence[ArrayLike]]) -> tuple[int, Numbers, Numbers]:
     """(n, mean, half width of Student's 95% interval) over draws of the init; runs with one draw are averaged first.
 
-    NaN where n leaves it undefined.
+    Values are numbers or arrays of one shape, and so is what is made of them; NaN where n leaves it undefined.
     """
-    means = np.array([np.mean(values) for values in values_by_seed.values()])
+    means = np.array([np.mean(np.asarray(values, float), axis=0) for values in values_by_seed.values()])
     n = len(means)
     if n == 0:
-        return 0, math.nan, math.nan
-    half = stdtrit(n - 1, 0.975) * means.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan
-    return n, float(means.mean()), float(half)
+        return 0, np.array(math.nan), np.array(math.nan)
+    half = stdtrit(n - 1, 0.975) * means.std(axis=0, ddof=1) / math.sqrt(n) if n > 1 else means[0] * math.nan
+    return n, means.mean(axis=0), half
 
 
-def by_seed(records: Iterable[Record], value: Callable[[Record], float]) -> dict[str, list[float]]:
+def by_seed(records: Iterable[Record], value: Callable[[Record], ArrayLike]) -> dict[str, list[ArrayLike]]:
     found = defaultdict(list)
     for record in records:
         found[record.params["seeds.init"]].append(value(record))
@@ -108,7 +111,13 @@ def rows(cells: Sequence[Cell]) -> list[Row]:
             fate if count == cell.fates.total() else f"{count} {fate}" for fate, count in cell.fates.most_common()
         ]
         row: Row = {key: cell.params.get(key, "") for key in keys}
-        row |= {"n": n, "accuracy": accuracy, "interval": half, "loss": loss, "became": ", ".join(became)}
+        row |= {
+            "n": n,
+            "accuracy": float(accuracy),
+            "interval": float(half),
+            "loss": float(loss),
+            "became": ", ".join(became),
+        }
         found.append(row)
     return found
 

@@ -3,8 +3,7 @@
 import io
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from functools import reduce
+from collections.abc import Sequence
 from textwrap import fill
 
 import numpy as np
@@ -13,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from zeroinit.report.cells import Cell, by_seed, columns, mean_and_interval
+from zeroinit.report.cells import Cell, columns
+from zeroinit.report.watched import Gradients, course
 from zeroinit.tracker import COURSE
 
 LAYERS = 16  # in one figure, at most
@@ -65,14 +64,11 @@ def draw_course(axes: Axes, cell: Cell, colour: tuple[float, ...]) -> None:
     if not cell.finished:
         return
     per_epoch = int(cell.finished[0].tags["steps_per_epoch"])
-    steps = sorted(cell.finished[0].course(COURSE))  # the same for all runs of a cell
-
-    def at(step: int) -> tuple[float, float]:
-        return mean_and_interval(by_seed(cell.finished, lambda record: record.course(COURSE)[step]))[1:]
-
-    drawn = [at(step) for step in steps]
-    mean, half = np.array(drawn).T
-    epochs = np.array(steps) / per_epoch
+    found = course(cell.finished, COURSE)
+    if found is None:
+        return
+    mean, half = found.mean, found.half
+    epochs = found.steps / per_epoch
     axes.plot(epochs, mean, color=colour, linewidth=1.5)
     axes.fill_between(epochs, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
     if per_epoch == 1:
@@ -80,26 +76,17 @@ def draw_course(axes: Axes, cell: Cell, colour: tuple[float, ...]) -> None:
         axes.set_xlabel("epoch (logarithmic)")
 
 
-def gradient_figure(label: str, histograms: Sequence[Mapping[str, NDArray[np.int64]]]) -> Figure:
+def gradient_figure(label: str, found: Gradients) -> Figure:
     """The weight gradients of one cell: layers down, observed steps along, counts added up over its runs.
 
     Each layer: positive bins above, negative below, by power of two, coloured by their share of the non-zero entries;
     between them a band coloured by the share of exact zeros, with a mark where every entry is one.
     """
-    layers = [key.removesuffix("/counts") for key in histograms[0] if key.endswith("/counts")]
+    layers = found.layers
     if len(layers) > LAYERS:  # of a deeper net, as many from its first to its last
         layers = [layers[index] for index in np.linspace(0, len(layers) - 1, LAYERS).round().astype(int)]
-    # runs that ended early, or on another schedule, saw other steps: only those that all saw are added up
-    steps = reduce(np.intersect1d, [one["steps"] for one in histograms])
-    common = [np.isin(one["steps"], steps) for one in histograms]
-    counts, zeros = (
-        {
-            layer: np.sum([one[f"{layer}/{part}"][seen] for one, seen in zip(histograms, common, strict=True)], axis=0)
-            for layer in layers
-        }
-        for part in ("counts", "zeros")
-    )
-    used = np.flatnonzero(np.sum([count.sum(axis=(0, 1)) for count in counts.values()], axis=0))
+    steps, counts = found.steps, found.counts
+    used = np.flatnonzero(np.sum([counts[layer].sum(axis=(0, 1)) for layer in layers], axis=0))
     low = max(int(used.min()) - 127, SMALLEST) if len(used) else SMALLEST // 2  # nothing but zeros: an empty frame
     high = max(int(used.max()) - 127, low) if len(used) else 0
     bins = high - low + 1
@@ -112,13 +99,12 @@ def gradient_figure(label: str, histograms: Sequence[Mapping[str, NDArray[np.int
     for axes, layer in zip(grid, layers, strict=True):
         merged = counts[layer][:, :, low + 127 : high + 128].astype(float)
         merged[:, :, 0] += counts[layer][:, :, : low + 127].sum(axis=2)
-        nonzero = merged.sum(axis=(1, 2))
-        absent_share = zeros[layer] / np.maximum(nonzero + zeros[layer], 1)
+        nonzero = found.nonzero(layer)
         positive, negative = (merged[:, sign].T / np.maximum(nonzero, 1) for sign in (1, 0))
         image = np.ones((2 * bins + ZERO_BAND, len(steps), 4))
         for rows, part in ((slice(0, bins), positive[::-1]), (slice(bins + ZERO_BAND, None), negative)):
             image[rows] = np.where(part[..., None] > 0, spread((part / FULL).clip(0, 1)), 1.0)
-        image[bins : bins + ZERO_BAND] = absent(absent_share)
+        image[bins : bins + ZERO_BAND] = absent(found.zero_share(layer))
         axes.imshow(image, aspect="auto", interpolation="nearest")
         middle = bins + (ZERO_BAND - 1) / 2
         wholly = np.flatnonzero(nonzero == 0)
@@ -134,7 +120,7 @@ def gradient_figure(label: str, histograms: Sequence[Mapping[str, NDArray[np.int
     stride = max(1, math.ceil(len(steps) / 10))
     grid[-1].set_xticks(range(0, len(steps), stride), [str(step) for step in steps[::stride]], fontsize=8)
     grid[-1].set_xlabel("step (each observed one, not to scale)")
-    figure.suptitle(fill(f"Weight gradients, {label} ({len(histograms)} runs)", 100), fontsize=10)
+    figure.suptitle(fill(f"Weight gradients, {label} ({found.runs} runs)", 100), fontsize=10)
     for left, scale, most, name in (
         (0.83, absent, 1.0, "share of exact zeros (x: all entries)"),
         (0.92, spread, FULL, "share of the non-zero entries"),

@@ -2,10 +2,11 @@
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-COURSE = "test/accuracy"  # the metric whose whole course is read back
+COURSE = "test/accuracy"  # the metric by which runs are compared
 
 
 @dataclass
@@ -35,7 +36,8 @@ class Record:
 class Tracker(Protocol):
     """What is asked of a tracker. `open` comes first, and raises BadInput where runs cannot be kept.
 
-    `hear` is for a record that another process has kept to its end.
+    `hear` is for a record that another process has kept to its end. What `records` gives may hold each metric's last
+    value alone, until `recall` puts the whole course of some into them.
     """
 
     keeps: bool  # whether anything outlives the process
@@ -47,8 +49,11 @@ class Tracker(Protocol):
     def kill(self, record: Record) -> None: ...
     def hear(self, record: Record) -> None: ...
     def records(self) -> list[Record]: ...
+    def recall(self, records: Sequence[Record], metrics: Sequence[str]) -> None: ...
     def file(self, record: Record, name: str) -> bytes | None: ...
-    def summary(self, files: dict[str, bytes]) -> str: ...
+    def summary(self, files: dict[str, bytes], anew: bool) -> str: ...
+    def summarised(self, name: str) -> bytes | None: ...
+    def describe(self, text: str) -> None: ...
     def how_to_see(self) -> str: ...
 
 

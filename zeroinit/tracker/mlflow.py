@@ -33,7 +33,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from zeroinit.errors import BadInput
-from zeroinit.tracker import COURSE, Record, without_password
+from zeroinit.tracker import Record, database, without_password
 
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 ANSWER = 10  # seconds that a server has to answer
@@ -60,27 +60,36 @@ class Mlflow:
         self.shown = without_password(self.uri)
         self.key = "tracker.uri" if uri or "MLFLOW_TRACKING_URI" not in os.environ else "MLFLOW_TRACKING_URI"
         self.written: dict[str, int] = {}  # metrics of each run that are in the store
-        self.courses: dict[str, dict[int, float]] = {}  # of COURSE, of runs of other processes
         self.places: dict[str, str] = {}  # uri of each run's artifacts, which the client would read the run for
 
     def open(self, sweep: str) -> None:
         """Connect, and find or make the experiment of the sweep."""
+        self.reach(sweep, make=True)
+
+    def find(self, sweep: str) -> None:
+        """Connect to a sweep that is there. Raises BadInput, with the names of those that are."""
+        self.reach(sweep, make=False)
+
+    def reach(self, sweep: str, make: bool) -> None:
         self.sweep = sweep
         scheme = urlsplit(self.uri).scheme.partition("+")[0]
-        if scheme in ("http", "https"):
+        self.tables = scheme not in ("http", "https")  # of a database, which can be read without the client
+        if not self.tables:
             self.check_server()
-            self.connect(None)
+            self.connect(None, make)
         elif scheme in PORTS:
             self.check_port(PORTS[scheme])
-            self.connect(None)
+            self.connect(None, make)
         elif self.uri.startswith("sqlite:///"):
             database = Path(self.uri.removeprefix("sqlite:///")).absolute()
+            if not make and not database.is_file():
+                raise self.bad("there is no such file; give the one in which the sweep was kept")
             database.parent.mkdir(parents=True, exist_ok=True)
             self.check_file(database)
             self.uri = f"sqlite:///{database}"  # whatever becomes the current folder
             folder = database.parent / "artifacts" / re.sub(r"[^\w.-]", "_", sweep)
             with FileLock(f"{database}.lock"):  # two sweeps that start at once would both make the tables
-                self.connect(folder.as_uri())
+                self.connect(folder.as_uri(), make)
         else:
             raise self.bad(
                 "give sqlite:///FILE.db, another database or http(s)://SERVER; MLflow no longer keeps runs in folders"
@@ -89,11 +98,15 @@ class Mlflow:
     def bad(self, what: object) -> BadInput:
         return BadInput(f"{self.key}={self.shown}: {without_password(str(what))}")
 
-    def connect(self, artifacts: str | None) -> None:
+    def connect(self, artifacts: str | None, make: bool) -> None:
         try:
             with few_retries():
                 self.client = MlflowClient(self.uri)
                 experiment = self.client.get_experiment_by_name(self.sweep)
+                if not make and (not experiment or experiment.lifecycle_stage == "deleted"):
+                    others = [one.name for one in self.client.search_experiments() if one.experiment_id != "0"]
+                    there = f"there are {', '.join(others)}" if others else "there is none"
+                    raise BadInput(f"{self.sweep}: there is no such sweep in {self.shown}; {there}")
                 if experiment and experiment.lifecycle_stage == "deleted":
                     self.client.restore_experiment(experiment.experiment_id)
                 self.experiment_id = (
@@ -171,7 +184,7 @@ class Mlflow:
         self.client.set_terminated(record.run_id, "KILLED")
 
     def hear(self, record: Record) -> None:
-        self.courses[record.run_id] = record.course(COURSE)
+        pass  # the store has it
 
     def keep(self, run_id: str, files: dict[str, bytes]) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -180,45 +193,49 @@ class Mlflow:
             get_artifact_repository(self.places[run_id], self.uri).log_artifacts(folder)  # type: ignore[no-untyped-call]
 
     def records(self) -> list[Record]:
-        """Every run of the sweep, newest first: the course of its test accuracy, each other metric's last value.
+        """Every run of the sweep, newest first, with each metric's last value.
 
         Raises BadInput where the store does not answer any more.
         """
         try:
-            return [self.read(run) for run in self.runs("run")]
+            return self.kind("run")
         except (MlflowException, SQLAlchemyError, OSError) as error:
             raise self.bad(f"the runs cannot be read back ({str(error).splitlines()[0]})") from error
 
-    def runs(self, kind: str) -> Iterator[Run]:
-        token = None
+    def kind(self, kind: str) -> list[Record]:
+        """The runs of the experiment that are of this kind, newest first, with each metric's last value."""
+        found = database.records(self.uri, self.experiment_id, kind) if self.tables else self.told_by_client(kind)
+        self.places |= {record.run_id: place for record, place in found}
+        return [record for record, _ in found]
+
+    def told_by_client(self, kind: str) -> list[tuple[Record, str]]:
+        """The same from a server, or from any store in ten times the time."""
+        found, token = [], None
         while True:
             page = self.client.search_runs(
                 [self.experiment_id], f"tags.kind = '{kind}'", order_by=["attributes.start_time DESC"], page_token=token
             )
-            yield from page
+            found += [(as_record(run), run.info.artifact_uri) for run in page]
             token = page.token
             if not token:
-                return
+                return found
 
-    def read(self, run: Run) -> Record:
-        self.places[run.info.run_id] = run.info.artifact_uri
-        course = self.courses.get(run.info.run_id)
-        if course is None:
-            history = self.client.get_metric_history(run.info.run_id, COURSE) if COURSE in run.data.metrics else []
-            course = {point.step: point.value for point in history}
-        end = max(course, default=0)
-        return Record(
-            name=run.info.run_name,
-            params=run.data.params,
-            tags=run.data.tags,
-            status=run.info.status,
-            metrics=[
-                *((COURSE, value, step) for step, value in sorted(course.items())),
-                *((name, value, end) for name, value in run.data.metrics.items() if name != COURSE),
-            ],
-            started=run.info.start_time / 1000,
-            run_id=run.info.run_id,
-        )
+    def recall(self, records: Sequence[Record], metrics: Sequence[str]) -> None:
+        """Put the whole course of these metrics into the records, where they have them."""
+        try:
+            courses = database.courses(self.uri, self.experiment_id, metrics) if self.tables else {}
+            for record in records:
+                has = [name for name in dict.fromkeys(name for name, _, _ in record.metrics) if name in metrics]
+                record.metrics = [point for point in record.metrics if point[0] not in has]
+                for name in has:
+                    course = courses[record.run_id, name] if self.tables else self.course(record.run_id, name)
+                    record.metrics += course
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            raise self.bad(f"the runs cannot be read back ({str(error).splitlines()[0]})") from error
+
+    def course(self, run_id: str, metric: str) -> list[tuple[str, float, int]]:
+        history = self.client.get_metric_history(run_id, metric)
+        return sorted(((metric, point.value, point.step) for point in history), key=lambda point: point[2])
 
     def file(self, record: Record, name: str) -> bytes | None:
         """The content of an artifact; None where the run has none of that name."""
@@ -231,19 +248,34 @@ class Mlflow:
             except (MlflowException, OSError):
                 return None
 
-    def summary(self, files: dict[str, bytes]) -> str:
-        """Keep the sweep's table and figures in the one run named `summary`, in the place of the last; says where."""
-        replaced = [run.info.run_id for run in self.runs("summary")]
-        run = self.client.create_run(
-            self.experiment_id, tags={"kind": "summary", "sweep": self.sweep}, run_name="summary"
-        )
-        self.places[run.info.run_id] = run.info.artifact_uri
-        self.keep(run.info.run_id, files)
-        self.client.set_terminated(run.info.run_id, "FINISHED")
-        for run_id in replaced:
-            self.client.delete_run(run_id)
-        where = run.info.artifact_uri
+    def summary(self, files: dict[str, bytes], anew: bool) -> str:
+        """Keep files in the one run named `summary`, in the place of the last one or beside what it holds; says where.
+
+        The artifacts of one that is replaced go with MLflow's own garbage collection.
+        """
+        there = self.kind("summary")
+        if there and not anew:
+            run_id = there[0].run_id
+        else:
+            tags = {"kind": "summary", "sweep": self.sweep}
+            run = self.client.create_run(self.experiment_id, tags=tags, run_name="summary")
+            run_id, self.places[run.info.run_id] = run.info.run_id, run.info.artifact_uri
+        self.keep(run_id, files)
+        self.client.set_terminated(run_id, "FINISHED")
+        for record in there:
+            if record.run_id != run_id:
+                self.client.delete_run(record.run_id)
+        where = self.places[run_id]
         return os.path.relpath(where.removeprefix("file://")) if where.startswith("file://") else "the run `summary`"
+
+    def summarised(self, name: str) -> bytes | None:
+        """The content of a file of the summary; None where there is none."""
+        there = self.kind("summary")
+        return self.file(there[0], name) if there else None
+
+    def describe(self, text: str) -> None:
+        """Say what the sweep is about, where MLflow's UI shows it."""
+        self.client.set_experiment_tag(self.experiment_id, "mlflow.note.content", text)
 
     def how_to_see(self) -> str:
         """The command to type, where one is needed, and the link that opens the charts of the sweep."""
@@ -255,6 +287,18 @@ class Mlflow:
         command = "mlflow" if shutil.which("mlflow") or not beside.is_file() else os.path.relpath(beside)
         uri = shlex.quote(self.shown)
         return f"See the runs:  {command} ui --backend-store-uri {uri}\nthen open      http://127.0.0.1:5000/{page}"
+
+
+def as_record(run: Run) -> Record:
+    return Record(
+        name=run.info.run_name,
+        params=run.data.params,
+        tags=run.data.tags,
+        status=run.info.status,
+        metrics=[(point.key, point.value, point.step) for point in run.data.to_proto().metrics],
+        started=run.info.start_time / 1000,
+        run_id=run.info.run_id,
+    )
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """A tracker that keeps nothing."""
 
+from collections.abc import Sequence
+
 from zeroinit.tracker import Record
 
 
@@ -32,11 +34,20 @@ class Off:
     def records(self) -> list[Record]:
         return self.kept[::-1]
 
+    def recall(self, records: Sequence[Record], metrics: Sequence[str]) -> None:
+        pass  # they have all of it
+
     def file(self, record: Record, name: str) -> bytes | None:
         return record.files.get(name)
 
-    def summary(self, files: dict[str, bytes]) -> str:
+    def summary(self, files: dict[str, bytes], anew: bool) -> str:
         return ""
+
+    def summarised(self, name: str) -> bytes | None:
+        return None
+
+    def describe(self, text: str) -> None:
+        pass
 
     def how_to_see(self) -> str:
         return ""

@@ -1,0 +1,90 @@
+"""What the tables of a database tell of a sweep against what MLflow's own client does."""
+
+import pytest
+from mlflow import MlflowClient
+
+from zeroinit.errors import BadInput
+from zeroinit.tracker import Record
+from zeroinit.tracker.mlflow import Mlflow
+
+METRICS = [("test/accuracy", 0.1, 0), ("grad/hidden1/norm", 0.5, 1), ("grad/hidden1/norm", 0.25, 2)]
+LATER = [("test/accuracy", 0.9, 2), ("grad/hidden1/norm", 0.125, 10), ("train/loss", 1.8e308, 2)]
+
+
+def keep(tracker: Mlflow, sweep: str, seeds: int) -> None:
+    tracker.open(sweep)
+    for seed in range(seeds):
+        one = Record(
+            f"run {seed}", {"seeds.init": str(seed), "empty": ""}, {"config_hash": str(seed)}, started=1 + seed
+        )
+        tracker.begin(one)
+        one.metrics += METRICS
+        tracker.flush(one)
+        one.metrics += LATER
+        one.status = "FAILED" if seed == 2 else "FINISHED"
+        tracker.end(one)
+    tracker.summary({"summary.csv": b"n"}, anew=True)
+
+
+@pytest.fixture
+def tracker(database: object) -> Mlflow:
+    """Of a sweep of four runs, one of which MLflow's UI has deleted, beside another sweep."""
+    keep(Mlflow(None), "other", 1)
+    keep(Mlflow(None), "two", 4)
+    found = Mlflow(None)
+    found.find("two")
+    found.client.delete_run(found.records()[1].run_id)
+    return found
+
+
+def test_the_tables_tell_what_the_client_tells(tracker: Mlflow) -> None:
+    ours, places = tracker.records(), dict(tracker.places)
+    slowly = tracker.told_by_client("run")
+    assert [record.name for record in ours] == ["run 3", "run 1", "run 0"]
+
+    def told(record: Record) -> object:
+        run = (record.name, record.run_id, record.status, record.started, record.params, record.tags)
+        return *run, sorted(record.metrics)
+
+    assert [told(record) for record in ours] == [told(record) for record, _ in slowly]
+    assert places == dict(tracker.places)
+
+
+def test_courses_are_those_of_the_client(tracker: Mlflow) -> None:
+    metrics = ["test/accuracy", "grad/hidden1/norm", "nothing"]
+    ours = tracker.records()
+    tracker.recall(ours, metrics)
+    tracker.tables = False
+    slowly = [record for record, _ in tracker.told_by_client("run")]
+    tracker.recall(slowly, metrics)
+    assert [sorted(record.metrics) for record in ours] == [sorted(record.metrics) for record in slowly]
+    assert ours[0].course("grad/hidden1/norm") == {1: 0.5, 2: 0.25, 10: 0.125}
+    assert list(ours[0].course("train/loss")) == [2]  # the last of each other
+
+
+def test_a_summary_is_made_anew_or_added_to(tracker: Mlflow) -> None:
+    assert tracker.summarised("summary.csv")
+    tracker.summary({"more.txt": b"more"}, anew=False)
+    assert tracker.summarised("more.txt") == b"more"
+    assert tracker.summarised("summary.csv")
+    tracker.summary({"only.txt": b"only"}, anew=True)
+    assert tracker.summarised("summary.csv") is None
+    assert len(tracker.kind("summary")) == 1
+
+
+@pytest.mark.parametrize(
+    ("uri", "sweep", "said"),
+    [
+        (None, "tow", "tow: there is no such sweep in sqlite:///mlruns/mlflow.db; there are two, other"),
+        (
+            "sqlite:///nowhere.db",
+            "two",
+            "tracker.uri=sqlite:///nowhere.db: there is no such file; give the one in which",
+        ),
+    ],
+)
+def test_a_sweep_that_is_not_there(uri: str | None, sweep: str, said: str, tracker: Mlflow) -> None:
+    with pytest.raises(BadInput) as raised:
+        Mlflow(uri).find(sweep)
+    assert str(raised.value).startswith(said)
+    assert {one.name for one in MlflowClient(tracker.uri).search_experiments()} == {"Default", "two", "other"}
