@@ -1,8 +1,10 @@
 """The one entrypoint, `zeroinit`: composes a config, trains what it says, evaluates, and keeps the run."""
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,6 +23,7 @@ from zeroinit.config.check import check_uri
 from zeroinit.errors import BadInput
 from zeroinit.observer import LEFT_OUT
 from zeroinit.progress import Bar
+from zeroinit.report.asked import Asked, Planned
 from zeroinit.runs import LINT, TRACEBACK, run
 from zeroinit.tracker import Record, without_password
 
@@ -45,6 +48,22 @@ def sweep_name() -> str:
         return "zeroinit"
     name = str(HydraConfig.get().job.config_name)
     return "sweep" if name == "config" else name
+
+
+def asked(planned: Sequence[Planned]) -> Asked:
+    """What the sweep asks: the comment that opens its file, the command as it was typed, the runs as planned."""
+    command = shlex.join(["zeroinit", *sys.argv[1:]])
+    return Asked(question(), without_password(command), planned)
+
+
+def question() -> str:
+    """The comment that opens the sweep's file; none of a grid from the command line."""
+    hydra_config = HydraConfig.get()
+    name = str(hydra_config.job.config_name)
+    files = [Path(one.path, f"{name}.yaml") for one in hydra_config.runtime.config_sources if one.schema == "file"]
+    opened = next((path for path in files if path.is_file() and name != "config"), None)
+    lines = opened.read_text().splitlines() if opened else []
+    return " ".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), lines))
 
 
 def failed(job: Job, record: Record) -> str:

@@ -73,12 +73,13 @@ class SweepCallback(Callback):
         """Print and keep the table of the runs since the start; whether one of them failed."""
         from zeroinit import build, train
         from zeroinit.report import conclude
+        from zeroinit.report.asked import of_records
 
         HydraConfig.instance().set_config(config)
         tracker = build.opened(json.dumps(dict(config.tracker)), config.sweep or train.sweep_name())
         new = [record for record in tracker.records() if record.started >= self.started]
         if new:
-            conclude([(one.tags["config_hash"], one.tags["cell_hash"], one.params) for one in reversed(new)], tracker)
+            conclude(train.asked(of_records(new).planned), tracker)
         found = Path(config.hydra.sweep.dir) / "optimization_results.yaml"
         if found.is_file():
             best = OmegaConf.load(found)

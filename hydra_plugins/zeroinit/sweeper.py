@@ -77,8 +77,8 @@ class GridSweeper(Sweeper):
             if code:  # an interrupted process may not have come to say so
                 runs.kill(jobs, tracker, started)
             pool = self.grid_launcher.pool if isinstance(self.grid_launcher, SweepLauncher) and not code else None
-            planned = [(job.config_hash, job.cell_hash, job.params) for job in jobs]
-            records = conclude(planned, tracker, pool.map) if pool else conclude(planned, tracker)
+            asked = train.asked([(job.config_hash, job.cell_hash, job.params) for job in jobs])
+            records = conclude(asked, tracker, pool.map) if pool else conclude(asked, tracker)
         except BadInput as error:
             train.stop(error)
         ours = [one for one in records if one.started >= started and one.tags["config_hash"] in distinct]

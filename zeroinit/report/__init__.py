@@ -5,15 +5,19 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import starmap
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from zeroinit.errors import BadInput
+from zeroinit.report.asked import FILE, Asked, of_records, read
 from zeroinit.report.cells import Cell, as_csv, caption, cells, columns, rows, table
 from zeroinit.report.confounded import confounded, lines
+from zeroinit.report.page import curves_of, page
 from zeroinit.report.watched import gradients
-from zeroinit.tracker import COURSE, Record, Tracker
+from zeroinit.tracker import Record, Tracker
 
 LONGEST = 100  # characters of a figure's name that tell its cell
 
@@ -29,25 +33,61 @@ class Patient(Console):
             super().on_broken_pipe()
 
 
-def conclude(
-    planned: Iterable[tuple[str, str, dict[str, str]]], tracker: Tracker, each: Each = starmap
-) -> list[Record]:
-    """Print the table of the planned (config hash, cell hash, params), and keep it with its figures as the summary.
+def conclude(asked: Asked, tracker: Tracker, each: Each = starmap) -> list[Record]:
+    """Print the table of a sweep, and keep it with its page and figures as the summary.
 
     `each` calls a function for each of some arguments, maybe elsewhere. Returns the records of the sweep, those of
     earlier times included.
     """
     records = tracker.records()
-    tracker.recall(records, [COURSE])
-    found = cells(planned, records)
-    listed = rows(found)
-    drawn = [(cell.params, lines(content)) for cell in found if (content := filled(cell, tracker))]
-    console = show(table(listed), [caption(found), *confounded(drawn, columns(found))])
+    found = cells(asked.planned, records)
+    notes = confounded_in(found, tracker)
+    console = show(table(rows(found)), [caption(found), *notes])
     if tracker.keeps:
-        where = tracker.summary({"summary.csv": as_csv(listed)} | draw(found, tracker, each), anew=True)
-        said = f"\nTable, figures: {where}\n{tracker.how_to_see()}"
+        files = written(asked, found, notes, tracker) | draw(found, tracker, each)
+        where = tracker.summary(files, anew=True)
+        tracker.describe("\n\n".join(part for part in (asked.question, f"`{asked.command}`") if part))
+        said = f"\nTable, figures, report.html: {where}\n{tracker.how_to_see()}"
         console.print(said, markup=False, highlight=False, soft_wrap=True)
     return records
+
+
+def remake(tracker: Tracker, folder: Path | None, figures: bool) -> str:
+    """Make the report of the tracker's sweep again, in its summary or in a folder; says where."""
+    records = tracker.records()
+    kept = tracker.summarised(FILE)
+    asked = read(kept) if kept else of_records(records)
+    if not asked.planned:
+        raise BadInput(f"{tracker.sweep}: the sweep has no runs; there is nothing to report")
+    found = cells(asked.planned, records)
+    files = written(asked, found, confounded_in(found, tracker), tracker)
+    if figures:
+        files |= draw(found, tracker, starmap)
+    if folder is None:
+        return tracker.summary(files, anew=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return str(folder)
+
+
+def written(asked: Asked, found: Sequence[Cell], notes: Sequence[str], tracker: Tracker) -> dict[str, bytes]:
+    """{file name: content} of the table, of what was asked, and of the page."""
+    finished = [record for cell in found for record in cell.finished]
+    tracker.recall(finished, curves_of(finished))
+    seen = [gradients(contents(cell, tracker)) for cell in found]
+    made = page(tracker.sweep, asked, found, seen, notes)
+    return {"summary.csv": as_csv(rows(found)), FILE: asked.content(), "report.html": made}
+
+
+def confounded_in(found: Sequence[Cell], tracker: Tracker) -> list[str]:
+    drawn = [(cell.params, lines(content)) for cell in found if (content := filled(cell, tracker))]
+    return confounded(drawn, columns(found))
+
+
+def contents(cell: Cell, tracker: Tracker) -> list[bytes]:
+    """The histograms of a cell's finished runs."""
+    return [content for record in cell.finished if (content := tracker.file(record, "histograms.npz"))]
 
 
 def show(shown: Table | None, notes: Sequence[str]) -> Patient:
@@ -74,7 +114,7 @@ def draw(found: list[Cell], tracker: Tracker, each: Each) -> dict[str, bytes]:
     names: list[str] = []
     tasks = []
     for cell in found:
-        seen = [content for record in cell.finished if (content := tracker.file(record, "histograms.npz"))]
+        seen = contents(cell, tracker)
         if seen:
             name = re.sub(r"[^\w.-]+", "_", "-".join(cell.params.get(key, "") for key in keys))
             if len(name) > LONGEST or f"gradients-{name}.png" in names:

@@ -35,6 +35,7 @@ class Cell:
 
     params: dict[str, str]
     finished: list[Record] = field(default_factory=list)
+    newest: list[Record] = field(default_factory=list)  # of each hash, whatever became of it
     fates: Counter[str] = field(default_factory=Counter)
 
     def label(self, keys: Iterable[str]) -> str:
@@ -61,6 +62,7 @@ def cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Iterable[
                 finished[cell_hash].setdefault(config_hash, record)
     for cell_hash, cell in found.items():
         cell.finished = list(finished[cell_hash].values())
+        cell.newest = [one for one in newest[cell_hash].values() if one]
         for one in newest[cell_hash].values():
             stopped = " (stopped)" if one and "stopped_at" in one.tags else ""
             cell.fates[one.tags.get("verdict", one.status.lower()) + stopped if one else "not run"] += 1

@@ -111,8 +111,9 @@ def gradients(contents: Sequence[bytes]) -> Gradients | None:
 
 
 def histograms(content: bytes) -> Mapping[str, Counts]:
+    """The arrays of a histograms.npz but for the counts of NaN and inf, of which nothing is drawn."""
     with np.load(io.BytesIO(content)) as arrays:
-        return dict(arrays)
+        return {name: arrays[name] for name in arrays.files if not name.endswith(("/nan", "/inf"))}
 
 
 def arrivals(records: Sequence[Record]) -> dict[str, list[int]]:

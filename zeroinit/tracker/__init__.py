@@ -41,6 +41,7 @@ class Tracker(Protocol):
     """
 
     keeps: bool  # whether anything outlives the process
+    sweep: str  # once it is open
 
     def open(self, sweep: str) -> None: ...
     def begin(self, record: Record) -> None: ...

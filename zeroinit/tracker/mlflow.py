@@ -239,14 +239,14 @@ class Mlflow:
 
     def file(self, record: Record, name: str) -> bytes | None:
         """The content of an artifact; None where the run has none of that name."""
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                repository = get_artifact_repository(self.places[record.run_id], self.uri)
-                here = isinstance(repository, LocalArtifactRepository)  # which needs no copy of what lies here
-                found = repository.download_artifacts(name, None if here else folder)  # type: ignore[no-untyped-call]
-                return Path(found).read_bytes()
-            except (MlflowException, OSError):
-                return None
+        repository = get_artifact_repository(self.places[record.run_id], self.uri)
+        try:
+            if isinstance(repository, LocalArtifactRepository):  # of what lies here no copy is needed
+                return Path(repository.artifact_dir, name).read_bytes()
+            with tempfile.TemporaryDirectory() as folder:
+                return Path(repository.download_artifacts(name, folder)).read_bytes()  # type: ignore[no-untyped-call]
+        except (MlflowException, OSError):
+            return None
 
     def summary(self, files: dict[str, bytes], anew: bool) -> str:
         """Keep files in the one run named `summary`, in the place of the last one or beside what it holds; says where.

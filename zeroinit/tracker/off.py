@@ -14,7 +14,7 @@ class Off:
         self.kept: list[Record] = []
 
     def open(self, sweep: str) -> None:
-        pass
+        self.sweep = sweep
 
     def begin(self, record: Record) -> None:
         self.kept.append(record)
