@@ -15,7 +15,7 @@ from zeroinit.errors import BadInput
 from zeroinit.report.asked import FILE, Asked, of_records, read
 from zeroinit.report.cells import Cell, as_csv, caption, cells, columns, rows, table
 from zeroinit.report.confounded import confounded, lines
-from zeroinit.report.page import curves_of, page
+from zeroinit.report.page import as_html, curves_of
 from zeroinit.report.watched import gradients
 from zeroinit.tracker import Record, Tracker
 
@@ -76,7 +76,7 @@ def written(asked: Asked, found: Sequence[Cell], notes: Sequence[str], tracker: 
     finished = [record for cell in found for record in cell.finished]
     tracker.recall(finished, curves_of(finished))
     seen = [gradients(contents(cell, tracker)) for cell in found]
-    made = page(tracker.sweep, asked, found, seen, notes)
+    made = as_html(tracker.sweep, asked, found, seen, notes)
     return {"summary.csv": as_csv(rows(found)), FILE: asked.content(), "report.html": made}
 
 

@@ -22,6 +22,7 @@ LARGEST = 1_900_000  # bytes of the page
 # how much of each cell is shown, the most that LARGEST has room for: steps of its histograms, points of its curves,
 # runs of which the reason is told
 ROOM = ((40, 50, 20), (20, 25, 10), (10, 25, 5), (0, 25, 5), (0, 10, 1), (0, 0, 1))
+MOST = 8_000_000  # numbers in all histograms
 CURVES = ("test/accuracy", "train/accuracy", "test/loss", "train/loss")
 OF_LAYERS = {  # metrics of each layer that have a curve
     "symmetry": ("distinct", "clusters", "rank"),
@@ -42,24 +43,33 @@ def curves_of(records: Sequence[Record]) -> list[str]:
     return found
 
 
-def page(
+def as_html(
     name: str, asked: Asked, found: Sequence[Cell], seen: Sequence[Gradients | None], notes: Sequence[str]
 ) -> bytes:
     """The HTML of a sweep's cells, with what was seen of each, below LARGEST bytes.
 
     The records must have the courses of `curves_of`.
     """
+    entries = sum(look(one) for one in seen if one)
     for room in ROOM:
+        if room[0] * entries > MOST:  # which takes long to pack, and does not fit
+            continue
         made = filled_in(name, data(name, asked, found, seen, notes, room))
         if len(made) <= LARGEST:
             break
     return made
 
 
+def look(found: Gradients) -> int:
+    """Numbers in the histograms of one step."""
+    first, last = used(found)
+    return 2 * (last - first) * min(len(found.layers), DEEPEST)
+
+
 def filled_in(name: str, content: dict[str, Any]) -> bytes:
     """The template with the data, which the browser unpacks, and the scripts in their places."""
     made = (TEMPLATE / "page.html").read_text()
-    packed = gzip.compress(json.dumps(content, separators=(",", ":"), allow_nan=False).encode(), 9, mtime=0)
+    packed = gzip.compress(json.dumps(content, separators=(",", ":"), allow_nan=False).encode(), mtime=0)
     parts = {path.name: path.read_text() for path in TEMPLATE.iterdir() if path.suffix in (".css", ".js")}
     parts |= {"title": html.escape(f"{name} - zeroinit"), "data": base64.b64encode(packed).decode()}
     for place, text in parts.items():
@@ -193,8 +203,7 @@ def histograms(found: Gradients) -> dict[str, Any]:
     """Of each layer and step: the median of log2 |g| of the entries that are not zero, the share of exact zeros, and
     the thousandths of all entries in each power of two, negative ones first, from the power `low`.
     """
-    used = np.flatnonzero(np.sum([counts.sum(axis=(0, 1)) for counts in found.counts.values()], axis=0))
-    first, last = (int(used.min()), int(used.max()) + 1) if len(used) else (0, 0)
+    first, last = used(found)
     layers = {}
     for layer in found.layers:
         entries = found.nonzero(layer) + found.zeros[layer]
@@ -207,6 +216,12 @@ def histograms(found: Gradients) -> dict[str, Any]:
             "shares": thousandths.reshape(len(thousandths), -1).tolist(),
         }
     return {"steps": found.steps.tolist(), "runs": found.runs, "low": int(EXPONENTS[first]), "layers": layers}
+
+
+def used(found: Gradients) -> tuple[int, int]:
+    """From which of the bins to before which one there is anything."""
+    there = np.flatnonzero(np.sum([counts.sum(axis=(0, 1)) for counts in found.counts.values()], axis=0))
+    return (int(there.min()), int(there.max()) + 1) if len(there) else (0, 0)
 
 
 def number(value: ArrayLike) -> float | None:

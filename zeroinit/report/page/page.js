@@ -281,7 +281,7 @@ function lines(title, series, colours, y) {
   const steps = d3.extent(all, (point) => point.step);
   return Plot.plot({
     width: Math.min(wide(), 560), height: 250, marginLeft: 55, marginBottom: 42, clip: true, ariaLabel: title,
-    x: { type: "symlog", domain: steps, label: "step (logarithmic) \u2192", ticks: tens(steps[1]), tickFormat: "~s" },
+    x: { type: "symlog", domain: steps, label: "step (logarithmic) \u2192", ticks: tens(steps[1]).filter((step) => step >= steps[0]), tickFormat: "~s" },
     y: { grid: true, ...y }, color: { domain: shown, range: shown.map((one) => colours.get(one)), legend: shown.length > 1 },
     marks: [
       Plot.areaY(all, { x: "step", y1: "low", y2: "high", fill: "of", fillOpacity: 0.18 }),
@@ -297,12 +297,12 @@ function curves(cell, other) {
   const colours = new Map([["this cell", ONE], ...(other ? [["beside it", OTHER]] : [])]);
   const drawn = [
     ["test/accuracy", { label: "test accuracy", domain: [0, 1], tickFormat: "%" }],
-    ["train/loss", { label: "training loss (cross-entropy, nats)" }],
+    ["train/loss", { label: "training loss (cross-entropy, nats)", zero: true, nice: true }],
   ].map(([name, y]) => lines(y.label, two(name), colours, y)).filter((one) => one);
   const kinds = d3.group(Object.keys(cell.curves).filter((name) => name.split("/").length > 2), (name) => name.split("/")[0] + "/" + name.split("/").at(-1));
   const found = drawn.length ? [figure("Curves", null, "Mean over draws of the init, with Student's 95% interval.", ...drawn)] : [];
   if (kinds.size) {
-    const kind = kinds.has(state.series) ? state.series : [...kinds.keys()][0];
+    const kind = [state.series, "symmetry/distinct", ...kinds.keys()].find((one) => kinds.has(one));
     const select = element("select", { onchange: (event) => { state.series = event.target.value; draw(); } },
       ...[...kinds.keys()].map((one) => element("option", { value: one, selected: one === kind }, one)));
     const layers = kinds.get(kind).map((name) => name.slice(name.indexOf("/") + 1, name.lastIndexOf("/")));

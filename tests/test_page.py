@@ -1,0 +1,303 @@
+"""The page of a sweep: what it holds, how large it is, and how it is used, in a real browser."""
+
+import base64
+import gzip
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_browser import CHROMIUM, FLAGS, PATIENCE
+from test_report import fake_histograms, planned, record
+
+from zeroinit.report.asked import Asked, of_records, read
+from zeroinit.report.cells import cells
+from zeroinit.report.command import main
+from zeroinit.report.page import as_html, curves_of, data
+from zeroinit.report.watched import Gradients, arrivals, course, gradients, predicted
+from zeroinit.tracker import Record
+from zeroinit.tracker.mlflow import Mlflow
+
+Command = Callable[..., Any]
+
+
+def stored(arrays: dict[str, np.ndarray]) -> bytes:
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    return content.getvalue()
+
+
+def unpacked(made: bytes) -> dict[str, Any]:
+    """The data of a page, as the browser unpacks them."""
+    [packed] = re.findall(r'<script id="data"[^>]*>([^<]*)</script>', made.decode())
+    found: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(packed)))
+    return found
+
+
+def grid(inits: int, scales: int, seeds: int) -> list[Record]:
+    made = []
+    for init in range(inits):
+        for scale in range(scales):
+            for seed in range(seeds):
+                one = record(f"init{init}", seed, 0.5 + 0.01 * seed)
+                one.params |= {"bias_scale.value": str(10.0**-scale), "dataset": "digits"}
+                one.tags |= {"config_hash": f"{init} {scale} {seed}", "cell_hash": f"{init} {scale}", "reason": "so"}
+                one.metrics += [("arrival/hidden1", 2 + seed, 2), ("predicted_arrival/hidden1", 2, 0)]
+                one.metrics += [("symmetry/hidden1/distinct", 4.0, step) for step in range(30)]
+                made.append(one)
+    return made
+
+
+def paged(runs: list[Record], seen: Gradients | None, question: str = "Why?") -> bytes:
+    found = cells(planned(*runs), runs)
+    return as_html(
+        "sweep", Asked(question, "zeroinit -cn sweep", planned(*runs)), found, [seen] * len(found), ["a note"]
+    )
+
+
+def test_it_holds_what_the_table_does_and_what_was_seen() -> None:
+    runs = grid(2, 3, 2)
+    content = unpacked(paged(runs, gradients([stored(fake_histograms(2))])))
+    assert (content["question"], content["command"], content["notes"]) == ("Why?", "zeroinit -cn sweep", ["a note"])
+    assert content["axes"] == {"init": ["init0", "init1"], "bias_scale.value": ["0.01", "0.1", "1.0"]}
+    assert len(content["cells"]) == 6
+    one = content["cells"][0]
+    assert one["last"]["test/accuracy"] == [0.505, pytest.approx(0.06353, abs=1e-4)]
+    assert one["runs"] == [["0", 0.5, "learns", "so"], ["1", 0.51, "learns", "so"]]
+    assert one["arrivals"] == {"hidden1": [2, 3, 2]}
+    assert one["predicted"] == {"hidden1": 2}
+    assert one["curves"]["symmetry/hidden1/distinct"][0] == list(range(30))
+    drawn = one["gradients"]
+    assert drawn["steps"] == [1, 2, 3, 4]
+    assert drawn["low"] == 120 - 127
+    assert drawn["layers"]["hidden1"] == {
+        "median": [None, None, -6.5, -6.5],
+        "zeros": [1, 1, 0, 0],
+        "shares": [[0, 0], [0, 0], [500, 500], [500, 500]],
+    }
+
+
+def test_a_grid_from_the_command_line_gets_a_question() -> None:
+    content = unpacked(paged(grid(2, 1, 1), None, question=""))
+    assert content["question"] == "What becomes of init on digits?"
+
+
+@pytest.mark.parametrize(
+    ("largest", "most", "said"),
+    [
+        (545_000, 10**9, ["histograms at 10 steps a cell", "curves of 25 points"]),
+        (10**9, 100_000, ["histograms at 20 steps a cell", "curves of 25 points"]),
+        (523_000, 10**9, ["no histograms", "curves of 25 points"]),
+    ],
+)
+def test_it_is_thinned_until_it_is_small_enough(
+    largest: int, most: int, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Histograms of noise, which do not pack."""
+    monkeypatch.setattr("zeroinit.report.page.LARGEST", largest)
+    monkeypatch.setattr("zeroinit.report.page.MOST", most)
+    counts = {"one": np.random.default_rng(0).geometric(0.1, (40, 2, 255))}
+    seen = Gradients(np.arange(1, 41), counts, {"one": np.zeros(40, dtype=int)}, 1)
+    runs = grid(1, 8, 1)
+    made = paged(runs, seen)
+    assert len(made) <= largest
+    content = unpacked(made)
+    assert len(content["cells"]) == 8
+    assert content["left_out"] == said
+
+
+def test_an_undefined_number_is_null_and_no_run_no_trouble() -> None:
+    diverged = record("zero", 0, float("nan"), "FAILED", error="diverged: </script>")
+    found = cells(planned(diverged), [diverged])
+    content = data("sweep", Asked("", "", planned(diverged)), found, [None], [], (40, 50, 20))
+    [one] = content["cells"]
+    assert one["runs"] == [["0", None, "failed", "diverged: </script>"]]
+    json.dumps(content, allow_nan=False)
+
+
+def test_a_course_is_over_all_steps_and_a_run_that_ended_early_keeps_its_last() -> None:
+    long, short = record("zero", 0, 0.5), record("zero", 1, 0.9)
+    long.metrics = [("test/accuracy", 0.1, 0), ("test/accuracy", 0.2, 10), ("test/accuracy", 0.3, 20)]
+    short.metrics = [("test/accuracy", 0.3, 0), ("test/accuracy", 0.4, 10)]
+    found = course([long, short], "test/accuracy")
+    assert found
+    assert found.steps.tolist() == [0, 10, 20]
+    assert found.mean.tolist() == pytest.approx([0.2, 0.3, 0.35])
+    assert course([long], "nothing") is None
+
+
+def test_arrivals_are_of_each_run_and_the_quantiles_those_of_the_entries() -> None:
+    runs = grid(1, 1, 3)
+    assert arrivals(runs) == {"hidden1": [2, 3, 4]}
+    assert predicted(runs) == {"hidden1": 2}
+    assert predicted([]) == {}
+    values = np.exp2(np.random.default_rng(0).uniform(-20, -5, 10_000)).astype(np.float32)
+    counts = np.zeros((1, 2, 255), dtype=np.int64)
+    counts[0, 1] = np.bincount((values.view(np.int32) >> 23) & 0xFF, minlength=255)[:255]
+    seen = Gradients(np.array([1]), {"one": counts}, {"one": np.array([10])}, 1)
+    shares = [0.05, 0.25, 0.5, 0.95]
+    assert seen.quantiles("one", shares)[0] == pytest.approx(np.log2(np.quantile(values, shares)), abs=0.05)
+    assert seen.zero_share("one").tolist() == [10 / 10_010]
+
+
+def test_only_metrics_that_have_a_curve_are_recalled() -> None:
+    assert curves_of(grid(1, 1, 1)) == ["test/accuracy", "test/loss", "symmetry/hidden1/distinct"]
+
+
+def test_what_was_asked_is_read_back() -> None:
+    runs = grid(2, 1, 2)
+    asked = Asked("Why?", "zeroinit", planned(*runs))
+    again = read(asked.content())
+    assert (again.question, again.command) == ("Why?", "zeroinit")
+    assert [one[:2] for one in again.planned] == [one[:2] for one in asked.planned]
+    assert [one[2]["init"] for one in again.planned] == ["init0", "init0", "init1", "init1"]
+    assert of_records(runs[::-1]).planned == asked.planned
+
+
+# ---- the command
+
+
+def report(*words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["zeroinit-report", *words])
+    main()
+
+
+@pytest.fixture
+def sweep(database: Path, zeroinit: Command) -> str:
+    """The end of a small sweep: two inits, two scales, two seeds."""
+    Path("mine").mkdir()
+    Path("mine/asked.yaml").write_text(
+        "# Does it wake?\n# 8 runs.\ndefaults: [config, _self_]\nhydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n"
+        "      init: default,zero_normal\n      bias_scale.value: 1,10\n      seed: range(2)\n"
+    )
+    ended = zeroinit("-cd", "mine", "-cn", "asked", "dataset=digits", "arch.hidden=[8,8]", "steps=30", "probe=all")
+    assert ended.code == 0, ended.err
+    return str(ended.out)
+
+
+@pytest.mark.usefixtures("sweep")
+def test_it_is_kept_and_made_again(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    tracker = Mlflow(None)
+    tracker.find("asked")
+    kept = tracker.summarised("report.html")
+    assert kept
+    assert unpacked(kept)["question"] == "Does it wake? 8 runs."
+    assert unpacked(kept)["command"].startswith("zeroinit -cd mine -cn asked dataset=digits")
+    note = tracker.client.get_experiment(tracker.experiment_id).tags["mlflow.note.content"]
+    assert note.startswith("Does it wake? 8 runs.\n\n`zeroinit ")
+
+    report("asked", "--to", "there", monkeypatch=monkeypatch)
+    assert capfd.readouterr().out == "there\n"
+    assert Path("there/report.html").read_bytes() == kept
+    assert {path.name for path in Path("there").iterdir()} == {"report.html", "summary.csv", "sweep.json"}
+    report("asked", "--figures", "--to", "drawn", monkeypatch=monkeypatch)
+    assert Path("drawn/comparison.png").is_file()
+
+    tracker.summary({}, anew=True)
+    report("asked", monkeypatch=monkeypatch)
+    again = tracker.summarised("report.html")
+    assert again
+    assert unpacked(again)["cells"] == unpacked(kept)["cells"]  # but the question is gone with the summary
+
+
+@pytest.mark.usefixtures("database")
+def test_a_sweep_that_is_not_there_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, said in (
+        (("asked",), "asked: there is no such sweep in sqlite:///mlruns/mlflow.db; there is none"),
+        (("asked", "--tracker", "sqlite:///no.db"), "tracker.uri=sqlite:///no.db: there is no such file; give"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            report(*words, monkeypatch=monkeypatch)
+        assert ended.value.code == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"zeroinit-report: {said}")
+    Mlflow(None).open("empty")
+    with pytest.raises(SystemExit):
+        report("empty", monkeypatch=monkeypatch)
+    assert capsys.readouterr().err == "zeroinit-report: empty: the sweep has no runs; there is nothing to report\n"
+
+
+# ---- in a browser
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
+@pytest.mark.usefixtures("sweep")
+def test_it_is_used_with_mouse_keyboard_and_a_narrow_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    report("asked", "--to", "there", monkeypatch=monkeypatch)
+    address = Path("there/report.html").absolute().as_uri()
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        opened = browser.new_page(viewport={"width": 1400, "height": 900})
+        opened.set_default_timeout(PATIENCE)
+        wrong: list[str] = []
+        asked: list[str] = []
+        opened.on("console", lambda message: wrong.append(message.text))
+        opened.on("pageerror", lambda error: wrong.append(str(error)))
+        opened.on("request", lambda request: asked.append(request.url))
+        opened.goto(address)
+
+        tiles = opened.locator(".map button[data-cell]")
+        tiles.first.wait_for()
+        assert tiles.count() == 4
+        assert opened.locator("h1").inner_text() == "Does it wake? 8 runs."
+
+        tile = opened.get_by_role("button", name="init=zero_normal, bias_scale.value=10:")
+        tile.click()
+        assert tile.get_attribute("aria-pressed") == "true"
+        shown = opened.locator("#cell")
+        assert shown.locator("h2").inner_text() == "init=zero_normal, bias_scale.value=10"
+        assert shown.locator("figure h3").all_inner_texts() == [
+            "Curves",
+            "Neurons that differ",
+            "The wave",
+            "Weight gradients over time",
+        ]
+        assert shown.locator("table.runs tbody td").first.inner_text() == "0"
+        assert shown.get_by_label("gradients over time, beside it: init=default, bias_scale.value=10").count() == 1
+        assert (
+            shown.locator("figure:has(h3:text('Weight gradients')) svg image").count() == 3
+        )  # this, the other, the difference
+        arrived = shown.get_by_label("first gradients of the layers over steps").locator("text").all_text_contents()
+        assert {"1", "2", "3"} <= set(arrived)
+
+        tile.focus()
+        opened.keyboard.press("ArrowLeft")
+        opened.keyboard.press("Enter")
+        assert shown.locator("h2").inner_text() == "init=zero_normal, bias_scale.value=1"
+
+        opened.get_by_role("button", name="test accuracy").click()
+        column = opened.locator("#table tbody td:nth-child(4)").all_inner_texts()
+        accuracies = [float(text.partition("%")[0]) for text in column]
+        assert len(accuracies) == 4
+        assert accuracies == sorted(accuracies, reverse=True)
+        opened.get_by_role("button", name="test accuracy").click()
+        column = opened.locator("#table tbody td:nth-child(4)").all_inner_texts()
+        assert [float(text.partition("%")[0]) for text in column] == sorted(accuracies)
+        opened.locator("#table tbody tr").first.get_by_role("button").press("Enter")
+        assert opened.locator("#table tbody tr").first.get_attribute("aria-selected") == "true"
+
+        for quantity in opened.locator("#quantity option").all():
+            opened.locator("#quantity").select_option(quantity.get_attribute("value"))
+            assert tiles.count() == 4
+        opened.locator("#x").select_option("init")
+        assert opened.locator(".map thead th").all_inner_texts()[1:] == ["default", "zero_normal"]
+
+        opened.set_viewport_size({"width": 360, "height": 700})
+        opened.wait_for_timeout(500)
+        assert opened.evaluate("document.documentElement.scrollWidth") <= 360
+        assert opened.evaluate("document.querySelector('#cell svg').getBoundingClientRect().right") <= 360
+
+        opened.goto(address + "#cell=2")
+        opened.reload()
+        assert shown.locator("h2").inner_text() != "init=default, bias_scale.value=1"
+        assert wrong == []
+        assert {url.partition("#")[0] for url in asked if not url.startswith(("data:", "blob:"))} == {address}
+        browser.close()
