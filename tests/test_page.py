@@ -89,7 +89,7 @@ def test_a_grid_from_the_command_line_gets_a_question() -> None:
 @pytest.mark.parametrize(
     ("largest", "most", "said"),
     [
-        (545_000, 10**9, ["histograms at 10 steps a cell", "curves of 25 points"]),
+        (560_000, 10**9, ["histograms at 20 steps a cell", "curves of 25 points"]),
         (10**9, 100_000, ["histograms at 20 steps a cell", "curves of 25 points"]),
         (523_000, 10**9, ["no histograms", "curves of 25 points"]),
     ],
