@@ -113,7 +113,7 @@ function maps() {
   put("maps", ...drawn);
   const words = [...new Set(data.cells.map((cell) => cell.verdict))];
   if (colours === null) {
-    put("legend", ...words.map((word) => element("span", { class: "key-of" }, swatch(word), word)), ", the commonest of a cell");
+    put("legend", ...words.map((word) => element("span", { class: "key-of" }, swatch(word), word)), "(of a cell with several, the commonest)");
   } else {
     const type = colours.logarithmic ? "log" : "linear";
     const bar = Plot.legend({ color: { type, domain: colours.domain(), scheme: "cividis",
