@@ -25,6 +25,7 @@ from zeroinit.init import Filled, Rule, initialize
 from zeroinit.quotient import quotient
 from zeroinit.rng import stream
 from zeroinit.stack import OPTIMIZERS, why_alone
+from zeroinit.ties import moves_alike
 from zeroinit.tracker import Tracker
 
 
@@ -131,14 +132,19 @@ def build(
         layers=[layers] if isinstance(layers, str) else layers,
         rest=rest and (watched(rest[0]), watched(rest[1])),
     )
-    model = quotient(model) if values["arithmetic"] == "quotient" else model
     model.to(data.train[0].device)
+    if values["arithmetic"] == "quotient":
+        model = quotient(model, moves_alike(optimizer_of(values, model)))
+    return model, filled, optimizer_of(values, model)  # after the init, and of the very model that trains
+
+
+def optimizer_of(values: Values, model: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer of the model's parameters. Raises BadInput where torch has none such."""
     try:
-        # after the init, and of the very model that trains
-        optimizer: torch.optim.Optimizer = call("optimizer", values["optimizer"], model.parameters())
+        found: torch.optim.Optimizer = call("optimizer", values["optimizer"], model.parameters())
     except (ValueError, TypeError, IndexError) as error:  # torch's own words for an argument that it cannot use
         raise BadInput(f"optimizer: {error}") from error
-    return model, filled, optimizer
+    return found
 
 
 def rules(key: str, node: Values) -> tuple[partial[Any], partial[Any]]:

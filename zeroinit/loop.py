@@ -147,7 +147,7 @@ def train(
     ends = set(lengths)
     pairs = [(member.model, member.optimizer) for member in members]
     together = Alone(*pairs[0]) if len(pairs) == 1 else Stack(pairs)
-    ties = Ties([model for model, _ in pairs]) if tied else None
+    ties = Ties(pairs) if tied else None
     # where a batch is all there is, its order is no difference between members
     drawn_from = streams(members, shuffle and batch_size < examples, augment)
     batches = Batches(data, batch_size, shuffle, augment, drawn_from)
@@ -212,12 +212,12 @@ def train(
 
             gradients = together.gradients()
             if ties:
-                ties.copy({f"{name}.weight": gradient for name, gradient in gradients.items()})
+                ties.copy({f"{name}.weight": gradient for name, gradient in gradients.items()}, values=False)
             gradients = {name: of_all[some] for name, of_all in gradients.items()}
             observe(Gradients(step, [rows[place] for place in live], gradients, in_double))
         together.update()
         if ties:
-            ties.copy(together.tensors())
+            ties.copy(together.tensors(), values=True)
         if watched:
             show(step, live)
             shown = step
