@@ -117,6 +117,18 @@ def test_rounding(digits: Callable[..., Audit]) -> None:
     assert said.endswith(" times those of output: rounding.")
 
 
+def test_constant_rows(digits: Callable[..., Audit]) -> None:
+    """With one hidden layer rounding alone parts its neurons, with two the draw parts those of the first."""
+    one, two = (digits("init=row_constant", f"arch.hidden={hidden}") for hidden in ("[129]", "[129,20]"))
+    assert broken(one)["drawn", "none", "native"]["hidden1"] > 0
+    assert broken(one)["drawn", "none", "tied"] == broken(one)["mean", "none", "tied"] == {}
+    assert one.notes[-1].startswith(f"The symmetry is broken by {ROUNDING} alone (hidden1 after step ")
+    assert list(broken(two)["drawn", "none", "tied"]) == ["hidden1"]
+    assert broken(two)["mean", "none", "tied"] == {}
+    assert one.notes[-1].endswith(audit.FOLLOWS[ROUNDING])
+    assert two.notes[-1].startswith(f"The symmetry is broken by {DRAWS} alone (hidden1 after step ")
+
+
 def test_init_draws(digits: Callable[..., Audit]) -> None:
     found = digits("init=zero_normal", "arch.hidden=[64,64]", "probe.dense=3")
     both = {"hidden1": 0, "hidden2": 0}

@@ -90,6 +90,7 @@ BAD = {
         "optimizer._target_ makes Adagrad: give arithmetic=native"
     ),
     ("arithmetic=exact",): "arithmetic=exact: give native, tied or quotient",
+    ("-m", "dtype=float64,float16"): "dtype=float16: give float32 or float64",
     ("probe.measure=[gradient,colour]",): (
         "probe.measure=[gradient,colour]: there is no probe colour; give a list of gradient, arrival, symmetry, pairs,"
     ),

@@ -32,6 +32,8 @@ from zeroinit.errors import BadInput
         (["threads=null"], "threads=None: give a whole number from 1"),
         (["arithmetic=exact"], "arithmetic=exact: give native, tied or quotient"),
         (["arithmetic=null"], "arithmetic=None: give native, tied or quotient"),
+        (["dtype=double"], "dtype=double: give float32 or float64"),
+        (["dtype=null"], "dtype=None: give float32 or float64"),
         (["deterministic=1"], "deterministic=1: give true or false"),
         (["save=perhaps"], "save=perhaps: give true or false"),
         (["device=tpu"], "device=tpu: give auto, cpu, cuda or cuda:N"),
@@ -83,6 +85,7 @@ def test_seed_is_the_seed_of_every_stream_but_the_split(job_of: Callable[..., Jo
         (["threads=2"], False, False),
         (["arithmetic=tied"], False, False),
         (["arithmetic=quotient"], False, False),
+        (["dtype=float64"], False, False),
         (["dataset.shuffle=false"], False, False),
     ],
 )

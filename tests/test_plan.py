@@ -74,6 +74,7 @@ def test_what_members_may_differ_in(grid: Callable[..., list[Job]]) -> None:
         {"loss": [{"reduction": "mean"}, {"reduction": "sum"}]},
         {"deterministic": [True, False]},
         {"arithmetic": ["native", "tied"]},
+        {"dtype": ["float32", "float64"]},
     ],
 )
 def test_what_they_must_have_in_common(changes: dict[str, list[object]], grid: Callable[..., list[Job]]) -> None:

@@ -58,7 +58,7 @@ def naive(values: list[float]) -> tuple[dict[tuple[int, int], int], int, int, in
             zeros += 1
         else:
             exponent = math.frexp(value)[1] - 1  # 2^exponent <= |value| < 2^(exponent + 1)
-            key = int(value > 0), max(exponent + 127, 0)
+            key = int(value > 0), min(max(exponent + 127, 0), 254)
             counts[key] = counts.get(key, 0) + 1
     return counts, zeros, nan, inf
 
@@ -80,6 +80,36 @@ def test_histogram_is_the_naive_count(members: int) -> None:
         nonzero = {(int(s), int(e)): int(found.counts[member, s, e]) for s, e in np.argwhere(found.counts[member])}
         assert nonzero == counts
         assert (found.zeros[member], found.nan[member], found.inf[member]) == (zeros, nan, inf)
+
+
+def test_of_float64_it_is_the_naive_count_with_what_float32_lacks_in_the_outer_bins() -> None:
+    """And a zero is a zero, and nothing else: 1e-300 is none, which float32 would make one."""
+    ends = [1e-300, -5e-324, 1e300, -1.7e308, 2.0**128, 2 - 2.0**-52, -(2.0**-126) * (1 - 2.0**-53), 0.0, -0.0]
+    values = torch.cat([awkward().double(), torch.tensor(ends, dtype=torch.float64).expand(3, -1)], dim=1)
+    found = histogram(values)
+    for member in range(3):
+        counts, zeros, nan, inf = naive(values[member].tolist())
+        nonzero = {(int(s), int(e)): int(found.counts[member, s, e]) for s, e in np.argwhere(found.counts[member])}
+        assert nonzero == counts
+        assert (found.zeros[member], found.nan[member], found.inf[member]) == (zeros, nan, inf)
+    [tiny] = histogram(torch.full((1, 7), 1e-60, dtype=torch.float64)).counts
+    assert tiny[1, 0] == 7
+    assert histogram(torch.zeros(1, 7, dtype=torch.float64)).zeros == 7
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_neurons_of_float64_are_compared_in_float64(members: int) -> None:
+    neurons = torch.full((members, 5, 3), 0.1, dtype=torch.float64)
+    assert distinct(neurons).tolist() == [1] * members
+    neurons[:, 2, 1] += 2.0**-56  # the last bit
+    neurons[:, 4, 0] = 0.1 - 2.0**-56
+    assert distinct(neurons).tolist() == [3] * members
+    assert distinct(neurons.float()).tolist() == [1] * members
+    neurons[0, 0] = 0.0
+    neurons[0, 1] = -0.0
+    assert distinct(neurons)[0] == 4
+    neurons[0, 0, 0] = torch.inf
+    assert distinct(neurons)[0].isnan()
 
 
 def test_histogram_accounts_for_every_entry() -> None:

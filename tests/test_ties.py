@@ -1,6 +1,7 @@
 """Ties that exact arithmetic keeps: found as a naive twin finds them, and kept whatever rounding does."""
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -13,12 +14,12 @@ from zeroinit import dataset, loop
 from zeroinit.arch import FNN, CifarCNN
 from zeroinit.batches import Augment
 from zeroinit.dataset import Data
-from zeroinit.init import initialize, layer_constant_
+from zeroinit.init import initialize, layer_constant_, row_constant_
 from zeroinit.layers import weight_layers
 from zeroinit.loop import Event, Gradients, Member, Weights
 from zeroinit.probe import distinct
 from zeroinit.rng import stream
-from zeroinit.ties import first_equals, held_by
+from zeroinit.ties import Ties, first_equals, held_by, moves_alike
 
 ZEROS = partial(nn.init.zeros_)
 TIED = {
@@ -26,6 +27,7 @@ TIED = {
     "layer_constant": (partial(layer_constant_, value=0.01), ZEROS),
     "constant biases": (ZEROS, partial(nn.init.constant_, val=0.5)),
 }
+ROWS = (partial(row_constant_), ZEROS)
 RANDOM = (partial(nn.init.normal_, std=0.1), partial(nn.init.normal_))
 train = partial(loop.train, shuffle=True, augment=Augment(crop=0, flip=False), reduction="mean", batch_size=32)
 
@@ -120,17 +122,30 @@ def double(data: Data) -> Data:
 # Which neurons are tied
 
 
-def naive(model: nn.Module) -> dict[str, list[int]]:
-    """Of a chain of dense layers: each neuron against each before it, entry by entry."""
+def naive(model: nn.Module, outgoing: bool = True) -> dict[str, list[int]]:
+    """Of a chain of dense layers: each neuron against each before it, entry by entry, in exact arithmetic.
+
+    In front of the logits, columns count less their first row. Without `outgoing`, what goes in alone.
+    """
     layers = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, nn.Linear)]
     found = {}
     for (name, layer), (_, following) in pairwise(layers):
-        entries = [
-            [*layer.weight[unit].tolist(), layer.bias[unit].item(), *following.weight[:, unit].tolist()]
-            for unit in range(len(layer.weight))
-        ]
+        entries = []
+        for unit in range(len(layer.weight)):
+            column = [Fraction(entry) for entry in following.weight[:, unit].tolist()]
+            column = [entry - column[0] for entry in column] if following is layers[-1][1] else column
+            entries.append([*layer.weight[unit].tolist(), layer.bias[unit].item(), *(column if outgoing else [])])
         found[name] = [entries.index(entry) for entry in entries]
     return found
+
+
+def rows_and_more(*hidden: int) -> nn.Module:
+    """Constant rows, and in front of the logits columns u_k + v_j, to the bit."""
+    model = filled(fnn(*hidden), ROWS)
+    with torch.no_grad():
+        output = [layer for _, layer in weight_layers(model)][-1].weight
+        output.mul_(2**12).round_().add_(torch.arange(10.0).square().unsqueeze(1)).div_(2**12)
+    return model
 
 
 @pytest.mark.parametrize(
@@ -142,6 +157,10 @@ def naive(model: nn.Module) -> dict[str, list[int]]:
         doubled(fnn(9, 1, 7), 3),
         doubled(fnn(12), 5),
         filled(fnn(), RANDOM),
+        filled(fnn(9), ROWS),
+        filled(fnn(5, 7), ROWS),
+        rows_and_more(6),
+        rows_and_more(3, 5),
     ],
 )
 def test_ties_are_those_that_a_look_at_every_pair_finds(model: nn.Module) -> None:
@@ -178,6 +197,50 @@ def test_grouped_convolutions_bound_no_layer() -> None:
         nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(4, 2, 3), nn.Flatten(), nn.Linear(8, 3)
     )
     assert list(held_by(grouped)) == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "tied"),
+    [
+        ([[1.0, 1.0], [1.5, 1.5]], True),
+        ([[1.0, 2.0], [1.5, 2.5]], True),
+        ([[1.0, 2.0], [1.5, 2.5000002]], False),
+        ([[1.0, 1e-30], [1.0, 2e-30]], False),  # no float64 holds the difference to 1
+        ([[1e-30, 1.0], [2e-30, 1.0]], False),
+        ([[1e-30, 1.0], [1e-30, 1.0]], True),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_columns_differ_by_a_constant_exactly_or_not_at_all(
+    entries: list[list[float]], tied: bool, dtype: torch.dtype
+) -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 2)).to(dtype)
+    for parameter in model.parameters():
+        nn.init.constant_(parameter, 0.5)
+    model[2].weight.data = torch.tensor(entries, dtype=dtype).T.contiguous()
+    assert first_equals(model)["0"].tolist() == [0, 0 if tied else 1]
+    assert naive(model)["0"] == [0, 0 if tied else 1]
+    ties = Ties([(model, torch.optim.SGD(model.parameters(), lr=1))])
+    held = {name: parameter.detach().clone().unsqueeze(0) for name, parameter in model.named_parameters()}
+    ties.copy(held, values=True)
+    assert all(torch.equal(held[name][0], parameter) for name, parameter in model.named_parameters())
+
+
+def test_they_count_in_front_of_the_logits_alone() -> None:
+    """Not before another layer, an activation or a normalisation, and behind a convolution place by place."""
+    assert {name: set(firsts.tolist()) for name, firsts in first_equals(filled(fnn(5, 7), ROWS)).items()} == {
+        "hidden1": set(range(5)),
+        "hidden2": {0},
+    }
+    for behind in (nn.Tanh(), nn.BatchNorm1d(10), nn.Identity()):
+        model = filled(nn.Sequential(nn.Linear(8, 5), nn.ELU(), nn.Linear(5, 10), behind), ROWS)
+        assert first_equals(model)["0"].tolist() == list(range(5))
+    model = filled(convolutions(), ROWS)
+    assert [len(set(firsts.tolist())) for firsts in first_equals(model).values()] == [6, 4, 1]
+    model = filled(nn.Sequential(nn.Conv2d(1, 6, 3), nn.ELU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(54, 10)), ROWS)
+    assert first_equals(model)["0"].tolist() == [0] * 6
+    model[4].weight.data[3, 53] += 1  # of the last of nine places that the last channel has
+    assert first_equals(model)["0"].tolist() == [0] * 5 + [5]
 
 
 # That they are kept
@@ -288,3 +351,126 @@ def test_looking_changes_no_bit(digits: Data) -> None:
         train([member(model, torch.optim.SGD, 2) for model in models], digits, tied=True, observed=observed)
         ends.append(state(models[0]))
     assert all(torch.equal(one, ends[1][name]) for name, one in ends[0].items() if "running" not in name)
+
+
+# Constant rows, w_ij = v_j
+
+
+def columns_apart(model: nn.Module) -> float:
+    """How far columns in front of the logits are from differing by constants."""
+    weight = [layer for _, layer in weight_layers(model)][-1].weight.detach().double()
+    less = weight - weight[0]
+    return (less - less[:, :1]).abs().max().item()
+
+
+class Distinct:
+    """After each update, how many neurons of the members' hidden layers differ, the most of any member."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, list[float]] = {}
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Weights):
+            for name, (weights, biases) in list(event.layers.items())[:-1]:
+                neurons = torch.cat([weights, biases.unsqueeze(2)], dim=2)
+                self.counts.setdefault(name, []).append(distinct(neurons).max().item())
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("width", [500, 129, 333])
+@pytest.mark.parametrize(
+    ("optimizer", "lr"),
+    [(torch.optim.Adam, 0.003), (partial(torch.optim.SGD, momentum=0.9, weight_decay=0.01), 0.1)],
+)
+def test_with_one_hidden_layer_they_are_tied_for_ever(
+    optimizer: Any, lr: float, width: int, size: int, digits: Data
+) -> None:
+    """And learn; rounding alone would part them."""
+    parted = {}
+    for arithmetic in ("native", "tied"):
+        models = [filled(fnn(width), ROWS, seed) for seed in range(size)]
+        watch, start = Distinct(), [state(model) for model in models]
+        members = [member(model, optimizer, 300, lr, order) for order, model in enumerate(models)]
+        train(members, digits, tied=arithmetic == "tied", observe=watch, observed=lambda step: step % 25 == 0)
+        parted[arithmetic] = max(watch.counts["hidden1"])
+        for model, before in zip(models, start, strict=True):
+            assert all((one != before[name]).any() for name, one in state(model).items())
+            scale = model.output.weight.abs().max().item()
+            assert arithmetic == "native" or columns_apart(model) <= 2**-22 * scale
+    assert parted["tied"] == 1
+    assert size > 1 or parted["native"] > 1  # a stack keeps more ties
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam])
+@pytest.mark.parametrize("arithmetic", ["native", "tied"])
+def test_with_two_the_first_parts_and_the_last_does_not(arithmetic: str, optimizer: Any, digits: Data) -> None:
+    """Its deltas are v_j times one number: `even w_ij = v_j would not work` holds for one hidden layer alone.
+
+    The first update has no gradient for them but rounding, as the logits' deltas add up to zero.
+    """
+    watch = Distinct()
+    data = double(digits) if arithmetic == "native" else digits
+    model = filled(fnn(50, 20), ROWS).to(data.train[0].dtype)
+    train([member(model, optimizer, 3, 0.1)], data, tied=arithmetic == "tied", observe=watch)
+    assert watch.counts["hidden1"][2:] == [50, 50]
+    assert arithmetic == "native" or watch.counts["hidden2"] == [1] * 4
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        partial(torch.optim.SGD, lr=0.1),
+        partial(torch.optim.SGD, lr=0.02, momentum=0.9, nesterov=True, weight_decay=0.1),
+        partial(torch.optim.AdamW, lr=0.001, eps=1e-4, weight_decay=0.5),
+        partial(torch.optim.Adam, lr=0.001, eps=1e-4),
+        partial(torch.optim.RMSprop, lr=0.001, eps=1e-4, momentum=0.5),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("hidden", [(12,), (7, 12)])
+def test_constants_are_what_exact_arithmetic_makes_of_them(
+    hidden: tuple[int, ...], size: int, optimizer: Any, digits: Data
+) -> None:
+    """In float64 a native run and a tied one are the same to 1e-10, weight decay included; gradients, too."""
+    ends: dict[str, list[nn.Module]] = {}
+    shown: dict[str, list[Tensor]] = {"native": [], "tied": []}
+    for arithmetic in ("native", "tied"):
+        models = [filled(fnn(*hidden), ROWS, seed).double() for seed in range(size)]
+        assert all(moves_alike(optimizer(model.parameters())) for model in models)
+        members = [member(model, optimizer, 40, optimizer.keywords["lr"]) for model in models]
+
+        def keep(event: Event, shown: list[Tensor] = shown[arithmetic]) -> None:
+            if isinstance(event, Gradients):
+                shown += [gradient.clone() for gradient in event.layers.values()]
+
+        train(members, double(digits), tied=arithmetic == "tied", observe=keep)
+        ends[arithmetic] = models
+    for native, tied in zip(*ends.values(), strict=True):
+        for name, one in state(native).items():
+            assert torch.allclose(one, state(tied)[name], rtol=1e-9, atol=1e-11), name
+        assert columns_apart(native) < 1e-12
+    for one, other in zip(*shown.values(), strict=True):
+        assert torch.allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "kept"),
+    [
+        (partial(torch.optim.SGD, weight_decay=0.1), True),
+        (partial(torch.optim.Adam, eps=1e-4), True),
+        (partial(torch.optim.AdamW, weight_decay=0.1, eps=1e-4), True),
+        (partial(torch.optim.NAdam, weight_decay=0.1, decoupled_weight_decay=True, eps=1e-4), True),
+        (partial(torch.optim.Adam, weight_decay=0.1, eps=1e-4), False),
+        (partial(torch.optim.RMSprop, weight_decay=0.1, eps=1e-4), False),
+    ],
+)
+def test_weight_decay_inside_an_adaptive_step_does_part_them(optimizer: Any, kept: bool, digits: Data) -> None:
+    """In exact arithmetic, for which float64 stands here: so they are not tied where it is asked for."""
+    model = filled(fnn(9), ROWS).double()
+    assert moves_alike(optimizer(model.parameters(), lr=0.01)) == kept
+    ties = Ties([(model, optimizer(model.parameters(), lr=0.01))])
+    assert bool(ties) == kept
+    train([member(model, optimizer, 20)], double(digits), tied=False)
+    weight = model.hidden1.weight.detach()
+    spread = (weight - weight[0]).abs().max().item()
+    assert spread < 1e-9 if kept else spread > 1e-4

@@ -86,12 +86,13 @@ class Alone:
             for name, weight in weights.items()
         }
 
-    def in_double(self, inputs: Tensor, labels: Tensor, reduction: str) -> dict[str, Tensor]:
-        """The gradients of a batch in float64; a net that cannot be copied or compute so is taken at its word."""
+    def again(self, inputs: Tensor, labels: Tensor, reduction: str, dtype: torch.dtype) -> dict[str, Tensor]:
+        """The gradients of a batch in that dtype; a net that cannot be copied or compute so is taken at its word."""
         with torch.random.fork_rng([inputs.device] if inputs.is_cuda else []):
             try:
-                twin = deepcopy(self.model).double()
-                loss = F.cross_entropy(twin(inputs[0].double()), labels[0], reduction=reduction)
+                twin = deepcopy(self.model).to(dtype)
+                twin.zero_grad()
+                loss = F.cross_entropy(twin(inputs[0].to(dtype)), labels[0], reduction=reduction)
                 loss.backward()  # type: ignore[no-untyped-call]
             except Exception:
                 return self.gradients()

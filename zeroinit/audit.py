@@ -114,6 +114,7 @@ def draws(values: Values, data: Data) -> tuple[list[Drawn], list[str], set[str]]
     operations of the forward pass whose expectation is not known.
     """
     start(values)
+    data = replace(data, dtype=None)  # in which all is drawn
     fills: list[Tensor] = []
     with Draws() as made:
         model, _, _ = build(values, data, filling(made, fills))

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from functools import cache, lru_cache, partial
 from typing import Any
 
@@ -25,6 +26,7 @@ from zeroinit.init import Filled, Rule, initialize
 from zeroinit.quotient import quotient
 from zeroinit.rng import stream
 from zeroinit.stack import OPTIMIZERS, why_alone
+from zeroinit.ties import moves_alike
 from zeroinit.tracker import Tracker
 
 
@@ -60,7 +62,8 @@ def load(values: Values, device: torch.device) -> Data:
     node = {key: value for key, value in values["dataset"].items() if key not in OF_BATCHES}
     data = load_cached(json.dumps(node, sort_keys=True), values["seeds"]["split"], device)
     check_augment(values["dataset"]["augment"], data.input_shape)
-    return normalized(data, **values["dataset"]["normalize"])
+    wide = torch.float64 if values["dtype"] == "float64" else None  # in float32 nets and data stay as they are made
+    return replace(normalized(data, **values["dataset"]["normalize"]), dtype=wide)
 
 
 def check_augment(keys: Values, input_shape: tuple[int, ...]) -> None:
@@ -110,6 +113,8 @@ def build(
 ) -> tuple[nn.Module, list[Filled], torch.optim.Optimizer]:
     """The initialised model, or its quotient, on the data's device, what filled each parameter, and its optimiser.
 
+    All is drawn in float32, and has the data's dtype then.
+
     `watched` makes of each rule of the init one that somebody watches.
     """
     try:
@@ -131,14 +136,19 @@ def build(
         layers=[layers] if isinstance(layers, str) else layers,
         rest=rest and (watched(rest[0]), watched(rest[1])),
     )
-    model = quotient(model) if values["arithmetic"] == "quotient" else model
-    model.to(data.train[0].device)
+    model.to(data.train[0].device, data.dtype)
+    if values["arithmetic"] == "quotient":
+        model = quotient(model, moves_alike(optimizer_of(values, model)))
+    return model, filled, optimizer_of(values, model)  # after the init, and of the very model that trains
+
+
+def optimizer_of(values: Values, model: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer of the model's parameters. Raises BadInput where torch has none such."""
     try:
-        # after the init, and of the very model that trains
-        optimizer: torch.optim.Optimizer = call("optimizer", values["optimizer"], model.parameters())
+        found: torch.optim.Optimizer = call("optimizer", values["optimizer"], model.parameters())
     except (ValueError, TypeError, IndexError) as error:  # torch's own words for an argument that it cannot use
         raise BadInput(f"optimizer: {error}") from error
-    return model, filled, optimizer
+    return found
 
 
 def rules(key: str, node: Values) -> tuple[partial[Any], partial[Any]]:
@@ -197,7 +207,7 @@ def check(jobs: Sequence[Job]) -> None:
         values = job.values
         data = load(values, set_up_torch(values))
         batch_size_of(values, data)
-        groups = [values[group] for group in ("dataset", "arch", "init", "optimizer", "arithmetic")]
+        groups = [values[group] for group in ("dataset", "arch", "init", "optimizer", "arithmetic", "dtype")]
         parts = json.dumps([*groups, values["bias_scale"]["_target_"]], sort_keys=True)
         if parts not in fitting:
             model, _, optimizer = build(values, data)

@@ -42,13 +42,13 @@ class Step:
 class Gradients:
     """Weight gradients {layer: (len(members), *weight.shape)} of `step` (from 1), before that step's update.
 
-    `in_double` computes those of the same batch in float64, as long as the event is being observed.
+    `again` computes those of the same batch in another dtype, as long as the event is being observed.
     """
 
     step: int
     members: list[int]
     layers: dict[str, Tensor]
-    in_double: Callable[[], dict[str, Tensor]]
+    again: Callable[[torch.dtype], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -147,12 +147,13 @@ def train(
     ends = set(lengths)
     pairs = [(member.model, member.optimizer) for member in members]
     together = Alone(*pairs[0]) if len(pairs) == 1 else Stack(pairs)
-    ties = Ties([model for model, _ in pairs]) if tied else None
+    ties = Ties(pairs) if tied else None
     # where a batch is all there is, its order is no difference between members
     drawn_from = streams(members, shuffle and batch_size < examples, augment)
     batches = Batches(data, batch_size, shuffle, augment, drawn_from)
     rows = list(range(len(members)))  # the members that still train
-    losses = torch.zeros(max(ends), len(rows), device=data.train[0].device)
+    of_losses = torch.promote_types(next(members[0].model.parameters()).dtype, torch.float32)
+    losses = torch.zeros(max(ends), len(rows), dtype=of_losses, device=data.train[0].device)
     hits = torch.zeros_like(losses)
     done = [Trained(losses, hits) for _ in members]
 
@@ -206,18 +207,18 @@ def train(
                 show(step - 1, live)
             some = some_of(live)
 
-            def in_double() -> dict[str, Tensor]:
-                exact = together.in_double(inputs, labels, reduction)  # noqa: B023
-                return {name: of_all[some] for name, of_all in exact.items()}  # noqa: B023
+            def again(dtype: torch.dtype) -> dict[str, Tensor]:
+                found = together.again(inputs, labels, reduction, dtype)  # noqa: B023
+                return {name: of_all[some] for name, of_all in found.items()}  # noqa: B023
 
             gradients = together.gradients()
             if ties:
-                ties.copy({f"{name}.weight": gradient for name, gradient in gradients.items()})
+                ties.copy({f"{name}.weight": gradient for name, gradient in gradients.items()}, values=False)
             gradients = {name: of_all[some] for name, of_all in gradients.items()}
-            observe(Gradients(step, [rows[place] for place in live], gradients, in_double))
+            observe(Gradients(step, [rows[place] for place in live], gradients, again))
         together.update()
         if ties:
-            ties.copy(together.tensors())
+            ties.copy(together.tensors(), values=True)
         if watched:
             show(step, live)
             shown = step

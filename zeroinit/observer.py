@@ -43,7 +43,7 @@ def left_out(name: str, model: nn.Module) -> str | None:
     if name == "curvature" and len(owned) < len(named):
         return f"{name} is left out: layers of the net share parameters"
     if name == "curvature":
-        memory = 4 * ITERATIONS * sum(parameter.numel() for parameter in model.parameters())
+        memory = ITERATIONS * sum(parameter.nbytes for parameter in model.parameters())
         if memory > MEMORY:
             return f"{name} is left out: it would take {memory / 2**30:.1f} GiB; it takes {MEMORY / 2**30:.0f} at most"
     return None
@@ -183,7 +183,8 @@ class Observer:
     def watch_arrival(self, event: Gradients) -> None:
         """arrival/<layer>: the first observed step with a weight gradient above rounding, at that step.
 
-        That is one that float64, from the same weights and batch, confirms.
+        That is one that float64, from the same weights and batch, confirms; in float64, one that is not rounding beside
+        what float32 makes of them.
         """
         if len(self.arrived) == len(self.records) * len(event.layers):
             return
@@ -196,9 +197,11 @@ class Observer:
         ]
         if not new:
             return
-        exact = event.in_double()
-        sure = torch.stack([probe.norm(exact[layer]) for layer in event.layers])
-        there = (sure > probe.ABOVE * norms).tolist()
+        in_double = all(gradients.dtype == torch.float64 for gradients in event.layers.values())
+        again = event.again(torch.float32 if in_double else torch.float64)
+        others = torch.stack([probe.norm(again[layer]) for layer in event.layers])
+        fine, coarse = (norms, others.nan_to_num(0, 0, 0)) if in_double else (others, norms)
+        there = (fine > probe.ABOVE * coarse).tolist()
         for index, layer, place, member in new:
             if there[index][place]:
                 self.arrived.add((layer, member))

@@ -65,9 +65,10 @@ def net_of(job: Job, workers: int) -> Net:
     most = most_alike = 1
     if not alone:
         inputs = data.prepare(data.train[0][:1])
+        size = inputs.element_size()
         # parameters, gradients and two moments; activations and their gradients
-        alike = 16 * parameters + 8 * batch * activations(model, inputs)
-        own = alike + 4 * batch * inputs.numel()
+        alike = size * (4 * parameters + 2 * batch * activations(model, inputs))
+        own = alike + size * batch * inputs.numel()
         if device.type == "cuda":
             memory = int(SHARE * torch.cuda.mem_get_info(device)[0]) // workers
             most, most_alike = memory // own, memory // alike
@@ -91,7 +92,19 @@ def activations(model: nn.Module, inputs: torch.Tensor) -> int:
 def in_common(job: Job) -> str:
     """What the members of a stack share; all else may differ: init, bias scale, seeds, learning rate, length."""
     values = job.values
-    keys = ("dataset", "arch", "loss", "arithmetic", "device", "deterministic", "threads", "tracker", "probe", "sweep")
+    keys = (
+        "dataset",
+        "arch",
+        "loss",
+        "arithmetic",
+        "dtype",
+        "device",
+        "deterministic",
+        "threads",
+        "tracker",
+        "probe",
+        "sweep",
+    )
     shared = [values[key] for key in keys]
     return json.dumps([*shared, values["seeds"]["split"], values["optimizer"]["_target_"]], sort_keys=True)
 

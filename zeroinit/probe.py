@@ -19,7 +19,8 @@ NEAR = 1e-3  # of the longest neuron's length: what is no further apart is taken
 class Histogram(NamedTuple):
     """Signed-log2 counts of a tensor, a row a member: (K, 2, 255) by sign (negative first) and float32 exponent.
 
-    Exact zeros, NaN and infinities (K,) are in none of the bins, so that `counts` and they add up to the entries.
+    Exact zeros, NaN and infinities (K,) are in none of the bins, so that `counts` and they add up to the entries. A
+    float64 beyond the exponents of float32 is in the first bin of its sign, or in the last.
     """
 
     counts: NDArray[np.int64]
@@ -31,11 +32,13 @@ class Histogram(NamedTuple):
 def bit_counts(values: Tensor) -> Tensor:
     """What a histogram is read from: (K, 516) counts by the sign and exponent bits of a float32, on the device.
 
-    The last four: entries that are not zero, negative and positive subnormals, NaN.
+    The last four: entries that are not zero, those below float32's normal numbers, negative and positive, and NaN.
     """
-    members = values.detach().float().flatten(1).contiguous()
+    double = values.dtype == torch.float64
+    members = (values if double else values.float()).detach().flatten(1).contiguous()
+    read = bits_of_double if double else bits_of_single
     # one bincount a member: a single one over (member, bin) is slower
-    bits = torch.stack([((member.view(torch.int32) >> 23) & 0x1FF).bincount(minlength=512) for member in members])
+    bits = torch.stack([read(member).bincount(minlength=512) for member in members])
     nonzero = members.count_nonzero(1)
     rest = torch.zeros(len(members), 3, dtype=torch.int64, device=members.device)
     # exponent 0 is zero or subnormal, 255 is inf or NaN: the CPU, where a look is free, seldom looks for a second time
@@ -44,6 +47,19 @@ def bit_counts(values: Tensor) -> Tensor:
         subnormal = (members != 0) & (members.abs() < torch.finfo(torch.float32).tiny)
         rest = torch.stack([subnormal & (members < 0), subnormal & (members > 0), members.isnan()], dim=1).sum(2)
     return torch.cat([bits, nonzero.unsqueeze(1), rest], dim=1)
+
+
+def bits_of_single(values: Tensor) -> Tensor:
+    """The sign and exponent bits of a float32 as a number: 256 if it is negative, and the exponent."""
+    return (values.view(torch.int32) >> 23) & 0x1FF
+
+
+def bits_of_double(values: Tensor) -> Tensor:
+    """The same of a float64, with the exponent that a float32 would have, or the nearest that is one of finite ones."""
+    bits = values.view(torch.int64) >> 52
+    exponents = bits & 0x7FF
+    near = (exponents - (1023 - 127)).clamp(0, EXPONENTS - 1)
+    return torch.where(exponents == 0x7FF, EXPONENTS, near) + 256 * values.signbit()
 
 
 def histogram(bits: NDArray[np.int64], size: int) -> Histogram:
@@ -78,14 +94,15 @@ def quantiles(histogram: Histogram, shares: tuple[float, ...]) -> NDArray[np.flo
 
 
 def distinct(neurons: Tensor) -> Tensor:
-    """How many neurons (K,) differ in value, as float32, of `neurons` (K, units, incoming weights and bias).
+    """How many neurons (K,) differ in value of `neurons` (K, units, incoming weights and bias), float32 or float64.
 
     NaN where one is not finite, here and below.
     """
-    values = neurons.detach().float() + 0.0  # which makes 0 of -0
+    double = neurons.dtype == torch.float64
+    values = (neurons if double else neurons.float()).detach() + 0.0  # which makes 0 of -0
     # equal neurons have equal hashes: sorted by them, each is compared with the one before it
     factors = torch.randint(2**62, values.shape[2:], generator=torch.Generator().manual_seed(0)) * 2 + 1
-    hashes = (values.contiguous().view(torch.int32) * factors.to(values.device)).sum(2)
+    hashes = (values.contiguous().view(torch.int64 if double else torch.int32) * factors.to(values.device)).sum(2)
     ordered = values.gather(1, hashes.argsort(1).unsqueeze(2).expand_as(values))
     count = 1 + (ordered[:, 1:] != ordered[:, :-1]).any(2).sum(1)
     return torch.where(values.isfinite().all(2).all(1), count, torch.nan)

@@ -2,7 +2,8 @@
 
 The classes are those of `ties.first_equals`. One weight stands for the whole block of equal ones between two classes,
 and has the gradient of any one of them, so that every optimizer that treats entries alike does to the quotient what it
-does to the full net: in exact arithmetic the two are one training, and the quotient cannot break a tie.
+does to the full net: in exact arithmetic the two are one training, and the quotient cannot break a tie. Of columns in
+front of the logits that differ by constants it has the mean, which gives the same logits and trains as each of them.
 """
 
 from collections.abc import Mapping
@@ -48,7 +49,8 @@ class Counted(nn.Linear):
     def __init__(self, full: nn.Linear, inputs: Tensor, outputs: Tensor) -> None:
         rows, columns = first_of_each(outputs), first_of_each(inputs)
         super().__init__(len(columns), len(rows), bias=False, device="meta")  # where nothing is drawn
-        self.weight = nn.Parameter(full.weight.detach()[rows][:, columns])
+        weight = full.weight.detach()[rows]
+        self.weight = nn.Parameter(weight[:, columns] + mean_offset(weight, inputs, columns))
         self.bias = None if full.bias is None else nn.Parameter(full.bias.detach()[rows])
         self.register_buffer("inputs", inputs)
         self.register_buffer("outputs", outputs)
@@ -67,15 +69,22 @@ def first_of_each(classes: Tensor) -> Tensor:
     return torch.full_like(places, len(places)).scatter_reduce(0, classes, places, "amin")[: int(classes.max()) + 1]
 
 
-def quotient(model: nn.Module) -> nn.Sequential:
+def mean_offset(weight: Tensor, inputs: Tensor, columns: Tensor) -> Tensor:
+    """(classes in,): by how much each class's columns lie above its first's on average; 0 where they are equal."""
+    row = weight[0].double()
+    above = row - row[columns][inputs]
+    return above.new_zeros(len(columns)).index_add(0, inputs, above).div(inputs.bincount()).to(weight.dtype)
+
+
+def quotient(model: nn.Module, offsets: bool = True) -> nn.Sequential:
     """The quotient of a chain of Flatten, Linear and activations, under the model's own names; the model stays.
 
-    Raises BadInput for any other net.
+    `offsets` are as `ties.first_equals` has them. Raises BadInput for any other net.
     """
     if reason := why_none(model):
         chain = "chains of Flatten, Linear and activations"
         raise BadInput(f"arithmetic=quotient is for {chain}, but {reason}; give arithmetic=native")
-    firsts, found = first_equals(model), deepcopy(model)
+    firsts, found = first_equals(model, offsets), deepcopy(model)
     assert isinstance(found, nn.Sequential)
     last: Tensor | None = None
     for name, layer in leaves(model):
@@ -98,7 +107,11 @@ def why_none(model: nn.Module) -> str | None:
 
 
 def expanded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The full net's parameters, by name, from the state_dict of its quotient, as its load_state_dict takes them."""
+    """The full net's parameters, by name, from the state_dict of its quotient, as its load_state_dict takes them.
+
+    Columns that differed by constants are all given their mean: the logits are the same, and weight decay shrinks the
+    constants, of which the quotient knows nothing, to that.
+    """
     found = {}
     for name, values in state.items():
         layer, _, part = name.rpartition(".")

@@ -139,14 +139,15 @@ class Stack:
         found = {name: self.parameters[f"{name}.weight"].grad for name, _ in weight_layers(self.models[0])}
         return {name: gradient for name, gradient in found.items() if gradient is not None}
 
-    def in_double(self, inputs: Tensor, labels: Tensor, reduction: str) -> dict[str, Tensor]:
-        """The gradients of a batch in float64, each layer's (K, *shape)."""
+    def again(self, inputs: Tensor, labels: Tensor, reduction: str, dtype: torch.dtype) -> dict[str, Tensor]:
+        """The gradients of a batch in that dtype, each layer's (K, *shape)."""
         twin = copy(self)
-        twin.parameters = {name: nn.Parameter(one.detach().double()) for name, one in self.parameters.items()}
+        twin.parameters = {name: nn.Parameter(one.detach().to(dtype)) for name, one in self.parameters.items()}
         twin.buffers = {
-            name: one.double() if one.is_floating_point() else one.clone() for name, one in self.buffers.items()
+            name: one.to(dtype if one.is_floating_point() else one.dtype, copy=True)
+            for name, one in self.buffers.items()
         }
-        twin.backward(inputs.double(), labels, reduction)
+        twin.backward(inputs.to(dtype), labels, reduction)
         return twin.gradients()
 
     @torch.no_grad()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import torch
@@ -113,7 +113,8 @@ class Learnable:
 
 @lru_cache(maxsize=4)
 def learnable(data: Data) -> Learnable:
-    """Among some of the examples of each set, as many as COMPARED and ENTRIES allow."""
+    """Among some of the examples of each set, as many as COMPARED and ENTRIES allow; the same in every dtype."""
+    data = replace(data, dtype=None)
     most = max(1, ENTRIES // data.train[0][0].numel())
     (stored, labels), (known, classes) = (
         spread(split, min(few, most)) for split, few in zip((data.val, data.train), COMPARED, strict=True)

@@ -12,6 +12,7 @@ from zeroinit.probe import PROBES
 from zeroinit.tracker import without_password
 
 ARITHMETICS = ("native", "tied", "quotient")
+DTYPES = ("float32", "float64")
 STREAMS = ("init", "order", "augment", "forward", "split")
 CHECKS = ("start", "only", "audit")
 
@@ -51,6 +52,8 @@ def check(values: Values) -> None:
         raise BadInput(
             f"arithmetic={at(values, 'arithmetic')}: give {', '.join(ARITHMETICS[:-1])} or {ARITHMETICS[-1]}"
         )
+    if at(values, "dtype") not in DTYPES:
+        raise BadInput(f"dtype={at(values, 'dtype')}: give {' or '.join(DTYPES)}")
     for key in ("deterministic", "save", "early_stop", "dataset.shuffle", "dataset.augment.flip"):
         if not isinstance(at(values, key), bool):
             raise BadInput(f"{key}={at(values, key)}: give true or false")

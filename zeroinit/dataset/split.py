@@ -15,7 +15,8 @@ class Data:
     """Three splits of (inputs (N, *input_shape), labels (N,)) on one device.
 
     Inputs are stored as float32 or as bytes, which become float32 in [0, 1] when a batch needs them. `normalize` is
-    the (mean, standard deviation) of each channel of those, in shapes that broadcast over input_shape.
+    the (mean, standard deviation) of each channel of those, in shapes that broadcast over input_shape. Of what that
+    gives, a network is given the numbers as `dtype`; None: as they are.
     """
 
     train: Split
@@ -23,18 +24,19 @@ class Data:
     test: Split
     num_classes: int
     normalize: tuple[Tensor, Tensor] | None = None
+    dtype: torch.dtype | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         return tuple(self.train[0].shape[1:])
 
     def prepare(self, stored: Tensor) -> Tensor:
-        """What a network is given for stored inputs: float32, normalised where that is asked for."""
+        """What a network is given for stored inputs: normalised where that is asked for, in its dtype at last."""
         inputs = stored.float().div_(255) if stored.dtype == torch.uint8 else stored
-        if self.normalize is None:
-            return inputs
-        mean, std = self.normalize
-        return (inputs - mean) / std
+        if self.normalize is not None:
+            mean, std = self.normalize
+            inputs = (inputs - mean) / std
+        return inputs.to(self.dtype) if inputs.is_floating_point() and self.dtype else inputs
 
     def to(self, device: torch.device) -> "Data":
         def move(pair: Split) -> Split:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,8 +16,11 @@ from zeroinit.layers import is_activation, weight_layers
 from zeroinit.lint.made import listed
 from zeroinit.probe import slopes as slopes_of
 
-FLAT = 87.0  # e^-x is no normal float32 beyond, so that softmax and sigmoid are all or nothing, and ELU is flat
-ROUNDING = 1e-6  # of float32's seven digits: what is smaller beside another number is of the size of its error
+LARGE = 1e6  # times the output's gradients: they explode
+# e^-x is no normal number beyond, so that softmax and sigmoid are all or nothing, and ELU is flat
+FLAT = {torch.float32: 87.0, torch.float64: 708.0}
+# of seven digits, or sixteen: what is smaller beside another number is of the size of its error
+ROUNDING = {torch.float32: 1e-6, torch.float64: 2e-15}
 
 
 class Signal(NamedTuple):
@@ -38,6 +42,7 @@ class Pass:
     """What was seen of one forward and one backward pass over a batch; layers in the order in which they acted."""
 
     spread: float  # of the inputs
+    dtype: torch.dtype
     signals: list[Signal] = field(default_factory=list)
     units: list[tuple[str, int, int]] = field(default_factory=list)  # activation, dead ones, all
     unused: list[str] = field(default_factory=list)
@@ -47,7 +52,8 @@ def look(model: nn.Module, inputs: Tensor, labels: Tensor, reduction: str) -> Pa
     """One forward and one backward pass of a copy of the model, in train mode."""
     copy = deepcopy(model).train()
     copy.zero_grad()
-    seen = Pass(spread_of(inputs))
+    double = next(copy.parameters()).dtype == torch.float64
+    seen = Pass(spread_of(inputs), torch.float64 if double else torch.float32)
     slopes: dict[int, float] = {}
 
     def weights(name: str, layer: nn.Module, given: Any, output: Tensor) -> None:
@@ -117,18 +123,19 @@ def forward(seen: Pass) -> list[str]:
     own outputs, or of the inputs. Layers without a weight that is not zero cut the signal by design, so that only its
     size is told behind them. Published: biases x 100, of which the MNIST CNN does not learn.
     """
-    large = {one.layer: one.size for one in seen.signals if one.size > FLAT or not one.size < float("inf")}
+    flat, rounding = FLAT[seen.dtype], ROUNDING[seen.dtype]
+    large = {one.layer: one.size for one in seen.signals if one.size > flat or not one.size < float("inf")}
     cut = next((place for place, one in enumerate(seen.signals) if one.cut), len(seen.signals))
     gone = {
         one.layer: one.spread
         for one in seen.signals[:cut]
-        if one.spread <= ROUNDING * max(one.size, seen.spread) and seen.spread
+        if one.spread <= rounding * max(one.size, seen.spread) and seen.spread
     }
     found = []
     if large:
         found.append(
-            f"{listed(list(large))}: outputs of {max(large.values()):.2g} (root mean square); beyond {FLAT:.0f} a "
-            "softmax or sigmoid is all or nothing in float32"
+            f"{listed(list(large))}: outputs of {max(large.values()):.2g} (root mean square); beyond {flat:.0f} a "
+            f"softmax or sigmoid is all or nothing in {str(seen.dtype).removeprefix('torch.')}"
         )
     if gone:
         found.append(
@@ -141,7 +148,7 @@ def forward(seen: Pass) -> list[str]:
 def backward(seen: Pass) -> list[str]:
     """Gradients neither explode nor vanish on their way to the input, beside those of the output layer's outputs.
 
-    Told beyond 1 / ROUNDING and below ROUNDING, which is then the rounding of a sum that is zero: softmax less the
+    Told beyond LARGE and below ROUNDING, which is then the rounding of a sum that is zero: softmax less the
     label adds up to zero over classes, so that weights alike in each class hand back none. Layers below one whose
     weights are all zero are given nothing, by design. Published: Figure 12 shows the edges of bins for gradients,
     from which their magnitudes cannot be read.
@@ -151,8 +158,8 @@ def backward(seen: Pass) -> list[str]:
     if not behind or not behind[-1].slope:
         return []
     shares = {one.layer: one.slope / behind[-1].slope for one in behind}
-    small = {layer: share for layer, share in shares.items() if share < ROUNDING}
-    large = {layer: share for layer, share in shares.items() if not share <= 1 / ROUNDING}
+    small = {layer: share for layer, share in shares.items() if share < ROUNDING[seen.dtype]}
+    large = {layer: share for layer, share in shares.items() if not share <= LARGE}
     found = []
     if small:
         found.append(
