@@ -43,6 +43,7 @@ ORDER = [
     "config.check",
     "config",
     "tracker.off",
+    "tracker.reach",
     "tracker.database",
     "tracker.mlflow",
     "provenance",

@@ -5,13 +5,11 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import sqlite3
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +19,6 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
-import requests
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
@@ -34,9 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from zeroinit.errors import BadInput
 from zeroinit.tracker import Record, database, without_password
-
-PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-ANSWER = 10  # seconds that a server has to answer
+from zeroinit.tracker.reach import few_retries, file_of, is_server, why_not
 
 # MLflow's notes of tables created would stand between the lines of a sweep; its warnings stay
 for name in ("mlflow", "alembic"):
@@ -58,6 +53,7 @@ class Mlflow:
     def __init__(self, uri: str | None) -> None:
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlruns/mlflow.db"
         self.shown = without_password(self.uri)
+        self.tables = not is_server(self.uri)  # of a database, which can be read without the client
         self.key = "tracker.uri" if uri or "MLFLOW_TRACKING_URI" not in os.environ else "MLFLOW_TRACKING_URI"
         self.written: dict[str, int] = {}  # metrics of each run that are in the store
         self.places: dict[str, str] = {}  # uri of each run's artifacts, which the client would read the run for
@@ -72,28 +68,20 @@ class Mlflow:
 
     def reach(self, sweep: str, make: bool) -> None:
         self.sweep = sweep
-        scheme = urlsplit(self.uri).scheme.partition("+")[0]
-        self.tables = scheme not in ("http", "https")  # of a database, which can be read without the client
-        if not self.tables:
-            self.check_server()
-            self.connect(None, make)
-        elif scheme in PORTS:
-            self.check_port(PORTS[scheme])
-            self.connect(None, make)
-        elif self.uri.startswith("sqlite:///"):
-            database = Path(self.uri.removeprefix("sqlite:///")).absolute()
-            if not make and not database.is_file():
-                raise self.bad("there is no such file; give the one in which the sweep was kept")
-            database.parent.mkdir(parents=True, exist_ok=True)
-            self.check_file(database)
-            self.uri = f"sqlite:///{database}"  # whatever becomes the current folder
-            folder = database.parent / "artifacts" / re.sub(r"[^\w.-]", "_", sweep)
-            with FileLock(f"{database}.lock"):  # two sweeps that start at once would both make the tables
+        path = file_of(self.uri)
+        if path and not make and not path.is_file():
+            raise self.bad("there is no such file; give the one in which the sweep was kept")
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if reason := why_not(self.uri):
+            raise self.bad(reason)
+        if path:
+            self.uri = f"sqlite:///{path}"  # whatever becomes the current folder
+            folder = path.parent / "artifacts" / re.sub(r"[^\w.-]", "_", sweep)
+            with FileLock(f"{path}.lock"):  # two sweeps that start at once would both make the tables
                 self.connect(folder.as_uri(), make)
         else:
-            raise self.bad(
-                "give sqlite:///FILE.db, another database or http(s)://SERVER; MLflow no longer keeps runs in folders"
-            )
+            self.connect(None, make)
 
     def bad(self, what: object) -> BadInput:
         return BadInput(f"{self.key}={self.shown}: {without_password(str(what))}")
@@ -114,32 +102,6 @@ class Mlflow:
                 )
         except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
             raise self.bad(str(error).splitlines()[0]) from error
-
-    def check_server(self) -> None:
-        try:
-            answer = requests.get(f"{self.uri.rstrip('/')}/health", timeout=ANSWER / 2)  # to connect, then to read
-        except requests.RequestException as error:
-            raise self.bad(
-                f"no server answers there within {ANSWER} s ({type(error).__name__}); "
-                "start one with mlflow server, or leave tracker.uri=null for a local database"
-            ) from error
-        if answer.status_code >= 500:
-            raise self.bad(f"the server answers with the error {answer.status_code}")
-
-    def check_port(self, usual: int) -> None:
-        parts = urlsplit(self.uri)
-        try:
-            socket.create_connection((parts.hostname or "localhost", parts.port or usual), ANSWER).close()
-        except OSError as error:
-            raise self.bad(f"no database answers there within {ANSWER} s ({error})") from error
-
-    def check_file(self, database: Path) -> None:
-        """Before MLflow, which tries for two minutes to open what is no database."""
-        try:
-            with closing(sqlite3.connect(database)) as connection:
-                connection.execute("pragma schema_version")
-        except sqlite3.Error as error:
-            raise self.bad(error) from error
 
     def begin(self, record: Record) -> None:
         """Make the run, with what is known of it before it trains."""
@@ -280,7 +242,7 @@ class Mlflow:
     def how_to_see(self) -> str:
         """The command to type, where one is needed, and the link that opens the charts of the sweep."""
         page = f"#/experiments/{self.experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
-        if urlsplit(self.uri).scheme in ("http", "https"):
+        if is_server(self.uri):
             parts = urlsplit(self.uri)
             return f"See the runs at {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}/{page}"
         beside = Path(sys.executable).with_name("mlflow")  # in a virtual environment that is not activated
@@ -299,22 +261,6 @@ def as_record(run: Run) -> Record:
         started=run.info.start_time / 1000,
         run_id=run.info.run_id,
     )
-
-
-@contextmanager
-def few_retries() -> Iterator[None]:
-    """Let MLflow's client give up within seconds; once connected, it may try again for minutes, as is its way."""
-    limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(ANSWER // 2)}
-    before = {name: os.environ.get(name) for name in limits}
-    os.environ.update(limits)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
