@@ -143,7 +143,7 @@ def test_no_probe(zeroinit: Command) -> None:
     assert not artifact(run, "histograms.npz").exists()
     ended = zeroinit("-m", "dataset=digits", "arch.hidden=[8]", "steps=5", "probe=none", "seed=0,1")
     assert ended.code == 0
-    assert "Table, figures" in ended.out
+    assert "Page (report.html), figures, table: " in ended.out
 
 
 def test_a_probe_that_does_not_apply_is_told_once(zeroinit: Command) -> None:

@@ -14,6 +14,7 @@ import pytest
 from test_browser import CHROMIUM, FLAGS, PATIENCE
 from test_report import fake_histograms, planned, record
 
+from zeroinit.report import announce
 from zeroinit.report.asked import Asked, of_records, read
 from zeroinit.report.cells import cells
 from zeroinit.report.command import main
@@ -202,6 +203,21 @@ def test_it_is_kept_and_made_again(monkeypatch: pytest.MonkeyPatch, capfd: pytes
     again = tracker.summarised("report.html")
     assert again
     assert unpacked(again)["cells"] == unpacked(kept)["cells"]  # but the question is gone with the summary
+
+
+def test_while_it_trains_the_report_tells_what_is_to_come(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned_runs = grid(1, 2, 2)
+    tracker = Mlflow(None)
+    tracker.open("half")
+    announce(Asked("How far?", "zeroinit", planned(*planned_runs)), tracker)
+    for one in planned_runs[:3]:
+        tracker.begin(one)
+    for one in planned_runs[:2]:
+        tracker.end(one)
+    report("half", "--to", "there", monkeypatch=monkeypatch)
+    content = unpacked(Path("there/report.html").read_bytes())
+    assert content["question"] == "How far?"
+    assert [cell["became"] for cell in content["cells"]] == ["learns", "1 learns, 1 not run"]
 
 
 @pytest.mark.usefixtures("database")

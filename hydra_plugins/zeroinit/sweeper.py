@@ -39,7 +39,7 @@ class GridSweeper(Sweeper):
         """Expand, check and launch the grid, then print its table. Exits 1 where a run failed, 130 if interrupted."""
         from zeroinit import before, build, runs, train  # they import torch, which listing the plugins must not
         from zeroinit.errors import BadInput
-        from zeroinit.report import conclude
+        from zeroinit.report import announce, conclude
 
         try:
             grid = self.grid(arguments)
@@ -57,6 +57,8 @@ class GridSweeper(Sweeper):
             if "only" in checks:
                 sys.exit(before.only(jobs, a_sweep=True))
             tracker = build.open_tracker(jobs[0], train.sweep_name())
+            asked = train.asked([(job.config_hash, job.cell_hash, job.params) for job in jobs])
+            announce(asked, tracker)
         except BadInput as error:
             train.stop(error)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +79,6 @@ class GridSweeper(Sweeper):
             if code:  # an interrupted process may not have come to say so
                 runs.kill(jobs, tracker, started)
             pool = self.grid_launcher.pool if isinstance(self.grid_launcher, SweepLauncher) and not code else None
-            asked = train.asked([(job.config_hash, job.cell_hash, job.params) for job in jobs])
             records = conclude(asked, tracker, pool.map) if pool else conclude(asked, tracker)
         except BadInput as error:
             train.stop(error)

@@ -33,6 +33,13 @@ class Patient(Console):
             super().on_broken_pipe()
 
 
+def announce(asked: Asked, tracker: Tracker) -> None:
+    """Keep what a sweep asks before it trains, so that its report can be made while it does, or if it is cut short."""
+    if tracker.keeps:
+        tracker.summary({FILE: asked.content()}, anew=False)
+        tracker.describe("\n\n".join(part for part in (asked.question, f"`{asked.command}`") if part))
+
+
 def conclude(asked: Asked, tracker: Tracker, each: Each = starmap) -> list[Record]:
     """Print the table of a sweep, and keep it with its page and figures as the summary.
 
@@ -46,8 +53,7 @@ def conclude(asked: Asked, tracker: Tracker, each: Each = starmap) -> list[Recor
     if tracker.keeps:
         files = written(asked, found, notes, tracker) | draw(found, tracker, each)
         where = tracker.summary(files, anew=True)
-        tracker.describe("\n\n".join(part for part in (asked.question, f"`{asked.command}`") if part))
-        said = f"\nTable, figures, report.html: {where}\n{tracker.how_to_see()}"
+        said = f"\nPage (report.html), figures, table: {where}\n{tracker.how_to_see()}"
         console.print(said, markup=False, highlight=False, soft_wrap=True)
     return records
 

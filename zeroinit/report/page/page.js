@@ -43,6 +43,7 @@ const isShare = (name) => /accuracy$|\/(zeros|dead|saturated)$/.test(name);
 const amount = (name, value) => (value === null ? "\u2013" : isShare(name) ? `${(100 * value).toFixed(1)}%` : short(value));
 // `g` keeps zeros, which `~` takes away; an e makes more of 0.0000001 than a row of zeros
 const short = (value) => (Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-3) ? d3.format(".2~e") : d3.format(".3~g"))(value);
+const thousands = (step) => d3.format("~s")(step); // each by itself: given as a name, all would share a prefix
 const last = (cell, name) => cell.last[name] ?? [null, null];
 const unit = (name) => ({ accuracy: "share", distinct: "neurons", clusters: "classes of neurons", rank: "effective rank",
   saturated: "share of units", dead: "share of units", variance: "variance", update: "relative change a step",
@@ -281,7 +282,7 @@ function lines(title, series, colours, y) {
   const steps = d3.extent(all, (point) => point.step);
   return Plot.plot({
     width: Math.min(wide(), 560), height: 250, marginLeft: 55, marginBottom: 42, clip: true, ariaLabel: title,
-    x: { type: "symlog", domain: steps, label: "step (logarithmic) \u2192", ticks: tens(steps[1]).filter((step) => step >= steps[0]), tickFormat: "~s" },
+    x: { type: "symlog", domain: steps, label: "step (logarithmic) \u2192", ticks: tens(steps[1]).filter((step) => step >= steps[0]), tickFormat: thousands },
     y: { grid: true, ...y }, color: { domain: shown, range: shown.map((one) => colours.get(one)), legend: shown.length > 1 },
     marks: [
       Plot.areaY(all, { x: "step", y1: "low", y2: "high", fill: "of", fillOpacity: 0.18 }),
@@ -311,7 +312,7 @@ function curves(cell, other) {
     const counted = /distinct|clusters|rank/.test(kind);
     const most = d3.max(series.flat(), (point) => point.mean);
     const y = { label: unit(kind), ...(isShare(kind) ? { domain: [0, 1], tickFormat: "%" } : {}),
-      ...(counted ? { type: "log", domain: [1, Math.max(10, most)], ticks: [...new Set([...tens(most / 2).slice(1), most])], tickFormat: "~s" } : {}) };
+      ...(counted ? { type: "log", domain: [1, Math.max(10, most)], ticks: [...new Set([...tens(most / 2).slice(1), most])], tickFormat: thousands } : {}) };
     found.push(figure(/distinct/.test(kind) ? "Neurons that differ" : `Layers: ${kind}`, element("label", {}, "of each layer ", select), "A line a layer, after so many updates.",
       lines(kind, series.map((one) => one.filter((point) => !counted || point.low > 0)), shades, y)));
   }
@@ -337,7 +338,7 @@ function wave(cell) {
   return figure("The wave", null, "Median |gradient| of the entries that are not zero; \u00d7: every entry is exactly zero. White number: the layer's first gradient in the runs; orange frame: where theory has it.",
     Plot.plot({
       width, height: 60 + 34 * names.length, marginLeft: 110, marginBottom: 40, ariaLabel: "first gradients of the layers over steps",
-      x: { type: "band", domain: steps, ticks: ticks(steps, width - 110), tickFormat: "~s", label: "step (each observed one) \u2192", padding: 0.04 },
+      x: { type: "band", domain: steps, ticks: ticks(steps, width - 110), tickFormat: thousands, label: "step (each observed one) \u2192", padding: 0.04 },
       y: { type: "band", domain: names, label: null, padding: 0.06 },
       color: { scheme: "cividis", label: "median |gradient|, log\u2082", legend: there.length > 0 },
       marks: [
@@ -399,7 +400,7 @@ function image(title, found, low, high) {
   const whole = found.signed ? [] : steps.map((_, place) => place).filter((place) => found.zeros[place] === 1);
   return element("div", {}, element("p", { class: "quiet" }, title), Plot.plot({
     width, height: 250, marginLeft: 52, marginTop: 24, marginBottom: 36, ariaLabel: `gradients over time, ${title}`,
-    x: { domain: [-0.5, steps.length - 0.5], ticks: ticks(steps, width - 60).map((step) => steps.indexOf(step)), tickFormat: (place) => d3.format("~s")(steps[place]), label: "step \u2192" },
+    x: { domain: [-0.5, steps.length - 0.5], ticks: ticks(steps, width - 60).map((step) => steps.indexOf(step)), tickFormat: (place) => thousands(steps[place]), label: "step \u2192" },
     y: { domain: [rows - 0.5, -0.5], ticks: marks, tickFormat: (row) => power(Math.round(row)), label: "gradient" },
     color: { type: "identity" },
     marks: [

@@ -1,0 +1,76 @@
+"""What making a report again takes: the command zeroinit-report on a sweep of 1,000 runs of XOR in 100 cells.
+
+    python benchmarks/report.py [--rounds 3] [--store FOLDER]
+
+Each time is of the whole command, its imports included, into a folder. Beside it, reading the runs and the courses of
+two metrics from the store's tables and by MLflow's own client, in turns. The claims: the report takes less than 10 s,
+its page less than 2 MB. FOLDER keeps the sweep from one call to the next.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from zeroinit.tracker.mlflow import Mlflow
+
+GRID = (
+    "dataset=xor",
+    "arch.hidden=[2]",
+    "init=default,zero,zero_normal,constant",
+    "bias_scale.value=0.01,0.1,1,10,100",
+    "optimizer.lr=0.001,0.01,0.1,0.3,1",
+    "seed=range(10)",
+    "steps=200",
+    "sweep=big",
+)
+METRICS = ["test/accuracy", "symmetry/hidden1/distinct"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--store", type=Path, default=Path(tempfile.mkdtemp()))
+    arguments = parser.parse_args()
+    os.chdir(arguments.store)
+    if not Path("mlruns").is_dir():
+        subprocess.run([sys.executable, "-m", "zeroinit.train", "-m", *GRID], check=True, capture_output=True)
+    tracker = Mlflow(None)
+    tracker.find("big")
+
+    def by_tables() -> None:
+        tracker.tables = True
+        tracker.recall(tracker.records(), METRICS)
+
+    def by_client() -> None:
+        tracker.tables = False
+        tracker.recall(tracker.records(), METRICS)
+
+    def report() -> None:
+        command = "from zeroinit.report.command import main; main()"
+        subprocess.run([sys.executable, "-c", command, "big", "--to", "made"], check=True, capture_output=True)
+
+    sides: dict[str, Callable[[], None]] = {"report": report, "tables": by_tables, "client": by_client}
+    times: dict[str, list[float]] = {side: [] for side in sides}
+    print(f"round  {'  '.join(f'{side:>8s}' for side in sides)}")
+    for round_ in range(1, arguments.rounds + 1):
+        for side, work in sides.items():
+            began = time.perf_counter()
+            work()
+            times[side].append(time.perf_counter() - began)
+        print(f"{round_:5d}  {'  '.join(f'{times[side][-1]:6.2f} s' for side in sides)}", flush=True)
+    medians = {side: statistics.median(taken) for side, taken in times.items()}
+    print(f"report {medians['report']:.2f} s; client / tables {medians['client'] / medians['tables']:.1f}")
+    size = Path("made", "report.html").stat().st_size
+    print(f"{len(tracker.records())} runs, page of {size / 1e6:.2f} MB; medians of {arguments.rounds}")
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+
+
+if __name__ == "__main__":
+    main()
