@@ -505,8 +505,10 @@ def test_only_the_sweeps_own_runs_decide_its_exit_code(zeroinit: Command) -> Non
 def test_a_store_that_is_gone_at_the_end_is_told_in_one_line(
     zeroinit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(*args: object, **kwargs: object) -> None:
-        raise MlflowException("connection refused by http://me:secret@host")
+    def gone(uri: str, experiment_id: str, kind: str) -> list[object]:
+        if kind == "run":
+            raise MlflowException("connection refused by http://me:secret@host")
+        return []
 
     monkeypatch.setattr("zeroinit.tracker.database.records", gone)
     ended = zeroinit("-m", *QUICK, "seed=0,1")

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -154,15 +155,18 @@ class Mlflow:
                 (Path(folder) / name).write_bytes(content)
             get_artifact_repository(self.places[run_id], self.uri).log_artifacts(folder)  # type: ignore[no-untyped-call]
 
-    def records(self) -> list[Record]:
-        """Every run of the sweep, newest first, with each metric's last value.
-
-        Raises BadInput where the store does not answer any more.
-        """
+    @contextmanager
+    def answering(self, what: str) -> Iterator[None]:
+        """Raise BadInput where the store does not answer any more."""
         try:
-            return self.kind("run")
+            yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            raise self.bad(f"the runs cannot be read back ({str(error).splitlines()[0]})") from error
+            raise self.bad(f"{what} ({str(error).splitlines()[0]})") from error
+
+    def records(self) -> list[Record]:
+        """Every run of the sweep, newest first, with each metric's last value."""
+        with self.answering("the runs cannot be read back"):
+            return self.kind("run")
 
     def kind(self, kind: str) -> list[Record]:
         """The runs of the experiment that are of this kind, newest first, with each metric's last value."""
@@ -184,7 +188,7 @@ class Mlflow:
 
     def recall(self, records: Sequence[Record], metrics: Sequence[str]) -> None:
         """Put the whole course of these metrics into the records, where they have them."""
-        try:
+        with self.answering("the runs cannot be read back"):
             courses = database.courses(self.uri, self.experiment_id, metrics) if self.tables else {}
             for record in records:
                 has = [name for name in dict.fromkeys(name for name, _, _ in record.metrics) if name in metrics]
@@ -192,8 +196,6 @@ class Mlflow:
                 for name in has:
                     course = courses[record.run_id, name] if self.tables else self.course(record.run_id, name)
                     record.metrics += course
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            raise self.bad(f"the runs cannot be read back ({str(error).splitlines()[0]})") from error
 
     def course(self, run_id: str, metric: str) -> list[tuple[str, float, int]]:
         history = self.client.get_metric_history(run_id, metric)
@@ -215,20 +217,23 @@ class Mlflow:
 
         The artifacts of one that is replaced go with MLflow's own garbage collection.
         """
-        there = self.kind("summary")
-        if there and not anew:
-            run_id = there[0].run_id
-        else:
-            tags = {"kind": "summary", "sweep": self.sweep}
-            run = self.client.create_run(self.experiment_id, tags=tags, run_name="summary")
-            run_id, self.places[run.info.run_id] = run.info.run_id, run.info.artifact_uri
-        self.keep(run_id, files)
-        self.client.set_terminated(run_id, "FINISHED")
-        for record in there:
-            if record.run_id != run_id:
-                self.client.delete_run(record.run_id)
-        where = self.places[run_id]
-        return os.path.relpath(where.removeprefix("file://")) if where.startswith("file://") else "the run `summary`"
+        with self.answering("the summary cannot be kept"):
+            there = self.kind("summary")
+            if there and not anew:
+                run_id = there[0].run_id
+            else:
+                tags = {"kind": "summary", "sweep": self.sweep}
+                run = self.client.create_run(self.experiment_id, tags=tags, run_name="summary")
+                run_id, self.places[run.info.run_id] = run.info.run_id, run.info.artifact_uri
+            self.keep(run_id, files)
+            self.client.set_terminated(run_id, "FINISHED")
+            for record in there:
+                if record.run_id != run_id:
+                    self.client.delete_run(record.run_id)
+            where = self.places[run_id]
+            return (
+                os.path.relpath(where.removeprefix("file://")) if where.startswith("file://") else "the run `summary`"
+            )
 
     def summarised(self, name: str) -> bytes | None:
         """The content of a file of the summary; None where there is none."""
