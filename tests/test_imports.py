@@ -30,6 +30,7 @@ ORDER = [
     "batches",
     "init",
     "draws",
+    "histogram",
     "probe",
     "curvature",
     "alone",

@@ -8,10 +8,11 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroinit import histogram
 from zeroinit.report.cells import Numbers, by_seed, mean_and_interval
 from zeroinit.tracker import Record
 
-EXPONENTS = np.arange(255) - 127  # of the bins of a histogram: [2^e, 2^(e+1))
+EXPONENTS = np.arange(histogram.EXPONENTS) - 127  # of the bins of a histogram: [2^e, 2^(e+1))
 Counts = NDArray[np.int64]
 
 
@@ -87,6 +88,10 @@ class Gradients:
             bins = np.searchsorted(upto[step], np.maximum(ranks, 1e-9))
             found[step] = EXPONENTS[bins] + (ranks - (upto[step, bins] - counts[step, bins])) / counts[step, bins]
         return found
+
+    def signed_quantiles(self, layer: str, shares: Sequence[float]) -> Numbers:
+        """Quantiles (T, len(shares)) of the gradient, signs and exact zeros included; NaN where nothing is finite."""
+        return histogram.quantiles(self.counts[layer], self.zeros[layer], shares)
 
 
 def gradients(contents: Sequence[bytes]) -> Gradients | None:
