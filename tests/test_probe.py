@@ -11,17 +11,18 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from zeroinit import histogram as histograms
 from zeroinit import loop, probe
 from zeroinit.arch import ACTIVATIONS, FNN, CifarCNN, Logistic
 from zeroinit.batches import Augment
 from zeroinit.dataset import Data
+from zeroinit.histogram import Histogram
 from zeroinit.layers import hidden
 from zeroinit.observer import Observer, left_out
 from zeroinit.probe import (
     FLAT,
     NEAR,
     PROBES,
-    Histogram,
     angle,
     bit_counts,
     dead,
@@ -29,7 +30,6 @@ from zeroinit.probe import (
     mean_cosine,
     observed,
     pairs,
-    quantiles,
     relative_update,
     saturated,
     slopes,
@@ -42,7 +42,12 @@ from zeroinit.tracker.off import Off
 
 
 def histogram(values: torch.Tensor) -> Histogram:
-    return probe.histogram(bit_counts(values).numpy(), values[0].numel())
+    return histograms.histogram(bit_counts(values).numpy(), values[0].numel())
+
+
+def quantiles(values: torch.Tensor, *shares: float) -> np.ndarray:
+    found = histogram(values)
+    return histograms.quantiles(found.counts, found.zeros, shares)
 
 
 def naive(values: list[float]) -> tuple[dict[tuple[int, int], int], int, int, int]:
@@ -134,7 +139,7 @@ def test_histogram_of_a_matrix_with_nothing_special() -> None:
 def test_quantiles_are_numpys_to_a_factor_of_two(share: float, zeros: int) -> None:
     values = torch.randn(2, 1001, generator=torch.Generator().manual_seed(2)) * 1e-5
     values[:, :zeros] = 0
-    found = quantiles(histogram(values), (share,))
+    found = quantiles(values, share)
     exact = np.quantile(values.numpy(), share, axis=1, method="inverted_cdf")
     for estimate, true in zip(found[:, 0], exact, strict=True):
         if true == 0 or estimate == 0:
@@ -144,11 +149,11 @@ def test_quantiles_are_numpys_to_a_factor_of_two(share: float, zeros: int) -> No
 
 
 def test_quantiles_of_nothing_finite_are_nan() -> None:
-    assert np.isnan(quantiles(histogram(torch.full((1, 4), math.nan)), (0.5,))).all()
+    assert np.isnan(quantiles(torch.full((1, 4), math.nan), 0.5)).all()
 
 
 def test_quantiles_of_zeros_are_zero() -> None:
-    assert quantiles(histogram(torch.zeros(1, 9)), (0.05, 0.5, 0.95)).tolist() == [[0.0, 0.0, 0.0]]
+    assert quantiles(torch.zeros(1, 9), 0.05, 0.5, 0.95).tolist() == [[0.0, 0.0, 0.0]]
 
 
 def test_histogram_counts_can_be_added_over_seeds() -> None:

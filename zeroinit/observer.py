@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from zeroinit import probe
 from zeroinit.curvature import ITERATIONS, Curvature, curvature
 from zeroinit.dataset.split import Split
+from zeroinit.histogram import Histogram, histogram, quantiles
 from zeroinit.layers import hidden, is_activation, weight_layers
 from zeroinit.loop import Event, Gradients, Metrics, Step, Weights
 from zeroinit.quotient import Counted
@@ -95,7 +96,7 @@ class Observer:
         self.seconds = 0.0  # that watching took
         self.unread: list[tuple[str, Tensor, list[int], int]] = []  # what an observation has found, on the device
         self.counted: list[tuple[str, Tensor, int]] = []  # by layer, its gradients' bits and how many entries they have
-        self.observed: list[tuple[int, list[int], dict[str, probe.Histogram]]] = []
+        self.observed: list[tuple[int, list[int], dict[str, Histogram]]] = []
 
     def __call__(self, event: Event) -> None:
         started = time.perf_counter()
@@ -162,9 +163,9 @@ class Observer:
         histograms = {}
         for (layer, _, size), bits in zip(self.counted, values[len(self.unread) :], strict=True):
             counts = bits.numpy().astype(np.int64).reshape(len(self.members), -1)
-            histograms[layer] = histogram = probe.histogram(counts, size)
-            quantiles = probe.quantiles(histogram, tuple(QUANTILES.values())).T
-            columns = {"zeros": histogram.zeros / size, **dict(zip(QUANTILES, quantiles, strict=True))}
+            histograms[layer] = one = histogram(counts, size)
+            between = quantiles(one.counts, one.zeros, tuple(QUANTILES.values())).T
+            columns = {"zeros": one.zeros / size, **dict(zip(QUANTILES, between, strict=True))}
             found += [(f"grad/{layer}/{name}", of_all, self.members, self.step) for name, of_all in columns.items()]
         if histograms:
             self.observed.append((self.step, self.members, histograms))
@@ -263,7 +264,7 @@ class Observer:
         seen = [(step, members.index(member), of_all) for step, members, of_all in self.observed if member in members]
         arrays = {"steps": np.array([step for step, _, _ in seen])}
         for layer in seen[0][2] if seen else []:
-            for part in probe.Histogram._fields:
+            for part in Histogram._fields:
                 arrays[f"{layer}/{part}"] = np.array([getattr(of_all[layer], part)[row] for _, row, of_all in seen])
         content = io.BytesIO()
         np.savez_compressed(content, **arrays)  # type: ignore[arg-type]

@@ -1,32 +1,18 @@
 """What is measured of a run while it trains: pure functions of tensors with a leading member axis."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-EXPONENTS = 255  # of a finite float32: 0 holds zeros and subnormals, e holds 2^(e-127) <= |x| < 2^(e-126)
+from zeroinit.histogram import EXPONENTS
+
 PROBES = ("gradient", "arrival", "symmetry", "pairs", "weight", "activation", "curvature")
 WIDEST = 4096  # neurons of a layer whose inner products are held
 FLAT = 0.01  # of an activation's steepest slope: below it, a unit is saturated
 ABOVE = 1e-3  # of a gradient's norm that float64 must confirm; rounding errors shrink there by 1e-9
 NEAR = 1e-3  # of the longest neuron's length: what is no further apart is taken for alike
-
-
-class Histogram(NamedTuple):
-    """Signed-log2 counts of a tensor, a row a member: (K, 2, 255) by sign (negative first) and float32 exponent.
-
-    Exact zeros, NaN and infinities (K,) are in none of the bins, so that `counts` and they add up to the entries. A
-    float64 beyond the exponents of float32 is in the first bin of its sign, or in the last.
-    """
-
-    counts: NDArray[np.int64]
-    zeros: NDArray[np.int64]
-    nan: NDArray[np.int64]
-    inf: NDArray[np.int64]
 
 
 def bit_counts(values: Tensor) -> Tensor:
@@ -60,37 +46,6 @@ def bits_of_double(values: Tensor) -> Tensor:
     exponents = bits & 0x7FF
     near = (exponents - (1023 - 127)).clamp(0, EXPONENTS - 1)
     return torch.where(exponents == 0x7FF, EXPONENTS, near) + 256 * values.signbit()
-
-
-def histogram(bits: NDArray[np.int64], size: int) -> Histogram:
-    """The histogram of members of `size` entries each, from what `bit_counts` made of them."""
-    by_sign = bits[:, :512].reshape(-1, 2, 256)[:, ::-1]  # the sign bit is 0 for positive
-    counts = by_sign[:, :, :EXPONENTS].copy()
-    counts[:, :, 0] = bits[:, 513:515]
-    nan = bits[:, 515]
-    return Histogram(counts, size - bits[:, 512], nan, by_sign[:, :, EXPONENTS].sum(1) - nan)
-
-
-def quantiles(histogram: Histogram, shares: tuple[float, ...]) -> NDArray[np.float64]:
-    """Quantiles (K, len(shares)) of the finite entries, interpolated logarithmically in their bin; NaN where none is.
-
-    A bin spans a factor of two, so no quantile is off by more.
-    """
-    negative, positive = histogram.counts[:, 0, ::-1], histogram.counts[:, 1]
-    ordered = np.concatenate([negative, histogram.zeros[:, None], positive], axis=1)
-    exponents = np.arange(EXPONENTS) - 127.0
-    found = np.full((len(ordered), len(shares)), np.nan)
-    for member, counts in enumerate(ordered):
-        upto = counts.cumsum()
-        if upto[-1] == 0:
-            continue
-        ranks = np.asarray(shares) * upto[-1]
-        bins = np.searchsorted(upto, np.maximum(ranks, 1e-9))
-        within = (ranks - (upto[bins] - counts[bins])) / counts[bins]
-        below = -np.exp2(exponents[::-1][np.minimum(bins, EXPONENTS - 1)] + 1 - within)
-        above = np.exp2(exponents[np.maximum(bins - EXPONENTS - 1, 0)] + within)
-        found[member] = np.where(bins < EXPONENTS, below, np.where(bins > EXPONENTS, above, 0.0))
-    return found
 
 
 def distinct(neurons: Tensor) -> Tensor:

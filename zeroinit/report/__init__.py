@@ -1,12 +1,10 @@
 """The end of a sweep: its table, its figures, and where to look further."""
 
-import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import starmap
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -15,14 +13,10 @@ from zeroinit.errors import BadInput
 from zeroinit.report.asked import FILE, Asked, of_records, read
 from zeroinit.report.cells import Cell, as_csv, caption, cells, columns, rows, table
 from zeroinit.report.confounded import confounded, lines
+from zeroinit.report.drawing import Each, draw
 from zeroinit.report.page import as_html, curves_of
 from zeroinit.report.watched import gradients
 from zeroinit.tracker import Record, Tracker
-
-LONGEST = 100  # characters of a figure's name that tell its cell
-
-
-Each = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterable[Any]]
 
 
 class Patient(Console):
@@ -110,36 +104,3 @@ def show(shown: Table | None, notes: Sequence[str]) -> Patient:
 def filled(cell: Cell, tracker: Tracker) -> bytes | None:
     """The init.csv of the newest finished run of a cell."""
     return tracker.file(cell.finished[0], "init.csv") if cell.finished else None
-
-
-def draw(found: list[Cell], tracker: Tracker, each: Each) -> dict[str, bytes]:
-    """{file name: PNG} of the comparison and of every cell's gradients."""
-    from zeroinit.report.figures import comparison_figure, png  # after training, never before
-
-    keys = columns(found)
-    names: list[str] = []
-    tasks = []
-    for cell in found:
-        seen = contents(cell, tracker)
-        if seen:
-            name = re.sub(r"[^\w.-]+", "_", "-".join(cell.params.get(key, "") for key in keys))
-            if len(name) > LONGEST or f"gradients-{name}.png" in names:
-                name = f"{name[:LONGEST]}-{cell.finished[0].tags['cell_hash']}"
-            names.append(f"gradients-{name}.png")
-            tasks.append((cell.label(keys), seen))
-    try:
-        drawn = {name: one for name, one in zip(names, each(drawn_gradients, tasks), strict=True) if one}
-    except RuntimeError as error:  # of the worker that drew it; the table must not be lost for it
-        sys.stderr.write(f"zeroinit: no figures of gradients: {str(error).strip().splitlines()[-1]}\n")
-        drawn = {}
-    if any(cell.finished for cell in found):
-        drawn["comparison.png"] = png(comparison_figure(found))
-    return drawn
-
-
-def drawn_gradients(label: str, contents: Sequence[bytes]) -> bytes | None:
-    """The PNG of one cell's gradients, from its runs' histograms.npz."""
-    from zeroinit.report.figures import gradient_figure, png
-
-    found = gradients(contents)
-    return png(gradient_figure(label, found)) if found else None

@@ -79,6 +79,19 @@ def columns(cells: Sequence[Cell]) -> list[str]:
     return [key for key in AXES if key in values] + sorted(key for key in differing if key not in AXES)
 
 
+def ordered(values: Iterable[str]) -> list[str]:
+    """Each value once: numbers by size, anything else in order of appearance."""
+    found = list(dict.fromkeys(values))
+    return sorted(found, key=float) if all(map(numeric, found)) else found
+
+
+def numeric(value: str) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except ValueError:
+        return False
+
+
 def mean_and_interval(values_by_seed: Mapping[str, Sequence[ArrayLike]]) -> tuple[int, Numbers, Numbers]:
     """(n, mean, half width of Student's 95% interval) over draws of the init; runs with one draw are averaged first.
 

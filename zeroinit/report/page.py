@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from zeroinit.report.asked import Asked
-from zeroinit.report.cells import Cell, Row, by_seed, caption, columns, mean_and_interval, rows
+from zeroinit.report.cells import Cell, Row, by_seed, caption, columns, mean_and_interval, ordered, rows
 from zeroinit.report.watched import EXPONENTS, Gradients, arrivals, course, predicted
 from zeroinit.tracker import Record
 
@@ -104,7 +104,7 @@ def data(
         "notes": list(notes),
         "left_out": left_out,
         "keys": keys,
-        "axes": {key: values(found, key) for key in varying},
+        "axes": {key: ordered(cell.params[key] for cell in found if key in cell.params) for key in varying},
         "cells": [
             of_cell(cell, row, watched and thinned(watched, looks), metrics, points, told, keys)
             for cell, row, watched in zip(found, listed, seen, strict=True)
@@ -117,15 +117,6 @@ def question(found: Sequence[Cell], varying: Sequence[str]) -> str:
     asked = ", ".join(varying) or "one configuration"
     where = {cell.params.get("dataset", "") for cell in found}
     return f"What becomes of {asked} on {' and '.join(sorted(where))}?"
-
-
-def values(found: Sequence[Cell], key: str) -> list[str]:
-    """The values of a key: numbers by size, words as they first came."""
-    there = list(dict.fromkeys(cell.params[key] for cell in found if key in cell.params))
-    try:
-        return sorted(there, key=float)
-    except ValueError:
-        return there
 
 
 def of_cell(

@@ -8,20 +8,23 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroinit import histogram
 from zeroinit.report.cells import Numbers, by_seed, mean_and_interval
 from zeroinit.tracker import Record
 
-EXPONENTS = np.arange(255) - 127  # of the bins of a histogram: [2^e, 2^(e+1))
+EXPONENTS = np.arange(histogram.EXPONENTS) - 127  # of the bins of a histogram: [2^e, 2^(e+1))
 Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Course:
-    """A metric over steps (T,): its mean (T,) and the half width of its 95% interval (T,), NaN where n is 1."""
+    """A metric over steps (T,): its mean (T,), the half width of its 95% interval (T,), NaN where n is 1, its range."""
 
     steps: Counts
     mean: Numbers
     half: Numbers
+    low: Numbers
+    high: Numbers
 
 
 def course(records: Sequence[Record], metric: str) -> Course | None:
@@ -35,7 +38,8 @@ def course(records: Sequence[Record], metric: str) -> Course | None:
         return None
     filled = {id(record): held(found, steps) for record, found in of_each}
     _, mean, half = mean_and_interval(by_seed((record for record, _ in of_each), lambda record: filled[id(record)]))
-    return Course(np.array(steps), mean, half)
+    values = np.array(list(filled.values()), float)
+    return Course(np.array(steps), mean, half, values.min(axis=0), values.max(axis=0))
 
 
 def held(found: Mapping[int, float], steps: Sequence[int]) -> list[float]:
@@ -88,6 +92,10 @@ class Gradients:
             found[step] = EXPONENTS[bins] + (ranks - (upto[step, bins] - counts[step, bins])) / counts[step, bins]
         return found
 
+    def signed_quantiles(self, layer: str, shares: Sequence[float]) -> Numbers:
+        """Quantiles (T, len(shares)) of the gradient, signs and exact zeros included; NaN where nothing is finite."""
+        return histogram.quantiles(self.counts[layer], self.zeros[layer], shares)
+
 
 def gradients(contents: Sequence[bytes]) -> Gradients | None:
     """The runs' histograms.npz as one; None where there is none, or no step that all of them saw.
@@ -131,3 +139,15 @@ def predicted(records: Sequence[Record]) -> dict[str, int]:
     """{layer: the step of its first gradient in theory}, of the first run; empty for nets of which there is none."""
     kinds = ((name.partition("/"), value) for name, value, _ in (records[0].metrics if records else []))
     return {layer: int(value) for (kind, _, layer), value in kinds if kind == "predicted_arrival"}
+
+
+def layers(records: Sequence[Record]) -> list[str]:
+    """Those whose gradients were watched, from the input to the output."""
+    parts = (name.split("/") for record in records for name, _, _ in record.metrics)
+    return list(dict.fromkeys(part[1] for part in parts if part[0] == "grad" and part[-1] == "norm"))
+
+
+def neuron_metrics(records: Sequence[Record]) -> list[str]:
+    """`symmetry/<layer>/distinct` of each layer that has it, from the input to the output."""
+    names = dict.fromkeys(name for record in records for name, _, _ in record.metrics)
+    return [name for name in names if name.startswith("symmetry/") and name.endswith("/distinct")]
