@@ -1,0 +1,283 @@
+"""The laboratory: each of its questions has a theorem, asserted exactly, and each of its sweeps still runs."""
+
+import copy
+import math
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+import yaml
+from torch import Tensor, nn
+
+from zeroinit import SWEEPS, build, dataset, init, loop, probe
+from zeroinit.arch import FNN, Logistic
+from zeroinit.batches import Augment
+from zeroinit.config import Job
+from zeroinit.dataset import Data
+from zeroinit.rng import stream
+
+JobOf = Callable[..., Job]
+State = dict[str, Tensor]
+LABORATORY = sorted(path.stem for path in SWEEPS.glob("lab_*.yaml"))
+WITHOUT_OFFSET = ["tanh", "relu", "elu"]  # g(0) = 0
+
+
+def course(job: Job, double: bool = False) -> list[State]:
+    """Parameters after 0, 1, ... updates of the job's net, which trains alone."""
+    values = job.values
+    data = build.load(values, torch.device("cpu"))
+    model, _, optimizer = build.build(values, data)
+    if double:
+        model.double()
+        data = Data(*((inputs.double(), labels) for inputs, labels in (data.train, data.val, data.test)), 10)
+    seen = []
+
+    def observe(event: loop.Event) -> None:
+        if isinstance(event, loop.Weights):
+            pairs = {f"{layer}.weight": weights[0].clone() for layer, (weights, _) in event.layers.items()}
+            seen.append(pairs | {f"{layer}.bias": pair[1][0].clone() for layer, pair in event.layers.items()})
+
+    loop.train(
+        [loop.Member(model, optimizer, stream("order", 0), stream("augment", 0), values["steps"])],
+        data,
+        batch_size=build.batch_size_of(values, data),
+        shuffle=True,
+        augment=Augment(crop=0, flip=False),
+        reduction="mean",
+        tied=values["arithmetic"] == "tied",
+        observe=observe,
+    )
+    return seen
+
+
+def copies(neurons: Tensor) -> bool:
+    return torch.equal(neurons, neurons[:1].expand_as(neurons))
+
+
+def all_zero(state: State, but: str = "") -> bool:
+    return all(torch.equal(part, torch.zeros_like(part)) for name, part in state.items() if name != but)
+
+
+# Two inputs, three neurons
+
+
+@pytest.mark.parametrize("activation", [*WITHOUT_OFFSET, "sigmoid"])
+def test_three_neurons_from_zero_are_one_neuron_after_every_step(activation: str, job_of: JobOf) -> None:
+    three = ["dataset=planar", "dataset.batch_size=32", "arch.hidden=[3]", "init=zero", "steps=100", "arithmetic=tied"]
+    states = course(job_of(*three, f"arch.activation={activation}"))
+    assert len(states) == 101
+    for state in states:
+        assert copies(state["hidden1.weight"])
+        assert copies(state["hidden1.bias"])
+        assert copies(state["output.weight"].T)
+    assert all_zero(states[-1], but="output.bias") == (activation != "sigmoid")
+
+
+@pytest.mark.parametrize(
+    ("option", "std"), [("lecun_normal", 0.5**0.5), ("kaiming_normal", 1.0), ("small_normal", 0.01)]
+)
+def test_each_random_init_of_the_demonstration_is_its_rule_and_breaks_it(
+    option: str, std: float, job_of: JobOf
+) -> None:
+    """sqrt(1/n), sqrt(2/n) and 0.01 times N(0, 1), of n = 2 inputs."""
+    states = course(job_of("dataset=planar", "arch.hidden=[3]", f"init={option}", "steps=20"))
+    drawn = torch.randn(3, 2, generator=stream("init", 0))
+    torch.testing.assert_close(states[0]["hidden1.weight"], drawn * std)
+    assert all(len(state["hidden1.weight"].unique(dim=0)) == 3 for state in states)
+
+
+# Exclusive or: two outputs with a softmax are one with a sigmoid
+
+
+def test_two_outputs_with_a_softmax_learn_as_one_with_a_sigmoid_and_twice_its_rate() -> None:
+    points, labels = dataset.xor(stream("split", 0)).train
+    two = FNN((2,), 2, [2], "tanh").double()
+    init.initialize(two, stream("init", 0), partial(nn.init.normal_), partial(nn.init.normal_), lambda fan_in: 1.0)
+    one = copy.deepcopy(two)
+    one.output = nn.Linear(2, 1).double()
+    with torch.no_grad():
+        for mine, both in zip(one.output.parameters(), two.output.parameters(), strict=True):
+            mine.copy_(both[1:] - both[:1])
+    hidden, output = list(one.hidden1.parameters()), list(one.output.parameters())
+    learners = [
+        torch.optim.SGD(two.parameters(), lr=0.5),
+        torch.optim.SGD([{"params": hidden}, {"params": output, "lr": 1.0}], lr=0.5),
+    ]
+    for _ in range(100):
+        logits, logit = two(points.double()), one(points.double())[:, 0]
+        torch.testing.assert_close(logits.diff(dim=1)[:, 0], logit)
+        losses = [F.cross_entropy(logits, labels), F.binary_cross_entropy_with_logits(logit, labels.double())]
+        for loss, learner in zip(losses, learners, strict=True):
+            learner.zero_grad()
+            loss.backward()
+            learner.step()
+
+
+# From all zeros
+
+
+@pytest.mark.parametrize("data", ["xor", "planar", "digits"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("activation", WITHOUT_OFFSET)
+@pytest.mark.parametrize("hidden", ["[16]", "[5,3]"])
+def test_where_g_of_0_is_0_nothing_but_the_output_bias_ever_moves(
+    hidden: str, activation: str, optimizer: str, data: str, job_of: JobOf
+) -> None:
+    words = [f"dataset={data}", f"arch.hidden={hidden}", f"arch.activation={activation}", f"optimizer={optimizer}"]
+    states = course(job_of(*words, "init=zero", "steps=30"))
+    assert all(all_zero(state, but="output.bias") for state in states)
+    if data != "planar":  # whose classes have one size too, but no exact mean of 400 points in float32
+        assert states[-1]["output.bias"].any() == (data == "digits")
+
+
+def test_with_a_sigmoid_all_weights_move_together(job_of: JobOf) -> None:
+    words = ["dataset=digits", "arch.hidden=[16]", "arch.activation=sigmoid", "init=zero", "arithmetic=tied"]
+    states = course(job_of(*words, "steps=30"))
+    assert [bool(state["output.weight"].any()) for state in states[:3]] == [False, True, True]
+    assert [bool(state["hidden1.weight"].any()) for state in states[:3]] == [False, False, True]
+    assert all(copies(state["hidden1.weight"]) and copies(state["output.weight"].T) for state in states)
+
+
+def test_with_a_sigmoid_and_classes_of_equal_size_nothing_moves_at_all(job_of: JobOf) -> None:
+    """Full batch: each class pulls the equal outputs of the hidden layer as hard as the other."""
+    words = ["dataset=xor", "arch.hidden=[2]", "arch.activation=sigmoid", "init=zero", "optimizer=sgd"]
+    assert all(all_zero(state) for state in course(job_of(*words, "steps=30")))
+
+
+# Constants
+
+
+@pytest.mark.parametrize("option", ["constant", "layer_constant", "ones"])
+@pytest.mark.parametrize("hidden", ["[77]", "[12,20]"])
+def test_a_constant_a_layer_is_one_neuron_a_layer_where_arithmetic_is_exact(
+    hidden: str, option: str, job_of: JobOf
+) -> None:
+    job = job_of("dataset=digits", f"arch.hidden={hidden}", f"init={option}", "arithmetic=tied", "steps=20")
+    for state in course(job):
+        assert all(copies(part) for name, part in state.items() if name.startswith("hidden"))
+
+
+def test_one_row_for_all_neurons_parts_those_of_every_hidden_layer_but_the_last(job_of: JobOf) -> None:
+    """w_ij = v_j sends neuron j's error back by v_j; only a layer next to the softmax, whose errors add up to zero,
+    is spared. In float64, where what rounding parts is 1e-9 of what theory does, or less.
+    """
+    words = ["dataset=digits", "arch.hidden=[12,9,7]", "init=row_constant", "optimizer=sgd", "steps=60"]
+    apart = {
+        layer: [(state[layer] - state[layer][0]).abs().max().item() for state in course(job_of(*words), double=True)]
+        for layer in ("hidden1.weight", "hidden2.weight", "hidden3.weight")
+    }
+    assert all(of_all[0] == 0 for of_all in apart.values())
+    assert max(apart["hidden3.weight"]) < 1e-9 * min(apart["hidden1.weight"][-1], apart["hidden2.weight"][-1])
+
+
+# Logistic regression
+
+
+def test_two_starts_of_logistic_regression_only_ever_come_nearer(job_of: JobOf) -> None:
+    """A step down a convex loss, of a rate below 2 over its curvature, brings no two points apart."""
+    words = ["dataset=digits", "arch=logistic", "optimizer=sgd", "optimizer.lr=0.05", "steps=60"]
+    courses = [course(job_of(*words, f"init={option}"), double=True) for option in ("zero", "lecun_normal")]
+    apart = [
+        math.sqrt(sum((one[name] - other[name]).square().sum().item() for name in one))
+        for one, other in zip(*courses, strict=True)
+    ]
+    assert all(later <= earlier + 1e-12 for earlier, later in zip(apart, apart[1:], strict=False))
+    assert apart[-1] < 0.99 * apart[0]
+    assert courses[0][1]["output.weight"].any()
+
+
+# Random biases
+
+
+@pytest.mark.parametrize("option", ["zero_normal", "zero_uniform"])
+def test_random_biases_part_the_neurons_at_once_and_their_weights_with_the_wave(option: str, job_of: JobOf) -> None:
+    words = ["dataset=digits", "arch.hidden=[9,8,7]", f"init={option}", "optimizer=sgd"]  # of Adam's first step, signs
+    states = course(job_of(*words, "steps=6"))
+    for depth, width in ((1, 9), (2, 8), (3, 7)):
+        rows = [len(state[f"hidden{depth}.weight"].unique(dim=0)) for state in states]
+        first = 5 - depth  # the step of the layer's first gradient: 1 is the output's
+        assert rows == [1] * first + [width] * (7 - first)
+        assert all(len(state[f"hidden{depth}.bias"].unique()) == width for state in states)
+
+
+# The reader's map
+
+
+def pull(data: Data) -> float:
+    """The norm of the mean of (label - 1/2) x."""
+    points, labels = data.train
+    return ((labels.double() - 0.5)[:, None] * points.double()).mean(0).norm().item()
+
+
+@pytest.mark.parametrize("scale", [0.001, 0.01])
+def test_from_small_biases_weights_grow_at_the_rate_of_the_linearised_net(scale: float, job_of: JobOf) -> None:
+    """By 1 + lr sqrt(2) |mean of (label - 1/2) x| a step, whatever the biases, which only say from where."""
+    lr = 0.1
+    words = ["dataset=planar", "arch.hidden=[4]", "arch.activation=tanh", "init=zero_normal", "optimizer=sgd"]
+    job = job_of(*words, f"bias_scale.value={scale}", f"optimizer.lr={lr}", "steps=130")
+    norms = [state["hidden1.weight"].norm().item() for state in course(job, double=True)]
+    rate = lr * math.sqrt(2) * pull(build.load(job.values, torch.device("cpu")))
+    assert (norms[120] / norms[80]) ** (1 / 40) - 1 == pytest.approx(rate, rel=0.02)
+    assert norms[80] < 0.05  # the biases' square, times that
+
+
+def test_behind_a_saturated_tanh_hidden_weights_stay_exactly_zero(job_of: JobOf) -> None:
+    biases = ["init.bias._target_=torch.nn.init.uniform_", "+init.bias.a=10", "+init.bias.b=100"]
+    words = ["dataset=planar", "arch.hidden=[4]", "arch.activation=tanh", "init=zero", "steps=100", "optimizer=sgd"]
+    for state in course(job_of(*words, *biases)):
+        assert torch.equal(state["hidden1.weight"], torch.zeros(4, 2))
+
+
+# Large biases
+
+
+@pytest.mark.parametrize("scale", [1, 10, 100])
+def test_the_units_that_an_elu_saturates_are_those_with_a_bias_below_log_of_a_hundredth(
+    scale: int, job_of: JobOf
+) -> None:
+    job = job_of("dataset=digits", "arch.hidden=[500]", "init=zero_normal", f"bias_scale.value={scale}")
+    model, _, _ = build.build(job.values, build.load(job.values, torch.device("cpu")))
+    biases = model.hidden1.bias.detach()
+    slopes = probe.slopes(nn.ELU(), biases[None, :, None].expand(1, -1, 3))
+    share = (biases < math.log(probe.FLAT)).double().mean()
+    assert probe.saturated(slopes, probe.steepest(nn.ELU())).item() == share
+    expected = 0.5 * math.erfc(-math.log(probe.FLAT) / scale / math.sqrt(2))
+    assert share.item() == pytest.approx(expected, abs=3 * math.sqrt(0.25 / 500))
+
+
+# The sweeps
+
+
+def test_there_is_a_sweep_to_each_question_and_a_section_to_each_sweep() -> None:
+    page = (SWEEPS.parent / "docs" / "laboratory.md").read_text()
+    commands = re.findall(r"zeroinit -cn (\w+)", page)
+    assert LABORATORY
+    assert set(commands) == set(LABORATORY)
+
+
+@pytest.mark.parametrize("name", LABORATORY)
+def test_each_opens_with_its_question_and_what_it_takes(name: str) -> None:
+    first, second, *_ = (SWEEPS / f"{name}.yaml").read_text().splitlines()
+    assert re.fullmatch(r"# [A-Z].*\?", first)
+    assert re.fullmatch(r"# \d+ runs .*; \d.* (s|min|minutes)\b.*\.", second)
+
+
+def values(axis: Any) -> list[str]:
+    """The values of a sweep's axis; of a range, 0."""
+    return ["0"] if str(axis).startswith("range") else re.findall(r"\[[^]]*\]|[^,]+", str(axis))
+
+
+@pytest.mark.parametrize("name", LABORATORY)
+def test_each_runs(name: str, zeroinit: Callable[..., Any]) -> None:
+    """Two steps of the first two inits, say: the command ends well, and its table has a line for each."""
+    axes: dict[str, Any] = yaml.safe_load((SWEEPS / f"{name}.yaml").read_text())["hydra"]["sweeper"]["params"]
+    swept = next(key for key in ("init", "bias_scale.value", "optimizer", "arch.activation") if key in axes)
+    fewer = [f"{key}={','.join(values(axis)[: 1 + (key == swept)])}" for key, axis in axes.items()]
+    ended = zeroinit("-cn", name, *fewer, "steps=2", "tracker=off", "save=false", "hydra/launcher=basic")
+    assert ended.code == 0, ended.err
+    for value in values(axes[swept])[:2]:
+        assert re.search(rf"^.*\b{re.escape(value)}\b.* 1 +\d+\.\d%", ended.out, re.M), ended.out
