@@ -29,14 +29,11 @@ LABORATORY = sorted(path.stem for path in SWEEPS.glob("lab_*.yaml"))
 WITHOUT_OFFSET = ["tanh", "relu", "elu"]  # g(0) = 0
 
 
-def course(job: Job, double: bool = False) -> list[State]:
+def course(job: Job) -> list[State]:
     """Parameters after 0, 1, ... updates of the job's net, which trains alone."""
     values = job.values
     data = build.load(values, torch.device("cpu"))
     model, _, optimizer = build.build(values, data)
-    if double:
-        model.double()
-        data = Data(*((inputs.double(), labels) for inputs, labels in (data.train, data.val, data.test)), 10)
     seen = []
 
     def observe(event: loop.Event) -> None:
@@ -168,8 +165,9 @@ def test_one_row_for_all_neurons_parts_those_of_every_hidden_layer_but_the_last(
     is spared. In float64, where what rounding parts is 1e-9 of what theory does, or less.
     """
     words = ["dataset=digits", "arch.hidden=[12,9,7]", "init=row_constant", "optimizer=sgd", "steps=60"]
+    words += ["dtype=float64"]
     apart = {
-        layer: [(state[layer] - state[layer][0]).abs().max().item() for state in course(job_of(*words), double=True)]
+        layer: [(state[layer] - state[layer][0]).abs().max().item() for state in course(job_of(*words))]
         for layer in ("hidden1.weight", "hidden2.weight", "hidden3.weight")
     }
     assert all(of_all[0] == 0 for of_all in apart.values())
@@ -181,8 +179,8 @@ def test_one_row_for_all_neurons_parts_those_of_every_hidden_layer_but_the_last(
 
 def test_two_starts_of_logistic_regression_only_ever_come_nearer(job_of: JobOf) -> None:
     """A step down a convex loss, of a rate below 2 over its curvature, brings no two points apart."""
-    words = ["dataset=digits", "arch=logistic", "optimizer=sgd", "optimizer.lr=0.05", "steps=60"]
-    courses = [course(job_of(*words, f"init={option}"), double=True) for option in ("zero", "lecun_normal")]
+    words = ["dataset=digits", "arch=logistic", "optimizer=sgd", "optimizer.lr=0.05", "steps=60", "dtype=float64"]
+    courses = [course(job_of(*words, f"init={option}")) for option in ("zero", "lecun_normal")]
     apart = [
         math.sqrt(sum((one[name] - other[name]).square().sum().item() for name in one))
         for one, other in zip(*courses, strict=True)
@@ -248,8 +246,8 @@ def test_from_small_biases_weights_grow_at_the_rate_of_the_linearised_net(scale:
     """By 1 + lr sqrt(2) |mean of (label - 1/2) x| a step, whatever the biases, which only say from where."""
     lr = 0.1
     words = ["dataset=planar", "arch.hidden=[4]", "arch.activation=tanh", "init=zero_normal", "optimizer=sgd"]
-    job = job_of(*words, f"bias_scale.value={scale}", f"optimizer.lr={lr}", "steps=130")
-    norms = [state["hidden1.weight"].norm().item() for state in course(job, double=True)]
+    job = job_of(*words, f"bias_scale.value={scale}", f"optimizer.lr={lr}", "steps=130", "dtype=float64")
+    norms = [state["hidden1.weight"].norm().item() for state in course(job)]
     rate = lr * math.sqrt(2) * pull(build.load(job.values, torch.device("cpu")))
     assert (norms[120] / norms[80]) ** (1 / 40) - 1 == pytest.approx(rate, rel=0.02)
     assert norms[80] < 0.05  # the biases' square, times that

@@ -42,7 +42,7 @@ def test_every_command_and_every_block_runs(zeroinit: Callable[..., object], tmp
                 ended = zeroinit(*words)
                 assert ended.code == 0, f"{command}\n{ended.err}"
                 ran.append(command)
-    assert len(ran) == 21
+    assert len(ran) == 22
 
 
 def test_the_files_it_names_exist() -> None:
