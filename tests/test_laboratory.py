@@ -174,6 +174,16 @@ def test_one_row_for_all_neurons_parts_those_of_every_hidden_layer_but_the_last(
     assert max(apart["hidden3.weight"]) < 1e-9 * min(apart["hidden1.weight"][-1], apart["hidden2.weight"][-1])
 
 
+def test_in_front_of_a_single_output_one_row_for_all_parts_the_neurons_in_the_first_step() -> None:
+    """There is one error, and no sum that could be zero."""
+    points, labels = dataset.digits(stream("split", 0)).train
+    net = FNN((1, 8, 8), 1, [5], "tanh")
+    init.initialize(net, stream("init", 0), partial(init.row_constant_), partial(nn.init.zeros_), lambda fan_in: 1.0)
+    F.binary_cross_entropy_with_logits(net(points)[:, 0], labels.eq(0).float()).backward()
+    assert copies(net.hidden1.weight.detach())
+    assert len(net.hidden1.weight.grad.unique(dim=0)) == 5
+
+
 # Logistic regression
 
 
