@@ -15,7 +15,7 @@ import yaml
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from zeroinit import SWEEPS, build, dataset, init, loop, probe
+from zeroinit import CONF, SWEEPS, build, dataset, init, loop, probe
 from zeroinit.arch import FNN
 from zeroinit.batches import Augment
 from zeroinit.config import Job
@@ -297,28 +297,42 @@ def test_there_is_a_sweep_to_each_question_and_a_section_to_each_sweep() -> None
     assert set(commands) == set(LABORATORY)
 
 
+def axes_of(name: str) -> dict[str, list[str]]:
+    """{key: values} of a sweep's axes; of range(n), the numbers."""
+    axes: dict[str, Any] = yaml.safe_load((SWEEPS / f"{name}.yaml").read_text())["hydra"]["sweeper"]["params"]
+    found = {}
+    for key, axis in axes.items():
+        upto = re.fullmatch(r"range\((\d+)\)", str(axis))
+        found[key] = list(map(str, range(int(upto[1])))) if upto else re.findall(r"\[[^]]*\]|[^,]+", str(axis))
+    return found
+
+
 @pytest.mark.parametrize("name", LABORATORY)
 def test_each_opens_with_its_question_and_what_it_takes(name: str) -> None:
     first, second, *_ = (SWEEPS / f"{name}.yaml").read_text().splitlines()
     assert re.fullmatch(r"# [A-Z].*\?", first)
-    assert re.fullmatch(r"# \d+ runs .*; \d.* (s|min|minutes)\b.*\.", second)
+    assert re.fullmatch(rf"# {math.prod(map(len, axes_of(name).values()))} runs .*; \d+ (s|min), .*\.", second)
 
 
-def values(axis: Any) -> list[str]:
-    """The values of a sweep's axis; of a range, 0."""
-    return ["0"] if str(axis).startswith("range") else re.findall(r"\[[^]]*\]|[^,]+", str(axis))
+@pytest.mark.parametrize("name", LABORATORY)
+def test_each_builds_at_the_ends_of_its_axes_and_names_options_that_there_are(name: str, job_of: JobOf) -> None:
+    axes = axes_of(name)
+    ends = [[f"{key}={found[place]}" for key, found in axes.items()] for place in (0, -1)]
+    build.check([job_of(*words, "hydra.mode=RUN", config_name=name) for words in ends])
+    for key, found in axes.items():
+        options = {path.stem for path in (CONF / key).glob("*.yaml")}
+        assert set(found) <= options or not options
 
 
 @pytest.mark.parametrize("name", LABORATORY)
 def test_each_runs(name: str, zeroinit: Callable[..., Any]) -> None:
     """Two steps of the first two inits, say: the command ends well, and its table has a line for each."""
-    text = (SWEEPS / f"{name}.yaml").read_text()
-    axes: dict[str, Any] = yaml.safe_load(text)["hydra"]["sweeper"]["params"]
+    axes = axes_of(name)
     swept = next(key for key in ("init", "bias_scale.value", "optimizer", "arch.activation") if key in axes)
-    fewer = [f"{key}={','.join(values(axis)[: 1 + (key == swept)])}" for key, axis in axes.items()]
+    fewer = [f"{key}={','.join(found[: 1 + (key == swept)])}" for key, found in axes.items()]
     one_process = ["hydra/launcher=zeroinit", "hydra.launcher.workers=1"]
-    fewer += [] if "dataset:" in text else ["dataset=digits"]
+    fewer += [] if re.search(r"dataset: \w", (SWEEPS / f"{name}.yaml").read_text()) else ["dataset=digits"]
     ended = zeroinit("-cn", name, *fewer, "steps=2", "tracker=off", "save=false", *one_process)
     assert ended.code == 0, ended.err
-    for value in values(axes[swept])[:2]:
+    for value in axes[swept][:2]:
         assert re.search(rf"^.*\b{re.escape(value)}\b.* 1 +\d+\.\d%", ended.out, re.M), ended.out
