@@ -67,9 +67,9 @@ def all_zero(state: State, but: str = "") -> bool:
 
 @pytest.mark.parametrize("activation", [*WITHOUT_OFFSET, "sigmoid"])
 def test_three_neurons_from_zero_are_one_neuron_after_every_step(activation: str, job_of: JobOf) -> None:
-    three = ["dataset=planar", "dataset.batch_size=32", "arch.hidden=[3]", "init=zero", "steps=100", "arithmetic=tied"]
+    three = ["dataset=planar", "dataset.batch_size=32", "arch.hidden=[3]", "init=zero", "steps=50", "arithmetic=tied"]
     states = course(job_of(*three, f"arch.activation={activation}"))
-    assert len(states) == 101
+    assert len(states) == 51
     for state in states:
         assert copies(state["hidden1.weight"])
         assert copies(state["hidden1.bias"])
@@ -121,13 +121,10 @@ def test_two_outputs_with_a_softmax_learn_as_one_with_a_sigmoid_and_twice_its_ra
 
 
 @pytest.mark.parametrize("data", ["xor", "planar", "digits"])
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 @pytest.mark.parametrize("activation", WITHOUT_OFFSET)
-def test_where_g_of_0_is_0_nothing_but_the_output_bias_ever_moves(
-    activation: str, optimizer: str, data: str, job_of: JobOf
-) -> None:
-    words = [f"dataset={data}", "arch.hidden=[5,3]", f"arch.activation={activation}", f"optimizer={optimizer}"]
-    states = course(job_of(*words, "init=zero", "steps=30"))
+def test_where_g_of_0_is_0_nothing_but_the_output_bias_ever_moves(activation: str, data: str, job_of: JobOf) -> None:
+    words = [f"dataset={data}", "arch.hidden=[5,3]", f"arch.activation={activation}"]
+    states = course(job_of(*words, "init=zero", "steps=10"))
     assert all(all_zero(state, but="output.bias") for state in states)
     if data != "planar":  # whose classes have one size too, but no exact mean of 400 points in float32
         assert states[-1]["output.bias"].any() == (data == "digits")
@@ -316,9 +313,9 @@ def test_each_opens_with_its_question_and_what_it_takes(name: str) -> None:
 
 @pytest.mark.parametrize("name", LABORATORY)
 def test_each_builds_at_the_ends_of_its_axes_and_names_options_that_there_are(name: str, job_of: JobOf) -> None:
+    """The other ends are run below."""
     axes = axes_of(name)
-    ends = [[f"{key}={found[place]}" for key, found in axes.items()] for place in (0, -1)]
-    build.check([job_of(*words, "hydra.mode=RUN", config_name=name) for words in ends])
+    build.check([job_of(*(f"{key}={found[-1]}" for key, found in axes.items()), "hydra.mode=RUN", config_name=name)])
     for key, found in axes.items():
         options = {path.stem for path in (CONF / key).glob("*.yaml")}
         assert set(found) <= options or not options
