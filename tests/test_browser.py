@@ -1,4 +1,4 @@
-"""The printed link, in a real browser: the runs, grouped by init, and the table and gradient figure of the summary."""
+"""The printed link, in a real browser: the runs, grouped by init, and the table and the waves of the summary."""
 
 import shutil
 import socket
@@ -86,7 +86,7 @@ def test_the_runs_and_the_summary_are_seen_in_the_ui(zeroinit: Callable[..., obj
         page.get_by_text("summary.csv").first.click()
         for cell in ("init", "accuracy", "default", "zero_normal"):
             page.get_by_text(cell, exact=True).first.wait_for()
-        page.get_by_text("gradients-fnn-zero_normal-1.png").first.click()
+        page.get_by_text("wave.png").first.click()
         figure = page.locator("img[src^='blob:']").first
         figure.wait_for()
         page.wait_for_function(
