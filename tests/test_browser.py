@@ -1,4 +1,4 @@
-"""The printed link, in a real browser: the runs, grouped by init, and the table, page and figure of the summary."""
+"""The printed link, in a real browser: the runs, grouped by init, and the table, page and waves of the summary."""
 
 import shutil
 import socket
@@ -91,7 +91,7 @@ def test_the_runs_and_the_summary_are_seen_in_the_ui(zeroinit: Callable[..., obj
         report.get_by_role("button", name="init=zero_normal:").click()
         report.get_by_role("heading", name="init=zero_normal").wait_for()
         report.get_by_label("first gradients of the layers over steps").wait_for()
-        page.get_by_text("gradients-fnn-zero_normal-1.png").first.click()
+        page.get_by_text("wave.png").first.click()
         figure = page.locator("img[src^='blob:']").first
         figure.wait_for()
         page.wait_for_function(

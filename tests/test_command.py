@@ -188,9 +188,12 @@ def test_a_grid(zeroinit: Command) -> None:
     assert summary.data.metrics == {}
     files = sorted(path.name for path in artifact(summary, "").iterdir())
     assert files == [
+        "boxes.png",
         "comparison.png",
-        *(f"gradients-logistic-{init}-{value}.png" for init in ("zero", "zero_normal") for value in ("0.1", "1")),
+        "gradients.png",
+        "map.png",
         "summary.csv",
+        "wave.png",
     ]
     lines = artifact(summary, "summary.csv").read_text().splitlines()
     assert lines[0] == "arch,init,bias_scale.value,n,accuracy,interval,loss,became"
@@ -469,7 +472,7 @@ def test_a_network_that_is_one_layer_and_a_name_too_long_for_a_file(zeroinit: Co
     assert ended.code == 0, ended.err
     assert "grad/bare/norm" in runs("sweep")[0].data.metrics
     [summary] = runs("sweep", "summary")
-    assert len(list(artifact(summary, "").glob("gradients-*.png"))) == 2
+    assert len(list(artifact(summary, "").glob("*.png"))) == 5
 
 
 def test_the_constructors_draws_are_the_seeds_too(zeroinit: Command, tmp_path: Path) -> None:

@@ -1,15 +1,13 @@
-"""Cells, their statistics, and the figures looked at as pixels."""
+"""Cells, their statistics, and what was watched of them."""
 
 import io
 import math
 
 import numpy as np
 import pytest
-from matplotlib.image import imread
 from scipy import stats
 
 from zeroinit.report.cells import as_csv, cells, columns, mean_and_interval, rows
-from zeroinit.report.figures import comparison_figure, gradient_figure, png
 from zeroinit.report.watched import Gradients, gradients, histograms
 from zeroinit.tracker import Record
 
@@ -75,18 +73,6 @@ def test_the_csv_reads_back() -> None:
     assert lines == ["arch,init,bias_scale.value,n,accuracy,interval,loss,became", "fnn,zero,1,1,0.5,nan,0.5,learns"]
 
 
-def test_the_comparison_draws_every_cell_over_epochs() -> None:
-    runs = [record(init, seed, 0.5 + 0.1 * seed) for init in ("zero", "default") for seed in (0, 1, 2)]
-    figure = comparison_figure(cells(planned(*runs), runs))
-    panel = figure.axes[0]
-    drawn = [line for line in panel.lines if len(line.get_xdata())]
-    assert [line.get_xdata().tolist() for line in drawn] == [[0, 2], [0, 2]]
-    assert drawn[0].get_ydata().tolist() == pytest.approx([0.1, 0.6])
-    assert len(panel.collections) == 2  # the bands
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["zero", "default"]
-    assert imread(io.BytesIO(png(figure))).std() > 0.05
-
-
 def fake_histograms(zero_steps: int) -> dict[str, np.ndarray]:
     counts = np.zeros((4, 2, 255), dtype=np.int64)
     counts[zero_steps:, :, 120] = 5
@@ -104,33 +90,6 @@ def added(*runs: dict[str, np.ndarray]) -> Gradients:
     found = gradients([stored(run) for run in runs])
     assert found
     return found
-
-
-def test_the_gradient_figure_shows_where_all_is_exactly_zero() -> None:
-    figure = gradient_figure("zero", added(fake_histograms(2), fake_histograms(2)))
-    panel = figure.axes[0]
-    [image] = panel.images
-    pixels = np.asarray(image.get_array())
-    [marks] = panel.lines
-    assert marks.get_xdata().tolist() == [0, 1]
-    middle = pixels[pixels.shape[0] // 2]
-    assert (middle[:2, :3] != 1).any()  # coloured
-    assert middle[2, :3].min() > 0.9  # nearly white
-    assert panel.get_ylabel() == "hidden1"
-
-
-def test_the_gradient_figure_adds_up_the_steps_that_all_runs_saw() -> None:
-    """One run was watched on another schedule: it is at step 4 that its gradients are no longer zeros."""
-    whole, other = fake_histograms(3), fake_histograms(3)
-    some = {name: values[[0, 3]] for name, values in other.items()}
-    panel = gradient_figure("zero", added(whole, some)).axes[0]
-    assert [label.get_text() for label in panel.get_xticklabels()] == ["1", "4"]
-    [marks] = panel.lines
-    assert marks.get_xdata().tolist() == [0]
-
-
-def test_the_gradient_figure_of_nothing_but_zeros() -> None:
-    assert imread(io.BytesIO(png(gradient_figure("zero", added(fake_histograms(4)))))).std() > 0.05
 
 
 def test_histograms_read_back() -> None:

@@ -29,15 +29,16 @@ def draw(found: list[Cell], tracker: Tracker, each: Each) -> dict[str, bytes]:
     recalled = [record for cell in done for record in cell.finished]
     neurons = neuron_metrics(recalled)
     tracker.recall(recalled, [COURSE, *neurons])
+    keys = columns(found)
     tasks: list[tuple[Any, ...]] = [("comparison", found), ("map", found)]
     if neurons:
         tasks.append(("neurons", found, units(found, tracker)))
     pair = telling(found)
     groups = around(found, pair[-1])
-    if waves := histograms_of([cell for group in groups for cell in group], tracker):
+    if waves := histograms_of([cell for group in groups for cell in group], keys, tracker):
         widest = max(map(len, groups))
         tasks.append(("wave", waves, widest if len(groups) > 1 and widest <= 4 else None))
-    if watched := histograms_of(pair, tracker):
+    if watched := histograms_of(pair, keys, tracker):
         tasks += [("gradients", watched), ("boxes", watched)]
     drawn = {}
     try:
@@ -126,9 +127,8 @@ def some_of(group: list[Cell], chosen: Cell) -> list[Cell]:
     return group if len(group) <= WAVES else [*others[: WAVES - 1], chosen]
 
 
-def histograms_of(some: Sequence[Cell], tracker: Tracker) -> list[Watched]:
+def histograms_of(some: Sequence[Cell], keys: Sequence[str], tracker: Tracker) -> list[Watched]:
     """What the figures of gradients are drawn from; of those cells that have any."""
-    keys = [key for key in columns(some) if len({cell.params.get(key) for cell in some}) > 1] or ["init"]
     found: list[Watched] = []
     for cell in some:
         if contents := [content for record in cell.finished if (content := tracker.file(record, "histograms.npz"))]:

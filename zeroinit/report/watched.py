@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from zeroinit import histogram
 from zeroinit.report.cells import Numbers, by_seed, mean_and_interval
@@ -67,6 +67,12 @@ class Gradients:
     def layers(self) -> list[str]:
         """From the input to the output."""
         return list(self.counts)
+
+    def at(self, steps: ArrayLike) -> "Gradients":
+        """The same at some of the steps alone."""
+        seen = np.isin(self.steps, steps)
+        counts, zeros = ({layer: part[seen] for layer, part in of.items()} for of in (self.counts, self.zeros))
+        return Gradients(self.steps[seen], counts, zeros, self.runs)
 
     def nonzero(self, layer: str) -> Counts:
         """Entries (T,) that are not exactly zero."""

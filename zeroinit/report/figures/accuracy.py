@@ -5,9 +5,10 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from zeroinit.report.cells import Cell, columns
-from zeroinit.report.figures.style import LINE, SMALL, facets, frame, height_of, label_facets, outer, strokes
+from zeroinit.report.figures.style import SMALL, facet_frame, facets, scale, strokes
 from zeroinit.report.watched import course
 from zeroinit.tracker import COURSE
 
@@ -17,41 +18,37 @@ def comparison_figure(cells: Sequence[Cell]) -> Figure:
     grid = facets([cell.params for cell in cells], [key for key in columns(cells) if key != "init"])
     how = strokes(cell.params["init"] for cell in cells)
     counts = sorted({draws(cell) for cell in cells if cell.finished})
-    said = f"Test accuracy after each epoch, mean of {told(counts)} and Student's 95% interval"
-    lost = f"; {grid.left_out} more panels are left out" if grid.left_out else ""
-    figure, axes, _ = frame(
-        grid.down,
-        grid.across,
-        height_of(grid),
-        "Test accuracy over training",
-        f"{said}{'; ' + grid.shared if grid.shared else ''}{lost}.",
-        how,
-        right=0.15 + LINE * max((text.count("\n") + 1 for text in grid.beside if text), default=0),
-        heading=max((text.count("\n") + 1 for text in grid.above.values()), default=0),
-        gap=(0.12, 0.12 if any(grid.beside) or grid.down == 1 else 0.45),
-    )
+    said = f"Test accuracy after each epoch, mean and Student's 95% interval over {told(counts)} draws of the init"
+    figure, axes = facet_frame(grid, "Test accuracy over training", said, how)
     shown: dict[tuple[int, int], set[int]] = {}
     for cell, place in zip(cells, grid.places, strict=True):
         if place and cell.finished:
             draw_course(axes[place], cell, how[cell.params["init"]])
             shown.setdefault(place, set()).add(draws(cell))
     logarithmic = any(cell.finished and cell.finished[0].tags["steps_per_epoch"] == "1" for cell in cells)
-    last = max((max(line.get_xdata(), default=0) for panel in axes.flat for line in panel.lines), default=1)
-    for place, panel in ((place, axes[place]) for place in set(grid.places) if place):
+    last = max(1, *(max(line.get_xdata(), default=0) for panel in axes.flat for line in panel.lines))
+    tens = (
+        decades(last, 3 if grid.across > 3 else 9) if logarithmic else MaxNLocator(4, integer=True).tick_values(0, last)
+    )
+    for panel in axes.flat:
         panel.set_ylim(0, 1.02)
-        panel.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
-        panel.grid(alpha=0.3, linewidth=0.6)
         if logarithmic:
             panel.set_xscale("symlog", linthresh=1)
-            panel.set_xlim(0, max(last, 1))
-            panel.set_xticks(tens := decades(last, 3 if grid.across > 3 else 9), [f"{ten:,}" for ten in tens])
-            panel.minorticks_off()
-        if len(counts) > 1:
-            panel.text(
-                0.97, 0.04, told(sorted(shown.get(place, {0}))), transform=panel.transAxes, ha="right", fontsize=SMALL
+        panel.set_xlim(0 if logarithmic else -0.02 * last, 1.02 * last)
+    shares = [0, 0.25, 0.5, 0.75, 1]
+    epochs = [ten for ten in tens if ten <= last]
+    scale(
+        axes,
+        (epochs, [f"{epoch:,.0f}" for epoch in epochs]),
+        (shares, [f"{share:.0%}" for share in shares]),
+        "epoch (log)" if logarithmic else "epoch",
+        "test accuracy",
+    )
+    if len(counts) > 1:
+        for place, some in shown.items():
+            axes[place].text(
+                0.97, 0.04, told(sorted(some)), transform=axes[place].transAxes, ha="right", fontsize=SMALL
             )
-    label_facets(axes, grid)
-    outer(axes, "epoch (log)" if logarithmic else "epoch", "test accuracy")
     return figure
 
 

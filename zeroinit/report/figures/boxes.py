@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zeroinit.report.cells import Numbers
-from zeroinit.report.figures.style import LETTER, PALETTE, SMALL, WIDTH, folded, frame, power, some
+from zeroinit.report.figures.style import LETTER, PALETTE, SMALL, WIDTH, folded, frame, power, short, some, told_apart
 from zeroinit.report.watched import Gradients
 
 LAYERS = 8  # in one panel, at most
@@ -26,36 +26,38 @@ def boxes_figure(panels: Sequence[tuple[str, Gradients]], steps: int = 5) -> Fig
     for _, found in panels[1:]:
         common = np.intersect1d(common, found.steps)
     shown = [int(step) for step in common[:steps]]
-    of_each = [some(found.layers, LAYERS) for _, found in panels]
+    seen = [found.at(shown) for _, found in panels]
+    of_each = [some(found.layers, LAYERS) for found in seen]
     quantiles = [
-        {layer: found.signed_quantiles(layer, SHARES)[np.isin(found.steps, shown)] for layer in layers}
-        for (_, found), layers in zip(panels, of_each, strict=True)
+        {layer: found.signed_quantiles(layer, SHARES) for layer in layers}
+        for found, layers in zip(seen, of_each, strict=True)
     ]
     sizes = np.abs(np.concatenate([each.ravel() for of_one in quantiles for each in of_one.values()]))
     sizes = np.log2(sizes[np.isfinite(sizes) & (sizes > 0)])
     low = int(max(np.floor(sizes.min()), SMALLEST)) if len(sizes) else -10
     high = int(max(np.ceil(sizes.max()), low + 2)) if len(sizes) else 0
-    longest = max(len(layer) for layers in of_each for layer in layers)
+    longest = max(len(short(layer)) for layers in of_each for layer in layers)
     upright = longest * LETTER < (WIDTH - 1.2) / len(panels) / max(map(len, of_each))
     runs = " and ".join(str(runs) for runs in dict.fromkeys(found.runs for _, found in panels))
-    titles = [folded(label, int((WIDTH - 1.2) / len(panels) / LETTER)) for label, _ in panels]
+    own, shared = told_apart([label for label, _ in panels])
+    titles = [folded(label, (WIDTH - 1.2) / len(panels)) for label in own]
     figure, grid, _ = frame(
         len(shown),
         len(panels),
         1.25,
         f"Weight gradients of the first {len(shown)} observed steps",
         f"All entries of {runs} runs: box from 25% to 75%, line at the median, whiskers from 5% to "
-        f"95%; cross: nothing but exact zeros, whose share in percent is below. Linear below {power(low)}.",
+        f"95%; cross: nothing but exact zeros, whose share in percent is below. Linear below {power(low)}"
+        f"{'; ' + shared if shared else ''}.",
         left=0.95,
         heading=max(title.count("\n") + 1 for title in titles),
         below=0.35 if upright else 0.35 + LETTER * longest,
         gap=(0.12, 0.1),
     )
     for (row, column), axes in np.ndenumerate(grid):
-        found, layers = panels[column][1], of_each[column]
-        at = int(np.flatnonzero(found.steps == shown[row])[0])
+        found, layers = seen[column], of_each[column]
         draw_boxes(axes, np.array([quantiles[column][layer][row] for layer in layers]), low)
-        absent = np.array([found.zero_share(layer)[at] for layer in layers])
+        absent = np.array([found.zero_share(layer)[row] for layer in layers])
         none = np.flatnonzero(absent == 1)
         axes.plot(none, np.zeros(len(none)), "x", color="black", markersize=7, markeredgewidth=1.6)
         for place, share in enumerate(absent):
@@ -65,7 +67,7 @@ def boxes_figure(panels: Sequence[tuple[str, Gradients]], steps: int = 5) -> Fig
         lowest = row == len(shown) - 1
         axes.set_xticks(
             range(len(layers)) if lowest else [],
-            layers if lowest else [],
+            [short(layer) for layer in layers] if lowest else [],
             fontsize=SMALL,
             rotation=0 if upright else 90,
         )

@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 
 from zeroinit.report.cells import Numbers
-from zeroinit.report.figures.style import SMALL, WIDTH, bar, frame, power, some
+from zeroinit.report.figures.style import SMALL, WIDTH, bar, folded, frame, power, short, some, told_apart
 from zeroinit.report.watched import Counts, Gradients
 
 LAYERS = 8  # in one figure, at most
@@ -64,7 +64,8 @@ def gradient_figure(label: str, found: Gradients) -> Figure:
     """
     layers = some(found.layers, LAYERS)
     bins = Bins([found], layers)
-    caption = f"{label}; {told([found])}; positive gradients above, negative below; x: every entry is exactly 0."
+    named = folded(label, math.inf)
+    caption = f"{named}; {told([found])}; positive above, negative below; x: every entry is exactly 0."
     height = 2.1 if len(layers) < 4 else 1.4
     figure, grid, free = frame(
         len(layers), 1, height, "Weight gradients by power of two", caption, left=1.05, below=BELOW
@@ -83,13 +84,23 @@ def gradient_figure(label: str, found: Gradients) -> Figure:
 
 def difference_figure(one: tuple[str, Gradients], other: tuple[str, Gradients]) -> Figure:
     """Two cells side by side, and the first less the second: shares of all entries, at the steps that both saw."""
-    (name, a), (other_name, b) = one, other
+    (_, a), (_, b) = one, other
     layers = some([layer for layer in a.layers if layer in b.layers], LAYERS)
     bins = Bins([a, b], layers)
-    caption = f"A: {name}; B: {other_name}; {told([a, b])}; shares of all entries; x: every entry is exactly 0."
+    (name, other_name), shared = told_apart([one[0], other[0]])
+    caption = f"Shares of all entries; {told([a, b])}; x: every entry is exactly 0{'; ' + shared if shared else ''}."
+    third = (WIDTH - 1.05 - 0.15 - 0.24) / 3
+    heads = [folded(head, third) for head in (f"A: {name}", f"B: {other_name}", "A \N{MINUS SIGN} B")]
     height = 2.1 if len(layers) < 4 else 1.4
     figure, grid, free = frame(
-        len(layers), 3, height, "Weight gradients of two cells", caption, left=1.05, heading=1, below=BELOW
+        len(layers),
+        3,
+        height,
+        "Weight gradients of two cells",
+        caption,
+        left=1.05,
+        heading=max(head.count("\n") + 1 for head in heads),
+        below=BELOW,
     )
     common = np.intersect1d(a.steps, b.steps)
     for panels, layer in zip(grid, layers, strict=True):
@@ -99,15 +110,14 @@ def difference_figure(one: tuple[str, Gradients], other: tuple[str, Gradients]) 
             pictures = (SPREAD(FULL(part)) * (part > 0)[..., None] for part in (above, below))
             draw(axes, bins, next(pictures), ABSENT(found.zero_share(layer)), next(pictures))
             mark_absent(axes, bins, found, layer)
-            shared = np.isin(found.steps, common)
-            parts.append((above[:, shared], found.zero_share(layer)[shared], below[:, shared]))
+            both = np.isin(found.steps, common)
+            parts.append((above[:, both], found.zero_share(layer)[both], below[:, both]))
         above, zeros, below = (here - there for here, there in zip(*parts, strict=True))
         scaled = [APART(0.5 + 0.5 * np.sign(part) * FULL(abs(part))) for part in (above, below)]
         draw(panels[2], bins, scaled[0], APART(0.5 + 0.5 * zeros), scaled[1])
-    for axes, title in zip(grid[0], ("A", "B", "A \N{MINUS SIGN} B"), strict=True):
-        axes.set_title(title, fontsize=SMALL + 1, pad=3)
+    for axes, title in zip(grid[0], heads, strict=True):
+        axes.set_title(title, fontsize=SMALL, pad=3)
     finish(grid, bins, layers, [a.steps, b.steps, common])
-    third = (WIDTH - 1.05 - 0.15 - 0.24) / 3
     starts = [1.05 + index * (third + 0.12) + 0.22 for index in range(3)]
     shares_bar(figure, (starts[0], free, third - 0.44), "share, in a bin")
     zeros_bar(figure, (starts[1], free, third - 0.44))
@@ -141,7 +151,7 @@ def draw(axes: Axes, bins: Bins, above: Numbers, zeros: Numbers, below: Numbers)
 
 
 def mark_absent(axes: Axes, bins: Bins, found: Gradients, layer: str) -> None:
-    wholly = np.flatnonzero(found.nonzero(layer) == 0)
+    wholly = np.flatnonzero(found.zero_share(layer) == 1)
     axes.plot(wholly, np.full(len(wholly), bins.middle), "wx", markersize=min(5, 150 / len(found.steps)))
 
 
@@ -150,7 +160,7 @@ def finish(grid: Any, bins: Bins, layers: Sequence[str], steps: Sequence[Counts]
     ticks, names = bins.ticks()
     for (row, column), axes in np.ndenumerate(grid):
         axes.set_yticks(ticks if not column else [], names if not column else [], fontsize=SMALL)
-        axes.set_ylabel("" if column else layers[row], fontsize=SMALL + 1)
+        axes.set_ylabel("" if column else short(layers[row]), fontsize=SMALL + 1)
         seen: Sequence[int] = steps[column].tolist() if row == len(grid) - 1 else []
         stride = max(1, math.ceil(len(seen) / (15 / grid.shape[1])))
         axes.set_xticks(range(0, len(seen), stride), [f"{step:,}" for step in seen[::stride]], fontsize=SMALL)

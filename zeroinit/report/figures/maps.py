@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 
 from zeroinit.report.cells import Cell, by_seed, columns, mean_and_interval, numeric, ordered
 from zeroinit.report.figures.accuracy import draws, told
-from zeroinit.report.figures.style import LETTER, LINE, SMALL, TALLEST, WIDTH, bar, frame, named
+from zeroinit.report.figures.style import LETTER, LINE, SMALL, TALLEST, WIDTH, bar, frame, named, short
 from zeroinit.tracker import COURSE
 
 SIZE = colormaps["cividis"]
@@ -35,7 +35,7 @@ NOT_RUN = "not run"
 
 
 def axes_of(cells: Sequence[Cell]) -> tuple[str, str]:
-    """The two keys with the most values, a numeric one first: the x and the y axis."""
+    """The two keys that vary most, a numeric one first: the x and the y axis; where fewer vary, one that does not."""
     values = {key: ordered(cell.params.get(key, "") for cell in cells) for key in columns(cells)}
     first, second = sorted(values, key=lambda key: -len(values[key]))[:2]
     x_first = all(map(numeric, values[first])) or not all(map(numeric, values[second]))
@@ -52,18 +52,19 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
     others = [key for key in columns(cells) if key not in (x, y)]
     differing = [key for key in others if len({cell.params.get(key) for cell in cells}) > 1]
     shared = ", ".join(
-        f"{key}={cells[0].params[key]}" for key in others if key not in differing and key in cells[0].params
+        short(f"{key}={cells[0].params[key]}") for key in others if key not in differing and key in cells[0].params
     )
     rows: dict[tuple[str, ...], dict[tuple[str, str], Cell]] = defaultdict(dict)
     for cell in cells:
         place = cell.params.get(x, ""), cell.params.get(y, "")
         rows[tuple(cell.params.get(key, "") for key in differing)].setdefault(place, cell)
     along, up = (ordered(cell.params.get(key, "") for cell in cells) for key in (x, y))
-    left = 0.45 + LETTER * max(map(len, up))
+    left = 0.45 + LETTER * max(len(short(value)) for value in up)
     side = LINE * len(differing)
     width = (WIDTH - left - 0.3 - side) / 2
     each = width / len(along)
-    titled = max(map(len, along)) * LETTER < each
+    longest = LETTER * max(len(short(value)) for value in along)
+    titled = longest < each
     kept = list(rows.items())[:TALLEST]
     lost = f"; {len(rows) - len(kept)} more combinations are left out" if len(rows) > len(kept) else ""
     counts = sorted({draws(cell) for cell in cells if cell.finished})
@@ -93,7 +94,7 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
         left=left,
         right=0.15 + side,
         heading=1,
-        below=0.98 if titled else 0.98 + LETTER * max(map(len, along)),
+        below=0.98 if titled else 0.98 + longest,
         gap=(0.15, 0.15),
     )
     for row, (values, members) in enumerate(kept):
@@ -104,8 +105,10 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
             axes.set_xlim(-0.5, len(along) - 0.5)
             axes.set_ylim(-0.5, len(up) - 0.5) if all(map(numeric, up)) else axes.set_ylim(len(up) - 0.5, -0.5)
             last = row == len(kept) - 1
-            axes.set_xticks(range(len(along)), along if last else [], rotation=0 if titled else 90)
-            axes.set_yticks(range(len(up)), [] if column else up)
+            axes.set_xticks(
+                range(len(along)), [short(value) for value in along] if last else [], rotation=0 if titled else 90
+            )
+            axes.set_yticks(range(len(up)), [] if column else [short(value) for value in up])
             axes.tick_params(length=0, labelsize=SMALL)
             axes.set_xlabel(x if last else "", fontsize=SMALL, labelpad=1)
             axes.set_ylabel("" if column else y, fontsize=SMALL)

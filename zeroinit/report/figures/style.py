@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from textwrap import wrap
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 DASHES = ("-", "--", ":", "-.")  # for the second seven inits, and so on
 WIDEST = 5  # panels side by side
 TALLEST = 12  # rows of panels
+LONGEST = 40  # letters of a name
 
 
 def png(figure: Figure) -> bytes:
@@ -51,6 +53,11 @@ def power(exponent: int) -> str:
     return "2" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))  # faster to draw than mathtext
 
 
+def short(text: str) -> str:
+    """Without its middle where it is too long for a panel."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 13]}\N{HORIZONTAL ELLIPSIS}{text[-12:]}"
+
+
 def some(items: Sequence[str], most: int) -> list[str]:
     """As many of them, at even distances from the first to the last."""
     if len(items) <= most:
@@ -58,11 +65,19 @@ def some(items: Sequence[str], most: int) -> list[str]:
     return [items[index] for index in np.linspace(0, len(items) - 1, most).round().astype(int)]
 
 
-def folded(label: str, width: int) -> str:
-    """The label in lines that are broken between its keys."""
+def told_apart(labels: Sequence[str]) -> tuple[list[str], str]:
+    """What of each label, `key=value, ...`, the others do not have; and what all have."""
+    parts = [re.split(r", (?=[\w.@]+=)", label) for label in labels]
+    shared = [part for part in parts[0] if len(parts) > 1 and all(part in other for other in parts)]
+    own = [", ".join(part for part in each if part not in shared) for each in parts]
+    return own, ", ".join(map(short, shared))
+
+
+def folded(label: str, width: float) -> str:
+    """The label in lines of so many inches, broken between its keys."""
     lines: list[str] = []
-    for part in label.split(", "):
-        if lines and len(lines[-1]) + len(part) + 2 <= width:
+    for part in map(short, re.split(r", (?=[\w.@]+=)", label)):
+        if lines and LETTER * (len(lines[-1]) + len(part) + 2) <= width:
             lines[-1] += f", {part}"
         else:
             lines.append(part)
@@ -85,7 +100,7 @@ def facets(params: Sequence[Mapping[str, str]], keys: Iterable[str]) -> Facets:
     """A panel for each combination of the keys that differ; the last key's values side by side if they are few."""
     values = {key: ordered(one[key] for one in params if key in one) for key in keys}
     varying = [key for key, found in values.items() if len(found) > 1]
-    shared = ", ".join(f"{key}={found[0]}" for key, found in values.items() if len(found) == 1)
+    shared = ", ".join(short(f"{key}={found[0]}") for key, found in values.items() if len(found) == 1)
     combined: dict[tuple[str, ...], None] = dict.fromkeys(tuple(one.get(key, "") for key in varying) for one in params)
 
     def rank(combination: tuple[str, ...]) -> list[int]:
@@ -113,13 +128,7 @@ def facets(params: Sequence[Mapping[str, str]], keys: Iterable[str]) -> Facets:
 
 
 def named(keys: Iterable[str], values: Iterable[str]) -> str:
-    return "\n".join(f"{key}={value}" for key, value in zip(keys, values, strict=True) if value)
-
-
-def height_of(grid: Facets) -> float:
-    """Of the panels, in inches: less where they are many, and enough for what stands beside them."""
-    usual = 3 if grid.down * grid.across == 1 else 1.9 if grid.down < 4 else 1.2
-    return max(usual, *(0.1 + LETTER * len(line) for text in grid.beside for line in text.split("\n")), 0)
+    return "\n".join(short(f"{key}={value}") for key, value in zip(keys, values, strict=True) if value)
 
 
 class Frame(NamedTuple):
@@ -149,7 +158,7 @@ def frame(
     `gap` is between columns and rows; above the panels is space for the legend and `heading` lines.
     """
     titles, captions = wrap(title, 84), wrap(caption, 114)
-    columns = max(1, int(WIDTH / (0.62 + LETTER * max(map(len, legend))))) if legend else 1
+    columns = max(1, int(WIDTH / (0.62 + LETTER * min(max(map(len, legend)), LONGEST)))) if legend else 1
     entries = math.ceil(len(legend) / columns) if legend else 0
     top = 0.1 + (LINE + 0.02) * len(titles) + (LINE + 0.04) * entries + LINE * heading + 0.08
     bottom = below + LINE * len(captions) + 0.08
@@ -159,7 +168,7 @@ def frame(
     figure.text(0.1 / WIDTH, 0.08 / total, "\n".join(captions), va="bottom", fontsize=SMALL, color="0.25")
     if legend:
         figure.legend(
-            handles=[Line2D([], [], label=label, **how) for label, how in legend.items()],
+            handles=[Line2D([], [], label=short(label), **how) for label, how in legend.items()],
             loc="upper left",
             bbox_to_anchor=(0.1 / WIDTH, 1 - (0.1 + (LINE + 0.02) * len(titles)) / total),
             ncols=columns,
@@ -175,45 +184,71 @@ def frame(
     for row, column in np.ndindex(down, across):
         x, y = left + column * (width + gap[0]), total - top - height - row * (height + gap[1])
         axes[row, column] = figure.add_axes((x / WIDTH, y / total, width / WIDTH, height / total))
-        axes[row, column].tick_params(labelsize=SMALL)
     return Frame(figure, axes, bottom - below)
 
 
-def label_facets(axes: Any, grid: Facets) -> None:
-    """Write what is above and beside the panels, and hide those that nothing is in."""
+def facet_frame(grid: Facets, title: str, caption: str, legend: Mapping[str, Mapping[str, Any]]) -> tuple[Figure, Any]:
+    """The figure of such panels, with what is above and beside them; those that nothing is in are hidden.
+
+    Returns it and its panels, as an array (down, across).
+    """
+    usual = 3 if grid.down * grid.across == 1 else 1.9 if grid.down < 4 else 1.2
+    beside = [line for text in grid.beside for line in text.split("\n")]
+    lost = f"; {grid.left_out} more panels are left out" if grid.left_out else ""
+    figure, axes, _ = frame(
+        grid.down,
+        grid.across,
+        max([usual, *(0.1 + LETTER * len(line) for line in beside)]),
+        title,
+        f"{caption}{'; ' + grid.shared if grid.shared else ''}{lost}.",
+        legend,
+        right=0.15 + LINE * max((text.count("\n") + 1 for text in grid.beside if text), default=0),
+        heading=max((text.count("\n") + 1 for text in grid.above.values()), default=0),
+        gap=(0.12, 0.12 if any(grid.beside) or grid.down == 1 else 0.45),
+    )
     for place, text in grid.above.items():
         if place[0] < len(axes):
             axes[place].set_title(text, fontsize=SMALL, pad=3)
-    for row, text in enumerate(grid.beside):
-        axes[row, -1].text(
-            1.03, 0.5, text, transform=axes[row, -1].transAxes, rotation=-90, va="center", fontsize=SMALL
-        )
+    for panel, text in zip(axes[:, -1], grid.beside, strict=False):
+        if text:
+            panel.text(1.03, 0.5, text, transform=panel.transAxes, rotation=-90, va="center", fontsize=SMALL)
     for place in np.ndindex(*axes.shape):
         axes[place].set_visible(place in grid.places)
+    return figure, axes
 
 
-def outer(axes: Any, bottom: str, left: str) -> None:
-    """Label the outermost panels that are seen alone; the others have ticks without numbers."""
+Ticks = tuple[Sequence[float], Sequence[str]]
+
+
+def scale(axes: Any, x: Ticks, y: Ticks, bottom: str, left: str) -> None:
+    """Lines at the ticks of each panel; ticks, which take the time to draw, and labels at the outer ones alone."""
     for row, column in np.ndindex(*axes.shape):
         panel: Axes = axes[row, column]
         lowest = not any(other.get_visible() for other in axes[row + 1 :, column])
+        panel.set_xticks(*(x if lowest else ([], [])), fontsize=SMALL)
+        panel.set_yticks(*(y if not column else ([], [])), fontsize=SMALL)
+        panel.minorticks_off()
         panel.set_xlabel(bottom if lowest else "", fontsize=SMALL)
         panel.set_ylabel("" if column else left, fontsize=SMALL)
-        panel.tick_params(labelbottom=lowest, labelleft=not column)
+        for draw, (places, _), along in (
+            (panel.vlines, x, panel.get_xaxis_transform()),
+            (panel.hlines, y, panel.get_yaxis_transform()),
+        ):
+            draw(places, 0, 1, transform=along, color="0.9", linewidth=0.6, zorder=0)
 
 
 def bar(
     figure: Figure,
     place: tuple[float, float, float],
-    scale: tuple[Normalize, Colormap],
-    ticks: tuple[Sequence[float], Sequence[str]],
+    colours: tuple[Normalize, Colormap],
+    ticks: Ticks,
     label: str,
 ) -> Axes:
     """A horizontal colour bar at (left, bottom, width) in inches, 0.55 high with its label."""
     left, bottom, width = place
     total = figure.get_figheight()
     axes = figure.add_axes((left / WIDTH, (bottom + 0.4) / total, width / WIDTH, 0.12 / total))
-    found = figure.colorbar(ScalarMappable(*scale), cax=axes, orientation="horizontal")
+    found = figure.colorbar(ScalarMappable(*colours), cax=axes, orientation="horizontal")
     found.set_ticks(list(ticks[0]), labels=list(ticks[1]))
     found.minorticks_off()
     found.set_label(label, fontsize=SMALL, labelpad=1)

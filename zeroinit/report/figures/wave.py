@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from zeroinit.report.cells import Numbers
-from zeroinit.report.figures.style import LETTER, LINE, SMALL, WIDTH, bar, folded, frame, power, some
+from zeroinit.report.figures.style import LETTER, LINE, SMALL, WIDTH, bar, folded, frame, power, short, some, told_apart
 from zeroinit.report.watched import Counts, Gradients
 
 LAYERS = 16  # in one panel, at most
@@ -34,26 +34,28 @@ def wave_figure(panels: Sequence[Panel], across: int | None = None) -> Figure:
     so many side by side, three if not said.
     """
     of_each = [some(found.layers, LAYERS)[::-1] for _, found, _, _ in panels]
-    steps = [first(found.steps, arrivals) for _, found, arrivals, _ in panels]
+    watched = [found.at(first(found.steps, arrivals)) for _, found, arrivals, _ in panels]
     medians = [
-        np.array([found.quantiles(layer, [0.5])[: len(seen), 0] for layer in layers])
-        for (_, found, _, _), layers, seen in zip(panels, of_each, steps, strict=True)
+        np.array([found.quantiles(layer, [0.5])[:, 0] for layer in layers])
+        for found, layers in zip(watched, of_each, strict=True)
     ]
     finite = np.concatenate([of_one[np.isfinite(of_one)] for of_one in medians])
     low, high = (math.floor(finite.min()), math.ceil(finite.max())) if len(finite) else (-1, 0)
     norm = Normalize(low, max(high, low + 1))
     across = across or min(3, len(panels))
     down = math.ceil(len(panels) / across)
-    left = 0.3 + 1.1 * LETTER * max(len(layer) for layers in of_each for layer in layers)
+    left = 0.3 + 1.1 * LETTER * max(len(short(layer)) for layers in of_each for layer in layers)
     alike = len({tuple(layers) for layers in of_each}) == 1
     most = max(map(len, of_each))
     width = (WIDTH - left - 0.15 - (across - 1) * (0.12 if alike else left)) / across
-    titles = [folded(label, int(width / LETTER)) for label, *_ in panels]
+    own, shared = told_apart([label for label, *_ in panels])
+    titles = [folded(label, width) for label in own]
     lines = max(title.count("\n") + 1 for title in titles)
     runs = sorted({found.runs for _, found, _, _ in panels})
     caption = (
         "Steps at which probes looked, from the first on; a layer is pale to the share of its exact zeros "
-        f"(x: all of them); {runs[0]}{f' to {runs[-1]}' if len(runs) > 1 else ''} runs a cell."
+        f"(x: all of them); {runs[0]}{f' to {runs[-1]}' if len(runs) > 1 else ''} runs a cell"
+        f"{'; ' + shared if shared else ''}."
     )
     figure, grid, free = frame(
         down,
@@ -71,15 +73,17 @@ def wave_figure(panels: Sequence[Panel], across: int | None = None) -> Figure:
         if index >= len(panels):
             axes.set_visible(False)
             continue
-        _, found, arrivals, predicted = panels[index]
-        layers, seen = of_each[index], steps[index]
+        _, _, arrivals, predicted = panels[index]
+        found, layers = watched[index], of_each[index]
+        seen = found.steps
         colours = SIZE(norm(np.nan_to_num(medians[index], nan=low)))
-        draw_layers(axes, found, layers, seen, colours)
+        colours[np.isnan(medians[index])] = 1  # neither zero nor finite
+        draw_layers(axes, found, layers, colours)
         mark_front(axes, layers, seen, predicted)
         mark_arrivals(axes, layers, seen, arrivals, found.runs)
         axes.set_title(titles[index], fontsize=SMALL, pad=3)
         named = not alike or index % across == 0
-        axes.set_yticks(range(len(layers)) if named else [], layers if named else [], fontsize=SMALL)
+        axes.set_yticks(range(len(layers)) if named else [], map(short, layers) if named else [], fontsize=SMALL)
         stride = max(1, math.ceil(len(seen) / (2.2 * width)))
         axes.set_xticks(range(0, len(seen), stride), [f"{step:,}" for step in seen[::stride]], fontsize=SMALL)
         if index + across >= len(panels):
@@ -112,30 +116,32 @@ def first(steps: Counts, arrivals: Mapping[str, Sequence[int]]) -> Counts:
     return steps[: max(dense, int(np.searchsorted(steps, latest)) + 1)]
 
 
-def draw_layers(axes: Axes, found: Gradients, layers: Sequence[str], seen: Counts, colours: Numbers) -> None:
+def draw_layers(axes: Axes, found: Gradients, layers: Sequence[str], colours: Numbers) -> None:
     """Colour (layers, steps, 4) what is not zero, from the bottom of each layer; x where nothing is."""
+    seen = found.steps
     image = np.ones((len(layers) * PARTS, len(seen), 4))
     for row, layer in enumerate(layers):
-        zeros = found.zero_share(layer)[: len(seen)]
+        zeros = found.zero_share(layer)
         pale = np.where(zeros == 1, PARTS - 1, np.minimum(np.ceil(zeros * (PARTS - 1)), PARTS - 2))
         there = np.arange(PARTS - 1)[:, None] >= pale  # the last line parts it from the next layer
         image[row * PARTS : (row + 1) * PARTS - 1] = np.where(there[..., None], colours[row], PALE)
-        wholly = np.flatnonzero(zeros == 1)
-        size = min(4, 120 / len(seen), 60 / len(layers))
-        axes.plot(wholly, np.full(len(wholly), row), "x", color="0.62", markersize=size, markeredgewidth=0.7)
     axes.imshow(image, aspect="auto", interpolation="nearest", extent=(-0.5, len(seen) - 0.5, len(layers) - 0.5, -0.5))
+    rows, steps = np.nonzero([found.zero_share(layer) == 1 for layer in layers])
+    size = min(4, 120 / len(seen), 60 / len(layers))
+    how: dict[str, Any] = {"linestyle": "", "marker": "x", "color": "0.62", "markeredgewidth": 0.7}
+    axes.add_line(Line2D(steps, rows, markersize=size, label="nothing", **how))
 
 
 def mark_front(axes: Axes, layers: Sequence[str], seen: Counts, predicted: Mapping[str, int]) -> None:
     """A line along the left edge of each layer's first predicted step, across at the layers' borders."""
     front: tuple[list[float], list[float]] = ([], [])
     for row, layer in enumerate(layers):
-        if layer in predicted:
-            x = float(np.searchsorted(seen, predicted[layer])) - 0.5
-            front[0].extend((x, x))
-            front[1].extend((row - 0.5, row + 0.5))
-    axes.plot(*front, color="white", linewidth=3.5, clip_on=False)
-    axes.plot(*front, color=FRONT, linewidth=2, clip_on=False, label="predicted")
+        seen_then = predicted.get(layer, math.inf) <= seen[-1]
+        x = float(np.searchsorted(seen, predicted[layer])) - 0.5 if seen_then else math.nan
+        front[0].extend((x, x))
+        front[1].extend((row - 0.5, row + 0.5))
+    for colour, width, label in (("white", 3.5, "edge"), (FRONT, 2, "predicted")):
+        axes.add_line(Line2D(*front, color=colour, linewidth=width, clip_on=False, label=label))
 
 
 def mark_arrivals(

@@ -1,0 +1,414 @@
+"""What the figures of a sweep show, looked at as data."""
+
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import starmap
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from test_report import added, fake_histograms, planned, record, stored
+
+from zeroinit.report import drawing
+from zeroinit.report.cells import Cell, cells
+from zeroinit.report.drawing import around, draw, telling
+from zeroinit.report.figures import (
+    axes_of,
+    boxes_figure,
+    colours,
+    comparison_figure,
+    difference_figure,
+    gradient_figure,
+    map_figure,
+    neurons_figure,
+    png,
+    wave_figure,
+)
+from zeroinit.report.figures.boxes import scaled
+from zeroinit.report.figures.style import facets, ordered, told_apart
+from zeroinit.report.watched import Gradients
+from zeroinit.tracker import Record
+from zeroinit.tracker.off import Off
+
+
+def counted(values: np.ndarray) -> dict[str, np.ndarray]:
+    """Counts and zeros of values (T, entries), one number at a time."""
+    counts, zeros = np.zeros((len(values), 2, 255), dtype=np.int64), (values == 0).sum(axis=1)
+    for step, entries in enumerate(values):
+        for value in entries[entries != 0]:
+            counts[step, int(value > 0), int(np.floor(np.log2(abs(value)))) + 127] += 1
+    return {"counts": counts, "zeros": zeros}
+
+
+def watched(layers: Mapping[str, np.ndarray]) -> Gradients:
+    """Gradients of one run, from values (T, entries) of each layer."""
+    parts = {layer: counted(values) for layer, values in layers.items()}
+    counts, zeros = ({layer: part[kind] for layer, part in parts.items()} for kind in ("counts", "zeros"))
+    return Gradients(np.arange(1, 1 + len(next(iter(zeros.values())))), counts, zeros, 1)
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape) * 1e-3
+
+
+def labelled(axes: Axes, label: str) -> Any:
+    return next(line for line in axes.lines if line.get_label() == label)
+
+
+def texts(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def visible(figure: Figure) -> list[Axes]:
+    return [axes for axes in figure.axes if axes.get_visible()]
+
+
+def drawn(figure: Figure) -> None:
+    assert imread(io.BytesIO(png(figure))).std() > 0.05
+
+
+def sweep(keys: Mapping[str, Sequence[str]], seeds: int = 2, **more: str) -> list[Cell]:
+    """Cells of a product of values, filled with runs."""
+    made: list[dict[str, str]] = [{}]
+    for key, values in keys.items():
+        made = [one | {key: value} for one in made for value in values]
+    runs = []
+    for params in made:
+        for seed in range(seeds):
+            one = record(params["init"], seed, 0.5)
+            one.params |= params
+            one.tags |= {"cell_hash": str(params), "config_hash": f"{params} {seed}"} | more
+            runs.append(one)
+    return cells(planned(*runs), runs)
+
+
+def test_the_comparison_draws_every_cell_over_epochs() -> None:
+    runs = [record(init, seed, 0.5 + 0.1 * seed) for init in ("zero", "default") for seed in (0, 1, 2)]
+    figure = comparison_figure(cells(planned(*runs), runs))
+    panel = figure.axes[0]
+    assert [line.get_xdata().tolist() for line in panel.lines] == [[0, 2], [0, 2]]
+    assert panel.lines[0].get_ydata().tolist() == pytest.approx([0.1, 0.6])
+    assert sum(isinstance(band, PolyCollection) for band in panel.collections) == 2
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["zero", "default"]
+    assert any("over n = 3 draws" in text.get_text() for text in figure.texts)
+    drawn(figure)
+
+
+def test_an_init_has_one_colour_in_all_figures_of_a_sweep() -> None:
+    found = sweep({"init": ["zero", "default"], "optimizer.lr": ["1", "0.1"]})
+    for cell in found:
+        for one in cell.finished:
+            one.metrics += [("symmetry/hidden1/distinct", 3.0, 0), ("symmetry/hidden1/distinct", 2.0, 5)]
+    expected = list(colours(["zero", "default"]).values())
+    for figure in (comparison_figure(found), neurons_figure(found)):
+        for axes in visible(figure):
+            assert [to_hex(line.get_color()).upper() for line in axes.lines[:2]] == expected
+
+
+def test_panels_stand_in_the_order_of_their_numbers() -> None:
+    params = [{"init": "zero", "lr": lr, "arch": arch} for arch in ("b", "a") for lr in ("10", "0.1", "9")]
+    grid = facets(params, ["init", "arch", "lr"])
+    assert (grid.down, grid.across, grid.beside, grid.shared) == (2, 3, ["arch=b", "arch=a"], "init=zero")
+    assert grid.places == [(0, 2), (0, 0), (0, 1), (1, 2), (1, 0), (1, 1)]
+    assert [grid.above[0, column] for column in range(3)] == ["lr=0.1", "lr=9", "lr=10"]
+
+
+def test_more_panels_than_there_is_space_for_are_counted() -> None:
+    grid = facets([{"lr": str(lr)} for lr in range(50)], ["lr"])
+    assert (grid.down, grid.across, grid.left_out) == (12, 3, 14)
+    assert grid.places[36] is None
+
+
+def test_a_label_is_told_apart_at_its_keys() -> None:
+    labels = ["arch.hidden=[64, 32], init=zero", "arch.hidden=[64, 48], init=zero"]
+    assert told_apart(labels) == (["arch.hidden=[64, 32]", "arch.hidden=[64, 48]"], "init=zero")
+
+
+def test_the_gradient_figure_shows_where_all_is_exactly_zero() -> None:
+    panel = gradient_figure("zero", added(fake_histograms(2), fake_histograms(2))).axes[0]
+    [image] = panel.images
+    pixels = np.asarray(image.get_array())
+    [marks] = panel.lines
+    assert marks.get_xdata().tolist() == [0, 1]
+    middle = pixels[pixels.shape[0] // 2]
+    assert (middle[:2, :3] != 1).any()  # coloured
+    assert middle[2, :3].min() > 0.9  # nearly white
+    assert panel.get_ylabel() == "hidden1"
+
+
+def test_the_gradient_figure_adds_up_the_steps_that_all_runs_saw() -> None:
+    """One run was watched on another schedule: it is at step 4 that its gradients are no longer zeros."""
+    whole, other = fake_histograms(3), fake_histograms(3)
+    some = {name: values[[0, 3]] for name, values in other.items()}
+    panel = gradient_figure("zero", added(whole, some)).axes[0]
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["1", "4"]
+    [marks] = panel.lines
+    assert marks.get_xdata().tolist() == [0]
+
+
+def test_the_gradient_figure_of_nothing_but_zeros() -> None:
+    drawn(gradient_figure("zero", added(fake_histograms(4))))
+
+
+def test_a_cell_does_not_differ_from_itself_and_zeros_differ_from_none() -> None:
+    some, none = watched({"output": normal(3, 50)}), watched({"output": np.zeros((4, 50))})
+
+    def pictured(one: Gradients, other: Gradients) -> np.ndarray:
+        return np.asarray(difference_figure(("init=a", one), ("init=b", other)).axes[2].images[0].get_array())
+
+    same = pictured(some, some)
+    assert same.shape[1] == 3
+    assert (same == same[0, 0]).all()
+    assert same[0, 0, :3].min() > 0.95
+    here, there = pictured(some, none), pictured(none, some)
+    assert here.shape[1] == there.shape[1] == 3  # the steps that both saw
+    middle = len(here) // 2
+    assert here[middle, 0, 0] > here[middle, 0, 2]  # orange: the second has more zeros
+    assert there[middle, 0, 2] > there[middle, 0, 0]  # purple
+
+
+@pytest.mark.parametrize("zeros", [0, 300, 700])
+def test_boxes_are_numpys_quantiles_to_a_factor_of_two(zeros: int) -> None:
+    values = normal(6, 1000)
+    values[:, :zeros] = 0
+    figure = boxes_figure([("init=a", watched({"hidden1": values, "output": values * 8}))])
+    assert len(figure.axes) == 5
+    assert [axes.get_ylabel() for axes in figure.axes] == [f"step {step}" for step in range(1, 6)]
+    [note] = [text.get_text() for text in figure.texts if "Linear below" in text.get_text()]
+    low = min(lowest for lowest in range(-40, 0) if _power(lowest) in note.split("Linear below")[1])
+    for step, axes in enumerate(figure.axes):
+        assert len(axes.patches) == 2
+        for box, factor in zip(axes.patches, (1, 8), strict=True):
+            ends = box.get_y(), box.get_y() + box.get_height()
+            exact = np.quantile(values[step] * factor, [0.25, 0.75], method="inverted_cdf")
+            for end, true in zip(ends, scaled(exact, low), strict=True):
+                assert end == pytest.approx(true, abs=1.01)  # one power of two is 1 on this axis
+        assert texts(axes) == [f"{zeros / 10:.0f}"] * 2
+    drawn(figure)
+
+
+def _power(exponent: int) -> str:
+    from zeroinit.report.figures.style import power
+
+    return f"{power(exponent)}."
+
+
+def test_a_layer_of_exact_zeros_has_a_cross_and_no_box() -> None:
+    wave = {"hidden1": normal(3, 40), "output": normal(3, 40)}
+    wave["hidden1"][:2] = 0
+    first, second, third = boxes_figure([("init=a", watched(wave)), ("init=b", watched(wave))], steps=3).axes[1::2]
+    for axes, crosses in ((first, [0]), (second, [0]), (third, [])):
+        marks = next(line for line in axes.lines if line.get_marker() == "x")
+        assert marks.get_xdata().tolist() == crosses
+        assert len(axes.patches) == 2 - len(crosses)
+    assert texts(first) == ["100", "0"]
+
+
+def chain(first: Mapping[str, int], steps: int = 8) -> Gradients:
+    """Gradients of layers that are exactly zero before their first step."""
+    layers = {layer: normal(steps, 30, seed=seed) for seed, layer in enumerate(first)}
+    for layer, step in first.items():
+        layers[layer][: step - 1] = 0
+    return watched(layers)
+
+
+def test_the_wave_marks_first_gradients_and_the_predicted_front() -> None:
+    came = {"output": [1, 1], "hidden2": [2, 4], "hidden1": [5]}
+    found = chain({"hidden1": 5, "hidden2": 2, "output": 1})
+    both = Gradients(found.steps, found.counts, found.zeros, 2)
+    axes = wave_figure([("init=a", both, came, {"output": 1, "hidden2": 2, "hidden1": 3})]).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["output", "hidden2", "hidden1"]
+    first = labelled(axes, "first")
+    assert (list(first.get_xdata()), list(first.get_ydata())) == ([0, 2, 4], [0, 1, 2])
+    [ranges] = axes.collections
+    assert [segment[:, 0].tolist() for segment in ranges.get_segments()] == [[0, 0], [1, 3], [4, 4]]
+    assert list(labelled(axes, "predicted").get_xdata()) == [-0.5, -0.5, 0.5, 0.5, 1.5, 1.5]
+    assert texts(axes) == ["1 of 2"]
+    nothing = labelled(axes, "nothing")
+    crosses = set(zip(nothing.get_ydata().tolist(), nothing.get_xdata().tolist(), strict=True))
+    assert crosses == {(1, 0), (2, 0), (2, 1), (2, 2), (2, 3)}
+
+
+def test_the_wave_is_pale_to_the_share_of_exact_zeros() -> None:
+    values = normal(4, 400)
+    values[1, :200] = 0
+    values[2] = 0
+    image = wave_figure([("init=a", watched({"output": values}), {"output": [1]}, {})]).axes[0].images[0]
+    pixels = np.asarray(image.get_array())[:-1]  # the last row parts a layer from the next
+    pale = (np.ptp(pixels[..., :3], axis=2) == 0).mean(axis=0)
+    assert pale.tolist() == pytest.approx([0, 0.5, 1, 0], abs=0.07)
+
+
+def test_the_wave_of_a_prediction_that_nobody_looked_at_has_no_front() -> None:
+    axes = wave_figure([("init=a", chain({"hidden1": 2, "output": 1}), {}, {"output": 1, "hidden1": 40})]).axes[0]
+    front = np.array(labelled(axes, "predicted").get_xdata())
+    assert front[:2].tolist() == [-0.5, -0.5]
+    assert np.isnan(front[2:]).all()
+
+
+def test_waves_of_a_deep_net_and_of_one_that_never_wakes() -> None:
+    deep = chain({f"hidden{index}": 60 - index for index in range(1, 55)}, steps=60)
+    never = watched({"output": np.zeros((3, 5))})
+    figure = wave_figure([("init=a", deep, {}, {}), ("init=b", never, {}, {})])
+    assert [len(axes.get_yticks()) for axes in figure.axes[:2]] == [16, 1]
+    drawn(figure)
+
+
+def test_neurons_are_drawn_for_each_layer_in_the_nets_order_with_its_units() -> None:
+    found = sweep({"init": ["constant", "default"]}, seeds=3)
+    for cell in found:
+        for seed, one in enumerate(cell.finished):
+            for layer, units in (("hidden10", 4), ("hidden9", 8)):  # as a store has them: by name
+                most = 1 + seed if cell.params["init"] == "constant" else units
+                one.metrics += [(f"symmetry/{layer}/distinct", value, step) for step, value in ((0, 1), (7, most))]
+    figure = neurons_figure(found, [{"hidden9": 8, "hidden10": 4}] * 2)
+    first, second = visible(figure)
+    assert [axes.get_title() for axes in (first, second)] == ["layer=hidden9", "layer=hidden10"]
+    assert (texts(first), texts(second)) == (["8 units"], ["4 units"])
+    tied = first.lines[0]
+    assert (tied.get_xdata().tolist(), tied.get_ydata().tolist()) == ([0, 7], [1, 2])
+    band = next(one for one in first.collections if isinstance(one, PolyCollection)).get_paths()[0].vertices
+    assert sorted({y for x, y in band if x == 7}) == [1, 3]  # the range of the runs
+    drawn(figure)
+
+
+def test_the_map_has_a_place_for_each_cell() -> None:
+    found = sweep(
+        {"init": ["zero", "default"], "optimizer.lr": ["10", "0.5", "9"], "bias_scale.value": ["1", "100", "10"]}
+    )
+    found[0].fates.clear()
+    found[0].fates.update({"learns": 2, "diverged": 1})
+    found[1].finished.clear()
+    found[1].fates.clear()
+    found[1].fates.update({"not run": 2})
+    assert axes_of(found) == ("bias_scale.value", "optimizer.lr")
+    figure = map_figure(found)
+    assert len(figure.axes) == 2 * 2 + 1  # a row for each init, and the colours of accuracy
+    verdicts, accuracies = figure.axes[:2]
+    assert [label.get_text() for label in figure.axes[2].get_xticklabels()] == ["1", "10", "100"]
+    assert [label.get_text() for label in verdicts.get_yticklabels()] == ["0.5", "9", "10"]
+    assert texts(verdicts) == ["learns"] * 2 + ["learns\n2 of 3"] + ["learns"] * 5
+    assert texts(accuracies) == ["50.0 ± 0.0"] * 8 + ["init=zero"]
+    for axes in (verdicts, accuracies):
+        [hatched] = [patch for patch in axes.patches if patch.get_hatch()]
+        assert hatched.get_xy() == (1.5, 1.5)  # bias scale 100, lr 10
+    [note] = [text.get_text() for text in figure.texts if "± half" in text.get_text()]
+    assert "n = 0" not in note
+    drawn(figure)
+
+
+def test_the_axes_of_a_map_may_be_named() -> None:
+    found = sweep({"init": ["zero", "default"], "optimizer.lr": ["1", "2"]})
+    figure = map_figure(found, x="init", y="optimizer.lr")
+    assert figure.axes[0].get_xlabel() == "init"
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["zero", "default"]
+    drawn(map_figure(found[:1]))
+
+
+def test_names_too_long_for_a_panel_are_shortened() -> None:
+    found = sweep({"init": ["zero", "default"], "arch.note": ["a" * 300, "b" * 300]})
+    for figure in (comparison_figure(found), map_figure(found)):
+        assert all(len(line) < 140 for text in figure.texts for line in text.get_text().split("\n"))
+        drawn(figure)
+
+
+def test_numbers_are_ordered_by_size_and_names_as_they_come() -> None:
+    assert ordered(["10", "9", "1e-3", "9"]) == ["1e-3", "9", "10"]
+    assert ordered(["b", "10", "a"]) == ["b", "10", "a"]
+
+
+def waking(keys: Mapping[str, Sequence[str]], came: Callable[[dict[str, str]], dict[str, int]]) -> list[Cell]:
+    found = sweep(keys)
+    for cell in found:
+        for one in cell.finished:
+            one.metrics += [(f"grad/{layer}/norm", 1.0, 1) for layer in ("hidden1", "output")]
+            one.metrics += [(f"arrival/{layer}", step, step) for layer, step in came(cell.params).items()]
+    return found
+
+
+KEYS = {"init": ["default", "zero", "zero_normal", "late"], "optimizer.lr": ["1", "0.1"]}
+CAME: dict[str, dict[str, int]] = {
+    "default": {"hidden1": 1, "output": 1},
+    "zero": {},
+    "zero_normal": {"hidden1": 2, "output": 1},
+    "late": {"output": 9},
+}
+
+
+def test_the_telling_pair_is_of_the_cell_that_wakes_last_and_the_first_init() -> None:
+    found = waking(KEYS, lambda params: CAME[params["init"]])
+    assert telling(found) == [found[0], found[4]]
+    slow = waking(KEYS, lambda params: CAME[params["init"]] | {"hidden1": 3} if params["optimizer.lr"] == "0.1" else {})
+    assert telling(slow)[1] is slow[1 + 2 * KEYS["init"].index("late")]
+    assert telling(found[6:]) == [found[6]]  # it is of the first init itself
+
+
+def test_waves_are_drawn_of_whole_groups_of_inits() -> None:
+    found = sweep({"arch": ["logistic", "fnn"], "init": ["a", "b", "c", "d"], "optimizer.lr": ["1", "2", "3", "4"]})
+    chosen = next(cell for cell in found if cell.params["arch"] == "fnn" and cell.params["optimizer.lr"] == "4")
+    groups = around(found, chosen)
+    assert [[cell.params["init"] for cell in group] for group in groups] == [["a", "b", "c", "d"]] * 3
+    assert [group[0].params["optimizer.lr"] for group in groups] == ["1", "2", "4"]
+    assert {cell.params["arch"] for group in groups for cell in group} == {"fnn"}
+    assert all(cell.params["init"] for group in groups for cell in group)
+
+
+class Kept(Off):
+    """A tracker that has files for every run."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__()
+        self.files, self.recalled = files, list[list[str]]()
+
+    def recall(self, records: Sequence[Record], metrics: Sequence[str]) -> None:
+        self.recalled.append(list(metrics))
+
+    def file(self, record: Record, name: str) -> bytes | None:
+        return self.files.get(name)
+
+
+FILES = {
+    "histograms.npz": stored(fake_histograms(2)),
+    "init.csv": b"parameter,shape,rule,mean,std,zeros\nhidden1.weight,7x3,zeros_(),0,0,1\n",
+}
+
+
+def test_a_sweep_draws_a_handful_of_figures_and_asks_the_store_once() -> None:
+    found = waking(KEYS, lambda params: CAME[params["init"]])
+    for cell in found:
+        for one in cell.finished:
+            one.metrics.append(("symmetry/hidden1/distinct", 3.0, 0))
+    tracker = Kept(FILES)
+    names = ["boxes.png", "comparison.png", "gradients.png", "map.png", "neurons.png", "wave.png"]
+    assert sorted(draw(found, tracker, starmap)) == names
+    assert tracker.recalled == [["test/accuracy", "symmetry/hidden1/distinct"]]
+    assert sorted(draw(sweep(KEYS), Kept({}), starmap)) == ["comparison.png", "map.png"]  # probe=none
+
+
+def test_a_figure_that_cannot_be_drawn_costs_no_other(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(cells: object) -> Figure:
+        raise ValueError("no\nmap")
+
+    monkeypatch.setattr("zeroinit.report.figures.map_figure", broken)
+    assert set(draw(sweep(KEYS), Kept({}), starmap)) == {"comparison.png"}
+    assert capsys.readouterr().err == "zeroinit: no map.png: ValueError: no map\n"
+
+
+def test_a_worker_that_dies_costs_the_figures_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    def each(function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterable[Any]:
+        raise RuntimeError("a worker could not do its task: -9")
+
+    assert draw(sweep(KEYS), Kept({}), each) == {}
+    assert capsys.readouterr().err == "zeroinit: no figures: a worker could not do its task: -9\n"
+
+
+def test_runs_that_saw_no_step_together_have_no_figures_of_gradients() -> None:
+    apart = [stored({name: part[[step]] for name, part in fake_histograms(2).items()}) for step in (0, 1)]
+    assert drawing.drawn_figure("wave", [("init=a", apart, {}, {})], None) == "its runs saw no step together"
