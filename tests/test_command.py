@@ -192,7 +192,9 @@ def test_a_grid(zeroinit: Command) -> None:
         "comparison.png",
         "gradients.png",
         "map.png",
+        "report.html",
         "summary.csv",
+        "sweep.json",
         "wave.png",
     ]
     lines = artifact(summary, "summary.csv").read_text().splitlines()

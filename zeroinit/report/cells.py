@@ -26,6 +26,19 @@ SHARED = {
     "arithmetic": "native",
 }
 
+# what became of a run: a letter, and a colour of Okabe and Ito's, "Color Universal Design", 2008, or a grey
+FATES = {
+    "learns": ("L", "#009E73"),
+    "still-waking": ("W", "#56B4E9"),
+    "saturated": ("T", "#CC79A7"),
+    "symmetric": ("S", "#E69F00"),
+    "stuck-at-prior": ("P", "#B5BBC1"),
+    "dead-layer": ("X", "#D55E00"),
+    "diverged": ("D", "#2F3437"),
+    "failed": ("F", "#F0E442"),
+    "killed": ("K", "#F0E442"),
+    "running": ("R", "#FFFFFF"),
+}
 Numbers = NDArray[np.float64]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from zeroinit.report.asked import Asked
-from zeroinit.report.cells import Cell, Row, by_seed, caption, columns, mean_and_interval, ordered, rows
+from zeroinit.report.cells import FATES, Cell, Row, by_seed, caption, columns, mean_and_interval, ordered, rows
 from zeroinit.report.watched import EXPONENTS, Gradients, arrivals, course, predicted
 from zeroinit.tracker import Record
 
@@ -103,6 +103,7 @@ def data(
         "conditions": caption(found),
         "notes": list(notes),
         "left_out": left_out,
+        "fates": {word: colour for word, (_, colour) in FATES.items()},
         "keys": keys,
         "axes": {key: ordered(cell.params[key] for cell in found if key in cell.params) for key in varying},
         "cells": [

@@ -12,24 +12,12 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from zeroinit.report.cells import Cell, by_seed, columns, mean_and_interval, numeric, ordered
+from zeroinit.report.cells import FATES, Cell, by_seed, columns, mean_and_interval, numeric, ordered
 from zeroinit.report.figures.accuracy import draws, told
 from zeroinit.report.figures.style import LETTER, LINE, SMALL, TALLEST, WIDTH, bar, frame, named, short
 from zeroinit.tracker import COURSE
 
 SIZE = colormaps["cividis"]
-FATES = {  # letter, colour
-    "learns": ("L", "#009E73"),
-    "still-waking": ("W", "#56B4E9"),
-    "saturated": ("T", "#E69F00"),
-    "symmetric": ("S", "#CC79A7"),
-    "stuck-at-prior": ("P", "#D55E00"),
-    "dead-layer": ("X", "#999999"),
-    "diverged": ("D", "#000000"),
-    "failed": ("F", "#F0E442"),
-    "killed": ("K", "#F0E442"),
-    "running": ("R", "#FFFFFF"),
-}
 OTHER = ("?", "#FFFFFF")
 NOT_RUN = "not run"
 

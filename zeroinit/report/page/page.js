@@ -3,11 +3,6 @@ const packed = Uint8Array.from(atob(document.getElementById("data").textContent.
 const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
 const data = await new Response(unpacked).json();
 
-// Okabe and Ito's colours, which colour-blind people tell apart
-const VERDICTS = {
-  learns: "#009e73", "still-waking": "#56b4e9", symmetric: "#e69f00", "stuck-at-prior": "#b5bbc1",
-  "dead-layer": "#d55e00", saturated: "#cc79a7", diverged: "#2f3437",
-};
 const ONE = "#0072b2", OTHER = "#d55e00"; // of the cell and the one beside it
 const LAYER_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#8a8f94"];
 const NONE = "#f7dcd4"; // where every entry is exactly zero
@@ -124,7 +119,7 @@ function maps() {
   mark();
 }
 
-const swatch = (word) => element("i", { class: word in VERDICTS ? null : "none", style: word in VERDICTS ? `background:${VERDICTS[word]}` : null });
+const swatch = (word) => element("i", { class: word in data.fates ? null : "none", style: word in data.fates ? `background:${data.fates[word]}` : null });
 
 function map(name, cells, colours) {
   const { x, y } = state;
@@ -142,8 +137,8 @@ function map(name, cells, colours) {
 function tile(cell, colours) {
   if (cell === null) return element("button", { class: "none", disabled: "", "aria-label": "no such run" });
   const [value, half] = colours ? last(cell, state.quantity) : [null, null];
-  const known = colours ? value !== null : cell.verdict in VERDICTS;
-  const colour = known ? (colours ? colours(value) : VERDICTS[cell.verdict]) : null;
+  const known = colours ? value !== null : cell.verdict in data.fates;
+  const colour = known ? (colours ? colours(value) : data.fates[cell.verdict]) : null;
   const words = colours ? amount(state.quantity, value) : cell.verdict;
   const more = colours ? (half === null ? `n ${cell.n}` : `\u00b1 ${isShare(state.quantity) ? (100 * half).toFixed(1) : short(half)}`)
     : cell.became === cell.verdict ? `n ${cell.n}` : cell.became.split(",")[0].replace(cell.verdict, "").trim() + ` of ${cell.runs_planned}`;
@@ -248,7 +243,7 @@ function draw() {
     ...(cell.gradients ? [wave(cell), ...histograms(cell, other)] : []));
 }
 
-const chip = (word) => (word in VERDICTS ? `background:${VERDICTS[word]};color:${dark(VERDICTS[word]) ? "#fff" : "#111"}` : "background:#e3e6e9");
+const chip = (word) => (word in data.fates ? `background:${data.fates[word]};color:${dark(data.fates[word]) ? "#fff" : "#111"}` : "background:#e3e6e9");
 
 function runs(cell) {
   // those of which the same is said share a line
