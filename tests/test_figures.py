@@ -30,7 +30,8 @@ from zeroinit.report.figures import (
     wave_figure,
 )
 from zeroinit.report.figures.boxes import scaled
-from zeroinit.report.figures.style import facets, ordered, told_apart
+from zeroinit.report.figures.facets import facets
+from zeroinit.report.figures.style import ordered, told_apart
 from zeroinit.report.watched import Gradients
 from zeroinit.tracker import Record
 from zeroinit.tracker.off import Off

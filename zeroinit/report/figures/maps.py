@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 
 from zeroinit.report.cells import Cell, by_seed, columns, mean_and_interval
 from zeroinit.report.figures.accuracy import draws, told
+from zeroinit.report.figures.facets import named
 from zeroinit.report.figures.style import (
     LETTER,
     LINE,
@@ -22,7 +23,6 @@ from zeroinit.report.figures.style import (
     WIDTH,
     bar,
     frame,
-    named,
     numeric,
     ordered,
     short,
