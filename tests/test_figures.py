@@ -30,7 +30,8 @@ from zeroinit.report.figures import (
     wave_figure,
 )
 from zeroinit.report.figures.boxes import scaled
-from zeroinit.report.figures.style import facets, ordered, told_apart
+from zeroinit.report.figures.facets import facets
+from zeroinit.report.figures.style import ordered, told_apart
 from zeroinit.report.watched import Gradients
 from zeroinit.tracker import Record
 from zeroinit.tracker.off import Off
@@ -412,3 +413,16 @@ def test_a_worker_that_dies_costs_the_figures_alone(capsys: pytest.CaptureFixtur
 def test_runs_that_saw_no_step_together_have_no_figures_of_gradients() -> None:
     apart = [stored({name: part[[step]] for name, part in fake_histograms(2).items()}) for step in (0, 1)]
     assert drawing.drawn_figure("wave", [("init=a", apart, {}, {})], None) == "its runs saw no step together"
+
+
+@pytest.mark.parametrize("name", ["gradients", "boxes"])
+def test_of_a_pair_that_saw_no_step_together_the_telling_cell_is_drawn(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = list[tuple[str, ...]]()
+    monkeypatch.setattr("zeroinit.report.figures.gradient_figure", lambda *pair: shown.append((pair[0],)) or Figure())
+    monkeypatch.setattr("zeroinit.report.figures.boxes_figure", lambda pair: shown.append((pair[0][0],)) or Figure())
+    apart = [stored({key: part[[step]] for key, part in fake_histograms(2).items()}) for step in (0, 1)]
+    pair = [(f"init={init}", [content], {}, {}) for init, content in zip("ab", apart, strict=True)]
+    assert isinstance(drawing.drawn_figure(name, pair), bytes)
+    assert shown == [("init=b",)]

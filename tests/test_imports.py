@@ -55,6 +55,7 @@ ORDER = [
     "report.page",
     "report.confounded",
     "report.figures.style",
+    "report.figures.facets",
     "report.figures.accuracy",
     "report.figures.neurons",
     "report.figures.maps",
@@ -78,7 +79,7 @@ ORDER = [
     "train",
     "__main__",
 ]
-FIGURES = ("style", "accuracy", "neurons", "maps", "gradients", "wave", "boxes")
+FIGURES = ("style", "facets", "accuracy", "neurons", "maps", "gradients", "wave", "boxes")
 KNOWN_BY = {
     "hydra": {"build", "train", "__main__"},
     "mlflow": {"tracker.mlflow", "tracker.database"},

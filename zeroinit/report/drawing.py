@@ -65,6 +65,9 @@ def drawn_figure(name: str, *data: Any) -> bytes | str:
         if name == "wave":
             return figures.png(figures.wave_figure(seen, *more))
         pair = [(label, one) for label, one, *_ in seen]
+        of_each = [(set(one.steps), set(one.layers)) for _, one in pair]
+        if not all(set.intersection(*parts) for parts in zip(*of_each, strict=True)):
+            pair = pair[-1:]  # they have no step or no layer in common
         if name == "boxes":
             return figures.png(figures.boxes_figure(pair))
         return figures.png(figures.difference_figure(*pair) if len(pair) == 2 else figures.gradient_figure(*pair[0]))

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from zeroinit.report.cells import Cell, columns
-from zeroinit.report.figures.style import SMALL, facet_frame, facets, scale, strokes
+from zeroinit.report.figures.facets import facet_frame, facets, scale
+from zeroinit.report.figures.style import SMALL, strokes
 from zeroinit.report.watched import course
 from zeroinit.tracker import COURSE
 

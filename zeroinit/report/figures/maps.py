@@ -14,7 +14,8 @@ from matplotlib.patches import Rectangle
 
 from zeroinit.report.cells import FATES, Cell, by_seed, columns, mean_and_interval, numeric, ordered
 from zeroinit.report.figures.accuracy import draws, told
-from zeroinit.report.figures.style import LETTER, LINE, SMALL, TALLEST, WIDTH, bar, frame, named, short
+from zeroinit.report.figures.facets import named
+from zeroinit.report.figures.style import LETTER, LINE, SMALL, TALLEST, WIDTH, bar, frame, short
 from zeroinit.tracker import COURSE
 
 SIZE = colormaps["cividis"]

@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 
 from zeroinit.report.cells import Cell, columns
 from zeroinit.report.figures.accuracy import decades, draws, told
-from zeroinit.report.figures.style import SMALL, facet_frame, facets, scale, some, strokes
+from zeroinit.report.figures.facets import facet_frame, facets, scale
+from zeroinit.report.figures.style import SMALL, some, strokes
 from zeroinit.report.watched import course, neuron_metrics
 
 LAYERS = 4  # side by side, at most
