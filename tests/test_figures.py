@@ -15,7 +15,7 @@ from matplotlib.image import imread
 from test_report import added, fake_histograms, planned, record, stored
 
 from zeroinit.report import drawing
-from zeroinit.report.cells import Cell, cells
+from zeroinit.report.cells import Cell, cells, ordered
 from zeroinit.report.drawing import around, draw, telling
 from zeroinit.report.figures import (
     axes_of,
@@ -31,7 +31,7 @@ from zeroinit.report.figures import (
 )
 from zeroinit.report.figures.boxes import scaled
 from zeroinit.report.figures.facets import facets
-from zeroinit.report.figures.style import ordered, told_apart
+from zeroinit.report.figures.style import told_apart
 from zeroinit.report.watched import Gradients
 from zeroinit.tracker import Record
 from zeroinit.tracker.off import Off
