@@ -72,6 +72,8 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
         for fate in among
     }
     height = max(min(0.42 * len(up), 0.42 * 12), 0.7) if each > 0.35 else max(0.25 * len(up), 0.7)
+    beside = [named(differing, values) for values, _ in kept]
+    height = max(height, *(1.15 * widest(text) for text in beside))
     figure, grid, free = frame(
         len(kept),
         2,
@@ -86,7 +88,7 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
         below=0.98 if titled else 0.98 + longest,
         gap=(0.15, 0.15),
     )
-    for row, (values, members) in enumerate(kept):
+    for row, (_, members) in enumerate(kept):
         for (i, one), (j, other) in ((a, b) for a in enumerate(along) for b in enumerate(up)):
             draw_fate(grid[row, 0], i, j, members.get((one, other)), each)
             draw_accuracy(grid[row, 1], i, j, members.get((one, other)), each)
@@ -104,7 +106,7 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
         grid[row, 1].text(
             1.02,
             0.5,
-            named(differing, values),
+            beside[row],
             transform=grid[row, 1].transAxes,
             rotation=-90,
             va="center",
