@@ -16,9 +16,9 @@ from test_report import fake_histograms, planned, record
 
 from zeroinit.report import announce
 from zeroinit.report.asked import Asked, of_records, read
-from zeroinit.report.cells import cells
+from zeroinit.report.cells import cells, commonest
 from zeroinit.report.command import main
-from zeroinit.report.page import as_html, curves_of, data
+from zeroinit.report.page import as_html, curves_of, thinned
 from zeroinit.report.watched import Gradients, arrivals, course, gradients, predicted
 from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow import Mlflow
@@ -67,7 +67,7 @@ def test_it_holds_what_the_table_does_and_what_was_seen() -> None:
     assert content["axes"] == {"init": ["init0", "init1"], "bias_scale.value": ["0.01", "0.1", "1.0"]}
     assert len(content["cells"]) == 6
     one = content["cells"][0]
-    assert one["last"]["test/accuracy"] == [0.505, pytest.approx(0.06353, abs=1e-4)]
+    assert one["last"]["test/accuracy"] == [0.505, pytest.approx(0.06353, abs=1e-4), 2]
     assert one["runs"] == [["0", 0.5, "learns", "so"], ["1", 0.51, "learns", "so"]]
     assert one["arrivals"] == {"hidden1": [2, 3, 2]}
     assert one["predicted"] == {"hidden1": 2}
@@ -92,7 +92,7 @@ def test_a_grid_from_the_command_line_gets_a_question() -> None:
     [
         (560_000, 10**9, ["histograms at 20 steps a cell", "curves of 25 points"]),
         (10**9, 100_000, ["histograms at 20 steps a cell", "curves of 25 points"]),
-        (523_000, 10**9, ["no histograms", "curves of 25 points"]),
+        (527_000, 10**9, ["no histograms", "curves of 25 points"]),
     ],
 )
 def test_it_is_thinned_until_it_is_small_enough(
@@ -114,10 +114,38 @@ def test_it_is_thinned_until_it_is_small_enough(
 def test_an_undefined_number_is_null_and_no_run_no_trouble() -> None:
     diverged = record("zero", 0, float("nan"), "FAILED", error="diverged: </script>")
     found = cells(planned(diverged), [diverged])
-    content = data("sweep", Asked("", "", planned(diverged)), found, [None], [], (40, 50, 20))
-    [one] = content["cells"]
+    made = as_html("sweep", Asked("", "", planned(diverged)), found, [None], [])
+    [one] = unpacked(made)["cells"]
     assert one["runs"] == [["0", None, "failed", "diverged: </script>"]]
-    json.dumps(content, allow_nan=False)
+    assert (one["verdict"], one["last"]) == ("failed", {})
+
+
+def test_a_stopped_run_has_its_verdict_and_one_that_is_not_run_none() -> None:
+    stopped = [record("zero", seed, 0.1, verdict="symmetric", stopped_at="25") for seed in (0, 1)]
+    rest = [record("zero", seed, 0.1) for seed in (2, 3, 4)]
+    [cell] = cells(planned(*stopped, *rest), stopped)
+    assert commonest(cell) == ("symmetric", 2)
+    [one] = unpacked(as_html("sweep", Asked("", "", planned(*stopped, *rest)), [cell], [None], []))["cells"]
+    assert one["verdict"] == "symmetric"
+    assert commonest(cells(planned(*rest), [])[0]) == ("not run", 0)
+
+
+def test_thinning_keeps_the_wave() -> None:
+    """The steps up to the latest first gradient are all there, if they leave room for as many others."""
+    steps = np.arange(1, 201)
+    kept = thinned(steps, 40, 9)
+    assert kept[:9].tolist() == list(range(1, 10))
+    assert (len(kept), kept[-1]) == (40, 200)
+    assert len(thinned(steps, 40, 150)) == 40
+    assert thinned(steps[:30], 40, 150).tolist() == list(range(1, 31))
+
+
+def test_a_metric_that_only_some_runs_have_says_of_how_many() -> None:
+    runs = grid(1, 1, 3)
+    runs[0].metrics.append(("arrival/hidden2", 7, 7))
+    [one] = unpacked(paged(runs, None))["cells"]
+    assert one["last"]["arrival/hidden2"] == [7, None, 1]
+    assert one["last"]["arrival/hidden1"][2] == 3
 
 
 def test_a_course_is_over_all_steps_and_a_run_that_ended_early_keeps_its_last() -> None:
@@ -129,6 +157,17 @@ def test_a_course_is_over_all_steps_and_a_run_that_ended_early_keeps_its_last() 
     assert found.steps.tolist() == [0, 10, 20]
     assert found.mean.tolist() == pytest.approx([0.2, 0.3, 0.35])
     assert course([long], "nothing") is None
+
+
+def test_a_course_begins_with_a_runs_first_value() -> None:
+    """Weights that are zero have no angle: a run that wakes later counts from then on."""
+    early, late = record("zero", 0, 0.5), record("zero", 1, 0.9)
+    early.metrics = [("angle", 10, 1), ("angle", 20, 5), ("angle", 30, 9)]
+    late.metrics = [("angle", 40, 5), ("angle", 50, 9)]
+    found = course([early, late], "angle")
+    assert found
+    assert found.mean.tolist() == [10, 30, 40]
+    assert np.isnan(found.half).tolist() == [True, False, False]
 
 
 def test_arrivals_are_of_each_run_and_the_quantiles_those_of_the_entries() -> None:
@@ -186,10 +225,10 @@ def test_it_is_kept_and_made_again(monkeypatch: pytest.MonkeyPatch, capfd: pytes
     tracker.find("asked")
     kept = tracker.summarised("report.html")
     assert kept
-    assert unpacked(kept)["question"] == "Does it wake? 8 runs."
+    assert unpacked(kept)["question"] == "Does it wake?"
     assert unpacked(kept)["command"].startswith("zeroinit -cd mine -cn asked dataset=digits")
     note = tracker.client.get_experiment(tracker.experiment_id).tags["mlflow.note.content"]
-    assert note.startswith("Does it wake? 8 runs.\n\n`zeroinit ")
+    assert note.startswith("Does it wake?\n\n`zeroinit ")
 
     report("asked", "--to", "there", monkeypatch=monkeypatch)
     assert capfd.readouterr().out == "there\n"
@@ -198,7 +237,7 @@ def test_it_is_kept_and_made_again(monkeypatch: pytest.MonkeyPatch, capfd: pytes
     report("asked", "--figures", "--to", "drawn", monkeypatch=monkeypatch)
     assert Path("drawn/comparison.png").is_file()
 
-    tracker.summary({}, anew=True)
+    tracker.prepare({})  # as a sweep of its name does that is cut short
     report("asked", monkeypatch=monkeypatch)
     again = tracker.summarised("report.html")
     assert again
@@ -225,9 +264,11 @@ def test_while_it_trains_the_report_tells_what_is_to_come(database: Path, monkey
 def test_a_sweep_that_is_not_there_is_told_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Path("taken").write_text("")
+    Mlflow(None).open("there")
     for words, said in (
-        (("asked",), "asked: there is no such sweep in sqlite:///mlruns/mlflow.db; there is none"),
-        (("asked", "--tracker", "sqlite:///no.db"), "tracker.uri=sqlite:///no.db: there is no such file; give"),
+        (("asked",), "asked: there is no such sweep in sqlite:///mlruns/mlflow.db; there are there"),
+        (("asked", "--tracker", "sqlite:///no.db"), "--tracker=sqlite:///no.db: there is no such file; give"),
     ):
         with pytest.raises(SystemExit) as ended:
             report(*words, monkeypatch=monkeypatch)
@@ -264,7 +305,7 @@ def test_it_is_used_with_mouse_keyboard_and_a_narrow_screen(monkeypatch: pytest.
         tiles = opened.locator(".map button[data-cell]")
         tiles.first.wait_for()
         assert tiles.count() == 4
-        assert opened.locator("h1").inner_text() == "Does it wake? 8 runs."
+        assert opened.locator("h1").inner_text() == "Does it wake?"
 
         tile = opened.get_by_role("button", name="init=zero_normal, bias_scale.value=10:")
         tile.click()
@@ -299,7 +340,7 @@ def test_it_is_used_with_mouse_keyboard_and_a_narrow_screen(monkeypatch: pytest.
         column = opened.locator("#table tbody td:nth-child(4)").all_inner_texts()
         assert [float(text.partition("%")[0]) for text in column] == sorted(accuracies)
         opened.locator("#table tbody tr").first.get_by_role("button").press("Enter")
-        assert opened.locator("#table tbody tr").first.get_attribute("aria-selected") == "true"
+        assert opened.locator("#table tbody tr").first.get_attribute("aria-current") == "true"
 
         for quantity in opened.locator("#quantity option").all():
             opened.locator("#quantity").select_option(quantity.get_attribute("value"))

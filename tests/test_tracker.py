@@ -72,6 +72,26 @@ def test_a_summary_is_made_anew_or_added_to(tracker: Mlflow) -> None:
     assert len(tracker.kind("summary")) == 1
 
 
+def test_a_summary_that_is_begun_leaves_the_last_until_it_is_done(tracker: Mlflow) -> None:
+    tracker.prepare({"sweep.json": b"asked"})
+    assert tracker.summarised("sweep.json") == b"asked"
+    assert [tracker.file(one, "summary.csv") for one in tracker.kind("summary")] == [None, b"n"]
+    tracker.summary({"summary.csv": b"new"}, anew=True)
+    assert [tracker.file(one, "summary.csv") for one in tracker.kind("summary")] == [b"new"]
+
+
+def test_what_a_person_wrote_of_a_sweep_stays(tracker: Mlflow) -> None:
+    def note() -> str | None:
+        return tracker.client.get_experiment(tracker.experiment_id).tags.get("mlflow.note.content")
+
+    for text in ("why", "how"):
+        tracker.describe(text)
+        assert note() == text
+    tracker.client.set_experiment_tag(tracker.experiment_id, "mlflow.note.content", "mine")
+    tracker.describe("why")
+    assert note() == "mine"
+
+
 @pytest.mark.parametrize(
     ("uri", "sweep", "said"),
     [

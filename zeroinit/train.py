@@ -57,13 +57,15 @@ def asked(planned: Sequence[Planned]) -> Asked:
 
 
 def question() -> str:
-    """The comment that opens the sweep's file; none of a grid from the command line."""
+    """What the comment asks that opens the sweep's file, or the whole of it; none of a grid from the command line."""
     hydra_config = HydraConfig.get()
     name = str(hydra_config.job.config_name)
     files = [Path(one.path, f"{name}.yaml") for one in hydra_config.runtime.config_sources if one.schema == "file"]
     opened = next((path for path in files if path.is_file() and name != "config"), None)
     lines = opened.read_text().splitlines() if opened else []
-    return " ".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), lines))
+    said = [line.strip("# ") for line in takewhile(lambda line: line.startswith("#"), lines)]
+    text = " ".join(line for line in said if not str(opened).endswith(line))  # the path, as some write first
+    return text[: text.find("?") + 1] or text  # what follows is of the sweep as it is shipped
 
 
 def failed(job: Job, record: Record) -> str:

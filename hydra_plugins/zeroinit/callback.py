@@ -72,16 +72,14 @@ class SweepCallback(Callback):
     def conclude(self, config: DictConfig) -> bool:
         """Print and keep the table of the runs since the start; whether one of them failed."""
         from zeroinit import build, train
-        from zeroinit.report import announce, conclude
+        from zeroinit.report import conclude
         from zeroinit.report.asked import of_records
 
         HydraConfig.instance().set_config(config)
         tracker = build.opened(json.dumps(dict(config.tracker)), config.sweep or train.sweep_name())
         new = [record for record in tracker.records() if record.started >= self.started]
         if new:
-            asked = train.asked(of_records(new).planned)
-            announce(asked, tracker)
-            conclude(asked, tracker)
+            conclude(train.asked(of_records(new).planned), tracker)
         found = Path(config.hydra.sweep.dir) / "optimization_results.yaml"
         if found.is_file():
             best = OmegaConf.load(found)

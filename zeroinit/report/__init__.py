@@ -30,8 +30,12 @@ class Patient(Console):
 def announce(asked: Asked, tracker: Tracker) -> None:
     """Keep what a sweep asks before it trains, so that its report can be made while it does, or if it is cut short."""
     if tracker.keeps:
-        tracker.summary({FILE: asked.content()}, anew=False)
-        tracker.describe("\n\n".join(part for part in (asked.question, f"`{asked.command}`") if part))
+        tracker.prepare({FILE: asked.content()})
+        introduce(asked, tracker)
+
+
+def introduce(asked: Asked, tracker: Tracker) -> None:
+    tracker.describe("\n\n".join(part for part in (asked.question, f"`{asked.command}`") if part))
 
 
 def conclude(asked: Asked, tracker: Tracker, each: Each = starmap) -> list[Record]:
@@ -45,6 +49,7 @@ def conclude(asked: Asked, tracker: Tracker, each: Each = starmap) -> list[Recor
     notes = confounded_in(found, tracker)
     console = show(table(rows(found)), [caption(found), *notes])
     if tracker.keeps:
+        introduce(asked, tracker)
         files = written(asked, found, notes, tracker) | draw(found, tracker, each)
         where = tracker.summary(files, anew=True)
         said = f"\nPage (report.html), figures, table: {where}\n{tracker.how_to_see()}"
@@ -65,19 +70,28 @@ def remake(tracker: Tracker, folder: Path | None, figures: bool) -> str:
         files |= draw(found, tracker, starmap)
     if folder is None:
         return tracker.summary(files, anew=False)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+    except OSError as error:
+        raise BadInput(f"--to={folder}: {error.strerror}; give a folder that can be written to") from error
     return str(folder)
 
 
 def written(asked: Asked, found: Sequence[Cell], notes: Sequence[str], tracker: Tracker) -> dict[str, bytes]:
-    """{file name: content} of the table, of what was asked, and of the page."""
-    finished = [record for cell in found for record in cell.finished]
-    tracker.recall(finished, curves_of(finished))
-    seen = [gradients(contents(cell, tracker)) for cell in found]
-    made = as_html(tracker.sweep, asked, found, seen, notes)
-    return {"summary.csv": as_csv(rows(found)), FILE: asked.content(), "report.html": made}
+    """{file name: content} of the table, of what was asked, and of the page, where it can be made."""
+    made = {"summary.csv": as_csv(rows(found)), FILE: asked.content()}
+    try:
+        finished = [record for cell in found for record in cell.finished]
+        tracker.recall(finished, curves_of(finished))
+        seen = [gradients(contents(cell, tracker)) for cell in found]
+        made["report.html"] = as_html(tracker.sweep, asked, found, seen, notes)
+    except BadInput:
+        raise
+    except Exception as error:  # as of a damaged file; the table must not be lost for it
+        sys.stderr.write(f"zeroinit: no report.html: {' '.join(f'{type(error).__name__}: {error}'.split())}\n")
+    return made
 
 
 def confounded_in(found: Sequence[Cell], tracker: Tracker) -> list[str]:

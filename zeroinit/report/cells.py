@@ -39,6 +39,7 @@ FATES = {
     "killed": ("K", "#F0E442"),
     "running": ("R", "#FFFFFF"),
 }
+NOT_RUN = "not run"
 Numbers = NDArray[np.float64]
 
 
@@ -53,6 +54,18 @@ class Cell:
 
     def label(self, keys: Iterable[str]) -> str:
         return ", ".join(f"{key}={self.params[key]}" for key in keys if key in self.params)
+
+
+def commonest(cell: Cell) -> tuple[str, int]:
+    """The fate of the most runs of the cell, and of how many; `?` where it has no name here."""
+    fates: Counter[str] = Counter()
+    for fate, count in cell.fates.items():
+        fates[fate.removesuffix(" (stopped)")] += count
+    del fates[NOT_RUN]
+    if not fates:
+        return NOT_RUN, 0
+    fate, count = fates.most_common(1)[0]
+    return fate if fate in FATES else "?", count
 
 
 def cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Iterable[Record]) -> list[Cell]:
@@ -78,7 +91,7 @@ def cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Iterable[
         cell.newest = [one for one in newest[cell_hash].values() if one]
         for one in newest[cell_hash].values():
             stopped = " (stopped)" if one and "stopped_at" in one.tags else ""
-            cell.fates[one.tags.get("verdict", one.status.lower()) + stopped if one else "not run"] += 1
+            cell.fates[one.tags.get("verdict", one.status.lower()) + stopped if one else NOT_RUN] += 1
     return list(found.values())
 
 

@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--figures", action="store_true", help="draw the figures again, too")
     asked = parser.parse_args()
     tracker = Mlflow(asked.tracker)
+    tracker.key = "--tracker"
     try:
         tracker.find(asked.sweep)
         print(remake(tracker, asked.to, asked.figures))

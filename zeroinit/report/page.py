@@ -6,34 +6,38 @@ import html
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from zeroinit.report.asked import Asked
 from zeroinit.report.cells import (
     FATES,
+    NOT_RUN,
     Cell,
     Row,
     by_seed,
     caption,
     columns,
+    commonest,
     mean_and_interval,
     ordered,
     rows,
     undecided,
 )
-from zeroinit.report.watched import EXPONENTS, Gradients, arrivals, course, predicted
+from zeroinit.report.watched import EXPONENTS, Course, Gradients, arrivals, course, predicted
 from zeroinit.tracker import Record
 
 TEMPLATE = Path(__file__).parent / "page"
 LARGEST = 1_900_000  # bytes of the page
 # how much of each cell is shown, the most that LARGEST has room for: steps of its histograms, points of its curves,
-# runs of which the reason is told
-ROOM = ((40, 50, 20), (20, 25, 10), (10, 25, 5), (0, 25, 5), (0, 10, 1), (0, 0, 1))
+# runs of which the reason is told, metrics that a map may be of
+ROOM = ((40, 50, 20, None), (20, 25, 10, None), (10, 25, 5, None), (0, 25, 5, None), (0, 10, 1, None), (0, 0, 1, 20))
 MOST = 8_000_000  # numbers in all histograms
+NO_RESULT = ("failed", "killed", "running", NOT_RUN, "diverged")  # fates of runs that have no number at their end
 CURVES = ("test/accuracy", "train/accuracy", "test/loss", "train/loss")
 OF_LAYERS = {  # metrics of each layer that have a curve
     "symmetry": ("distinct", "clusters", "rank"),
@@ -54,18 +58,35 @@ def curves_of(records: Sequence[Record]) -> list[str]:
     return found
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A cell with all that the page may show of it."""
+
+    cell: Cell
+    last: dict[str, list[float | None]]
+    curves: dict[str, Course]
+    watched: Gradients | None
+    deep: int  # layers that it has, of which some are shown
+
+
 def as_html(
     name: str, asked: Asked, found: Sequence[Cell], seen: Sequence[Gradients | None], notes: Sequence[str]
 ) -> bytes:
-    """The HTML of a sweep's cells, with what was seen of each, below LARGEST bytes.
+    """The HTML of a sweep's cells, with what was seen of each: below LARGEST bytes, of a thousand cells at least.
 
     The records must have the courses of `curves_of`.
     """
-    entries = sum(look(one) for one in seen if one)
+    shown = []
+    for cell, watched in zip(found, seen, strict=True):
+        drawn = {metric: drawn for metric in curves_of(cell.finished) if (drawn := course(cell.finished, metric))}
+        shown.append(
+            Shown(cell, finals(cell), drawn, watched and shallow(watched), len(watched.layers) if watched else 0)
+        )
+    entries = sum(look(one.watched) for one in shown if one.watched)
     for room in ROOM:
         if room[0] * entries > MOST:  # which takes long to pack, and does not fit
             continue
-        made = filled_in(name, data(name, asked, found, seen, notes, room))
+        made = filled_in(name, data(name, asked, shown, notes, room))
         if len(made) <= LARGEST:
             break
     return made
@@ -74,7 +95,7 @@ def as_html(
 def look(found: Gradients) -> int:
     """Numbers in the histograms of one step."""
     first, last = used(found)
-    return 2 * (last - first) * min(len(found.layers), DEEPEST)
+    return 2 * (last - first) * len(found.layers)
 
 
 def filled_in(name: str, content: dict[str, Any]) -> bytes:
@@ -89,39 +110,39 @@ def filled_in(name: str, content: dict[str, Any]) -> bytes:
 
 
 def data(
-    name: str,
-    asked: Asked,
-    found: Sequence[Cell],
-    seen: Sequence[Gradients | None],
-    notes: Sequence[str],
-    room: tuple[int, int, int],
+    name: str, asked: Asked, shown: Sequence[Shown], notes: Sequence[str], room: tuple[int, int, int, int | None]
 ) -> dict[str, Any]:
     """What the page is made of, as JSON has it: numbers that are undefined are null."""
+    found = [one.cell for one in shown]
     keys = columns(found)
     varying = undecided([cell.params for cell in found], keys)
-    listed = rows(found)
-    metrics = curves_of([cell.finished[0] for cell in found if cell.finished])
-    looks, points, told = room
+    fixed = [f"{key}={found[0].params[key]}" for key in keys if len({cell.params.get(key) for cell in found}) == 1]
     left_out = []
-    if looks < ROOM[0][0]:
-        left_out.append(f"histograms at {looks} steps a cell" if looks else "no histograms")
-    if points < ROOM[0][1]:
-        left_out.append(f"curves of {points} points" if points else "no curves")
+    if room[0] < ROOM[0][0]:
+        left_out.append(f"histograms at {room[0]} steps a cell" if room[0] else "no histograms")
+    if room[1] < ROOM[0][1]:
+        left_out.append(f"curves of {room[1]} points" if room[1] else "no curves")
+    if room[3] is not None:
+        left_out.append(f"{room[3]} metrics")
     return {
         "sweep": name,
         "question": asked.question or question(found, varying),
         "command": asked.command,
-        "conditions": caption(found),
-        "notes": list(notes),
+        "conditions": " ".join([*fixed, caption(found)]),
+        "notes": [*unfinished(found), *notes],
         "left_out": left_out,
         "fates": {word: colour for word, (_, colour) in FATES.items()},
         "keys": keys,
         "axes": {key: ordered(cell.params[key] for cell in found if key in cell.params) for key in varying},
-        "cells": [
-            of_cell(cell, row, watched and thinned(watched, looks), metrics, points, told, keys)
-            for cell, row, watched in zip(found, listed, seen, strict=True)
-        ],
+        "cells": [of_cell(one, row, room, keys) for one, row in zip(shown, rows(found), strict=True)],
     }
+
+
+def unfinished(found: Sequence[Cell]) -> list[str]:
+    """A line on a sweep that still trains, was cut short, or of which runs failed."""
+    planned = sum(cell.fates.total() for cell in found)
+    missing = planned - sum(count for cell in found for fate, count in cell.fates.items() if fate not in NO_RESULT)
+    return [f"{planned - missing} of {planned} runs have finished."] if missing else []
 
 
 def question(found: Sequence[Cell], varying: Sequence[str]) -> str:
@@ -131,27 +152,23 @@ def question(found: Sequence[Cell], varying: Sequence[str]) -> str:
     return f"What becomes of {asked} on {' and '.join(sorted(where))}?"
 
 
-def of_cell(
-    cell: Cell,
-    row: Row,
-    watched: Gradients | None,
-    metrics: Sequence[str],
-    points: int,
-    told: int,
-    keys: Sequence[str],
-) -> dict[str, Any]:
+def of_cell(shown: Shown, row: Row, room: tuple[int, int, int, int | None], keys: Sequence[str]) -> dict[str, Any]:
+    cell, (looks, points, told, metrics) = shown.cell, room
+    word, _ = commonest(cell)
+    came, theory = arrivals(cell.finished), predicted(cell.finished)
+    latest = max([0, *theory.values(), *(step for steps in came.values() for step in steps)])
     return {
         "params": {key: cell.params[key] for key in keys if key in cell.params},
         "n": row["n"],
         "became": row["became"],
-        "verdict": cell.fates.most_common(1)[0][0] if cell.fates else "not run",
-        "last": finals(cell),
+        "verdict": next(iter(cell.fates), NOT_RUN) if word == "?" else word,
+        "last": dict(list(shown.last.items())[:metrics]),
         "runs_planned": cell.fates.total(),
         "runs": [of_run(record) for record in sorted(cell.newest, key=seed)[:told]],
-        "curves": {name: drawn for name in metrics if points and (drawn := curve(cell, name, points))},
-        "arrivals": {layer: [min(steps), max(steps), len(steps)] for layer, steps in arrivals(cell.finished).items()},
-        "predicted": predicted(cell.finished),
-        "gradients": watched and histograms(watched),
+        "curves": {metric: curve(drawn, points) for metric, drawn in shown.curves.items() if points},
+        "arrivals": {layer: [min(steps), max(steps), len(steps)] for layer, steps in came.items()},
+        "predicted": theory,
+        "gradients": histograms(shown.watched, looks, latest, shown.deep) if shown.watched and looks else None,
     }
 
 
@@ -163,27 +180,24 @@ def of_run(record: Record) -> list[Any]:
     """Seeds, accuracy, what became of it and why."""
     word = record.tags.get("verdict", record.status.lower())
     why = record.tags.get("reason") or record.tags.get("error", "")
-    return [record.params["seeds.init"], number(record.last("test/accuracy")), word, why]
+    return [record.params["seeds.init"], number(record.last("test/accuracy"), 6), word, why]
 
 
 def finals(cell: Cell) -> dict[str, list[float | None]]:
-    """Of each metric the last value: mean and half width of its interval."""
+    """Of each metric the last value: mean, half width of its interval, and over how many draws; accuracy first."""
     last = {id(record): {name: value for name, value, _ in record.metrics} for record in cell.finished}
     found = {}
-    for name in sorted(set().union(*last.values())):
+    for name in sorted(set().union(*last.values()), key=lambda name: (not name.startswith("test/"), name)):
         having = [record for record in cell.finished if name in last[id(record)]]
-        _, mean, half = mean_and_interval(by_seed(having, lambda record: last[id(record)][name]))  # noqa: B023
-        found[name] = [number(mean), number(half)]
+        n, mean, half = mean_and_interval(by_seed(having, lambda record: last[id(record)][name]))  # noqa: B023
+        found[name] = [number(mean, 6), number(half, 6), n]  # of which the page shows fewer digits
     return found
 
 
-def curve(cell: Cell, name: str, points: int) -> list[list[Any]] | None:
+def curve(drawn: Course, points: int) -> list[list[Any]]:
     """Steps, means and half widths of a metric, at so many steps at most."""
-    found = course(cell.finished, name)
-    if found is None:
-        return None
-    kept = spaced(len(found.steps), points)
-    return [found.steps[kept].tolist(), numbers(found.mean[kept]), numbers(found.half[kept])]
+    kept = spaced(len(drawn.steps), points)
+    return [drawn.steps[kept].tolist(), numbers(drawn.mean[kept]), numbers(drawn.half[kept])]
 
 
 def spaced(length: int, most: int) -> list[int]:
@@ -192,20 +206,26 @@ def spaced(length: int, most: int) -> list[int]:
     return places
 
 
-def thinned(found: Gradients, looks: int) -> Gradients | None:
-    """The same at so many of its steps, and of the layers of a deep net some from its first to its last."""
-    if not looks:
-        return None
-    kept = spaced(len(found.steps), looks)
+def shallow(found: Gradients) -> Gradients:
+    """The same of as many layers as are shown, from the first to the last."""
     layers = [found.layers[place] for place in spaced(len(found.layers), DEEPEST)]
-    counts, zeros = ({layer: of[layer][kept] for layer in layers} for of in (found.counts, found.zeros))
-    return Gradients(found.steps[kept], counts, zeros, found.runs)
+    counts, zeros = ({layer: of[layer] for layer in layers} for of in (found.counts, found.zeros))
+    return Gradients(found.steps, counts, zeros, found.runs)
 
 
-def histograms(found: Gradients) -> dict[str, Any]:
+def thinned(steps: NDArray[np.int64], most: int, latest: int) -> NDArray[np.int64]:
+    """So many of the steps at most: each up to the latest first gradient, where they leave room for as many again."""
+    until = int(np.searchsorted(steps, latest, side="right"))
+    until = until if until <= most // 2 else 0
+    rest = steps[until:]
+    return np.concatenate([steps[:until], rest[spaced(len(rest), most - until)]])
+
+
+def histograms(watched: Gradients, looks: int, latest: int, deep: int) -> dict[str, Any]:
     """Of each layer and step: the median of log2 |g| of the entries that are not zero, the share of exact zeros, and
-    the thousandths of all entries in each power of two, negative ones first, from the power `low`.
+    the thousandths of all entries in each power of two, negative ones first, from the power `low`. Of `deep` layers.
     """
+    found = watched.at(thinned(watched.steps, looks, latest))
     first, last = used(found)
     layers = {}
     for layer in found.layers:
@@ -218,7 +238,8 @@ def histograms(found: Gradients) -> dict[str, Any]:
             "zeros": numbers(found.zero_share(layer)),
             "shares": thousandths.reshape(len(thousandths), -1).tolist(),
         }
-    return {"steps": found.steps.tolist(), "runs": found.runs, "low": int(EXPONENTS[first]), "layers": layers}
+    seen = {"steps": found.steps.tolist(), "observed": len(watched.steps), "runs": found.runs, "deep": deep}
+    return seen | {"low": int(EXPONENTS[first]), "layers": layers}
 
 
 def used(found: Gradients) -> tuple[int, int]:
@@ -227,11 +248,11 @@ def used(found: Gradients) -> tuple[int, int]:
     return (int(there.min()), int(there.max()) + 1) if len(there) else (0, 0)
 
 
-def number(value: ArrayLike) -> float | None:
-    """Four digits of it; null where it is not finite."""
+def number(value: ArrayLike, digits: int) -> float | None:
+    """So many digits of it; null where it is not finite."""
     one = float(np.asarray(value))
-    return float(f"{one:.4g}") if math.isfinite(one) else None
+    return float(f"{one:.{digits}g}") if math.isfinite(one) else None
 
 
 def numbers(found: Sequence[float] | np.ndarray[Any, Any]) -> list[float | None]:
-    return [number(value) for value in found]
+    return [number(value, 4) for value in found]

@@ -1,9 +1,11 @@
 """What was seen of a cell over time, its runs together: courses of metrics, gradients, when layers arrived."""
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,21 +32,28 @@ class Course:
 def course(records: Sequence[Record], metric: str) -> Course | None:
     """The metric over all steps at which a run has it, over draws of the init; None where none has it.
 
-    A run that ended earlier than others counts with its last value from there on.
+    A run counts from its first value on (weights that are zero have no angle), and one that ended earlier than others
+    with its last value from there on.
     """
     of_each = [(record, found) for record in records if (found := record.course(metric))]
     steps = sorted(set().union(*(found for _, found in of_each)))
     if not steps:
         return None
     filled = {id(record): held(found, steps) for record, found in of_each}
-    _, mean, half = mean_and_interval(by_seed((record for record, _ in of_each), lambda record: filled[id(record)]))
-    values = np.array(list(filled.values()), float)
-    return Course(np.array(steps), mean, half, values.min(axis=0), values.max(axis=0))
+    starts = sorted({steps.index(min(found)) for _, found in of_each})
+    parts = []
+    for first, end in pairwise([*starts, len(steps)]):
+        here = [record for record, found in of_each if min(found) <= steps[first]]
+        own = {id(record): filled[id(record)][first:end] for record in here}
+        _, mean, half = mean_and_interval(by_seed(here, lambda record: own[id(record)]))  # noqa: B023
+        values = np.array(list(own.values()))
+        parts.append((mean, half, values.min(axis=0), values.max(axis=0)))
+    return Course(np.array(steps), *(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def held(found: Mapping[int, float], steps: Sequence[int]) -> list[float]:
-    """The value at each of the steps, or the last before it; before the first, that one."""
-    values, last = [], found[min(found)]
+    """The value at each of the steps, or the last before it; before the first, NaN."""
+    values, last = [], math.nan
     for step in steps:
         last = found.get(step, last)
         values.append(last)

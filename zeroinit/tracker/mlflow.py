@@ -56,6 +56,7 @@ class Mlflow:
         self.shown = without_password(self.uri)
         self.tables = not is_server(self.uri)  # of a database, which can be read without the client
         self.key = "tracker.uri" if uri or "MLFLOW_TRACKING_URI" not in os.environ else "MLFLOW_TRACKING_URI"
+        self.own = ""  # the summary that this process began
         self.written: dict[str, int] = {}  # metrics of each run that are in the store
         self.places: dict[str, str] = {}  # uri of each run's artifacts, which the client would read the run for
 
@@ -212,37 +213,51 @@ class Mlflow:
         except (MlflowException, OSError):
             return None
 
+    def prepare(self, files: dict[str, bytes]) -> None:
+        """Begin a summary of a sweep's own with these files; that of an earlier one stays until `summary` anew."""
+        with self.answering("the summary cannot be kept"):
+            tags = {"kind": "summary", "sweep": self.sweep}
+            run = self.client.create_run(self.experiment_id, tags=tags, run_name="summary")
+            self.own, self.places[run.info.run_id] = run.info.run_id, run.info.artifact_uri
+            self.keep(self.own, files)
+            self.client.set_terminated(self.own, "FINISHED")
+
     def summary(self, files: dict[str, bytes], anew: bool) -> str:
-        """Keep files in the one run named `summary`, in the place of the last one or beside what it holds; says where.
+        """Keep files in the run named `summary`, in the place of the last one or beside what it holds; says where.
 
         The artifacts of one that is replaced go with MLflow's own garbage collection.
         """
         with self.answering("the summary cannot be kept"):
-            there = self.kind("summary")
-            if there and not anew:
-                run_id = there[0].run_id
+            there = [record.run_id for record in self.kind("summary")]  # newest first
+            if anew and self.own in there:
+                run_id = self.own
+                self.keep(run_id, files)
+            elif there and not anew:
+                run_id = there[0]
+                self.keep(run_id, files)
             else:
-                tags = {"kind": "summary", "sweep": self.sweep}
-                run = self.client.create_run(self.experiment_id, tags=tags, run_name="summary")
-                run_id, self.places[run.info.run_id] = run.info.run_id, run.info.artifact_uri
-            self.keep(run_id, files)
-            self.client.set_terminated(run_id, "FINISHED")
-            for record in there:
-                if record.run_id != run_id:
-                    self.client.delete_run(record.run_id)
+                self.prepare(files)
+                run_id, there = self.own, [self.own, *there]
+            if anew:
+                for older in there[there.index(run_id) + 1 :]:
+                    self.client.delete_run(older)
             where = self.places[run_id]
-            return (
-                os.path.relpath(where.removeprefix("file://")) if where.startswith("file://") else "the run `summary`"
-            )
+        return os.path.relpath(where.removeprefix("file://")) if where.startswith("file://") else "the run `summary`"
 
     def summarised(self, name: str) -> bytes | None:
         """The content of a file of the summary; None where there is none."""
-        there = self.kind("summary")
-        return self.file(there[0], name) if there else None
+        with self.answering("the summary cannot be read"):
+            there = self.kind("summary")
+            return self.file(there[0], name) if there else None
 
     def describe(self, text: str) -> None:
-        """Say what the sweep is about, where MLflow's UI shows it."""
-        self.client.set_experiment_tag(self.experiment_id, "mlflow.note.content", text)
+        """Say what the sweep is about, where MLflow's UI shows it and no person has written anything."""
+        shown, ours = "mlflow.note.content", "zeroinit.note"
+        with self.answering("the sweep cannot be described"):
+            tags = self.client.get_experiment(self.experiment_id).tags
+            if tags.get(shown) == tags.get(ours):
+                for tag in (shown, ours):
+                    self.client.set_experiment_tag(self.experiment_id, tag, text)
 
     def how_to_see(self) -> str:
         """The command to type, where one is needed, and the link that opens the charts of the sweep."""

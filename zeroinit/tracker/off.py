@@ -40,6 +40,9 @@ class Off:
     def file(self, record: Record, name: str) -> bytes | None:
         return record.files.get(name)
 
+    def prepare(self, files: dict[str, bytes]) -> None:
+        pass
+
     def summary(self, files: dict[str, bytes], anew: bool) -> str:
         return ""
 

@@ -1,7 +1,7 @@
 """Maps of a sweep: what became of each cell, and its accuracy, over any two of its keys."""
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +12,18 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from zeroinit.report.cells import FATES, Cell, by_seed, columns, mean_and_interval, numeric, ordered, undecided
+from zeroinit.report.cells import (
+    FATES,
+    NOT_RUN,
+    Cell,
+    by_seed,
+    columns,
+    commonest,
+    mean_and_interval,
+    numeric,
+    ordered,
+    undecided,
+)
 from zeroinit.report.figures.accuracy import draws, told
 from zeroinit.report.figures.facets import named
 from zeroinit.report.figures.style import LETTER, LINE, SMALL, TALLEST, WIDTH, bar, frame, short
@@ -20,7 +31,6 @@ from zeroinit.tracker import COURSE
 
 SIZE = colormaps["cividis"]
 OTHER = ("?", "#FFFFFF")
-NOT_RUN = "not run"
 
 
 def axes_of(cells: Sequence[Cell]) -> tuple[str, str]:
@@ -53,14 +63,14 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
     width = (WIDTH - left - 0.3 - side) / 2
     each = width / len(along)
     longest = LETTER * max(len(short(value)) for value in along)
-    titled = longest < each
+    titled = 1.2 * longest < each
     kept = list(rows.items())[:TALLEST]
     lost = f"; {len(rows) - len(kept)} more combinations are left out" if len(rows) > len(kept) else ""
     counts = sorted({draws(cell) for cell in cells if cell.finished})
     among = [fate for fate in [*FATES, "?"] if any(commonest(cell)[0] == fate for cell in cells)]
     mixed = "; n of m: so many runs have the commonest verdict" if any(is_mixed(cell) for cell in cells) else ""
     full = len(along) * len(up) * len(rows) == len(cells) and all(cell.finished for cell in cells)
-    hatched = "" if full else "; hatched: none"
+    hatched = "" if full else "; hatched: no finished run"
     key = {
         f"{'' if fate == '?' else FATES[fate][0] + ' = '}{fate if fate != '?' else 'another'}": {
             "linestyle": "",
@@ -132,18 +142,6 @@ def choose(cells: Sequence[Cell], x: str | None, y: str | None) -> tuple[str, st
     if y is not None:
         return first if y != first else second, y
     return first, second
-
-
-def commonest(cell: Cell) -> tuple[str, int]:
-    """The fate of the most runs of the cell, and of how many; `?` where it has no name here."""
-    fates: Counter[str] = Counter()
-    for fate, count in cell.fates.items():
-        fates[fate.removesuffix(" (stopped)")] += count
-    del fates[NOT_RUN]
-    if not fates:
-        return NOT_RUN, 0
-    fate, count = fates.most_common(1)[0]
-    return fate if fate in FATES else "?", count
 
 
 def look(fate: str) -> tuple[str, str]:

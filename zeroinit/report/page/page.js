@@ -33,14 +33,14 @@ function element(tag, attributes = {}, ...children) {
 
 const put = (id, ...children) => document.getElementById(id).replaceChildren(...children);
 const label = (cell) => varying.filter((key) => key in cell.params).map((key) => `${key}=${cell.params[key]}`).join(", ");
-const percent = (value, half) =>
+const percent = (value, half = null) =>
   value === null ? "\u2013" : `${(100 * value).toFixed(1)}%` + (half === null ? "" : ` \u00b1 ${(100 * half).toFixed(1)}`);
 const isShare = (name) => /accuracy$|\/(zeros|dead|saturated)$/.test(name);
 const amount = (name, value) => (value === null ? "\u2013" : isShare(name) ? `${(100 * value).toFixed(1)}%` : short(value));
 // `g` keeps zeros, which `~` takes away; an e makes more of 0.0000001 than a row of zeros
 const short = (value) => (Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-3) ? d3.format(".2~e") : d3.format(".3~g"))(value);
 const thousands = (step) => d3.format("~s")(step); // each by itself: given as a name, all would share a prefix
-const last = (cell, name) => cell.last[name] ?? [null, null];
+const last = (cell, name) => cell.last[name] ?? [null, null, 0];
 const unit = (name) => ({ accuracy: "share", distinct: "neurons", clusters: "classes of neurons", rank: "effective rank",
   saturated: "share of units", dead: "share of units", variance: "variance", update: "relative change a step",
   angle: "degrees", loss: "cross-entropy, nats" })[name.split("/").at(-1)] ?? name;
@@ -124,12 +124,13 @@ const swatch = (word) => element("i", { class: word in data.fates ? null : "none
 
 function map(name, cells, colours) {
   const { x, y } = state;
-  const there = (key) => (key ? data.axes[key].filter((value) => cells.some((cell) => cell.params[key] === value)) : [""]);
+  // a cell that lacks the key, as a net without hidden layers lacks their widths, has a line of its own
+  const there = (key) => (key ? [...data.axes[key], ""].filter((value) => cells.some((cell) => (cell.params[key] ?? "") === value)) : [""]);
   const [across, down] = [there(x), there(y)];
   const at = d3.group(cells, (cell) => cell.params[y] ?? "", (cell) => cell.params[x] ?? "");
-  const head = [element("th", { class: "key" }, `${y}${y && x ? " \\ " : ""}${x}`), ...across.map((value) => element("th", { scope: "col" }, value))];
+  const head = [element("th", { class: "key" }, `${y}${y && x ? " \\ " : ""}${x}`), ...across.map((value) => element("th", { scope: "col" }, value || (x ? "none" : "")))];
   const body = down.map((row) =>
-    element("tr", {}, element("th", { scope: "row" }, row), ...across.map((column) =>
+    element("tr", {}, element("th", { scope: "row" }, row || (y ? "none" : "")), ...across.map((column) =>
       element("td", {}, ...(at.get(row)?.get(column) ?? [null]).map((cell) => tile(cell, colours))))));
   return element("div", { class: "wide" }, element("table", { class: "map" },
     name ? element("caption", {}, name) : null, element("thead", {}, element("tr", {}, ...head)), element("tbody", { onkeydown: arrows }, ...body)));
@@ -137,11 +138,11 @@ function map(name, cells, colours) {
 
 function tile(cell, colours) {
   if (cell === null) return element("button", { class: "none", disabled: "", "aria-label": "no such run" });
-  const [value, half] = colours ? last(cell, state.quantity) : [null, null];
+  const [value, half, n] = colours ? last(cell, state.quantity) : [null, null, cell.n];
   const known = colours ? value !== null : cell.verdict in data.fates;
   const colour = known ? (colours ? colours(value) : data.fates[cell.verdict]) : null;
   const words = colours ? amount(state.quantity, value) : cell.verdict;
-  const more = colours ? (half === null ? `n ${cell.n}` : `\u00b1 ${isShare(state.quantity) ? (100 * half).toFixed(1) : short(half)}`)
+  const more = colours ? (half === null || n < cell.n ? `n ${n}` : `\u00b1 ${isShare(state.quantity) ? (100 * half).toFixed(1) : short(half)}`)
     : cell.became === cell.verdict ? `n ${cell.n}` : cell.became.split(",")[0].replace(cell.verdict, "").trim() + ` of ${cell.runs_planned}`;
   const style = known ? `background:${colour};color:${dark(colour) ? "#fff" : "#111"}` : null;
   const index = data.cells.indexOf(cell);
@@ -164,7 +165,7 @@ const columns = [
   ...several.map((key) => ({ name: key, value: (cell) => cell.params[key] ?? "" })),
   { name: "n", number: true, value: (cell) => cell.n },
   { name: "test accuracy", number: true, value: (cell) => last(cell, "test/accuracy")[0], shown: (cell) => percent(...last(cell, "test/accuracy")) },
-  { name: "loss", number: true, value: (cell) => last(cell, "test/loss")[0], shown: (cell) => amount("loss", last(cell, "test/loss")[0]) },
+  { name: "test loss", number: true, value: (cell) => last(cell, "test/loss")[0], shown: (cell) => amount("loss", last(cell, "test/loss")[0]) },
   { name: "what became of it", value: (cell) => cell.became },
 ];
 
@@ -173,8 +174,13 @@ function order(column) {
     const found = column.value(cell);
     return typeof found === "string" && found !== "" && !isNaN(found) ? +found : found;
   };
-  // what is not there comes last, whichever way
-  return (a, b) => ((value(a) === null) - (value(b) === null)) || (state.up ? 1 : -1) * d3.ascending(value(a), value(b));
+  // what is not there comes last, whichever way; numbers are no words
+  const rank = (one) => (one === null ? 2 : typeof one === "string" ? 1 : 0);
+  return (a, b) => {
+    const [one, other] = [value(a), value(b)];
+    if (one === null || other === null) return rank(one) - rank(other);
+    return (state.up ? 1 : -1) * (rank(one) - rank(other) || d3.ascending(one, other));
+  };
 }
 
 function table() {
@@ -202,8 +208,11 @@ function table() {
 // ---- the cell that is chosen
 
 function mark() {
-  for (const button of document.querySelectorAll(".map button[data-cell]")) button.setAttribute("aria-pressed", +button.dataset.cell === state.cell);
-  for (const line of document.querySelectorAll("#table tr[data-cell]")) line.setAttribute("aria-selected", +line.dataset.cell === state.cell);
+  for (const button of document.querySelectorAll(".map button[data-cell]")) {
+    button.setAttribute("aria-pressed", +button.dataset.cell === state.cell);
+    button.classList.toggle("beside", +button.dataset.cell === state.against);
+  }
+  for (const line of document.querySelectorAll("#table tr[data-cell]")) line.setAttribute("aria-current", +line.dataset.cell === state.cell);
 }
 
 function choose(index) {
@@ -229,9 +238,11 @@ function wide() {
 }
 
 function draw() {
+  mark();
+  const control = document.activeElement?.dataset?.control; // is made anew, and keeps the focus
   const cell = data.cells[state.cell];
   const other = state.against === null ? null : data.cells[state.against];
-  const against = element("select", { onchange: (event) => { state.against = event.target.value === "" ? null : +event.target.value; draw(); } },
+  const against = element("select", { "data-control": "against", onchange: (event) => { state.against = event.target.value === "" ? null : +event.target.value; draw(); } },
     element("option", { value: "" }, "nothing"),
     ...data.cells.map((one, index) => index === state.cell ? null : element("option", { value: index, selected: index === state.against }, label(one))));
   put("cell",
@@ -242,6 +253,8 @@ function draw() {
     element("div", { class: "controls" }, element("label", {}, "beside it ", against)),
     ...curves(cell, other),
     ...(cell.gradients ? [wave(cell), ...histograms(cell, other)] : []));
+  put("said", label(cell));
+  if (control) document.querySelector(`[data-control=${control}]`)?.focus();
 }
 
 const chip = (word) => (word in data.fates ? `background:${data.fates[word]};color:${dark(data.fates[word]) ? "#fff" : "#111"}` : "background:#e3e6e9");
@@ -258,7 +271,7 @@ function runs(cell) {
   const heads = ["seed", "accuracy", "verdict", "reason"].map((text) => element("th", { scope: "col" }, text));
   const more = cell.runs_planned - cell.runs.length;
   return element("div", { class: "wide" }, element("table", { class: "runs" }, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...lines)),
-    more > 0 ? element("p", { class: "quiet" }, `and ${more} more`) : null);
+    more > 0 ? element("p", { class: "quiet" }, `${cell.runs.length ? "and " : ""}${more} more ${more > 1 ? "runs" : "run"}, not run yet or not shown`) : null);
 }
 
 function figure(title, control, note, ...drawn) {
@@ -279,7 +292,7 @@ function lines(title, series, colours, y) {
   return Plot.plot({
     width: Math.min(wide(), 560), height: 250, marginLeft: 55, marginBottom: 42, clip: true, ariaLabel: title,
     x: { type: "symlog", domain: steps, label: "step (logarithmic) \u2192", ticks: tens(steps[1]).filter((step) => step >= steps[0]), tickFormat: thousands },
-    y: { grid: true, ...y }, color: { domain: shown, range: shown.map((one) => colours.get(one)), legend: shown.length > 1 },
+    y: { grid: true, ...y }, color: { domain: shown, range: shown.map((one) => colours.get(one)), legend: shown.length > 1 && shown.length <= 12 },
     marks: [
       Plot.areaY(all, { x: "step", y1: "low", y2: "high", fill: "of", fillOpacity: 0.18 }),
       Plot.line(all, { x: "step", y: "mean", stroke: "of", strokeWidth: 1.8, tip: { format: { x: "d", y: y.tickFormat ?? ".3~g" } } }),
@@ -290,27 +303,33 @@ function lines(title, series, colours, y) {
 const tens = (most) => [0, ...d3.range(0, Math.floor(Math.log10(Math.max(1, most))) + 1).map((power) => 10 ** power)];
 
 function curves(cell, other) {
-  const two = (name) => [points(cell, name, "this cell"), ...(other ? [points(other, name, "beside it")] : [])];
-  const colours = new Map([["this cell", ONE], ...(other ? [["beside it", OTHER]] : [])]);
+  const [own, its] = ["this cell", `beside it: ${other && label(other)}`];
+  const two = (name) => [points(cell, name, own), ...(other ? [points(other, name, its)] : [])];
+  const colours = new Map([[own, ONE], ...(other ? [[its, OTHER]] : [])]);
+  const above = (points) => points.map((point) => ({ ...point, low: Math.max(0, point.low) }));
   const drawn = [
     ["test/accuracy", { label: "test accuracy", domain: [0, 1], tickFormat: "%" }],
-    ["train/loss", { label: "training loss (cross-entropy, nats)", zero: true, nice: true }],
-  ].map(([name, y]) => lines(y.label, two(name), colours, y)).filter((one) => one);
+    ["train/loss", { label: "training loss (cross-entropy, nats)", zero: true, nice: true, ticks: 5, tickFormat: short }],
+  ].map(([name, y]) => lines(y.label, two(name).map(above), colours, y)).filter((one) => one);
   const kinds = d3.group(Object.keys(cell.curves).filter((name) => name.split("/").length > 2), (name) => name.split("/")[0] + "/" + name.split("/").at(-1));
   const found = drawn.length ? [figure("Curves", null, "Mean over draws of the init, with Student's 95% interval.", ...drawn)] : [];
   if (kinds.size) {
     const kind = [state.series, "symmetry/distinct", ...kinds.keys()].find((one) => kinds.has(one));
-    const select = element("select", { onchange: (event) => { state.series = event.target.value; draw(); } },
+    const select = element("select", { "data-control": "series", onchange: (event) => { state.series = event.target.value; draw(); } },
       ...[...kinds.keys()].map((one) => element("option", { value: one, selected: one === kind }, one)));
-    const layers = kinds.get(kind).map((name) => name.slice(name.indexOf("/") + 1, name.lastIndexOf("/")));
-    const shades = new Map(layers.map((layer, place) => [layer, LAYER_COLOURS[place % LAYER_COLOURS.length]]));
-    const series = kinds.get(kind).map((name, place) => points(cell, name, layers[place]));
+    const order = Object.keys(cell.gradients?.layers ?? {});
+    const named = (name) => name.slice(name.indexOf("/") + 1, name.lastIndexOf("/"));
+    const metrics = [...kinds.get(kind)].sort((a, b) => order.indexOf(named(a)) - order.indexOf(named(b)));
+    const layers = metrics.map(named);
+    const shade = (place) => (layers.length > LAYER_COLOURS.length ? d3.interpolateViridis(place / (layers.length - 1)) : LAYER_COLOURS[place]);
+    const shades = new Map(layers.map((layer, place) => [layer, shade(place)]));
+    const series = metrics.map((name, place) => points(cell, name, layers[place]));
     const counted = /distinct|clusters|rank/.test(kind);
     const most = d3.max(series.flat(), (point) => point.mean);
     const y = { label: unit(kind), ...(isShare(kind) ? { domain: [0, 1], tickFormat: "%" } : {}),
       ...(counted ? { type: "log", domain: [1, Math.max(10, most)], ticks: [...new Set([...tens(most / 2).slice(1), most])], tickFormat: thousands } : {}) };
     found.push(figure(/distinct/.test(kind) ? "Neurons that differ" : `Layers: ${kind}`, element("label", {}, "of each layer ", select), "A line a layer, after so many updates.",
-      lines(kind, series.map((one) => one.filter((point) => !counted || point.low > 0)), shades, y)));
+      lines(kind, series.map((one) => (counted ? one.filter((point) => point.mean > 0).map((point) => ({ ...point, low: Math.max(point.low, 0.5) })) : one)), shades, y)));
   }
   return found;
 }
@@ -320,21 +339,22 @@ function curves(cell, other) {
 const ticks = (steps, width) => steps.filter((_, place) => place % Math.ceil(steps.length / Math.max(4, Math.floor(width / 45))) === 0);
 
 function wave(cell) {
-  const { steps, layers } = cell.gradients;
+  const { steps, layers, observed, runs, deep } = cell.gradients;
   const names = Object.keys(layers);
   const all = names.flatMap((layer) => steps.map((step, place) => ({ layer, step, median: layers[layer].median[place], zeros: layers[layer].zeros[place] })));
   const there = all.filter((one) => one.median !== null);
   const seen = (step) => steps.find((one) => one >= step);
   const first = names.filter((layer) => cell.arrivals[layer]).map((layer) => {
     const [low, high, count] = cell.arrivals[layer];
-    return { layer, step: seen(low), text: low === high ? `${low}` : `${low}\u2013${high}`, count };
+    const some = count < runs ? ` (${count} of ${runs})` : "";
+    return { layer, step: seen(low), text: (low === high ? `${low}` : `${low}\u2013${high}`) + some };
   }).filter((one) => one.step !== undefined);
   const front = names.filter((layer) => cell.predicted[layer]).map((layer) => ({ layer, step: seen(cell.predicted[layer]) })).filter((one) => one.step !== undefined);
   const width = wide();
-  return figure("The wave", null, "Median |gradient| of the entries that are not zero; \u00d7: every entry is exactly zero. White number: the layer's first gradient in the runs; orange frame: where theory has it.",
+  return figure("The wave", null, "Median |gradient| of the entries that are not zero; \u00d7: every entry is exactly zero. White number: the layer's first gradient in the runs; orange frame: where theory has it." + (steps.length < observed ? ` ${steps.length} of ${observed} observed steps are shown.` : "") + (names.length < deep ? ` ${names.length} of ${deep} layers are shown.` : ""),
     Plot.plot({
       width, height: 60 + 34 * names.length, marginLeft: 110, marginBottom: 40, ariaLabel: "first gradients of the layers over steps",
-      x: { type: "band", domain: steps, ticks: ticks(steps, width - 110), tickFormat: thousands, label: "step (each observed one) \u2192", padding: 0.04 },
+      x: { type: "band", domain: steps, ticks: ticks(steps, width - 110), tickFormat: thousands, label: "observed step, not to scale \u2192", padding: 0.04 },
       y: { type: "band", domain: names, label: null, padding: 0.06 },
       color: { scheme: "cividis", label: "median |gradient|, log\u2082", legend: there.length > 0 },
       marks: [
@@ -350,11 +370,12 @@ function wave(cell) {
 function histograms(cell, other) {
   const names = Object.keys(cell.gradients.layers);
   const layer = names.includes(state.layer) ? state.layer : names[0];
-  const select = element("select", { onchange: (event) => { state.layer = event.target.value; draw(); } },
+  const select = element("select", { "data-control": "layer", onchange: (event) => { state.layer = event.target.value; draw(); } },
     ...names.map((name) => element("option", { value: name, selected: name === layer }, name)));
   const own = histogram(cell, layer);
   const its = other?.gradients && layer in other.gradients.layers ? histogram(other, layer) : null;
-  const low = Math.min(own.low, its?.low ?? own.low), high = Math.max(own.high, its?.high ?? own.high);
+  const least = Math.min(own.low, its?.low ?? Infinity), most = Math.max(own.high, its?.high ?? -Infinity);
+  const [low, high] = least < most ? [least, most] : [-20, 0]; // nothing but zeros: an empty frame
   const panels = [image(its ? `this cell: ${label(cell)}` : layer, own, low, high)];
   if (its) panels.push(image(`beside it: ${label(other)}`, its, low, high), image("this cell less the one beside it", minus(own, its), low, high));
   return [figure("Weight gradients over time", element("label", {}, "layer ", select), "By sign and power of two, coloured by share of the entries (full colour: a quarter); between them, in red, the share of exact zeros, with \u00d7 where all are." + (its ? " The difference: violet where this cell has more, orange where the other has; at steps that both saw." : ""), ...panels)];
@@ -364,10 +385,11 @@ const two = (exponent) => "2" + String(exponent).replace(/./g, (sign) => (sign =
 
 function histogram(cell, layer) {
   const { steps, low, layers } = cell.gradients;
-  const { shares, zeros } = layers[layer];
+  const { shares, zeros, median } = layers[layer];
   const bins = shares.length ? shares[0].length / 2 : 0;
   const at = shares.map((row) => (power, sign) => (power < low || power >= low + bins ? 0 : row[(sign > 0 ? bins : 0) + power - low]));
-  return { steps, low, high: low + bins, zeros, at };
+  const whole = median.map((value) => value === null);
+  return { steps, low: bins ? low : Infinity, high: bins ? low + bins : -Infinity, zeros, whole, at };
 }
 
 function minus(one, two) {
@@ -380,7 +402,7 @@ function minus(one, two) {
 function image(title, found, low, high) {
   const bins = Math.max(1, high - low), band = Math.max(3, Math.round(bins / 6)), rows = 2 * bins + band;
   const { steps } = found;
-  const diverging = (share) => (share ? d3.interpolatePuOr(0.5 + 0.5 * Math.sign(share) * Math.min(1, Math.abs(share)) ** 0.6) : "#fff");
+  const diverging = (share) => (share ? d3.interpolatePuOr(0.5 - 0.5 * Math.sign(share) * Math.min(1, Math.abs(share)) ** 0.6) : "#fff");
   const colour = (row, place) => {
     if (row >= bins && row < bins + band) return found.signed ? diverging(found.zeros[place]) : d3.interpolateReds(found.zeros[place]);
     const [power, sign] = row < bins ? [high - 1 - row, 1] : [low + row - bins - band, -1];
@@ -393,11 +415,11 @@ function image(title, found, low, high) {
   const every = Math.max(1, Math.round(bins / 3));
   const marks = [...d3.range(0, bins, every), bins + band / 2 - 0.5, ...d3.range(0, bins, every).map((row) => rows - 1 - row)];
   const width = Math.min(wide(), 350);
-  const whole = found.signed ? [] : steps.map((_, place) => place).filter((place) => found.zeros[place] === 1);
+  const whole = found.signed ? [] : steps.map((_, place) => place).filter((place) => found.whole[place]);
   return element("div", {}, element("p", { class: "quiet" }, title), Plot.plot({
     width, height: 250, marginLeft: 52, marginTop: 24, marginBottom: 36, ariaLabel: `gradients over time, ${title}`,
     x: { domain: [-0.5, steps.length - 0.5], ticks: ticks(steps, width - 60).map((step) => steps.indexOf(step)), tickFormat: (place) => thousands(steps[place]), label: "step \u2192" },
-    y: { domain: [rows - 0.5, -0.5], ticks: marks, tickFormat: (row) => power(Math.round(row)), label: "gradient" },
+    y: { domain: [rows - 0.5, -0.5], ticks: marks, tickFormat: (row) => power(Math.round(row)), label: "gradient", labelArrow: "none" },
     color: { type: "identity" },
     marks: [
       Plot.raster(pixels, { width: steps.length, height: rows, x1: -0.5, x2: steps.length - 0.5, y1: -0.5, y2: rows - 0.5, imageRendering: "pixelated" }),
@@ -422,8 +444,11 @@ addEventListener("hashchange", () => {
   const found = /^#cell=(\d+)$/.exec(location.hash);
   if (found && data.cells[+found[1]] && +found[1] !== state.cell) choose(+found[1]);
 });
-let resized;
+let resized, drawn = wide();
 addEventListener("resize", () => {
   clearTimeout(resized);
-  resized = setTimeout(draw, 150);
+  resized = setTimeout(() => {
+    if (wide() !== drawn) draw();
+    drawn = wide();
+  }, 150);
 });
