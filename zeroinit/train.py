@@ -57,13 +57,14 @@ def asked(planned: Sequence[Planned]) -> Asked:
 
 
 def question() -> str:
-    """The comment that opens the sweep's file; none of a grid from the command line."""
+    """The comment that opens the sweep's file, less a line that is the file's path; none of a grid typed at a prompt."""
     hydra_config = HydraConfig.get()
     name = str(hydra_config.job.config_name)
     files = [Path(one.path, f"{name}.yaml") for one in hydra_config.runtime.config_sources if one.schema == "file"]
     opened = next((path for path in files if path.is_file() and name != "config"), None)
     lines = opened.read_text().splitlines() if opened else []
-    return " ".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), lines))
+    said = [line.strip("# ") for line in takewhile(lambda line: line.startswith("#"), lines)]
+    return " ".join(line for line in said if not str(opened).endswith(line))
 
 
 def failed(job: Job, record: Record) -> str:
