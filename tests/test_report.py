@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from zeroinit.report.cells import as_csv, cells, columns, mean_and_interval, rows
+from zeroinit.report.cells import as_csv, cells, columns, mean_and_interval, rows, undecided
 from zeroinit.report.watched import Gradients, gradients, histograms
 from zeroinit.tracker import Record
 
@@ -65,6 +65,19 @@ def test_whatever_differs_between_cells_is_a_column() -> None:
     a.params |= {"optimizer.lr": "0.1", "arch.hidden": "[3]", "seed": "0", "tracker": "off"}
     b.params |= {"optimizer.lr": "0.2", "seed": "1", "tracker": "mlflow"}
     assert columns(cells(planned(a, b), [a, b])) == ["arch", "init", "bias_scale.value", "optimizer.lr"]
+
+
+def test_a_key_that_another_decides_tells_nothing_apart() -> None:
+    rates = {"sgd": "0.1", "adam": "0.001", "rmsprop": "0.001"}
+    params = [
+        {"arch": "fnn", "init": init, "optimizer": optimizer, "optimizer.lr": rate}
+        for init in ("zero", "ones")
+        for optimizer, rate in rates.items()
+    ]
+    keys = ["arch", "init", "optimizer", "optimizer.lr"]
+    assert undecided(params, keys) == ["init", "optimizer"]
+    assert undecided([*params, params[0] | {"optimizer.lr": "1"}], keys) == ["init", "optimizer", "optimizer.lr"]
+    assert undecided(params[:1], keys) == []
 
 
 def test_the_csv_reads_back() -> None:

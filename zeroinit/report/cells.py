@@ -92,6 +92,24 @@ def columns(cells: Sequence[Cell]) -> list[str]:
     return [key for key in AXES if key in values] + sorted(key for key in differing if key not in AXES)
 
 
+def undecided(params: Sequence[Mapping[str, str]], keys: Iterable[str]) -> list[str]:
+    """The keys that tell these apart: those with several values, but for what an earlier one of them decides.
+
+    As where each optimizer of a sweep has a rate of its own, or each data set its batch size.
+    """
+    kept: list[str] = []
+    for key in keys:
+        several = len({one.get(key) for one in params}) > 1
+        if several and not any(decides(params, earlier, key) for earlier in kept):
+            kept.append(key)
+    return kept
+
+
+def decides(params: Sequence[Mapping[str, str]], one: str, other: str) -> bool:
+    """Whether the value of a key says that of another."""
+    return len({(each.get(one), each.get(other)) for each in params}) == len({each.get(one) for each in params})
+
+
 def ordered(values: Iterable[str]) -> list[str]:
     """Each value once: numbers by size, anything else in order of appearance."""
     found = list(dict.fromkeys(values))

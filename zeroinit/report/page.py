@@ -13,7 +13,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from zeroinit.report.asked import Asked
-from zeroinit.report.cells import FATES, Cell, Row, by_seed, caption, columns, mean_and_interval, ordered, rows
+from zeroinit.report.cells import (
+    FATES,
+    Cell,
+    Row,
+    by_seed,
+    caption,
+    columns,
+    mean_and_interval,
+    ordered,
+    rows,
+    undecided,
+)
 from zeroinit.report.watched import EXPONENTS, Gradients, arrivals, course, predicted
 from zeroinit.tracker import Record
 
@@ -87,7 +98,7 @@ def data(
 ) -> dict[str, Any]:
     """What the page is made of, as JSON has it: numbers that are undefined are null."""
     keys = columns(found)
-    varying = [key for key in keys if len({cell.params.get(key) for cell in found}) > 1]
+    varying = undecided([cell.params for cell in found], keys)
     listed = rows(found)
     metrics = curves_of([cell.finished[0] for cell in found if cell.finished])
     looks, points, told = room

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from zeroinit.report.cells import Cell, columns
 from zeroinit.report.figures.facets import facet_frame, facets, scale
-from zeroinit.report.figures.style import SMALL, strokes
+from zeroinit.report.figures.style import SMALL, strokes, thousands
 from zeroinit.report.watched import course
 from zeroinit.tracker import COURSE
 
@@ -40,7 +40,7 @@ def comparison_figure(cells: Sequence[Cell]) -> Figure:
     epochs = [ten for ten in tens if ten <= last]
     scale(
         axes,
-        (epochs, [f"{epoch:,.0f}" for epoch in epochs]),
+        (epochs, list(map(thousands, epochs))),
         (shares, [f"{share:.0%}" for share in shares]),
         "epoch (log)" if logarithmic else "epoch",
         "test accuracy",

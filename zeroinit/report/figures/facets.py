@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zeroinit.report.cells import ordered
+from zeroinit.report.cells import ordered, undecided
 from zeroinit.report.figures.style import LETTER, LINE, SMALL, TALLEST, Ticks, frame, short
 
 WIDEST = 5  # panels side by side
@@ -27,9 +27,9 @@ class Facets(NamedTuple):
 
 
 def facets(params: Sequence[Mapping[str, str]], keys: Iterable[str]) -> Facets:
-    """A panel for each combination of the keys that differ; the last key's values side by side if they are few."""
+    """A panel for each combination of the keys that tell these apart; the last key's few values side by side."""
     values = {key: ordered(one[key] for one in params if key in one) for key in keys}
-    varying = [key for key, found in values.items() if len(found) > 1]
+    varying = undecided(params, values)
     shared = ", ".join(short(f"{key}={found[0]}") for key, found in values.items() if len(found) == 1)
     combined: dict[tuple[str, ...], None] = dict.fromkeys(tuple(one.get(key, "") for key in varying) for one in params)
 

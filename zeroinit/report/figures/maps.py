@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from zeroinit.report.cells import FATES, Cell, by_seed, columns, mean_and_interval, numeric, ordered
+from zeroinit.report.cells import FATES, Cell, by_seed, columns, mean_and_interval, numeric, ordered, undecided
 from zeroinit.report.figures.accuracy import draws, told
 from zeroinit.report.figures.facets import named
 from zeroinit.report.figures.style import LETTER, LINE, SMALL, TALLEST, WIDTH, bar, frame, short
@@ -25,8 +25,9 @@ NOT_RUN = "not run"
 
 def axes_of(cells: Sequence[Cell]) -> tuple[str, str]:
     """The two keys that vary most, a numeric one first: the x and the y axis; where fewer vary, one that does not."""
+    telling = undecided([cell.params for cell in cells], columns(cells))
     values = {key: ordered(cell.params.get(key, "") for cell in cells) for key in columns(cells)}
-    first, second = sorted(values, key=lambda key: -len(values[key]))[:2]
+    first, second = sorted(values, key=lambda key: (key not in telling, -len(values[key])))[:2]
     x_first = all(map(numeric, values[first])) or not all(map(numeric, values[second]))
     return (first, second) if x_first else (second, first)
 
@@ -39,10 +40,9 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
     if x is None or y is None:
         x, y = choose(cells, x, y)
     others = [key for key in columns(cells) if key not in (x, y)]
-    differing = [key for key in others if len({cell.params.get(key) for cell in cells}) > 1]
-    shared = ", ".join(
-        short(f"{key}={cells[0].params[key]}") for key in others if key not in differing and key in cells[0].params
-    )
+    differing = [key for key in undecided([cell.params for cell in cells], columns(cells)) if key not in (x, y)]
+    same = [key for key in others if len({cell.params.get(key) for cell in cells}) == 1 and key in cells[0].params]
+    shared = ", ".join(short(f"{key}={cells[0].params[key]}") for key in same)
     rows: dict[tuple[str, ...], dict[tuple[str, str], Cell]] = defaultdict(dict)
     for cell in cells:
         place = cell.params.get(x, ""), cell.params.get(y, "")
@@ -72,6 +72,8 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
         for fate in among
     }
     height = max(min(0.42 * len(up), 0.42 * 12), 0.7) if each > 0.35 else max(0.25 * len(up), 0.7)
+    beside = [named(differing, values) for values, _ in kept]
+    height = max(height, *(1.15 * widest(text) for text in beside))
     figure, grid, free = frame(
         len(kept),
         2,
@@ -86,7 +88,7 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
         below=0.98 if titled else 0.98 + longest,
         gap=(0.15, 0.15),
     )
-    for row, (values, members) in enumerate(kept):
+    for row, (_, members) in enumerate(kept):
         for (i, one), (j, other) in ((a, b) for a in enumerate(along) for b in enumerate(up)):
             draw_fate(grid[row, 0], i, j, members.get((one, other)), each)
             draw_accuracy(grid[row, 1], i, j, members.get((one, other)), each)
@@ -104,7 +106,7 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
         grid[row, 1].text(
             1.02,
             0.5,
-            named(differing, values),
+            beside[row],
             transform=grid[row, 1].transAxes,
             rotation=-90,
             va="center",
@@ -204,8 +206,6 @@ def draw_accuracy(axes: Axes, i: int, j: int, cell: Cell | None, each: float) ->
     number = f"{100 * mean:.0f}" if each < 0.8 else f"{100 * mean:.1f}"
     wide = f" ± {100 * half:.0f}" if each < 0.8 else f" ± {100 * half:.1f}"
     text = number if math.isnan(half) else number + wide
-    fitting = next(
-        (one for one in (text, text.replace(" ", ""), text.replace(" ± ", "\n±"), number) if widest(one) < each),
-        "",
-    )
+    # digits are wider than letters are on average
+    fitting = next((one for one in (text, text.replace(" ± ", "\n±"), number) if 1.25 * widest(one) < each), "")
     write(axes, i, j, fitting, colour)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from zeroinit.report.cells import Cell, columns
 from zeroinit.report.figures.accuracy import decades, draws, told
 from zeroinit.report.figures.facets import facet_frame, facets, scale
-from zeroinit.report.figures.style import SMALL, some, strokes
+from zeroinit.report.figures.style import SMALL, some, strokes, thousands
 from zeroinit.report.watched import course, neuron_metrics
 
 LAYERS = 4  # side by side, at most
@@ -62,7 +62,7 @@ def neurons_figure(cells: Sequence[Cell], units: Sequence[Mapping[str, int]] = (
         panel.set_yscale("log", base=2)
         panel.set_xlim(0, last)
         panel.set_ylim(0.8, most * (most**0.2 * 1.2))
-    steps, counted = (tens, [f"{ten:,}" for ten in tens]), (powers, [f"{count:,}" for count in powers])
+    steps, counted = (tens, list(map(thousands, tens))), (powers, [f"{count:,}" for count in powers])
     scale(axes, steps, counted, "step (log)", "distinct neurons")
     return figure
 

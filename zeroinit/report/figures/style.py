@@ -46,6 +46,11 @@ def strokes(inits: Iterable[str]) -> dict[str, dict[str, Any]]:
     }
 
 
+def thousands(count: float) -> str:
+    """100000 as 100k, which its neighbour on a narrow axis leaves room for."""
+    return f"{count / 1000:.0f}k" if count >= 10_000 else f"{count:.0f}"
+
+
 def power(exponent: int) -> str:
     return "2" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))  # faster to draw than mathtext
 

@@ -9,7 +9,8 @@ const NONE = "#f7dcd4"; // where every entry is exactly zero
 const FULL = 250; // thousandths of the entries in one bin at which its colour is full
 const NAMED = { "test/accuracy": "test accuracy", "test/loss": "test loss" };
 
-const varying = Object.keys(data.axes);
+const varying = Object.keys(data.axes); // the keys that tell cells apart; of others another decides the value
+const several = data.keys.filter((key) => !varying.length || new Set(data.cells.map((cell) => cell.params[key])).size > 1);
 const state = { cell: null, against: null, quantity: "verdict", ...axes(), layer: null, series: null, sort: null, up: true };
 
 function axes() {
@@ -160,7 +161,7 @@ function arrows(event) {
 // ---- the table
 
 const columns = [
-  ...(varying.length ? varying : data.keys).map((key) => ({ name: key, value: (cell) => cell.params[key] ?? "" })),
+  ...several.map((key) => ({ name: key, value: (cell) => cell.params[key] ?? "" })),
   { name: "n", number: true, value: (cell) => cell.n },
   { name: "test accuracy", number: true, value: (cell) => last(cell, "test/accuracy")[0], shown: (cell) => percent(...last(cell, "test/accuracy")) },
   { name: "loss", number: true, value: (cell) => last(cell, "test/loss")[0], shown: (cell) => amount("loss", last(cell, "test/loss")[0]) },
