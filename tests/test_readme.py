@@ -1,17 +1,78 @@
-"""The README's commands and code, run in its order in one folder; its files are those that start with `# <path>`."""
+"""The pages' commands and code, run in their order in one folder; their files are those that start with `# <path>`.
 
+A command that is to end with another code than 0 says so behind itself: `# exit code 1`.
+"""
+
+import importlib
 import re
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import Ended
 from test_folder import fill
 
-from zeroinit import CONF
+from zeroinit import CONF, SWEEPS
+from zeroinit.report.command import main as report
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.M | re.S)
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PAGES = ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md")))]
+FENCES = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def commands(zeroinit: Command, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """What a page may type: `zeroinit` and `zeroinit-report`, in this process."""
+
+    def command(name: str, *words: str) -> Ended:
+        if name == "zeroinit":
+            return zeroinit(*words)
+        assert name == "zeroinit-report"
+        monkeypatch.setattr(sys, "argv", [name, *words])
+        code = 0
+        try:
+            report()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capfd.readouterr()
+        return Ended(code, captured.out, captured.err)
+
+    return command
+
+
+def write(text: str) -> None:
+    """A page's file, in the current folder; a module that was imported is forgotten, as by a new process."""
+    path = Path(text.splitlines()[0].removeprefix("# "))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    sys.modules.pop(path.stem, None)
+    importlib.invalidate_caches()
+
+
+def run_blocks(page: str, commands: Command) -> list[str]:
+    """Run all blocks of a page in the current folder; returns the commands, and `python` for code that is no file."""
+    ran = []
+    for language, text in FENCES.findall((ROOT / page).read_text()):
+        if not language:  # what a command prints
+            continue
+        if text.startswith("# "):
+            write(text)
+        elif language == "python":
+            exec(compile(text, page, "exec"), {})
+            ran.append("python")
+        else:
+            assert language == "sh"
+            for line in text.splitlines():
+                command, _, code = line.partition("  # exit code ")
+                ended = commands(*shlex.split(command))
+                assert ended.code == int(code or 0), f"{command}\n{ended.err}"
+                ran.append(command)
+    return ran
 
 
 def test_it_starts_with_the_two_commands() -> None:
@@ -21,33 +82,31 @@ def test_it_starts_with_the_two_commands() -> None:
     ]
 
 
+# those of docs/laboratory.md take minutes each: test_laboratory.py runs their sweeps' first and last jobs
 @pytest.mark.usefixtures("database")
-def test_every_command_and_every_block_runs(zeroinit: Callable[..., object], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("page", "count"), [("README.md", 24), ("docs/tutorial.md", 9)])
+def test_every_command_and_every_block_runs(page: str, count: int, commands: Command, tmp_path: Path) -> None:
     fill(tmp_path / "pictures", each=80)  # the images that the reader has
-    ran = []
-    for language, text in BLOCKS:
-        first = text.splitlines()[0]
-        if first.startswith("# "):
-            path = tmp_path / first[2:]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        elif language == "python":
-            exec(compile(text, "README.md", "exec"), {})
-            ran.append("python")
-        else:
-            assert language == "sh"
-            for command in text.splitlines():
-                name, *words = shlex.split(command)
-                assert name == "zeroinit"
-                ended = zeroinit(*words)
-                assert ended.code == 0, f"{command}\n{ended.err}"
-                ran.append(command)
-    assert len(ran) == 22
+    assert len(run_blocks(page, commands)) == count
 
 
-def test_the_files_it_names_exist() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (Path(__file__).parents[1] / target).exists(), target
+@pytest.mark.parametrize("page", PAGES)
+def test_the_sweeps_and_files_it_names_exist(page: str) -> None:
+    text = (ROOT / page).read_text()
+    own = {Path(name).stem for name in re.findall(r"^# own/(\w+\.yaml)$", text, re.M)}
+    for options, name in re.findall(r"zeroinit (-cd own )?-cn (\w+)", text):
+        assert name in own if options else (SWEEPS / f"{name}.yaml").exists(), name
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", text):
+        found = (ROOT / page).parent / target if target else ROOT / page
+        assert found.exists(), target
+        if anchor:
+            assert anchor in anchors(found.read_text()), f"{target}#{anchor}"
+
+
+def anchors(text: str) -> set[str]:
+    """GitHub's names of a page's headings."""
+    heads = re.findall(r"^#+ (.+)$", FENCES.sub("", text), re.M)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
 @pytest.mark.parametrize("group", ["dataset", "arch", "init", "bias_scale", "optimizer", "tracker"])
