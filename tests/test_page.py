@@ -211,7 +211,8 @@ def sweep(database: Path, zeroinit: Command) -> str:
     """The end of a small sweep: two inits, two scales, two seeds."""
     Path("mine").mkdir()
     Path("mine/asked.yaml").write_text(
-        "# Does it wake?\n# 8 runs.\ndefaults: [config, _self_]\nhydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n"
+        "# mine/asked.yaml\n# Does it wake?\n# 8 runs.\ndefaults: [config, _self_]\n"
+        "hydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n"
         "      init: default,zero_normal\n      bias_scale.value: 1,10\n      seed: range(2)\n"
     )
     ended = zeroinit("-cd", "mine", "-cn", "asked", "dataset=digits", "arch.hidden=[8,8]", "steps=30", "probe=all")

@@ -14,7 +14,7 @@ import pytest
 from conftest import Ended
 from test_folder import fill
 
-from zeroinit import CONF, SWEEPS
+from zeroinit import CONF, SWEEPS, build
 from zeroinit.report.command import main as report
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +52,7 @@ def write(text: str) -> None:
     path.write_text(text)
     sys.modules.pop(path.stem, None)
     importlib.invalidate_caches()
+    build.bound_once.cache_clear()
 
 
 def run_blocks(page: str, commands: Command) -> list[str]:
