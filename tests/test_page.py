@@ -285,6 +285,17 @@ def test_a_sweep_that_is_not_there_is_told_in_one_line(
 # ---- in a browser
 
 
+MIDDLE_OF_THE_FIRST_STEP = """async () => {
+  const figure = [...document.querySelectorAll("#cell figure")].at(-1);
+  const image = new Image();
+  image.src = figure.querySelectorAll("svg image")[2].href.baseVal;
+  await image.decode();
+  const canvas = Object.assign(document.createElement("canvas"), { width: image.width, height: image.height });
+  canvas.getContext("2d").drawImage(image, 0, 0);
+  return [...canvas.getContext("2d").getImageData(0, Math.floor(image.height / 2), 1, 1).data];
+}"""
+
+
 @pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
 @pytest.mark.usefixtures("sweep")
@@ -324,6 +335,8 @@ def test_it_is_used_with_mouse_keyboard_and_a_narrow_screen(monkeypatch: pytest.
         assert (
             shown.locator("figure:has(h3:text('Weight gradients')) svg image").count() == 3
         )  # this, the other, the difference
+        # the hidden layers' first gradients are zeros here and not there: more of them, which is violet
+        assert (lambda red, green, blue, alpha: blue > red)(*opened.evaluate(MIDDLE_OF_THE_FIRST_STEP))
         arrived = shown.get_by_label("first gradients of the layers over steps").locator("text").all_text_contents()
         assert {"1", "2", "3"} <= set(arrived)
 

@@ -31,7 +31,7 @@ from zeroinit.report.cells import (
 from zeroinit.report.watched import EXPONENTS, Course, Gradients, arrivals, course, predicted
 from zeroinit.tracker import Record
 
-TEMPLATE = Path(__file__).parent / "page"
+TEMPLATE = Path(__file__).parent / "template"
 LARGEST = 1_900_000  # bytes of the page
 # how much of each cell is shown, the most that LARGEST has room for: steps of its histograms, points of its curves,
 # runs of which the reason is told, metrics that a map may be of
