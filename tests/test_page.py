@@ -238,6 +238,14 @@ def test_it_is_kept_and_made_again(monkeypatch: pytest.MonkeyPatch, capfd: pytes
     report("asked", "--figures", "--to", "drawn", monkeypatch=monkeypatch)
     assert Path("drawn/comparison.png").is_file()
 
+    with pytest.raises(SystemExit):
+        report("asked", "--map", "seed", "inti", monkeypatch=monkeypatch)
+    assert capfd.readouterr().err == (
+        "zeroinit-report: --map=inti: the sweep's runs have no such key; give two of arch, init, bias_scale.value\n"
+    )
+    report("asked", "--map", "init", "bias_scale.value", "--to", "turned", monkeypatch=monkeypatch)
+    assert Path("turned/map.png").read_bytes() != Path("drawn/map.png").read_bytes()
+
     tracker.prepare({})  # as a sweep of its name does that is cut short
     report("asked", monkeypatch=monkeypatch)
     again = tracker.summarised("report.html")

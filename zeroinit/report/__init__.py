@@ -50,24 +50,30 @@ def conclude(asked: Asked, tracker: Tracker, each: Each = starmap) -> list[Recor
     console = show(table(rows(found)), [caption(found), *notes])
     if tracker.keeps:
         introduce(asked, tracker)
-        files = written(asked, found, notes, tracker) | draw(found, tracker, each)
+        files = written(asked, found, notes, tracker) | draw(found, tracker, each, ())
         where = tracker.summary(files, anew=True)
         said = f"\nPage (report.html), figures, table: {where}\n{tracker.how_to_see()}"
         console.print(said, markup=False, highlight=False, soft_wrap=True)
     return records
 
 
-def remake(tracker: Tracker, folder: Path | None, figures: bool) -> str:
-    """Make the report of the tracker's sweep again, in its summary or in a folder; says where."""
+def remake(tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[str]) -> str:
+    """Make the report of the tracker's sweep again, in its summary or in a folder; says where.
+
+    `axes` are the two keys of the map, or none to have them chosen.
+    """
     records = tracker.records()
     kept = tracker.summarised(FILE)
     asked = read(kept) if kept else of_records(records)
     if not asked.planned:
         raise BadInput(f"{tracker.sweep}: the sweep has no runs; there is nothing to report")
     found = cells(asked.planned, records)
+    unknown = next((key for key in axes if key not in found[0].params), None)
+    if unknown:
+        raise BadInput(f"--map={unknown}: the sweep's runs have no such key; give two of {', '.join(columns(found))}")
     files = written(asked, found, confounded_in(found, tracker), tracker)
     if figures:
-        files |= draw(found, tracker, starmap)
+        files |= draw(found, tracker, starmap, axes)
     if folder is None:
         return tracker.summary(files, anew=False)
     try:

@@ -18,10 +18,11 @@ Watched = tuple[
 ]  # label, histograms.npz, first gradients, predicted ones
 
 
-def draw(found: list[Cell], tracker: Tracker, each: Each) -> dict[str, bytes]:
+def draw(found: list[Cell], tracker: Tracker, each: Each, axes: Sequence[str]) -> dict[str, bytes]:
     """{file name: PNG}: comparison and map of all cells, the waves of some, their neurons, gradients of a telling pair.
 
-    `each` draws them. What cannot be drawn is told, and costs none of the others.
+    `each` draws them; `axes` are the map's two keys, or none to have them chosen. What cannot be drawn is told, and
+    costs none of the others.
     """
     done = [cell for cell in found if cell.finished]
     if not done:
@@ -30,7 +31,7 @@ def draw(found: list[Cell], tracker: Tracker, each: Each) -> dict[str, bytes]:
     neurons = neuron_metrics(recalled)
     tracker.recall(recalled, [COURSE, *neurons])
     keys = columns(found)
-    tasks: list[tuple[Any, ...]] = [("comparison", found), ("map", found)]
+    tasks: list[tuple[Any, ...]] = [("comparison", found), ("map", found, *axes)]
     if neurons:
         tasks.append(("neurons", found, units(found, tracker)))
     pair = telling(found)
