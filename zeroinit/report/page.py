@@ -154,7 +154,7 @@ def question(found: Sequence[Cell], varying: Sequence[str]) -> str:
 
 def of_cell(shown: Shown, row: Row, room: tuple[int, int, int, int | None], keys: Sequence[str]) -> dict[str, Any]:
     cell, (looks, points, told, metrics) = shown.cell, room
-    word, _ = commonest(cell)
+    word, agreeing = commonest(cell)
     came, theory = arrivals(cell.finished), predicted(cell.finished)
     latest = max([0, *theory.values(), *(step for steps in came.values() for step in steps)])
     return {
@@ -163,6 +163,7 @@ def of_cell(shown: Shown, row: Row, room: tuple[int, int, int, int | None], keys
         "became": row["became"],
         "verdict": next(iter(cell.fates), NOT_RUN) if word == "?" else word,
         "last": dict(list(shown.last.items())[:metrics]),
+        "agreeing": agreeing,
         "runs_planned": cell.fates.total(),
         "runs": [of_run(record) for record in sorted(cell.newest, key=seed)[:told]],
         "curves": {metric: curve(drawn, points) for metric, drawn in shown.curves.items() if points},

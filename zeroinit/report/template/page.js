@@ -143,7 +143,7 @@ function tile(cell, colours) {
   const colour = known ? (colours ? colours(value) : data.fates[cell.verdict]) : null;
   const words = colours ? amount(state.quantity, value) : cell.verdict;
   const more = colours ? (half === null || n < cell.n ? `n ${n}` : `\u00b1 ${isShare(state.quantity) ? (100 * half).toFixed(1) : short(half)}`)
-    : cell.became === cell.verdict ? `n ${cell.n}` : cell.became.split(",")[0].replace(cell.verdict, "").trim() + ` of ${cell.runs_planned}`;
+    : cell.agreeing === cell.runs_planned ? `n ${cell.n}` : `${cell.agreeing} of ${cell.runs_planned}`;
   const style = known ? `background:${colour};color:${dark(colour) ? "#fff" : "#111"}` : null;
   const index = data.cells.indexOf(cell);
   return element("button", { class: known ? null : "none", style, "data-cell": index, title: `${label(cell)}: ${cell.became}`,
