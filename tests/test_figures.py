@@ -386,9 +386,9 @@ def test_a_sweep_draws_a_handful_of_figures_and_asks_the_store_once() -> None:
             one.metrics.append(("symmetry/hidden1/distinct", 3.0, 0))
     tracker = Kept(FILES)
     names = ["boxes.png", "comparison.png", "gradients.png", "map.png", "neurons.png", "wave.png"]
-    assert sorted(draw(found, tracker, starmap)) == names
+    assert sorted(draw(found, tracker, starmap, ())) == names
     assert tracker.recalled == [["test/accuracy", "symmetry/hidden1/distinct"]]
-    assert sorted(draw(sweep(KEYS), Kept({}), starmap)) == ["comparison.png", "map.png"]  # probe=none
+    assert sorted(draw(sweep(KEYS), Kept({}), starmap, ())) == ["comparison.png", "map.png"]  # probe=none
 
 
 def test_a_figure_that_cannot_be_drawn_costs_no_other(
@@ -398,7 +398,7 @@ def test_a_figure_that_cannot_be_drawn_costs_no_other(
         raise ValueError("no\nmap")
 
     monkeypatch.setattr("zeroinit.report.figures.map_figure", broken)
-    assert set(draw(sweep(KEYS), Kept({}), starmap)) == {"comparison.png"}
+    assert set(draw(sweep(KEYS), Kept({}), starmap, ())) == {"comparison.png"}
     assert capsys.readouterr().err == "zeroinit: no map.png: ValueError: no map\n"
 
 
@@ -406,7 +406,7 @@ def test_a_worker_that_dies_costs_the_figures_alone(capsys: pytest.CaptureFixtur
     def each(function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterable[Any]:
         raise RuntimeError("a worker could not do its task: -9")
 
-    assert draw(sweep(KEYS), Kept({}), each) == {}
+    assert draw(sweep(KEYS), Kept({}), each, ()) == {}
     assert capsys.readouterr().err == "zeroinit: no figures: a worker could not do its task: -9\n"
 
 
