@@ -243,6 +243,9 @@ def test_it_is_kept_and_made_again(monkeypatch: pytest.MonkeyPatch, capfd: pytes
     assert capfd.readouterr().err == (
         "zeroinit-report: --map=inti: the sweep's runs have no such key; give two of arch, init, bias_scale.value\n"
     )
+    with pytest.raises(SystemExit):
+        report("asked", "--map", "init", "init", monkeypatch=monkeypatch)
+    assert capfd.readouterr().err.startswith("zeroinit-report: --map=init: the key is given for both axes; give two of")
     report("asked", "--map", "init", "bias_scale.value", "--to", "turned", monkeypatch=monkeypatch)
     assert Path("turned/map.png").read_bytes() != Path("drawn/map.png").read_bytes()
 

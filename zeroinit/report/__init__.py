@@ -15,7 +15,7 @@ from zeroinit.report.cells import Cell, as_csv, caption, cells, columns, rows, t
 from zeroinit.report.confounded import confounded, lines
 from zeroinit.report.drawing import Each, draw
 from zeroinit.report.page import as_html, curves_of
-from zeroinit.report.watched import gradients
+from zeroinit.report.watched import gradients, histograms_kept
 from zeroinit.tracker import Record, Tracker
 
 
@@ -71,6 +71,8 @@ def remake(tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[
     unknown = next((key for key in axes if key not in found[0].params), None)
     if unknown:
         raise BadInput(f"--map={unknown}: the sweep's runs have no such key; give two of {', '.join(columns(found))}")
+    if len(set(axes)) < len(axes):
+        raise BadInput(f"--map={axes[0]}: the key is given for both axes; give two of {', '.join(columns(found))}")
     files = written(asked, found, confounded_in(found, tracker), tracker)
     if figures:
         files |= draw(found, tracker, starmap, axes)
@@ -91,7 +93,7 @@ def written(asked: Asked, found: Sequence[Cell], notes: Sequence[str], tracker: 
     try:
         finished = [record for cell in found for record in cell.finished]
         tracker.recall(finished, curves_of(finished))
-        seen = [gradients(contents(cell, tracker)) for cell in found]
+        seen = [gradients(histograms_kept(cell.finished, tracker)) for cell in found]
         made["report.html"] = as_html(tracker.sweep, asked, found, seen, notes)
     except BadInput:
         raise
@@ -103,11 +105,6 @@ def written(asked: Asked, found: Sequence[Cell], notes: Sequence[str], tracker: 
 def confounded_in(found: Sequence[Cell], tracker: Tracker) -> list[str]:
     drawn = [(cell.params, lines(content)) for cell in found if (content := filled(cell, tracker))]
     return confounded(drawn, columns(found))
-
-
-def contents(cell: Cell, tracker: Tracker) -> list[bytes]:
-    """The histograms of a cell's finished runs."""
-    return [content for record in cell.finished if (content := tracker.file(record, "histograms.npz"))]
 
 
 def show(shown: Table | None, notes: Sequence[str]) -> Patient:

@@ -6,7 +6,7 @@ from typing import Any
 
 from zeroinit.report.cells import Cell, columns
 from zeroinit.report.confounded import lines
-from zeroinit.report.watched import Gradients, arrivals, gradients, layers, neuron_metrics, predicted
+from zeroinit.report.watched import Gradients, arrivals, gradients, histograms_kept, layers, neuron_metrics, predicted
 from zeroinit.tracker import COURSE, Tracker
 
 WAVES = 12  # cells of which the waves are drawn
@@ -135,7 +135,7 @@ def histograms_of(some: Sequence[Cell], keys: Sequence[str], tracker: Tracker) -
     """What the figures of gradients are drawn from; of those cells that have any."""
     found: list[Watched] = []
     for cell in some:
-        if contents := [content for record in cell.finished if (content := tracker.file(record, "histograms.npz"))]:
+        if contents := histograms_kept(cell.finished, tracker):
             found.append((cell.label(keys), contents, arrivals(cell.finished), predicted(cell.finished)))
     return found
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from zeroinit import histogram
 from zeroinit.report.cells import Numbers, by_seed, mean_and_interval
-from zeroinit.tracker import Record
+from zeroinit.tracker import Record, Tracker
 
 EXPONENTS = np.arange(histogram.EXPONENTS) - 127  # of the bins of a histogram: [2^e, 2^(e+1))
 Counts = NDArray[np.int64]
@@ -110,6 +110,11 @@ class Gradients:
     def signed_quantiles(self, layer: str, shares: Sequence[float]) -> Numbers:
         """Quantiles (T, len(shares)) of the gradient, signs and exact zeros included; NaN where nothing is finite."""
         return histogram.quantiles(self.counts[layer], self.zeros[layer], shares)
+
+
+def histograms_kept(records: Sequence[Record], tracker: Tracker) -> list[bytes]:
+    """The runs' histograms.npz, of those that have one."""
+    return [content for record in records if (content := tracker.file(record, "histograms.npz"))]
 
 
 def gradients(contents: Sequence[bytes]) -> Gradients | None:
