@@ -160,7 +160,7 @@ def test_a_probe_that_does_not_apply_is_told_once(zeroinit: Command) -> None:
 
 def test_the_same_command_twice_is_bit_equal(zeroinit: Command) -> None:
     for _ in range(2):
-        zeroinit("dataset=digits", "arch.hidden=[20]", "steps=40", "save=true", "seed=3")
+        zeroinit("dataset=digits", "arch.hidden=[20]", "steps=40", "save=true", "seed=3", "rerun=true")
     first, again = runs("zeroinit")
     assert histories(first) == histories(again)
     a, b = (torch.load(artifact(run, "weights.pt")) for run in (first, again))
@@ -510,7 +510,7 @@ def test_only_the_sweeps_own_runs_decide_its_exit_code(zeroinit: Command) -> Non
 def test_a_store_that_is_gone_at_the_end_is_told_in_one_line(
     zeroinit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(uri: str, experiment_id: str, kind: str) -> list[object]:
+    def gone(uri: str, experiment_id: str, kind: str, identities: object) -> list[object]:
         if kind == "run":
             raise MlflowException("connection refused by http://me:secret@host")
         return []

@@ -1,16 +1,17 @@
-"""What is told of jobs in the place of training them: check=only and check=audit."""
+"""What is told of jobs in the place of training them: plan=true, check=only and check=audit."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from zeroinit import lint
+from zeroinit import lint, resume
 from zeroinit.audit import audit
-from zeroinit.build import build, load, set_up_torch
+from zeroinit.build import build, identity_of, load, set_up_torch
 from zeroinit.config import Job
 from zeroinit.lint.made import listed
 from zeroinit.report import checks, show
-from zeroinit.report.cells import Cell, columns
+from zeroinit.report.cells import Cell, cells, columns
 from zeroinit.report.confounded import confounded
+from zeroinit.tracker import Tracker
 
 
 def only(jobs: Sequence[Job], a_sweep: bool) -> int:
@@ -28,6 +29,29 @@ def only(jobs: Sequence[Job], a_sweep: bool) -> int:
     notes = confounded(filled, keys)
     show(checks.of_cells(keys, found) if a_sweep else checks.of_run(lint.RULES, found[0][1]), notes)
     return int(any(one for _, one in found) or bool(notes))
+
+
+def planned(jobs: Sequence[Job], tracker: Tracker, workers: int) -> None:
+    """Print which runs of each cell are done, failed or to do, and how long those will take on so many processes."""
+    identities = [identity_of(job) for job in jobs]
+    found = cells(
+        [(one, job.cell_hash, job.params) for one, job in zip(identities, jobs, strict=True)], tracker.records()
+    )
+    done = resume.finished(jobs, tracker)
+    broken = {record.identity for cell in found for record in cell.newest if record.status in ("FAILED", "KILLED")}
+    to_do = [job for job, one in zip(jobs, identities, strict=True) if one not in done]
+    needed = resume.seconds_needed(to_do, tracker.everywhere())
+    keys, lines = columns(found), []
+    by_cell: dict[str, list[Job]] = {}
+    for job in jobs:
+        by_cell.setdefault(job.cell_hash, []).append(job)
+    for cell_hash, of_cell in by_cell.items():
+        own = [identity_of(job) for job in of_cell if identity_of(job) not in done]
+        failed = sum(one in broken for one in own)
+        seconds = [took for job, took in zip(to_do, needed, strict=True) if job.cell_hash == cell_hash]
+        named = [of_cell[0].params.get(key, "") for key in keys]
+        lines.append((named, (len(of_cell) - len(own), failed, len(own) - failed), seconds))
+    show(checks.of_plan(keys, lines), [checks.told_of_plan(len(jobs), needed, workers)])
 
 
 def audited(job: Job) -> None:

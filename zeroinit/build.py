@@ -1,6 +1,7 @@
 """From a resolved config to what trains: data, model, optimiser, tracker; and the check that all of it fits."""
 
 import ctypes
+import hashlib
 import inspect
 import json
 import os
@@ -8,17 +9,19 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache, lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from torch import nn
 
 from zeroinit.batches import Augment
 from zeroinit.config import Job
 from zeroinit.config.check import Values
 from zeroinit.config.check import device as device_of
+from zeroinit.config.identity import hash_of, identity
 from zeroinit.dataset.images import reshaped
 from zeroinit.dataset.split import Data, normalized
 from zeroinit.errors import BadInput
@@ -59,11 +62,16 @@ OF_BATCHES = ("batch_size", "shuffle", "normalize", "augment")  # keys of a data
 
 def load(values: Values, device: torch.device) -> Data:
     """The data of a config, on the device; what is stored of the last four asked for is kept."""
-    node = {key: value for key, value in values["dataset"].items() if key not in OF_BATCHES}
-    data = load_cached(json.dumps(node, sort_keys=True), values["seeds"]["split"], device)
+    data = load_cached(*stored(values), device)
     check_augment(values["dataset"]["augment"], data.input_shape)
     wide = torch.float64 if values["dtype"] == "float64" else None  # in float32 nets and data stay as they are made
     return replace(normalized(data, **values["dataset"]["normalize"]), dtype=wide)
+
+
+def stored(values: Values) -> tuple[str, int]:
+    """What decides of a data set's store: its node, and the seed of the split."""
+    node = {key: value for key, value in values["dataset"].items() if key not in OF_BATCHES}
+    return json.dumps(node, sort_keys=True), values["seeds"]["split"]
 
 
 def check_augment(keys: Values, input_shape: tuple[int, ...]) -> None:
@@ -90,6 +98,34 @@ def load_cached(node: str, split_seed: int, device: torch.device) -> Data:
             f"dataset._target_={keys['_target_']}: it returned a {type(data).__name__}; return a zeroinit.dataset.Data"
         )
     return reshaped(data, **shape).to(device)
+
+
+def identity_of(job: Job) -> str:
+    """The identity of the job's run; loads its data."""
+    node, split_seed = stored(job.values)
+    return identity(job.config_hash, data_hash(node, split_seed, device_of(job.values["device"])), own_code(job.values))
+
+
+@cache
+def data_hash(node: str, split_seed: int, device: torch.device) -> str:
+    return hash_of(load_cached(node, split_seed, device))
+
+
+def own_code(values: Values) -> str:
+    """A hash of the files whose functions the config names, but for those of zeroinit and torch; empty without any."""
+    found = hashlib.sha256()
+    targets = sorted(one for one in named(values) if one.partition(".")[0] not in ("zeroinit", "torch", "torchvision"))
+    for target in targets:
+        source = inspect.getsourcefile(inspect.unwrap(get_object(target)))
+        found.update(Path(source).read_bytes() if source else target.encode())
+    return found.hexdigest()[:16] if targets else ""
+
+
+def named(node: Any) -> set[str]:
+    """Each `_target_` in the node."""
+    parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    own = {node["_target_"]} if isinstance(node, dict) and "_target_" in node else set()
+    return own.union(*map(named, parts))
 
 
 def batch_size_of(values: Values, data: Data) -> int:

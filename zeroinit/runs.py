@@ -15,7 +15,7 @@ from torch import nn
 from zeroinit import lint, loop
 from zeroinit.arrival import is_chain, predicted
 from zeroinit.batches import Augment
-from zeroinit.build import batch_size_of, build, load, open_tracker, set_up_torch
+from zeroinit.build import batch_size_of, build, identity_of, load, open_tracker, set_up_torch
 from zeroinit.config import Job
 from zeroinit.dataset.split import spread
 from zeroinit.errors import BadInput
@@ -27,7 +27,7 @@ from zeroinit.quotient import described
 from zeroinit.report.cells import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import signals_held
-from zeroinit.tracker import Record, Tracker, without_password
+from zeroinit.tracker import CHOICE, Record, Tracker, without_password
 from zeroinit.verdict import EXAMPLES, JUDGED, Looked, Seen, examples_of, hopeless, learnable, look, verdict
 
 TRACEBACK = "traceback.txt"
@@ -67,7 +67,12 @@ def run(
 
 
 def record_of(job: Job, tags: dict[str, str]) -> Record:
-    own = {"config_hash": job.config_hash, "cell_hash": job.cell_hash, "arithmetic": job.values["arithmetic"]}
+    own = {
+        "identity": identity_of(job),
+        "config_hash": job.config_hash,
+        "cell_hash": job.cell_hash,
+        "arithmetic": job.values["arithmetic"],
+    }
     return Record(name=job.name, params=job.params, tags=provenance() | own | tags)
 
 
@@ -223,7 +228,7 @@ def work(jobs: Sequence[Job], why: str, sweep: str, tell: Callable[[tuple[float,
     tell((1.0, last))
     if tracker.keeps:
         for record in records:
-            record.metrics = [point for point in record.metrics if point[0] == "val/accuracy"]
+            record.metrics = [point for point in record.metrics if point[0] == CHOICE]
             record.files = {name: content for name, content in record.files.items() if name == TRACEBACK}
     return records
 
@@ -245,13 +250,13 @@ def lost(jobs: Sequence[Job], tracker: Tracker, error: str, trace: str = "") -> 
 
 def kill(jobs: Sequence[Job], tracker: Tracker, since: float) -> None:
     """Mark those runs of the jobs as KILLED that began after `since` and whose process is gone."""
-    hashes = {job.config_hash for job in jobs}
+    identities = set(map(identity_of, jobs))
     try:
         records = tracker.records()
     except BadInput:  # the store is gone, and them with it
         return
     for record in records:
-        if record.status == "RUNNING" and record.started >= since and record.tags["config_hash"] in hashes:
+        if record.status == "RUNNING" and record.started >= since and record.identity in identities:
             tracker.kill(record)
 
 

@@ -16,16 +16,17 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from zeroinit import CONF, before, config
+from zeroinit import CONF, before, config, resume
 from zeroinit.build import check, open_tracker
 from zeroinit.config import Job
 from zeroinit.config.check import check_uri
+from zeroinit.config.identity import hashes
 from zeroinit.errors import BadInput
 from zeroinit.observer import LEFT_OUT
 from zeroinit.progress import Bar
 from zeroinit.report.asked import Asked, Planned
 from zeroinit.runs import LINT, TRACEBACK, run
-from zeroinit.tracker import Record, without_password
+from zeroinit.tracker import CHOICE, Record, without_password
 
 
 def job_of(cfg: DictConfig) -> Job:
@@ -35,7 +36,7 @@ def job_of(cfg: DictConfig) -> Job:
     params = config.params(values, config.options(hydra_config.runtime.choices, values))
     overrides = list(hydra_config.overrides.task)
     folder = Path(hydra_config.sweep.dir, hydra_config.sweep.subdir) if sweeping() else hydra_config.run.dir
-    return Job(config.name(params, overrides), overrides, str(folder), values, params, *config.hashes(values))
+    return Job(config.name(params, overrides), overrides, str(folder), values, params, *hashes(values))
 
 
 def sweeping() -> bool:
@@ -81,7 +82,7 @@ def failed(job: Job, record: Record) -> str:
 
 def best(record: Record) -> float:
     """The best validation accuracy of a run, which optimising sweepers are given; 0 where it diverged before any."""
-    return max((value for name, value, _ in record.metrics if name == "val/accuracy"), default=0.0)
+    return max(record.course(CHOICE).values(), default=0.0)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -96,6 +97,13 @@ def task(cfg: DictConfig) -> float:
             before.audited(job)
             sys.exit()
         tracker = open_tracker(job, sweep_name())
+        if job.values["plan"]:
+            before.planned([job], tracker, 1)
+            sys.exit()
+        for there in resume.finished([job], tracker).values():
+            tracker.recall([there], [CHOICE])
+            print(f"{became(there)}\nIt was trained before; rerun=true trains it again.\n{tracker.how_to_see()}")
+            return best(there)
     except BadInput as error:
         stop(error)
     with Bar(1) as bar:

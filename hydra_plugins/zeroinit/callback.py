@@ -36,14 +36,16 @@ class SweepCallback(Callback):
                     f"hydra/launcher={launcher} trains in others; set one of them otherwise"
                 )
             )
-        if config.check != "start" and config.hydra.sweeper._target_ != OURS:
-            sweeper = config.hydra.runtime.choices["hydra/sweeper"]
-            train.stop(
-                BadInput(
-                    f"check={config.check}: hydra/sweeper={sweeper} chooses runs by what earlier ones became; "
-                    "give check=start, or leave the sweeper out"
+        for key, usual in (("check", "start"), ("plan", False)):
+            if config[key] != usual and config.hydra.sweeper._target_ != OURS:
+                sweeper = config.hydra.runtime.choices["hydra/sweeper"]
+                asked, instead = f"{key}={config[key]}", f"{key}={str(usual).lower()}"
+                train.stop(
+                    BadInput(
+                        f"{asked}: hydra/sweeper={sweeper} chooses runs by what earlier ones became; give {instead}, "
+                        "or leave the sweeper out"
+                    )
                 )
-            )
         if direction != "maximize":
             train.stop(
                 BadInput(
@@ -85,5 +87,5 @@ class SweepCallback(Callback):
             best = OmegaConf.load(found)
             chosen = " ".join(f"{key}={value}" for key, value in best.best_params.items())
             print(f"Best validation accuracy: {best.best_value:.1%}, with {chosen} ({found})")
-        fine = {record.tags["config_hash"] for record in new if record.status == "FINISHED"}
-        return any(record.tags["config_hash"] not in fine for record in new)
+        fine = {record.identity for record in new if record.status == "FINISHED"}
+        return any(record.identity not in fine for record in new)

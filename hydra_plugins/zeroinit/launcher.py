@@ -49,11 +49,12 @@ class SweepLauncher(Launcher):
         self.pool = Pool(self.workers) if self.workers > 1 else None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from zeroinit import build, runs, train
+        from zeroinit import build, resume, runs, train
         from zeroinit.config.check import device
         from zeroinit.plan import plan
         from zeroinit.pool import Message
         from zeroinit.progress import Bar
+        from zeroinit.tracker import CHOICE
 
         setup_globals()
         jobs = self.jobs if self.of_ours else self.checked(job_overrides, initial_job_idx)
@@ -61,14 +62,17 @@ class SweepLauncher(Launcher):
             self.workers = self.pool.workers = 1  # which has the memory to itself
         sweep, started = train.sweep_name(), time.time()
         tracker = build.open_tracker(jobs[0], sweep)
+        asked, there = jobs, {} if self.of_ours else resume.finished(jobs, tracker)
+        tracker.recall(list(there.values()), [CHOICE])
+        jobs = [job for job in jobs if build.identity_of(job) not in there]
         trainings = plan(jobs, self.workers)
         tasks = [([jobs[place] for place in one.jobs], one.why, sweep) for one in trainings]
-        records: dict[int, Record] = {}  # by the place of their jobs
+        records = dict(there)  # by their identity
         told: set[str] = set()  # what the runs' tags have to tell
 
         def end(task: int, ended: Iterable[Record]) -> None:
             for place, record in zip(trainings[task].jobs, ended, strict=True):
-                records[place] = record
+                records[build.identity_of(jobs[place])] = record
                 for line in train.untold(record, told):
                     bar.tell(line)
                 if record.status != "FINISHED":
@@ -113,8 +117,10 @@ class SweepLauncher(Launcher):
                         done = Message(index, "failed", traceback.format_exc())
                     hear(done)
         return [
-            JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED, _return_value=train.best(records[place]))
-            for place, job in enumerate(jobs)
+            JobReturn(
+                job.overrides, status=JobStatus.COMPLETED, _return_value=train.best(records[build.identity_of(job)])
+            )
+            for job in asked
         ]
 
     def checked(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Job]:

@@ -37,7 +37,7 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Expand, check and launch the grid, then print its table. Exits 1 where a run failed, 130 if interrupted."""
-        from zeroinit import before, build, runs, train  # they import torch, which listing the plugins must not
+        from zeroinit import before, build, resume, runs, train  # they import torch, which listing the plugins must not
         from zeroinit.errors import BadInput
         from zeroinit.report import announce, conclude
 
@@ -51,13 +51,20 @@ class GridSweeper(Sweeper):
                     raise BadInput(f"{same}: the two would be one and the same run; drop the axis that changes nothing")
                 distinct[job.config_hash] = overrides
             build.check(jobs)
+            identities = [build.identity_of(job) for job in jobs]
             checks = {job.values["check"] for job in jobs}
             if "audit" in checks:
                 raise BadInput("check=audit: it replays one run; leave out -m, or give check=only")
             if "only" in checks:
                 sys.exit(before.only(jobs, a_sweep=True))
             tracker = build.open_tracker(jobs[0], train.sweep_name())
-            asked = train.asked([(job.config_hash, job.cell_hash, job.params) for job in jobs])
+            ours = self.grid_launcher if isinstance(self.grid_launcher, SweepLauncher) else None
+            if any(job.values["plan"] for job in jobs):
+                before.planned(jobs, tracker, ours.workers if ours else 1)
+                sys.exit()
+            done = resume.finished(jobs, tracker)
+            runs_planned = zip(identities, jobs, strict=True)
+            asked = train.asked([(identity, job.cell_hash, job.params) for identity, job in runs_planned])
             announce(asked, tracker)
         except BadInput as error:
             train.stop(error)
@@ -66,25 +73,28 @@ class GridSweeper(Sweeper):
 
         started, code = time.time(), 0
 
-        if isinstance(self.grid_launcher, SweepLauncher):
-            self.grid_launcher.jobs = jobs
+        rest = [place for place, identity in enumerate(identities) if identity not in done]
+        if done:
+            print(f"{len(done)} of {len(jobs)} runs were trained before; rerun=true trains them again")
+        if ours:
+            ours.jobs = [jobs[place] for place in rest]
 
         returned: Sequence[JobReturn] = []
         try:
-            returned = self.grid_launcher.launch(grid, initial_job_idx=0)
+            if rest:
+                returned = self.grid_launcher.launch([grid[place] for place in rest], initial_job_idx=0)
         except KeyboardInterrupt:
             sys.stderr.write("zeroinit: interrupted; what is done is kept\n")
             code = 130
         try:
             if code:  # an interrupted process may not have come to say so
                 runs.kill(jobs, tracker, started)
-            pool = self.grid_launcher.pool if isinstance(self.grid_launcher, SweepLauncher) and not code else None
+            pool = ours.pool if ours and not code else None
             records = conclude(asked, tracker, pool.map) if pool else conclude(asked, tracker)
         except BadInput as error:
             train.stop(error)
-        ours = [one for one in records if one.started >= started and one.tags["config_hash"] in distinct]
-        fine = {record.tags["config_hash"] for record in ours if record.status == "FINISHED"}
-        failed = fine < set(distinct)
+        fine = {one.identity for one in records if one.started >= started and one.status == "FINISHED"}
+        failed = not {identities[place] for place in rest} <= fine
         code = code or int(failed or any(job.status == JobStatus.FAILED for job in returned))
         if code:
             sys.exit(code)

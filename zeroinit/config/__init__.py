@@ -1,6 +1,5 @@
 """A composed config before anything is built from it: its plain values, its identity, and its params."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zeroinit import CONF
-from zeroinit.config.check import Values, at, check, device
-from zeroinit.dataset.folder import state
+from zeroinit.config.check import Values, at, check
+from zeroinit.config.identity import plain
 from zeroinit.errors import BadInput
-from zeroinit.keys import NO_NUMBER, PLACES
+from zeroinit.keys import NO_NUMBER
 
 
 @dataclass(frozen=True)
@@ -48,46 +47,6 @@ def resolve(cfg: DictConfig) -> Values:
         raise BadInput(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     check(values)
     return values
-
-
-def hashes(values: Values) -> tuple[str, str]:
-    """(of all that can change a number, of the same less the seeds): two runs of one cell differ in the first alone."""
-    kept = {key: value for key, value in values.items() if key not in NO_NUMBER}
-    data = {key: value for key, value in kept["dataset"].items() if key not in PLACES}
-    if data["_target_"] == "zeroinit.dataset.image_folder":
-        data["folder"] = state(data["folder"])
-    if isinstance(data["resize"], int):
-        data["resize"] = [data["resize"]] * 2
-    data["normalize"] = {key: one_for_all(constants) for key, constants in data["normalize"].items()}
-    kept["dataset"] = data
-    if kept["init"]["layers"] is None:
-        kept["init"] = {key: value for key, value in kept["init"].items() if key != "rest"}
-    elif isinstance(kept["init"]["layers"], str):
-        kept["init"] = kept["init"] | {"layers": [kept["init"]["layers"]]}
-    if not any(data["augment"].values()):
-        kept["seeds"] = {key: value for key, value in kept["seeds"].items() if key != "augment"}
-    kept["device"] = device(values["device"]).type
-    cell = {key: value for key, value in kept.items() if key != "seeds"}
-    return digest(kept), digest(cell)
-
-
-def one_for_all(constants: Any) -> Any:
-    """The number, where a list repeats it for every channel."""
-    return constants[0] if isinstance(constants, list) and len(set(constants)) == 1 else constants
-
-
-def digest(values: Values) -> str:
-    return hashlib.sha256(json.dumps(plain(values), sort_keys=True).encode()).hexdigest()[:16]
-
-
-def plain(value: Any) -> Any:
-    """The value with every whole float as an int, so that `1` and `1.0` are one value."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
-    return int(value) if whole else value
 
 
 def options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:

@@ -54,7 +54,7 @@ def check(values: Values) -> None:
         )
     if at(values, "dtype") not in DTYPES:
         raise BadInput(f"dtype={at(values, 'dtype')}: give {' or '.join(DTYPES)}")
-    for key in ("deterministic", "save", "early_stop", "dataset.shuffle", "dataset.augment.flip"):
+    for key in ("deterministic", "save", "rerun", "plan", "early_stop", "dataset.shuffle", "dataset.augment.flip"):
         if not isinstance(at(values, key), bool):
             raise BadInput(f"{key}={at(values, key)}: give true or false")
     for group, key in (("bias_scale", "value"), ("optimizer", "lr")):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from zeroinit.tracker import Record
 
 FILE = "sweep.json"
-Planned = tuple[str, str, dict[str, str]]  # config hash, cell hash, params
+Planned = tuple[str, str, dict[str, str]]  # identity, cell hash, params
 
 
 @dataclass(frozen=True)
@@ -22,18 +22,18 @@ class Asked:
         """The file; the params of a cell are written once."""
         cells = {cell_hash: params for _, cell_hash, params in reversed(self.planned)}
         kept = {"question": self.question, "command": self.command}
-        runs = [[config_hash, cell_hash] for config_hash, cell_hash, _ in self.planned]
+        runs = [[identity, cell_hash] for identity, cell_hash, _ in self.planned]
         return json.dumps(kept | {"cells": cells, "runs": runs}).encode()
 
 
 def read(content: bytes) -> Asked:
     """What `content` has written."""
     kept = json.loads(content)
-    planned = [(config_hash, cell_hash, kept["cells"][cell_hash]) for config_hash, cell_hash in kept["runs"]]
+    planned = [(identity, cell_hash, kept["cells"][cell_hash]) for identity, cell_hash in kept["runs"]]
     return Asked(kept["question"], kept["command"], planned)
 
 
 def of_records(records: Iterable[Record]) -> Asked:
     """The runs, newest first, of a sweep that was not written down, as one that was cut short."""
-    found = [(one.tags["config_hash"], one.tags["cell_hash"], one.params) for one in records]
+    found = [(one.identity, one.tags["cell_hash"], one.params) for one in records]
     return Asked("", "", found[::-1])

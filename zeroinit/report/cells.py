@@ -45,11 +45,11 @@ Numbers = NDArray[np.float64]
 
 @dataclass
 class Cell:
-    """The runs that differ in nothing but their seeds: the newest finished one of each hash, and the fate of all."""
+    """The runs that differ in nothing but their seeds: the newest finished one of each identity, all fates."""
 
     params: dict[str, str]
     finished: list[Record] = field(default_factory=list)
-    newest: list[Record] = field(default_factory=list)  # of each hash, whatever became of it
+    newest: list[Record] = field(default_factory=list)  # of each identity, whatever became of it
     fates: Counter[str] = field(default_factory=Counter)
 
     def label(self, keys: Iterable[str]) -> str:
@@ -69,23 +69,28 @@ def commonest(cell: Cell) -> tuple[str, int]:
 
 
 def cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Iterable[Record]) -> list[Cell]:
-    """A cell for each cell hash among the planned (config hash, cell hash, params), filled from newest-first `records`.
+    """A cell for each cell hash among the planned (identity, cell hash, params), filled from newest-first `records`.
 
-    Runs of the same cell that an earlier sweep made count too, each config hash once. A run that failed where an
-    earlier one had finished is told among the fates, and the earlier one's numbers stay.
+    Runs of the same cell that an earlier sweep made count too, each identity once, unless data or code were others. A
+    run that failed where an earlier one had finished is told among the fates, and the earlier one's numbers stay.
     """
     found: dict[str, Cell] = {}
-    newest: dict[str, dict[str, Record | None]] = defaultdict(dict)  # by cell hash, then config hash
+    newest: dict[str, dict[str, Record | None]] = defaultdict(dict)  # by cell hash, then identity
     finished: dict[str, dict[str, Record]] = defaultdict(dict)
-    for config_hash, cell_hash, params in planned:
+    for identity, cell_hash, params in planned:
         found.setdefault(cell_hash, Cell(params))
-        newest[cell_hash][config_hash] = None
+        newest[cell_hash][identity] = None
+    made_of = {cell_hash: {data_and_code(one) for one in identities} for cell_hash, identities in newest.items()}
     for record in records:
-        config_hash, cell_hash = record.tags["config_hash"], record.tags["cell_hash"]
-        if cell_hash in found:
-            newest[cell_hash][config_hash] = newest[cell_hash].get(config_hash) or record
-            if record.status == "FINISHED":
-                finished[cell_hash].setdefault(config_hash, record)
+        identity, cell_hash = record.identity, record.tags["cell_hash"]
+        if cell_hash not in found:
+            continue
+        same_split = record.params.get("seeds.split") == found[cell_hash].params.get("seeds.split")
+        if same_split and data_and_code(identity) not in made_of[cell_hash]:
+            continue
+        newest[cell_hash][identity] = newest[cell_hash].get(identity) or record
+        if record.status == "FINISHED":
+            finished[cell_hash].setdefault(identity, record)
     for cell_hash, cell in found.items():
         cell.finished = list(finished[cell_hash].values())
         cell.newest = [one for one in newest[cell_hash].values() if one]
@@ -93,6 +98,11 @@ def cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Iterable[
             stopped = " (stopped)" if one and "stopped_at" in one.tags else ""
             cell.fates[one.tags.get("verdict", one.status.lower()) + stopped if one else NOT_RUN] += 1
     return list(found.values())
+
+
+def data_and_code(identity: str) -> str:
+    """What an identity has beside the hash of the config."""
+    return identity.partition("-")[2]
 
 
 def columns(cells: Sequence[Cell]) -> list[str]:

@@ -37,6 +37,38 @@ def of_cells(keys: Sequence[str], found: Sequence[tuple[Mapping[str, str], Seque
     return shown
 
 
+def of_plan(
+    keys: Sequence[str], lines: Sequence[tuple[Sequence[str], tuple[int, int, int], Sequence[float | None]]]
+) -> Table:
+    """Cells (values of the keys, runs (done, failed, to do), seconds that each of the last two kinds will take)."""
+    shown = plain([*keys, "done", "failed", "to do", "will take"])
+    for column in shown.columns[len(keys) :]:
+        column.justify = "right"
+    for named, counts, seconds in lines:
+        shown.add_row(*named, *map(str, counts), total(seconds) if seconds else "")
+    return shown
+
+
+def told_of_plan(runs: int, seconds: Sequence[float | None], workers: int) -> str:
+    """The line below the plan of so many runs, with what those that are not done will take."""
+    if not seconds:
+        return f"All {runs} runs are done; rerun=true trains them again."
+    processes = f"{workers} processes" if workers > 1 else "one process"
+    took = total([one and one / workers for one in seconds])
+    when = f"about {took} on {processes}, by what such runs took" if took != "?" else "no such run has finished yet"
+    return f"{runs - len(seconds)} of {runs} runs are done, {len(seconds)} are not: {when}."
+
+
+def total(seconds: Sequence[float | None]) -> str:
+    """Their sum, in the unit that suits it; `?` where none is known, and `more than` where some are not."""
+    known = [one for one in seconds if one is not None]
+    if not known:
+        return "?"
+    least = "more than " if len(known) < len(seconds) else ""
+    size, unit = next((size, unit) for size, unit in ((3600, "h"), (60, "min"), (0.001, "s")) if sum(known) >= 2 * size)
+    return f"{least}{sum(known) / max(size, 1):.3g} {unit}"
+
+
 def of_draws(drawn: Sequence[tuple[str, str, int, str, str]]) -> Table:
     """What is drawn, (phase, for what, entries, from which generator, its effect) each."""
     shown = plain(["drawn in", "for", "entries", "from", "effect"])

@@ -2,11 +2,12 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 COURSE = "test/accuracy"  # the metric by which runs are compared
+CHOICE = "val/accuracy"  # the metric by which one is chosen
 
 
 @dataclass
@@ -24,6 +25,11 @@ class Record:
     ended: bool = False  # whether its end was written
     tracking: float = 0.0  # seconds spent on watching and keeping it, up to its last write
 
+    @property
+    def identity(self) -> str:
+        """What tells it from others; of runs kept by versions that had none yet, the hash of their config."""
+        return self.tags.get("identity", self.tags["config_hash"])
+
     def course(self, metric: str) -> dict[int, float]:
         """The metric's values by step."""
         return {step: value for name, value, step in self.metrics if name == metric}
@@ -36,8 +42,8 @@ class Record:
 class Tracker(Protocol):
     """What is asked of a tracker. `open` comes first, and raises BadInput where runs cannot be kept.
 
-    `hear` is for a record that another process has kept to its end. What `records` gives may hold each metric's last
-    value alone, until `recall` puts the whole course of some into them.
+    `hear` is for a record that another process has kept to its end. What `records`, `finished` and `everywhere` give,
+    newest first, may hold each metric's last value alone, until `recall` puts the whole course of some into them.
     """
 
     keeps: bool  # whether anything outlives the process
@@ -50,6 +56,8 @@ class Tracker(Protocol):
     def kill(self, record: Record) -> None: ...
     def hear(self, record: Record) -> None: ...
     def records(self) -> list[Record]: ...
+    def finished(self, identities: Collection[str]) -> list[Record]: ...
+    def everywhere(self) -> list[Record]: ...
     def recall(self, records: Sequence[Record], metrics: Sequence[str]) -> None: ...
     def file(self, record: Record, name: str) -> bytes | None: ...
     def prepare(self, files: dict[str, bytes]) -> None: ...

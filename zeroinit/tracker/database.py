@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,15 +18,20 @@ def connected(uri: str) -> Iterator[Connection]:
         yield connection
 
 
-def records(uri: str, experiment_id: str, kind: str) -> list[tuple[Record, str]]:
+def records(
+    uri: str, experiment_id: str, kind: str, identities: Collection[str] | None = None
+) -> list[tuple[Record, str]]:
     """The runs of an experiment that are of this kind, newest first, each with the uri of its artifacts.
 
-    Of each metric the last value.
+    Of each metric the last value. With `identities`, those alone that finished and have one of them.
     """
     asked: tuple[ColumnElement[bool], ...] = (
         SqlRun.experiment_id == int(experiment_id),
         SqlRun.lifecycle_stage == "active",
     )
+    if identities is not None:
+        having: Any = select(SqlTag.run_uuid).where(SqlTag.key == "identity", SqlTag.value.in_(identities))
+        asked += (SqlRun.status == "FINISHED", SqlRun.run_uuid.in_(having))
     params: dict[str, dict[str, str]] = defaultdict(dict)
     tags: dict[str, dict[str, str]] = defaultdict(dict)
     metrics: dict[str, list[tuple[str, float, int]]] = defaultdict(list)

@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -169,20 +169,43 @@ class Mlflow:
         with self.answering("the runs cannot be read back"):
             return self.kind("run")
 
-    def kind(self, kind: str) -> list[Record]:
+    def finished(self, identities: Collection[str]) -> list[Record]:
+        """Those finished runs of the sweep that have one of the identities, newest first."""
+        with self.answering("the runs cannot be read back"):
+            return self.kind("run", identities)
+
+    def everywhere(self) -> list[Record]:
+        """Every run of every sweep of the store."""
+        with self.answering("the runs cannot be read back"):
+            read = database.records if self.tables else self.told_by_client
+            ids = [experiment.experiment_id for experiment in self.client.search_experiments()]
+            return [record for one in ids for record, _ in read(self.uri, one, "run", None)]
+
+    def kind(self, kind: str, identities: Collection[str] | None = None) -> list[Record]:
         """The runs of the experiment that are of this kind, newest first, with each metric's last value."""
-        found = database.records(self.uri, self.experiment_id, kind) if self.tables else self.told_by_client(kind)
+        read = database.records if self.tables else self.told_by_client
+        found = read(self.uri, self.experiment_id, kind, identities)
         self.places |= {record.run_id: place for record, place in found}
         return [record for record, _ in found]
 
-    def told_by_client(self, kind: str) -> list[tuple[Record, str]]:
+    def told_by_client(
+        self, uri: str, experiment_id: str, kind: str, identities: Collection[str] | None
+    ) -> list[tuple[Record, str]]:
         """The same from a server, or from any store in ten times the time."""
-        found, token = [], None
+        found, token, asked = [], None, f"tags.kind = '{kind}'"
+        if identities is not None:
+            asked += " and attributes.status = 'FINISHED'"
+        if identities is not None and len(identities) == 1:
+            asked += f" and tags.identity = '{next(iter(identities))}'"
         while True:
             page = self.client.search_runs(
-                [self.experiment_id], f"tags.kind = '{kind}'", order_by=["attributes.start_time DESC"], page_token=token
+                [experiment_id], asked, order_by=["attributes.start_time DESC"], page_token=token
             )
-            found += [(as_record(run), run.info.artifact_uri) for run in page]
+            found += [
+                (as_record(run), run.info.artifact_uri)
+                for run in page
+                if identities is None or run.data.tags.get("identity") in identities
+            ]
             token = page.token
             if not token:
                 return found

@@ -1,0 +1,72 @@
+"""What makes two runs the same: their config, their data, and the version of the code that trains."""
+
+import hashlib
+import json
+from typing import Any
+
+from zeroinit.config.check import Values, device
+from zeroinit.dataset import Data
+from zeroinit.dataset.folder import state
+from zeroinit.keys import NO_NUMBER, PLACES
+
+# Of all that turns a config and its data into numbers: raise it with each change after which a run may have others.
+# tests/test_identity.py holds the losses of some runs to it
+VERSION = 1
+
+
+def identity(config_hash: str, data_hash: str, own_code: str) -> str:
+    """What finished runs are known by: the same one means the same numbers, but for rounding in other company.
+
+    `own_code` tells a person's own functions in the config from what they were before they were changed.
+    """
+    return "-".join(filter(None, (config_hash, data_hash, str(VERSION), own_code)))
+
+
+def hash_of(data: Data) -> str:
+    """Of the examples of each split as they are stored, their order and their labels."""
+    found = hashlib.sha256(str(data.num_classes).encode())
+    for split in (data.train, data.val, data.test):
+        for tensor in split:
+            found.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+            found.update(tensor.contiguous().cpu().numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def hashes(values: Values) -> tuple[str, str]:
+    """(of all that can change a number, of the same less the seeds): two runs of one cell differ in the first alone."""
+    kept = {key: value for key, value in values.items() if key not in NO_NUMBER}
+    data = {key: value for key, value in kept["dataset"].items() if key not in PLACES}
+    if data["_target_"] == "zeroinit.dataset.image_folder":
+        data["folder"] = state(data["folder"])
+    if isinstance(data["resize"], int):
+        data["resize"] = [data["resize"]] * 2
+    data["normalize"] = {key: one_for_all(constants) for key, constants in data["normalize"].items()}
+    kept["dataset"] = data
+    if kept["init"]["layers"] is None:
+        kept["init"] = {key: value for key, value in kept["init"].items() if key != "rest"}
+    elif isinstance(kept["init"]["layers"], str):
+        kept["init"] = kept["init"] | {"layers": [kept["init"]["layers"]]}
+    if not any(data["augment"].values()):
+        kept["seeds"] = {key: value for key, value in kept["seeds"].items() if key != "augment"}
+    kept["device"] = device(values["device"]).type
+    cell = {key: value for key, value in kept.items() if key != "seeds"}
+    return digest(kept), digest(cell | {"version": VERSION})
+
+
+def one_for_all(constants: Any) -> Any:
+    """The number, where a list repeats it for every channel."""
+    return constants[0] if isinstance(constants, list) and len(set(constants)) == 1 else constants
+
+
+def digest(values: Values) -> str:
+    return hashlib.sha256(json.dumps(plain(values), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def plain(value: Any) -> Any:
+    """The value with every whole float as an int, so that `1` and `1.0` are one value."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return int(value) if whole else value

@@ -1,0 +1,64 @@
+"""Which runs of a sweep need not be trained again, and how long the others will take."""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from zeroinit.build import batch_size_of, identity_of, load, set_up_torch
+from zeroinit.config import Job
+from zeroinit.tracker import COURSE, Record, Tracker
+
+ALIKE = ("arch", "dataset", "dataset.batch_size", "dtype")  # runs that have these in common take alike a step
+
+
+def finished(jobs: Sequence[Job], tracker: Tracker) -> dict[str, Record]:
+    """{identity: the newest finished run of it that has measured and kept what the job asks for}, by one query.
+
+    None of a job that has `rerun`.
+    """
+    wanted = {identity_of(job): job for job in jobs if not job.values["rerun"]}
+    found: dict[str, Record] = {}
+    for record in tracker.finished(wanted) if wanted else ():
+        if record.identity not in found and has_all(record, wanted[record.identity]):
+            found[record.identity] = record
+    return found
+
+
+def has_all(record: Record, job: Job) -> bool:
+    """Whether the run has the probes, and the weights, that the job asks for."""
+    asked = job.values["probe"]["measure"]
+    schedule = [key for key in job.params if key.startswith("probe.") and key != "probe.measure"]
+    measured = set(asked) <= set(json.loads(record.params["probe.measure"]))
+    looked = not asked or all(record.params.get(key) == job.params[key] for key in schedule)
+    return measured and looked and (not job.values["save"] or record.params["save"] == "true")
+
+
+def seconds_needed(jobs: Sequence[Job], known: Iterable[Record]) -> list[float | None]:
+    """What each job will take by itself, from what finished runs took a step: those of its cell, or else those alike.
+
+    A run's share of its stack's time; None where no such run is known.
+    """
+    by_cell: dict[str, list[float]] = {}
+    by_kind: dict[str, list[float]] = {}
+    for record in known:
+        steps = max(record.course(COURSE), default=0)
+        if record.status == "FINISHED" and steps and "seconds" in record.tags:
+            rate = float(record.tags["seconds"]) / int(record.tags["stack"]) / steps
+            by_cell.setdefault(record.tags["cell_hash"], []).append(rate)
+            by_kind.setdefault(kind(record.params, record.tags["device"]), []).append(rate)
+    found: list[float | None] = []
+    for job in jobs:
+        device = set_up_torch(job.values)
+        data = load(job.values, device)
+        steps_per_epoch = math.ceil(len(data.train[0]) / batch_size_of(job.values, data))
+        steps = job.values["steps"] or job.values["epochs"] * steps_per_epoch
+        rates = by_cell.get(job.cell_hash) or by_kind.get(kind(job.params, device.type))
+        found.append(median(rates) * steps if rates else None)
+    return found
+
+
+def kind(params: dict[str, str], device: str) -> str:
+    """What decides how long a step takes; `device` begins with its type."""
+    own = {key: value for key, value in params.items() if key in ALIKE or key.startswith(("arch.", "dataset.resize"))}
+    return json.dumps([device.partition(" ")[0].partition(":")[0], own], sort_keys=True)
