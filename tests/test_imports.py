@@ -42,6 +42,7 @@ ORDER = [
     "verdict",
     "tracker",
     "config.check",
+    "config.claims",
     "config",
     "tracker.off",
     "tracker.reach",
@@ -52,6 +53,8 @@ ORDER = [
     "report.cells",
     "report.asked",
     "report.watched",
+    "report.checks",
+    "report.claims",
     "report.page",
     "report.confounded",
     "report.figures.style",
@@ -64,7 +67,6 @@ ORDER = [
     "report.figures.boxes",
     "report.figures",
     "report.drawing",
-    "report.checks",
     "report",
     "report.command",
     "build",
@@ -86,7 +88,7 @@ KNOWN_BY = {
     "matplotlib": {f"report.figures.{name}" for name in FIGURES},
     "torchvision": {"arch", "dataset.images", "dataset.published", "dataset.folder"},
     "PIL": {"dataset.folder"},
-    "rich": {"progress", "report", "report.cells", "report.checks"},
+    "rich": {"progress", "report", "report.cells", "report.checks", "report.claims"},
 }
 
 

@@ -38,6 +38,7 @@ class GridSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Expand, check and launch the grid, then print its table. Exits 1 where a run failed, 130 if interrupted."""
         from zeroinit import before, build, runs, train  # they import torch, which listing the plugins must not
+        from zeroinit.config.claims import check_meant
         from zeroinit.errors import BadInput
         from zeroinit.report import announce, conclude
 
@@ -50,6 +51,8 @@ class GridSweeper(Sweeper):
                     same = f"{' '.join(distinct[job.config_hash])} and {' '.join(overrides)}"
                     raise BadInput(f"{same}: the two would be one and the same run; drop the axis that changes nothing")
                 distinct[job.config_hash] = overrides
+            claims, sizes = jobs[0].values["claims"], self.composer.loader.get_group_options("size")
+            check_meant(claims, [job.params for job in jobs], sizes)
             build.check(jobs)
             checks = {job.values["check"] for job in jobs}
             if "audit" in checks:
@@ -57,7 +60,7 @@ class GridSweeper(Sweeper):
             if "only" in checks:
                 sys.exit(before.only(jobs, a_sweep=True))
             tracker = build.open_tracker(jobs[0], train.sweep_name())
-            asked = train.asked([(job.config_hash, job.cell_hash, job.params) for job in jobs])
+            asked = train.asked([(job.config_hash, job.cell_hash, job.params) for job in jobs], claims)
             announce(asked, tracker)
         except BadInput as error:
             train.stop(error)

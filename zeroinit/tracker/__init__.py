@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 COURSE = "test/accuracy"  # the metric by which runs are compared
+COUNTS = "test_counts"  # the tag of how many examples of each class the test set has
 
 
 @dataclass
