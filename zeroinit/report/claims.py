@@ -222,7 +222,7 @@ def of_every(
     known = {id(record): held for record in runs if (held := holds(record)) is not None}
     there = [record for record in runs if id(record) in known]
     n, fitting, total = len({record.params["seeds.init"] for record in there}), sum(known.values()), cell.fates.total()
-    different = list(dict.fromkeys(map(shown, there)))
+    different = sorted({*map(shown, there)})
     more = "; ..." if len(different) > TOLD else ""
     found = f"in {fitting} of {len(there)} runs: {'; '.join(different[:TOLD])}{more}" if there else ""
     if fitting < len(there):
