@@ -43,6 +43,7 @@ ORDER = [
     "tracker",
     "config.check",
     "config.identity",
+    "config.claims",
     "config",
     "tracker.off",
     "tracker.reach",
@@ -53,6 +54,8 @@ ORDER = [
     "report.cells",
     "report.asked",
     "report.watched",
+    "report.checks",
+    "report.claims",
     "report.page",
     "report.confounded",
     "report.figures.style",
@@ -65,7 +68,6 @@ ORDER = [
     "report.figures.boxes",
     "report.figures",
     "report.drawing",
-    "report.checks",
     "report",
     "report.command",
     "build",
@@ -88,7 +90,7 @@ KNOWN_BY = {
     "matplotlib": {f"report.figures.{name}" for name in FIGURES},
     "torchvision": {"arch", "dataset.images", "dataset.published", "dataset.folder"},
     "PIL": {"dataset.folder"},
-    "rich": {"progress", "report", "report.cells", "report.checks"},
+    "rich": {"progress", "report", "report.cells", "report.checks", "report.claims"},
 }
 
 

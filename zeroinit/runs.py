@@ -1,6 +1,7 @@
 """Jobs that train together: data, models, inits, optimizers, loop, tracker, from their configs to their records."""
 
 import io
+import json
 import math
 import time
 import traceback
@@ -27,7 +28,7 @@ from zeroinit.quotient import described
 from zeroinit.report.cells import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import signals_held
-from zeroinit.tracker import CHOICE, Record, Tracker, without_password
+from zeroinit.tracker import CHOICE, COUNTS, Record, Tracker, without_password
 from zeroinit.verdict import EXAMPLES, JUDGED, Looked, Seen, examples_of, hopeless, learnable, look, verdict
 
 TRACEBACK = "traceback.txt"
@@ -94,10 +95,12 @@ def train_together(
     data = load(shared, device)
     batch_size = batch_size_of(shared, data)
     steps_per_epoch = math.ceil(len(data.train[0]) / batch_size)
+    counts = json.dumps(data.test[1].bincount(minlength=data.num_classes).tolist(), separators=(",", ":"))
     members, trained_records, arrivals, probes = [], [], list[dict[str, int]](), list[str]()
     for job, record in zip(jobs, records, strict=True):
         seeds, steps = job.values["seeds"], job.values["steps"] or job.values["epochs"] * steps_per_epoch
         record.tags |= {"steps_per_epoch": str(steps_per_epoch), "device": device_name(device)}
+        record.tags[COUNTS] = counts
         torch.manual_seed(stream_seed("forward", seeds["forward"]))  # dropout takes no generator of its own
         try:
             model, filled, optimizer = build(job.values, data)

@@ -3,10 +3,10 @@
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -51,10 +51,14 @@ def sweep_name() -> str:
     return "sweep" if name == "config" else name
 
 
-def asked(planned: Sequence[Planned]) -> Asked:
-    """What the sweep asks: the comment that opens its file, the command as it was typed, the runs as planned."""
+def asked(planned: Sequence[Planned], claims: Sequence[Mapping[str, Any]]) -> Asked:
+    """What the sweep asks: the comment that opens its file, the command as it was typed, the runs as planned, and those
+    of its claims that are of its size.
+    """
+    size = HydraConfig.get().runtime.choices.get("size")
+    judged = [claim for claim in claims if claim.get("size", size) == size]
     command = shlex.join(["zeroinit", *sys.argv[1:]])
-    return Asked(question(), without_password(command), planned)
+    return Asked(question(), without_password(command), planned, judged)
 
 
 def question() -> str:

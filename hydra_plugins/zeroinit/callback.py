@@ -81,7 +81,8 @@ class SweepCallback(Callback):
         tracker = build.opened(json.dumps(dict(config.tracker)), config.sweep or train.sweep_name())
         new = [record for record in tracker.records() if record.started >= self.started]
         if new:
-            conclude(train.asked(of_records(new).planned), tracker)
+            claims: Any = OmegaConf.to_container(config.claims, resolve=True)
+            conclude(train.asked(of_records(new).planned, claims), tracker)
         found = Path(config.hydra.sweep.dir) / "optimization_results.yaml"
         if found.is_file():
             best = OmegaConf.load(found)

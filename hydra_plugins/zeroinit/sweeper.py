@@ -38,6 +38,7 @@ class GridSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Expand, check and launch the grid, then print its table. Exits 1 where a run failed, 130 if interrupted."""
         from zeroinit import before, build, resume, runs, train  # they import torch, which listing the plugins must not
+        from zeroinit.config.claims import check_meant
         from zeroinit.errors import BadInput
         from zeroinit.report import announce, conclude
 
@@ -50,6 +51,8 @@ class GridSweeper(Sweeper):
                     same = f"{' '.join(distinct[job.config_hash])} and {' '.join(overrides)}"
                     raise BadInput(f"{same}: the two would be one and the same run; drop the axis that changes nothing")
                 distinct[job.config_hash] = overrides
+            claims, sizes = jobs[0].values["claims"], self.composer.loader.get_group_options("size")
+            check_meant(claims, [job.params for job in jobs], sizes)
             build.check(jobs)
             identities = [build.identity_of(job) for job in jobs]
             checks = {job.values["check"] for job in jobs}
@@ -64,7 +67,7 @@ class GridSweeper(Sweeper):
                 sys.exit()
             done = resume.finished(jobs, tracker)
             runs_planned = zip(identities, jobs, strict=True)
-            asked = train.asked([(identity, job.cell_hash, job.params) for identity, job in runs_planned])
+            asked = train.asked([(identity, job.cell_hash, job.params) for identity, job in runs_planned], claims)
             announce(asked, tracker)
         except BadInput as error:
             train.stop(error)

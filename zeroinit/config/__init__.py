@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from zeroinit import CONF
 from zeroinit.config.check import Values, at, check
+from zeroinit.config.claims import check_claims
 from zeroinit.config.identity import plain
 from zeroinit.errors import BadInput
 from zeroinit.keys import NO_NUMBER
@@ -46,6 +47,7 @@ def resolve(cfg: DictConfig) -> Values:
     except OmegaConfBaseException as error:
         raise BadInput(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     check(values)
+    check_claims(at(values, "claims"))
     return values
 
 
@@ -107,7 +109,7 @@ def params(values: Values, options: Mapping[str, str]) -> dict[str, str]:
             return  # it fills nothing
         if isinstance(node, dict):
             for key, value in node.items():
-                if key != "_target_" and (path or key != "tracker"):
+                if key != "_target_" and (path or key not in ("tracker", "claims")):
                     walk(value, f"{path}.{key}" if path else key)
         else:
             found[path] = node if isinstance(node, str) else json.dumps(node)

@@ -12,6 +12,7 @@ from rich.table import Table
 from zeroinit.errors import BadInput
 from zeroinit.report.asked import FILE, Asked, of_records, read
 from zeroinit.report.cells import Cell, as_csv, caption, cells, columns, rows, table
+from zeroinit.report.claims import courses_of, judge, listed
 from zeroinit.report.confounded import confounded, lines
 from zeroinit.report.drawing import Each, draw
 from zeroinit.report.page import as_html, curves_of
@@ -46,8 +47,12 @@ def conclude(asked: Asked, tracker: Tracker, each: Each = starmap) -> list[Recor
     """
     records = tracker.records()
     found = cells(asked.planned, records)
+    recall(asked, found, tracker)
     notes = confounded_in(found, tracker)
     console = show(table(rows(found)), [caption(found), *notes])
+    if judged := judge(asked.claims, found):
+        console.print()
+        console.print(listed(judged), markup=False, highlight=False)
     if tracker.keeps:
         introduce(asked, tracker)
         files = written(asked, found, notes, tracker) | draw(found, tracker, each, ())
@@ -68,6 +73,7 @@ def remake(tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[
     if not asked.planned:
         raise BadInput(f"{tracker.sweep}: the sweep has no runs; there is nothing to report")
     found = cells(asked.planned, records)
+    recall(asked, found, tracker)
     unknown = next((key for key in axes if key not in found[0].params), None)
     if unknown:
         raise BadInput(f"--map={unknown}: the sweep's runs have no such key; give two of {', '.join(columns(found))}")
@@ -87,9 +93,17 @@ def remake(tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[
     return str(folder)
 
 
+def recall(asked: Asked, found: Sequence[Cell], tracker: Tracker) -> None:
+    """Have the records the courses by which the claims are judged."""
+    if courses := courses_of(asked.claims):
+        tracker.recall([record for cell in found for record in cell.finished], courses)
+
+
 def written(asked: Asked, found: Sequence[Cell], notes: Sequence[str], tracker: Tracker) -> dict[str, bytes]:
     """{file name: content} of the table, of what was asked, and of the page, where it can be made."""
     made = {"summary.csv": as_csv(rows(found)), FILE: asked.content()}
+    if judged := judge(asked.claims, found):
+        made["claims.csv"] = as_csv(judged)
     try:
         finished = [record for cell in found for record in cell.finished]
         tracker.recall(finished, curves_of(finished))

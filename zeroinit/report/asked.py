@@ -1,8 +1,9 @@
 """What a sweep asks, kept beside its table so that the report can be made again from the store alone."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from zeroinit.tracker import Record
 
@@ -12,25 +13,26 @@ Planned = tuple[str, str, dict[str, str]]  # identity, cell hash, params
 
 @dataclass(frozen=True)
 class Asked:
-    """A sweep's question, where its file has one, the command that ran it, and its runs as they were planned."""
+    """A sweep's question, where its file has one, the command that ran it, its runs as planned, and what it claims."""
 
     question: str
     command: str
     planned: Sequence[Planned]
+    claims: Sequence[Mapping[str, Any]] = ()
 
     def content(self) -> bytes:
         """The file; the params of a cell are written once."""
         cells = {cell_hash: params for _, cell_hash, params in reversed(self.planned)}
         kept = {"question": self.question, "command": self.command}
         runs = [[identity, cell_hash] for identity, cell_hash, _ in self.planned]
-        return json.dumps(kept | {"cells": cells, "runs": runs}).encode()
+        return json.dumps(kept | {"cells": cells, "runs": runs, "claims": [*self.claims]}).encode()
 
 
 def read(content: bytes) -> Asked:
     """What `content` has written."""
     kept = json.loads(content)
     planned = [(identity, cell_hash, kept["cells"][cell_hash]) for identity, cell_hash in kept["runs"]]
-    return Asked(kept["question"], kept["command"], planned)
+    return Asked(kept["question"], kept["command"], planned, kept.get("claims", ()))
 
 
 def of_records(records: Iterable[Record]) -> Asked:

@@ -28,6 +28,7 @@ from zeroinit.report.cells import (
     rows,
     undecided,
 )
+from zeroinit.report.claims import judge
 from zeroinit.report.watched import EXPONENTS, Course, Gradients, arrivals, course, predicted
 from zeroinit.tracker import Record
 
@@ -74,7 +75,7 @@ def as_html(
 ) -> bytes:
     """The HTML of a sweep's cells, with what was seen of each: below LARGEST bytes, of a thousand cells at least.
 
-    The records must have the courses of `curves_of`.
+    The records must have the courses of `curves_of`, and those by which claims are judged.
     """
     shown = []
     for cell, watched in zip(found, seen, strict=True):
@@ -131,6 +132,7 @@ def data(
         "conditions": " ".join([*fixed, caption(found)]),
         "notes": [*unfinished(found), *notes],
         "left_out": left_out,
+        "claims": [{key: json_of(value) for key, value in row.items()} for row in judge(asked.claims, found)],
         "fates": {word: colour for word, (_, colour) in FATES.items()},
         "keys": keys,
         "axes": {key: ordered(cell.params[key] for cell in found if key in cell.params) for key in varying},
@@ -253,6 +255,10 @@ def number(value: ArrayLike, digits: int) -> float | None:
     """So many digits of it; null where it is not finite."""
     one = float(np.asarray(value))
     return float(f"{one:.{digits}g}") if math.isfinite(one) else None
+
+
+def json_of(value: str | int | float) -> str | int | float | None:
+    return number(value, 6) if isinstance(value, float) else value
 
 
 def numbers(found: Sequence[float] | np.ndarray[Any, Any]) -> list[float | None]:

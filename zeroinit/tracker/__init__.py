@@ -8,6 +8,7 @@ from typing import Protocol
 
 COURSE = "test/accuracy"  # the metric by which runs are compared
 CHOICE = "val/accuracy"  # the metric by which one is chosen
+COUNTS = "test_counts"  # the tag of how many examples of each class the test set has
 
 
 @dataclass

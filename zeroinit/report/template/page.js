@@ -55,6 +55,23 @@ document.getElementById("command").hidden = !data.command;
 put("notes", ...data.notes.map((note) => element("p", {}, note)));
 put("footer", data.left_out.length ? `To keep the page small: ${data.left_out.join(", ")}.` : "");
 
+// ---- what the sweep claims
+
+const MARKS = { supported: "\u2713", refuted: "\u2717", undetermined: "?" };
+
+function claims() {
+  const heads = ["claim", "verdict", "compared", "n", "found", "what would decide it"];
+  const groups = d3.groups(data.claims, (row) => row.claim);
+  const lines = groups.flatMap(([, rows]) => rows.map((row, place) => element("tr", {},
+    place ? null : element("td", { class: "says", rowspan: rows.length }, row.says, row.source ? element("span", { class: "source" }, row.source) : null),
+    element("td", {}, element("span", { class: `judged ${row.verdict}` }, `${MARKS[row.verdict]} ${row.verdict}`)),
+    element("td", {}, row.compared), element("td", { class: "number" }, String(row.n)), element("td", {}, row.found || "\u2013"),
+    element("td", {}, row.decides || "\u2013"))));
+  put("judged", element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { scope: "col", class: text === "n" ? "number" : null }, text)))),
+    element("tbody", {}, ...lines));
+  document.getElementById("claims").hidden = !data.claims.length;
+}
+
 // ---- maps over any two axes, one for each combination of the other keys
 
 function quantities() {
@@ -431,6 +448,7 @@ function image(title, found, low, high) {
 
 // ---- begin
 
+claims();
 controls();
 maps();
 table();

@@ -1,0 +1,119 @@
+"""What the claims of a sweep file must be: a sentence, the cells that it is about, and what is to hold of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from zeroinit import CONF
+from zeroinit.config.check import finite
+from zeroinit.errors import BadInput
+from zeroinit.keys import NO_NUMBER
+
+KINDS: dict[str, tuple[str, ...]] = {  # with the keys that each needs beside says, cell and is
+    "better_than": ("other", "points"),
+    "as_good_as": ("other", "points"),
+    "at_the_prior": (),
+    "does_not_learn": (),
+    "arrives_in_order": ("order",),
+}
+
+
+def check_claims(claims: Any) -> None:
+    """Raise BadInput for what is no list of claims, with the claim, its key and what is accepted."""
+    if not isinstance(claims, list):
+        raise BadInput(f"claims={claims}: give a list of claims, each with the keys says, cell and is")
+    for place, claim in enumerate(claims):
+        check_claim(f"claims[{place}]", claim)
+
+
+def check_claim(name: str, claim: Any) -> None:
+    if not isinstance(claim, dict):
+        raise BadInput(f"{name}={claim}: give the keys says, cell and is")
+    unknown = next((key for key in claim if key not in FIELDS), None)
+    if unknown is not None:
+        raise BadInput(f"{name}.{unknown}: there is no such key; {', '.join(FIELDS)} are all")
+    for key in ("is", "says", "cell", *KINDS.get(str(claim.get("is")), ())):
+        if key not in claim:
+            raise BadInput(f"{name}.{key} is missing: give {FIELDS[key][1]}")
+    for key, value in claim.items():
+        fits, wanted = FIELDS[key]
+        if not fits(value):
+            raise BadInput(f"{name}.{key}={value}: give {wanted}")
+    for key in ("other", "points", "order"):
+        if key in claim and key not in KINDS[claim["is"]]:
+            raise BadInput(f"{name}.{key}={claim[key]}: is={claim['is']} takes none; leave it out")
+
+
+def check_meant(claims: Sequence[Mapping[str, Any]], params: Sequence[Mapping[str, str]], sizes: Sequence[str]) -> None:
+    """Raise BadInput for a key that chooses no cell of any sweep, or a size that is none of the group's `sizes`.
+
+    `params` are those of the sweep's runs. A key that they lack but a shipped option has may be of an axis that was
+    narrowed.
+    """
+    known = set().union(*params)
+    for place, claim in enumerate(claims):
+        if claim.get("size", "") not in ("", *sizes):
+            accepted = f"give one of {', '.join(sizes)}" if sizes else "leave it out, as there is no config group size"
+            raise BadInput(f"claims[{place}].size={claim['size']}: {accepted}")
+        for side in ("cell", "other"):
+            for key in claim[side] if isinstance(claim.get(side), dict) else ():
+                name = f"claims[{place}].{side}.{key}"
+                if key.partition(".")[0] in (*NO_NUMBER, "seeds"):
+                    raise BadInput(f"{name}: it tells no cells apart, as a cell is all of its seeds; leave it out")
+                if key not in known and key not in shipped():
+                    close = get_close_matches(key, sorted(known), 1) or ["init"]
+                    raise BadInput(f"{name}: no run has such a key; give one that can be typed, such as {close[0]}")
+
+
+@cache
+def shipped() -> frozenset[str]:
+    """The keys of all shipped options."""
+    found = set()
+
+    def walk(node: Any, path: str) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                walk(value, f"{path}.{key}")
+        else:
+            found.add(path)
+
+    for option in CONF.glob("*/*.yaml"):
+        walk(OmegaConf.to_container(OmegaConf.load(option)), option.parent.name)
+    return frozenset(found)
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def is_selector(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(is_text(key) and not isinstance(chosen, dict) and chosen != [] for key, chosen in value.items())
+    )
+
+
+def is_order(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(is_text, value)) and len({*value}) == len(value)
+
+
+FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {  # by key: whether a value will do, and what does
+    "says": (is_text, "a sentence"),
+    "source": (is_text, "where it was said, in words"),
+    "cell": (is_selector, "keys that choose cells, each with a value or a list of values, such as {init: zero}"),
+    "is": (lambda value: value in list(KINDS), f"{', '.join([*KINDS][:-1])} or {[*KINDS][-1]}"),
+    "other": (
+        lambda value: is_selector(value) or (finite(value) and 1 <= value <= 100),
+        "keys that choose the cells to compare with, such as {init: default}, or a test accuracy in percent, 1 to 100",
+    ),
+    "points": (
+        lambda value: finite(value) and value >= 0,
+        "percentage points of test accuracy, a finite number, 0 or greater",
+    ),
+    "order": (is_order, "a list of layers, each once, the first to have a gradient first"),
+    "size": (is_text, "an option of the config group size"),
+}

@@ -1,0 +1,296 @@
+"""What a sweep claims, judged by its runs: supported, refuted or undetermined, with what it would take to decide."""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.table import Table
+from scipy.special import stdtrit
+
+from zeroinit.report.cells import Cell, Row, by_seed, columns, mean_and_interval, undecided
+from zeroinit.report.checks import plain
+from zeroinit.report.watched import arrivals
+from zeroinit.tracker import COUNTS, COURSE, Record
+
+SUPPORTED, REFUTED, UNDETERMINED = "supported", "refuted", "undetermined"
+LEARNED_NOTHING = ("stuck-at-prior", "symmetric", "dead-layer", "saturated", "diverged")
+MOST = 1_000  # seeds that are thought of
+TOLD = 3  # different things that are told of a cell's runs
+
+Claim = Mapping[str, Any]
+Pair = tuple[Cell, Cell | None]
+
+
+class Answer(NamedTuple):
+    """A verdict, what was found in words, what would decide it, and the paired difference in percentage points."""
+
+    verdict: str
+    n: int  # draws of the init
+    found: str
+    decides: str = ""
+    difference: float = math.nan
+    interval: float = math.nan
+
+
+def judge(claims: Sequence[Claim], cells: Sequence[Cell]) -> list[Row]:
+    """A row for each claim and each cell that it is about, or pair of them that are alike in all that it leaves open.
+
+    `difference` and the half width of its 95% interval are percentage points of test accuracy, NaN where there are
+    none. The records must have the courses of `courses_of`.
+    """
+    found: list[Row] = []
+    for place, claim in enumerate(claims, 1):
+        matched = pairs(claim, cells)
+        answers = [(label, answer(claim, *pair)) for label, pair in zip(labels(claim, matched), matched, strict=True)]
+        for label, one in answers or [(asked(claim), Answer(UNDETERMINED, 0, "", missing(claim, cells)))]:
+            row: Row = {"claim": place, "verdict": one.verdict, "says": claim["says"], "compared": label, "n": one.n}
+            row |= {"difference": one.difference, "interval": one.interval, "found": one.found}
+            found.append(row | {"decides": one.decides, "source": claim.get("source", "")})
+    return found
+
+
+def courses_of(claims: Iterable[Claim]) -> list[str]:
+    """The metrics of which the judge needs the whole course."""
+    return [f"grad/{layer}/zeros" for claim in claims for layer in claim.get("order", ())]
+
+
+def answer(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
+    if claim["is"] in ("better_than", "as_good_as"):
+        return compared(claim, cell, other)
+    if claim["is"] == "at_the_prior":
+        return at_the_prior(cell)
+    return does_not_learn(cell) if claim["is"] == "does_not_learn" else arrives_in_order(cell, claim["order"])
+
+
+# ---- which cells
+
+
+def chosen(selector: Mapping[str, Any], params: Mapping[str, str]) -> bool:
+    """Whether a cell has one of the values that are selected, of each key."""
+    return all(key in params and means(value, params[key]) for key, value in selector.items())
+
+
+def means(value: Any, param: str) -> bool:
+    """Whether a value, or one of a list of them, is this param: `0.01` and `[500]` are numbers and lists, as typed."""
+    return read(param) in [read(one) for one in [value, *(value if isinstance(value, list) else [])]]
+
+
+def read(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def pairs(claim: Claim, cells: Sequence[Cell]) -> list[Pair]:
+    """The cells that the claim is about, each with those that it is compared with, where it is."""
+    own = [cell for cell in cells if chosen(claim["cell"], cell.params)]
+    if not isinstance(claim.get("other"), Mapping):
+        return [(cell, None) for cell in own]
+    others = [cell for cell in cells if chosen(claim["other"], cell.params)]
+    kept = [key for key in columns(cells) if not free(claim, key)]
+    return [
+        (cell, other)
+        for cell in own
+        for other in others
+        if cell is not other and all(cell.params.get(key) == other.params.get(key) for key in kept)
+    ]
+
+
+def free(claim: Claim, key: str) -> bool:
+    """Whether the two cells of a pair may differ in the key: it is selected, or it is of an option that is."""
+    return any(key == name or key.startswith(f"{name}.") for side in selectors(claim) for name in side)
+
+
+def selectors(claim: Claim) -> list[Mapping[str, Any]]:
+    return [claim[side] for side in ("cell", "other") if isinstance(claim.get(side), Mapping)]
+
+
+def labels(claim: Claim, matched: Sequence[Pair]) -> list[str]:
+    """What is compared in each pair, with what tells it from the others."""
+    own, others = [cell for cell, _ in matched], [other for _, other in matched if other]
+    keys = columns([*own, *others])
+    its = [key for key in keys if free(claim, key)]
+    both = undecided([cell.params for cell in own], [key for key in keys if key not in its])
+    sides = [named(selector, side, its) for selector, side in zip(selectors(claim), (own, others), strict=False)]
+    shared = ["".join(f", {cell.label([key])}" for key in both) for cell in own]
+    return [against(names, claim) + more for *names, more in zip(*sides, shared, strict=True)]
+
+
+def named(selector: Mapping[str, Any], side: Sequence[Cell], keys: Sequence[str]) -> list[str]:
+    """Each of the cells by the keys that select it, and by others that tell it from the rest."""
+    told = undecided([cell.params for cell in side], [*selector, *keys])
+    return [cell.label(dict.fromkeys([*selector, *told])) for cell in side]
+
+
+def against(sides: Sequence[str], claim: Claim) -> str:
+    number = [] if isinstance(claim.get("other", {}), Mapping) else [f"{claim['other']:g}%"]
+    return " against ".join([*sides, *number])
+
+
+def asked(claim: Claim) -> str:
+    """What was to be compared."""
+    sides = [", ".join(f"{key}={typed(value)}" for key, value in side.items()) for side in selectors(claim)]
+    return against(sides, claim)
+
+
+def missing(claim: Claim, cells: Sequence[Cell]) -> str:
+    """What is not in the sweep, as where an axis was narrowed."""
+    there = all(any(chosen(side, cell.params) for cell in cells) for side in selectors(claim))
+    return f"no {'two such cells, alike in all else,' if there else 'such cell'} in this sweep"
+
+
+def typed(value: Any) -> str:
+    return "|".join(map(typed, value)) if isinstance(value, list) else value if isinstance(value, str) else str(value)
+
+
+# ---- whether it holds
+
+
+def compared(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
+    """Whether the paired difference is more than `points`, or more than minus them: non-inferiority.
+
+    Student's 95% interval is to lie beyond the threshold on one side, as a whole.
+    """
+    n, difference, half = paired(cell, other) if other else from_number(cell, claim["other"])
+    better = claim["is"] == "better_than"
+    threshold = claim["points"] if better else -claim["points"]
+    if not n:
+        return Answer(UNDETERMINED, 0, "", "finished runs of both with the same seeds" if other else "finished runs")
+    low, high = difference - half, difference + half
+    below = high <= threshold if better else high < threshold
+    verdict = SUPPORTED if low > threshold else REFUTED if below else UNDETERMINED
+    width = "" if math.isnan(half) else f" ± {half:.2f}"
+    found = f"{difference:+.2f}{width} points, claimed more than {threshold:g}"
+    decides = seeds_needed(n, half, abs(difference - threshold)) if verdict == UNDETERMINED else ""
+    return Answer(verdict, n, found + lacking(cell, other), decides, difference, half)
+
+
+def paired(cell: Cell, other: Cell) -> tuple[int, float, float]:
+    """(n, mean, half width) of the difference of two runs with the same seeds, in percentage points."""
+    theirs = {seeds(record): record.last(COURSE) for record in other.finished}
+    both = [record for record in cell.finished if seeds(record) in theirs]
+    return in_points(both, lambda record: record.last(COURSE) - theirs[seeds(record)])
+
+
+def from_number(cell: Cell, percent: float) -> tuple[int, float, float]:
+    """The same of the runs' difference from a published accuracy."""
+    return in_points(cell.finished, lambda record: record.last(COURSE) - percent / 100)
+
+
+def in_points(records: Sequence[Record], difference: Callable[[Record], float]) -> tuple[int, float, float]:
+    n, mean, half = mean_and_interval(by_seed(records, difference))
+    # of accuracies, which are shares: a difference of exactly the points that are claimed is to be seen as that
+    return n, round(100 * float(mean), 9), round(100 * float(half), 9)
+
+
+def seeds(record: Record) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((key, value) for key, value in record.params.items() if key.startswith("seeds.")))
+
+
+def lacking(cell: Cell, other: Cell | None) -> str:
+    """How many runs have no part in the comparison."""
+    theirs = {seeds(record) for record in (other or cell).finished}
+    both = sum(seeds(record) in theirs for record in cell.finished)
+    left = sum(one.fates.total() - both for one in (cell, other) if one)
+    return f" ({left} {'run' if left == 1 else 'runs'} {'without a pair' if other else 'not finished'})" if left else ""
+
+
+def seeds_needed(n: int, half: float, distance: float) -> str:
+    """The fewest seeds whose interval, with the spread that n seeds show, is narrower than the distance."""
+    if n < 2:
+        return "2 seeds at least"
+    spread = half * math.sqrt(n) / stdtrit(n - 1, 0.975)
+    many = np.arange(2, MOST + 1)
+    enough = many[stdtrit(many - 1, 0.975) * spread / np.sqrt(many) < distance]
+    return f"{enough[0]} seeds" if len(enough) else f"more than {MOST:,} seeds"
+
+
+def of_every(
+    cell: Cell,
+    runs: Sequence[Record],
+    holds: Callable[[Record], bool | None],
+    shown: Callable[[Record], str],
+    wanted: str,
+) -> Answer:
+    """The answer where something is to hold of every run; `holds` is None of a run of which that is not known.
+
+    What is `shown` of the runs is told, and what is `wanted` of those of which it is not known.
+    """
+    known = {id(record): held for record in runs if (held := holds(record)) is not None}
+    there = [record for record in runs if id(record) in known]
+    n, fitting, total = len({record.params["seeds.init"] for record in there}), sum(known.values()), cell.fates.total()
+    different = sorted({*map(shown, there)})
+    more = "; ..." if len(different) > TOLD else ""
+    found = f"in {fitting} of {len(there)} runs: {'; '.join(different[:TOLD])}{more}" if there else ""
+    if fitting < len(there):
+        return Answer(REFUTED, n, found)
+    if unknown := total - len(there):
+        return Answer(UNDETERMINED, n, found, f"{unknown} of {total} runs, which {wanted}")
+    return Answer(SUPPORTED, n, found)
+
+
+def at_the_prior(cell: Cell) -> Answer:
+    """Whether every run names one class for all of the test set: its accuracy is exactly that class's share."""
+
+    def holds(record: Record) -> bool | None:
+        counts = json.loads(record.tags.get(COUNTS, "[]"))
+        return record.last(COURSE) in [count / sum(counts) for count in counts] if counts else None
+
+    wanted = "have not finished, or kept no counts of the classes"
+    return of_every(cell, cell.finished, holds, lambda record: f"{record.last(COURSE):.2%}", wanted)
+
+
+def does_not_learn(cell: Cell) -> Answer:
+    """Whether every run ended with a word for not having learnt, or diverged."""
+
+    def holds(record: Record) -> bool | None:
+        word = record.tags.get("verdict")
+        return word != "learns" if word in ("learns", *LEARNED_NOTHING) else None
+
+    return of_every(
+        cell, cell.newest, holds, lambda record: record.tags["verdict"], "wake still, failed or have not ended"
+    )
+
+
+def arrives_in_order(cell: Cell, order: Sequence[str]) -> Answer:
+    """Whether the gradients of the k-th layer (from 1) are exact zeros before step k, and not at it, in every run."""
+
+    def shown(record: Record) -> str:
+        first = arrivals([record])
+        return ", ".join(f"{layer} {first[layer][0] if layer in first else '-'}" for layer in order)
+
+    wanted = f"have not finished, or were not looked at in each step up to {len(order)}"
+    return of_every(cell, cell.finished, lambda record: arrives(record, order), shown, wanted)
+
+
+def arrives(record: Record, order: Sequence[str]) -> bool | None:
+    """Whether the layers of one run have their first gradients in this order; None where that was not seen."""
+    first, whole = arrivals([record]), True
+    for step, layer in enumerate(order, 1):
+        zeros = record.course(f"grad/{layer}/zeros")
+        if any(zeros.get(before, 1) < 1 for before in range(1, step)) or zeros.get(step) == 1:
+            return False
+        complete = all(one in zeros for one in range(1, step + 1))
+        if complete and first and first.get(layer) != [step]:
+            return False  # what there is at the step is rounding
+        whole = whole and complete
+    return True if whole else None
+
+
+# ---- for a terminal
+
+
+def listed(rows: Sequence[Row]) -> Table:
+    """The judgements, a claim's sentence and source once."""
+    shown = plain(["verdict", "claim", "compared", "n", "found", "what would decide it", "source"])
+    shown.columns[3].justify = "right"
+    last = None
+    for row in rows:
+        says, source = (row["says"], row["source"]) if row["claim"] != last else ("", "")
+        last = row["claim"]
+        told = [str(row[key]) or "-" for key in ("verdict", "compared", "n", "found", "decides")]
+        shown.add_row(told[0], str(says), *told[1:], str(source))
+    return shown
