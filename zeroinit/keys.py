@@ -1,4 +1,5 @@
 """Keys of a config that can change no number of a run, by their first words."""
 
-NO_NUMBER = ("tracker", "probe", "sweep", "save", "check", "seed")  # `seed` acts through `seeds` alone
+OF_SWEEPS = ("size", "published", "claims")  # which a sweep's file has for its own keys to refer to, and no run
+NO_NUMBER = ("tracker", "probe", "sweep", "save", "check", "seed", *OF_SWEEPS)  # `seed` acts through `seeds` alone
 PLACES = ("root", "cache")  # of a data set: where files lie

@@ -15,7 +15,7 @@ from zeroinit import CONF
 from zeroinit.config.check import Values, at, check, device
 from zeroinit.dataset.folder import state
 from zeroinit.errors import BadInput
-from zeroinit.keys import NO_NUMBER, PLACES
+from zeroinit.keys import NO_NUMBER, OF_SWEEPS, PLACES
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ def hashes(values: Values) -> tuple[str, str]:
     data = {key: value for key, value in kept["dataset"].items() if key not in PLACES}
     if data["_target_"] == "zeroinit.dataset.image_folder":
         data["folder"] = state(data["folder"])
+    if data["limit"] is None:
+        del data["limit"]  # so that runs from before there was one are known
     if isinstance(data["resize"], int):
         data["resize"] = [data["resize"]] * 2
     data["normalize"] = {key: one_for_all(constants) for key, constants in data["normalize"].items()}
@@ -95,7 +97,7 @@ def options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:
     found = {}
     for choice, option in choices.items():
         group, _, package = choice.partition("@")  # init@init.rest: an option of init, under another key
-        if group.startswith("hydra/"):
+        if group.startswith("hydra/") or group in OF_SWEEPS:
             continue
         if package == "init.rest" and values["init"]["layers"] is None:
             if option != "default":
@@ -142,8 +144,8 @@ def params(values: Values, options: Mapping[str, str]) -> dict[str, str]:
     found = dict(options)
 
     def walk(node: Any, path: str) -> None:
-        if path == "dataset.cache":
-            return  # where, not what
+        if path == "dataset.cache" or path in OF_SWEEPS:
+            return  # where, not what; what the other keys were made of
         if path == "init.rest" and values["init"]["layers"] is None:
             return  # it fills nothing
         if isinstance(node, dict):
