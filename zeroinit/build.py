@@ -23,7 +23,7 @@ from zeroinit.config.check import Values
 from zeroinit.config.check import device as device_of
 from zeroinit.config.identity import hash_of, identity
 from zeroinit.dataset.images import reshaped
-from zeroinit.dataset.split import Data, normalized
+from zeroinit.dataset.split import Data, limited, normalized
 from zeroinit.errors import BadInput
 from zeroinit.init import Filled, Rule, initialize
 from zeroinit.quotient import quotient
@@ -90,14 +90,14 @@ def check_augment(keys: Values, input_shape: tuple[int, ...]) -> None:
 @lru_cache(maxsize=4)
 def load_cached(node: str, split_seed: int, device: torch.device) -> Data:
     keys = json.loads(node)
-    shape = {key: keys.pop(key) for key in ("resize", "channels")}
+    shape, limit = {key: keys.pop(key) for key in ("resize", "channels")}, keys.pop("limit")
     asked = inspect.signature(bound("dataset", keys).func).parameters  # a loader may do it itself, as it decodes
     data = call("dataset", keys | {key: shape[key] for key in shape if key in asked}, stream("split", split_seed))
     if not isinstance(data, Data):
         raise BadInput(
             f"dataset._target_={keys['_target_']}: it returned a {type(data).__name__}; return a zeroinit.dataset.Data"
         )
-    return reshaped(data, **shape).to(device)
+    return reshaped(data if limit is None else limited(data, limit), **shape).to(device)
 
 
 def identity_of(job: Job) -> str:

@@ -15,7 +15,7 @@ from zeroinit.config.check import Values, at, check
 from zeroinit.config.claims import check_claims
 from zeroinit.config.identity import plain
 from zeroinit.errors import BadInput
-from zeroinit.keys import NO_NUMBER
+from zeroinit.keys import NO_NUMBER, OF_SWEEPS
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:
     found = {}
     for choice, option in choices.items():
         group, _, package = choice.partition("@")  # init@init.rest: an option of init, under another key
-        if group.startswith("hydra/"):
+        if group.startswith("hydra/") or group in OF_SWEEPS:
             continue
         if package == "init.rest" and values["init"]["layers"] is None:
             if option != "default":
@@ -103,8 +103,8 @@ def params(values: Values, options: Mapping[str, str]) -> dict[str, str]:
     found = dict(options)
 
     def walk(node: Any, path: str) -> None:
-        if path == "dataset.cache":
-            return  # where, not what
+        if path == "dataset.cache" or path in OF_SWEEPS:
+            return  # where, not what; what the other keys were made of
         if path == "init.rest" and values["init"]["layers"] is None:
             return  # it fills nothing
         if isinstance(node, dict):

@@ -103,6 +103,8 @@ def check_dataset(values: Values) -> None:
             if key not in keys:
                 raise BadInput(f"dataset.{node}.{key}: there is no such key; {' and '.join(keys)} are all")
     whole("dataset.augment.crop", at(values, "dataset.augment.crop"), 0)
+    if at(values, "dataset.limit") is not None:
+        whole("dataset.limit", values["dataset"]["limit"], 1, ", or null")
     resize = at(values, "dataset.resize")
     for side in resize if isinstance(resize, list) and len(resize) == 2 else [resize]:
         if resize is not None and (not isinstance(side, int) or isinstance(side, bool) or side < 1):

@@ -38,6 +38,8 @@ def hashes(values: Values) -> tuple[str, str]:
     data = {key: value for key, value in kept["dataset"].items() if key not in PLACES}
     if data["_target_"] == "zeroinit.dataset.image_folder":
         data["folder"] = state(data["folder"])
+    if data["limit"] is None:
+        del data["limit"]  # so that runs from before there was one are known
     if isinstance(data["resize"], int):
         data["resize"] = [data["resize"]] * 2
     data["normalize"] = {key: one_for_all(constants) for key, constants in data["normalize"].items()}

@@ -59,6 +59,11 @@ def spread(split: Split, most: int) -> Split:
     return inputs[places], labels[places]
 
 
+def limited(data: Data, most: int) -> Data:
+    """The data with so many examples of each split, or all of one that has fewer."""
+    return replace(data, train=spread(data.train, most), val=spread(data.val, most), test=spread(data.test, most))
+
+
 def stratified(labels: Tensor, held_out: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Indices of (the rest, `held_out` examples), each class held out in proportion, to within one example."""
     shuffled = torch.randperm(len(labels), generator=generator)

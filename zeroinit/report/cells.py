@@ -20,7 +20,7 @@ NO_AXIS = (*NO_NUMBER, *(f"dataset.{place}" for place in PLACES))  # as prefixes
 # in the caption, but for the value that says nothing
 SHARED = {
     **dict.fromkeys(("dataset", "dataset.batch_size", "epochs", "steps", "optimizer", "optimizer.lr"), "null"),
-    **dict.fromkeys(("dataset.resize", "dataset.channels", "init.layers", "init.rest"), "null"),
+    **dict.fromkeys(("dataset.limit", "dataset.resize", "dataset.channels", "init.layers", "init.rest"), "null"),
     **{"dataset.normalize.mean": "0", "dataset.normalize.std": "1"},
     **{"dataset.augment.crop": "0", "dataset.augment.flip": "false", "loss.reduction": "mean"},
     "arithmetic": "native",
