@@ -54,6 +54,7 @@ ORDER = [
     "report.asked",
     "report.watched",
     "report.checks",
+    "report.pairs",
     "report.claims",
     "report.page",
     "report.confounded",
