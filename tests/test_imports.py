@@ -55,6 +55,7 @@ ORDER = [
     "report.asked",
     "report.watched",
     "report.checks",
+    "report.pairs",
     "report.claims",
     "report.page",
     "report.confounded",
