@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from test_report import added, fake_histograms, planned, record, stored
@@ -73,6 +73,22 @@ def drawn(figure: Figure) -> None:
     assert imread(io.BytesIO(png(figure))).std() > 0.05
 
 
+def legend(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def unwrapped(text: Any) -> str:
+    return " ".join(text.get_text().split())
+
+
+def with_courses(found: list[Cell], courses: Callable[[Mapping[str, str]], Sequence[float]]) -> list[Cell]:
+    """The same with test accuracies of their own after each epoch of 10 steps."""
+    for cell in found:
+        for one in cell.finished:
+            one.metrics[:] = [("test/accuracy", value, 10 * i) for i, value in enumerate(courses(cell.params))]
+    return found
+
+
 def sweep(keys: Mapping[str, Sequence[str]], seeds: int = 2, **more: str) -> list[Cell]:
     """Cells of a product of values, filled with runs."""
     made: list[dict[str, str]] = [{}]
@@ -95,9 +111,119 @@ def test_the_comparison_draws_every_cell_over_epochs() -> None:
     assert [line.get_xdata().tolist() for line in panel.lines] == [[0, 2], [0, 2]]
     assert panel.lines[0].get_ydata().tolist() == pytest.approx([0.1, 0.6])
     assert sum(isinstance(band, PolyCollection) for band in panel.collections) == 2
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["zero", "default"]
+    assert legend(figure) == ["zero: 60.00% ± 24.84", "default: 60.00% ± 24.84"]  # 4.303 * 0.1 / sqrt(3)
     assert any("over n = 3 draws" in text.get_text() for text in figure.texts)
     drawn(figure)
+
+
+def test_logistic_regression_of_one_init_is_a_grey_baseline_in_the_panels_of_its_data() -> None:
+    """Two data sets; on each, a line an init and its own baseline below it."""
+    found = sweep({"arch": ["fnn"], "init": ["default", "zero_normal"], "dataset": ["a", "b"]})
+    found += sweep({"arch": ["logistic"], "init": ["default"], "dataset": ["a", "b"]})
+    ends = {("fnn", "a"): 0.9, ("fnn", "b"): 0.8, ("logistic", "a"): 0.7, ("logistic", "b"): 0.6}
+    figure = comparison_figure(with_courses(found, lambda of: [0.1, ends[of["arch"], of["dataset"]]]))
+    panels = visible(figure)
+    assert [panel.get_title() for panel in panels] == ["dataset=a", "dataset=b"]
+    for panel, data in zip(panels, "ab", strict=True):
+        assert [line.get_ydata()[-1] for line in panel.lines] == [ends["fnn", data]] * 2 + [ends["logistic", data]]
+        assert [line.get_linestyle() for line in panel.lines] == ["-", "-", "--"]
+        assert panel.lines[-1].get_color() == "0.4"
+    assert legend(figure) == ["default", "zero_normal", "logistic (baseline)"]
+    drawn(figure)
+
+
+def test_logistic_regression_of_the_same_inits_is_dashed_in_their_colours() -> None:
+    found = sweep({"arch": ["logistic", "fnn"], "init": ["default", "zero"]})
+    figure = comparison_figure(with_courses(found, lambda of: [0.1, 0.7 if of["arch"] == "logistic" else 0.9]))
+    [panel] = visible(figure)
+    assert [(line.get_linestyle(), line.get_ydata()[-1]) for line in panel.lines] == [("-", 0.9)] * 2 + [
+        ("--", 0.7)
+    ] * 2
+    colour = [line.get_color() for line in panel.lines]
+    assert colour[:2] == colour[2:]
+    assert colour[0] != colour[1]
+    names = ["default: 90.00% ± 0.00", "zero: 90.00% ± 0.00"]
+    assert legend(figure) == [*names, "logistic, default: 70.00% ± 0.00", "logistic, zero: 70.00% ± 0.00"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "more"),
+    [
+        ({"init": ["default", "zero"], "bias_scale.value": ["1", "100"]}, {}),  # as the quickstart
+        ({"init": ["default"]}, {"dataset": ["elsewhere"]}),  # no other arch has its data
+    ],
+)
+def test_logistic_regression_that_is_asked_about_has_panels_of_its_own(
+    keys: dict[str, list[str]], more: dict[str, list[str]]
+) -> None:
+    found = sweep({"arch": ["logistic"], **keys, "dataset": ["here"], **more}) + sweep(
+        {"arch": ["fnn"], "init": ["default", "zero"], **keys, "dataset": ["here"]}
+    )
+    panels = visible(comparison_figure(found))
+    assert len(panels) == 2 * len(keys.get("bias_scale.value", ["1"]))
+    assert not any(line.get_linestyle() == "--" for panel in panels for line in panel.lines)
+    assert sum(len(panel.lines) for panel in panels) == len(found)
+
+
+@pytest.mark.parametrize("inits", [["zero_normal"], ["zero_normal", "zero_uniform"]])
+def test_bias_scales_that_are_more_than_the_inits_are_lines_in_the_order_of_their_numbers(inits: list[str]) -> None:
+    found = sweep({"init": inits, "bias_scale.value": ["100", "0.01", "1"]})
+    ends = {"0.01": 0.3, "1": 0.6, "100": 0.9}
+    figure = comparison_figure(with_courses(found, lambda of: [0.1, ends[of["bias_scale.value"]]]))
+    panels = visible(figure)
+    assert [panel.get_title() for panel in panels] == ([f"init={init}" for init in inits] if len(inits) > 1 else [""])
+    names = [f"bias_scale.value={value}" for value in ends]
+    assert [name.split(":")[0] for name in legend(figure)] == names
+    for panel in panels:
+        lightness = {
+            line.get_ydata()[-1]: float(np.dot(to_rgb(line.get_color()), (0.3, 0.6, 0.1))) for line in panel.lines
+        }
+        assert [lightness[end] for end in (0.3, 0.6, 0.9)] == sorted(lightness.values())
+        assert len(set(lightness.values())) == 3
+
+
+def test_as_many_scales_as_inits_leave_the_colours_to_the_inits() -> None:
+    figure = comparison_figure(sweep({"init": ["a", "b", "c"], "bias_scale.value": ["1", "2", "3"]}))
+    assert [panel.get_title() for panel in visible(figure)] == [f"bias_scale.value={value}" for value in (1, 2, 3)]
+    assert legend(figure) == ["a", "b", "c"]
+
+
+def test_two_archs_at_the_prior_are_two_lines_on_the_whole_axis_with_their_number() -> None:
+    found = with_courses(sweep({"arch": ["fnn", "mnist_cnn"], "init": ["zero"]}), lambda of: [0.098, 0.1135, 0.1135])
+    figure = comparison_figure(found)
+    [panel] = visible(figure)
+    assert [line.get_ydata().tolist() for line in panel.lines] == [[0.098, 0.1135, 0.1135]] * 2
+    assert panel.get_ylim() == (0, 1.02)
+    assert legend(figure) == ["arch=fnn: 11.35% ± 0.00", "arch=mnist_cnn: 11.35% ± 0.00"]
+    assert not any("axis begins" in unwrapped(text) for text in figure.texts)
+
+
+@pytest.mark.parametrize(
+    ("courses", "limits"),
+    [
+        ({"a": [0.1, 0.93, 0.97], "b": [0.1, 0.9, 0.98]}, (0.89, 0.9832)),  # a margin of 4% of 8 points, whole percents
+        ({"a": [0.1, 0.30, 0.52], "b": [0.1, 0.25, 0.5]}, (0.23, 0.5308)),  # 15 of 42 points: more than a third
+        ({"a": [0.1, 0.30, 0.52], "b": [0.1, 0.23, 0.5]}, (0, 1.02)),  # 13 of 42
+        ({"a": [0.1, 0.93, 0.97], "b": [0.1, 0.11, 0.1]}, (0, 1.02)),
+    ],
+)
+def test_the_axis_is_cut_below_curves_that_the_first_epoch_has_lifted(
+    courses: dict[str, list[float]], limits: tuple[float, float]
+) -> None:
+    figure = comparison_figure(with_courses(sweep({"init": list(courses)}), lambda of: courses[of["init"]]))
+    [panel] = visible(figure)
+    assert panel.get_ylim() == pytest.approx(limits)
+    ticks = [tick.get_text() for tick in panel.get_yticklabels()]
+    assert len(ticks) >= 3
+    assert [float(tick.rstrip("%")) for tick in ticks] == pytest.approx([100 * place for place in panel.get_yticks()])
+    told = [text for text in figure.texts if f"begins at {limits[0]:.0%}" in unwrapped(text)]
+    assert len(told) == (limits[0] > 0)
+
+
+def test_a_name_too_long_for_the_legend_leaves_the_number_where_the_curve_ends() -> None:
+    [label] = legend(comparison_figure(sweep({"init": ["zero" * 20]})))
+    assert label.endswith("zero: 50.00% ± 0.00")
+    assert len(label) <= 40
 
 
 def test_an_init_has_one_colour_in_all_figures_of_a_sweep() -> None:
@@ -207,6 +333,9 @@ def test_a_layer_of_exact_zeros_has_a_cross_and_no_box() -> None:
         marks = next(line for line in axes.lines if line.get_marker() == "x")
         assert marks.get_xdata().tolist() == crosses
         assert len(axes.patches) == 2 - len(crosses)
+        shaded = [one for one in axes.collections if isinstance(one, PolyCollection)]
+        spans = [path.get_extents().intervalx.tolist() for one in shaded for path in one.get_paths()]
+        assert spans == [[place - 0.5, place + 0.5] for place in crosses]
     assert texts(first) == ["100", "0"]
 
 

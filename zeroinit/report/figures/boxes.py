@@ -12,6 +12,7 @@ from zeroinit.report.watched import Gradients
 
 LAYERS = 8  # in one panel, at most
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)  # whisker, box, median, box, whisker
+ABSENT = "#F9E0D2"  # as in the gradients' figure, zeros are red
 SMALLEST = -40  # exponent below which all is next to zero
 
 
@@ -19,8 +20,8 @@ def boxes_figure(panels: Sequence[tuple[str, Gradients]], steps: int = 5) -> Fig
     """Weight gradients of cells (label, gradients) in the first so many observed steps: steps down, cells along.
 
     A box a layer, from the input to the output: quartiles and median of all entries, exact zeros included, whiskers
-    from 5% to 95%, on an axis that is linear next to zero and logarithmic beyond. A layer without any gradient has a
-    cross at zero in the place of a box. Below each: its share of exact zeros. After Figure 12 of Schicho (2023).
+    from 5% to 95%, on an axis that is linear next to zero and logarithmic beyond. A layer without any gradient is
+    shaded, with a cross at zero for a box. Below each: its share of exact zeros. After Figure 12 of Schicho (2023).
     """
     common = panels[0][1].steps
     for _, found in panels[1:]:
@@ -32,10 +33,10 @@ def boxes_figure(panels: Sequence[tuple[str, Gradients]], steps: int = 5) -> Fig
         {layer: found.signed_quantiles(layer, SHARES) for layer in layers}
         for found, layers in zip(seen, of_each, strict=True)
     ]
-    sizes = np.abs(np.concatenate([each.ravel() for of_one in quantiles for each in of_one.values()]))
-    sizes = np.log2(sizes[np.isfinite(sizes) & (sizes > 0)])
-    low = int(max(np.floor(sizes.min()), SMALLEST)) if len(sizes) else -10
-    high = int(max(np.ceil(sizes.max()), low + 2)) if len(sizes) else 0
+    every = np.abs(np.concatenate([each for of_one in quantiles for each in of_one.values()]))  # (boxes, 5)
+    boxed, whole = (np.log2(part[np.isfinite(part) & (part > 0)]) for part in (every[:, [1, 3]].max(1), every.max(1)))
+    high = int(np.ceil(whole.max())) if len(whole) else 0
+    low = int(np.clip(np.floor(boxed.min()), SMALLEST, high - 2)) if len(boxed) else high - 10
     longest = max(len(short(layer)) for layers in of_each for layer in layers)
     upright = longest * LETTER < (WIDTH - 1.2) / len(panels) / max(map(len, of_each))
     runs = " and ".join(str(runs) for runs in dict.fromkeys(found.runs for _, found in panels))
@@ -46,10 +47,10 @@ def boxes_figure(panels: Sequence[tuple[str, Gradients]], steps: int = 5) -> Fig
         len(panels),
         1.25,
         f"Weight gradients of the first {len(shown)} observed steps",
-        f"All entries of {runs} runs: box from 25% to 75%, line at the median, whiskers from 5% to "
-        f"95%; cross: nothing but exact zeros, whose share in percent is below. Linear below {power(low)}"
-        f"{'; ' + shared if shared else ''}.",
-        left=0.95,
+        f"Layers from the input to the output, all entries of {runs} runs: box from 25% to 75%, line at the median, "
+        f"whiskers from 5% to 95%; shaded, with a cross: nothing but exact zeros, whose share is below. Linear below "
+        f"{power(low)}{'; ' + shared if shared else ''}.",
+        left=1.05,
         heading=max(title.count("\n") + 1 for title in titles),
         below=0.35 if upright else 0.35 + LETTER * longest,
         gap=(0.12, 0.1),
@@ -59,11 +60,13 @@ def boxes_figure(panels: Sequence[tuple[str, Gradients]], steps: int = 5) -> Fig
         draw_boxes(axes, np.array([quantiles[column][layer][row] for layer in layers]), low)
         absent = np.array([found.zero_share(layer)[row] for layer in layers])
         none = np.flatnonzero(absent == 1)
+        where = axes.get_xaxis_transform()
+        axes.broken_barh([(place - 0.5, 1) for place in none], (0, 1), transform=where, color=ABSENT, zorder=0)
         axes.plot(none, np.zeros(len(none)), "x", color="black", markersize=7, markeredgewidth=1.6)
         for place, share in enumerate(absent):
             axes.text(place, -scaled(2.0**high, low) * 1.22, percent(share), ha="center", va="center", fontsize=SMALL)
         finish(axes, low, high)
-        axes.set_xlim(-0.6, len(layers) - 0.4)
+        axes.set_xlim(-0.5, len(layers) - 0.5)
         lowest = row == len(shown) - 1
         axes.set_xticks(
             range(len(layers)) if lowest else [],
@@ -104,7 +107,7 @@ def finish(axes: Axes, low: int, high: int) -> None:
     places = [float(scaled(2.0**mark, low)) for mark in marks]
     axes.set_yticks(
         [0, *places, *(-place for place in places), -1.22 * float(scaled(2.0**high, low))],
-        ["0", *map(power, marks), *(f"\N{MINUS SIGN}{power(mark)}" for mark in marks), "zeros, %"],
+        ["0", *map(power, marks), *(f"\N{MINUS SIGN}{power(mark)}" for mark in marks), "exact 0, %"],
         fontsize=SMALL,
     )
     edge = float(scaled(2.0**high, low))

@@ -55,9 +55,9 @@ def power(exponent: int) -> str:
     return "2" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))  # faster to draw than mathtext
 
 
-def short(text: str) -> str:
+def short(text: str, longest: int = LONGEST) -> str:
     """Without its middle where it is too long for a panel."""
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 13]}\N{HORIZONTAL ELLIPSIS}{text[-12:]}"
+    return text if len(text) <= longest else f"{text[: longest - 13]}\N{HORIZONTAL ELLIPSIS}{text[-12:]}"
 
 
 def some(items: Sequence[str], most: int) -> list[str]:
