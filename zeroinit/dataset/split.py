@@ -61,9 +61,7 @@ def spread(split: Split, most: int) -> Split:
 
 def limited(data: Data, most: int) -> Data:
     """The data with so many examples of each split, or all of one that has fewer."""
-    return replace(
-        data, train=spread(data.train, most), val=spread(data.val, most), test=spread(data.test, most)
-    )
+    return replace(data, train=spread(data.train, most), val=spread(data.val, most), test=spread(data.test, most))
 
 
 def stratified(labels: Tensor, held_out: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
