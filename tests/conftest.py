@@ -28,6 +28,7 @@ WORKERS = "hydra.launcher.workers="
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write tests/golden anew")
+    parser.addoption("--all-sweeps", action="store_true", help="run all of the paper's sweeps twice, not two of them")
 
 
 class Ended(NamedTuple):

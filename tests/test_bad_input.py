@@ -61,6 +61,10 @@ BAD = {
     ("dataset=digits", "arch=cifar_cnn", "dataset.batch_size=8"): (
         "dataset.batch_size=8: an epoch ends with a batch of 1, for which arch=cifar_cnn does not fit dataset=digits"
     ),
+    ("dataset.limit=0",): "dataset.limit=0: give a whole number from 1, or null",
+    ("dataset=digits", "dataset.limit=100"): (
+        "dataset.batch_size=128: the training set has 100 examples; give 1 to 100, or all"
+    ),
     ("dataset.normalize.std=1e-50",): "dataset.normalize.std=1e-50: give what is greater than 0, as it divides",
     ("dataset.channels=true",): "dataset.channels=True: give 1 (grey), 3 (colour) or null",
     ("init.layers=[]",): "init.layers=[]: give a pattern of layer names such as conv*, a list of them, or null",

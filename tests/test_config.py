@@ -87,12 +87,32 @@ def test_seed_is_the_seed_of_every_stream_but_the_split(job_of: Callable[..., Jo
         (["arithmetic=quotient"], False, False),
         (["dtype=float64"], False, False),
         (["dataset.shuffle=false"], False, False),
+        (["dataset.limit=null"], True, True),
+        (["dataset.limit=500"], False, False),
+        (["+size.epochs=3", "+published.epochs=4", "claims=[{is: at_the_prior}]"], True, True),
     ],
 )
 def test_hashes(overrides: list[str], same_config: bool, same_cell: bool, job_of: Callable[..., Job]) -> None:
     plain, changed = job_of("device=cpu"), job_of("device=cpu", *overrides)
     assert (plain.config_hash == changed.config_hash) == same_config
     assert (plain.cell_hash == changed.cell_hash) == same_cell
+
+
+@pytest.mark.parametrize(
+    ("overrides", "hashes"),
+    [
+        ([], ("9aff72d2d8963980", "69d8f159b3c877ce")),
+        (
+            ["dataset=cifar10", "arch=cifar_fnn", "init=zero_normal", "seed=3"],
+            ("830a28005f159220", "b58dc2a9b3e3bf6b"),
+        ),
+    ],
+)
+def test_runs_from_before_there_was_a_limit_are_known(
+    overrides: list[str], hashes: tuple[str, str], job_of: Callable[..., Job]
+) -> None:
+    job = job_of("device=cpu", *overrides)
+    assert (job.config_hash, job.cell_hash) == hashes
 
 
 def test_where_the_files_lie_is_no_part_of_the_hash(job_of: Callable[..., Job]) -> None:

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torchvision.datasets import CIFAR10
 
-from zeroinit import dataset
+from zeroinit import build, dataset
+from zeroinit.config import Job
 from zeroinit.dataset import Data
 from zeroinit.dataset.images import reshaped
 from zeroinit.dataset.split import normalized, stratified
@@ -92,6 +93,24 @@ def test_stratified_holds_out_each_class_in_proportion(held_out: int) -> None:
     for label, size in enumerate([50, 30, 19, 1]):
         share = (labels[chosen] == label).sum().item()
         assert math.floor(size * held_out / 100) <= share <= math.ceil(size * held_out / 100) + 1
+
+
+@pytest.mark.parametrize("limit", [1, 150, 300, 2000])
+def test_a_limit_is_of_each_split_at_even_distances(limit: int, job_of: Callable[..., Job]) -> None:
+    whole = dataset.digits(stream("split", 0))
+    some = build.load(job_of("dataset=digits", f"dataset.limit={limit}").values, torch.device("cpu"))
+    for all_of, taken in ((whole.train, some.train), (whole.val, some.val), (whole.test, some.test)):
+        examples = len(all_of[1])
+        kept = min(limit, examples)
+        places = [round(place * (examples - 1) / max(kept - 1, 1)) for place in range(kept)]
+        assert len(set(places)) == kept
+        assert torch.equal(taken[0], all_of[0][places])
+        assert torch.equal(taken[1], all_of[1][places])
+
+
+def test_without_a_limit_the_data_are_whole(job_of: Callable[..., Job]) -> None:
+    some = build.load(job_of("dataset=digits").values, torch.device("cpu"))
+    assert torch.equal(some.train[0], dataset.digits(stream("split", 0)).train[0])
 
 
 def test_reshaped_is_the_loaders_images_in_another_size_and_colour() -> None:

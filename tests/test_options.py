@@ -21,7 +21,7 @@ from zeroinit.tracker.off import Off
 
 TRAINED = {
     group: sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-    for group in ("dataset", "arch", "init", "bias_scale", "optimizer", "probe", "tracker")
+    for group in ("dataset", "arch", "init", "bias_scale", "optimizer", "probe", "tracker", "size")
 }
 ACTIVATIONS = ["elu", "relu", "leaky_relu", "tanh", "sigmoid", "selu", "gelu"]
 
@@ -78,6 +78,7 @@ def test_the_options_are_those_that_are_promised() -> None:
         "optimizer": ["adam", "adamw", "momentum", "rmsprop", "sgd"],
         "probe": ["all", "default", "none"],
         "tracker": ["mlflow", "off"],
+        "size": ["paper", "small", "smoke"],
     }
 
 
@@ -133,9 +134,9 @@ def test_every_key_has_its_comment() -> None:
             for key in (line.split(":")[0] for line in lines[1:]):
                 assert key == "_target_" or f"{group}.{key} " in text or f".{key} " in text, f"{group}.{key}"
     shared = OmegaConf.load(CONF / "config.yaml")
-    assert set(shared.dataset) == {"shuffle", "resize", "channels", "normalize", "augment"}
+    assert set(shared.dataset) == {"shuffle", "limit", "resize", "channels", "normalize", "augment"}
     for line in text.splitlines():
-        if re.match(r" +(shuffle|resize|channels|mean|std|crop|flip|layers|reduction):", line):
+        if re.match(r" +(shuffle|limit|resize|channels|mean|std|crop|flip|layers|reduction):", line):
             assert "#" in line
     assert {"seed", "epochs", "steps", "device", "deterministic", "threads", "save", "sweep"} <= commented
 
@@ -144,17 +145,22 @@ def test_every_key_has_its_comment() -> None:
     "path", sorted(set(SWEEPS.glob("*.yaml")) - set(SWEEPS.glob("lab_*"))), ids=lambda path: path.stem
 )
 def test_sweeps(path: Path, job_of: Callable[..., Job]) -> None:
-    """All jobs compose and are checked; the first and the last train for two steps. For lab_*: test_laboratory.py."""
-    assert path.read_text().startswith("# ")
+    """All jobs compose and are checked; the first and the last train for two steps.
+
+    At size=smoke where there are sizes: test_sizes.py has the others. For lab_*: test_laboratory.py.
+    """
+    text = path.read_text()
+    assert text.startswith("# ")
+    size = ["size=smoke"] if "- size: small" in text else []
     with initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
-        master = loader.load_configuration(path.stem, [], run_mode=RunMode.MULTIRUN)
+        master = loader.load_configuration(path.stem, size, run_mode=RunMode.MULTIRUN)
         sweeper = Plugins.instance().instantiate_sweeper(
             hydra_context=HydraContext(config_loader=loader, callbacks=None), task_function=train.task, config=master
         )
-        shorter = ["epochs=null", "steps=2"]
+        shorter = [*size, "epochs=null", "steps=2"]
         jobs = [train.job_of(cfg) for cfg in sweeper.configs(sweeper.grid(shorter))]
-    assert f"{len(jobs)} runs" in path.read_text()
+    assert f"{len(jobs)} runs" in text
     build.check(jobs)
     for job in (jobs[0], jobs[-1]):
         [record] = runs.run([job], Off(), lambda share, accuracy: None)

@@ -110,7 +110,7 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
-@pytest.mark.parametrize("group", ["dataset", "arch", "init", "bias_scale", "optimizer", "tracker"])
+@pytest.mark.parametrize("group", ["dataset", "arch", "init", "bias_scale", "optimizer", "tracker", "size"])
 def test_its_table_of_options_is_complete(group: str) -> None:
     [row] = [line for line in README.splitlines() if line.startswith(f"| `{group}` |")]
     assert {path.stem for path in (CONF / group).glob("*.yaml")} <= set(re.findall(r"`(\w+)`", row))

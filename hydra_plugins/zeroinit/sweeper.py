@@ -107,7 +107,6 @@ class GridSweeper(Sweeper):
         """The overrides of each job. Raises BadInput for an axis that is none."""
         from zeroinit import train
         from zeroinit.errors import BadInput
-        from zeroinit.keys import OF_SWEEPS
 
         axes = [f"{key}={typed(values)}" for key, values in self.params.items()]
         empty = next((axis for axis in axes if axis.endswith("=")), None)
@@ -120,9 +119,9 @@ class GridSweeper(Sweeper):
             raise BadInput(
                 f"{interval.input_line}: an interval is for optimising sweepers; give values, such as 0.1,1,10"
             )
-        of_sweep = next((one for one in overrides if one.is_sweep_override() and one.key_or_group in OF_SWEEPS), None)
-        if of_sweep:
-            raise BadInput(f"{of_sweep.input_line}: what the axes are made of cannot be one of them; give one value")
+        sizes = next((one for one in overrides if one.is_sweep_override() and one.key_or_group == "size"), None)
+        if sizes:
+            raise BadInput(f"{sizes.input_line}: the axes are made of it, so that it cannot be one; give one size")
         # the seeds change slowest, so that a sweep cut short has seen every cell
         overrides.sort(key=lambda override: not override.key_or_group.startswith("seed"))
         return BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
