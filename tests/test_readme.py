@@ -42,8 +42,8 @@ def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other launchers start no processes, which take 10 s each: test_ecosystem.py has them do so."""
     monkeypatch.setattr("submitit.AutoExecutor", submitted)
     monkeypatch.setattr("submitit.JobEnvironment", lambda: SimpleNamespace(job_id="0"))
-    parallel = "hydra_plugins.hydra_joblib_launcher._core.Parallel"
-    monkeypatch.setattr(parallel, lambda n_jobs, **settings: joblib.Parallel(n_jobs=1, **settings))
+    begin = joblib.Parallel.__init__
+    monkeypatch.setattr(joblib.Parallel, "__init__", lambda self, **settings: begin(self, **settings | {"n_jobs": 1}))
 
 
 @pytest.fixture
