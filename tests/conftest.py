@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
@@ -18,17 +19,24 @@ from zeroinit import CONF, build, lint, provenance, train
 from zeroinit.__main__ import main
 from zeroinit.config import Job
 from zeroinit.dataset import folder
+from zeroinit.report import drawing
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where the tests are a job in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 WORKERS = "hydra.launcher.workers="
+LONG = ("test_readme", "test_browser", "test_launcher", "test_ecosystem", "test_wheel")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write tests/golden anew")
     parser.addoption("--all-sweeps", action="store_true", help="run all of the paper's sweeps twice, not two of them")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest goes first, so that no worker waits for it at the end."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 class Ended(NamedTuple):
@@ -71,9 +79,35 @@ def database(empty_database: Path, tmp_path: Path) -> Path:
     return path
 
 
+def not_drawn(name: str, *data: object) -> bytes:
+    """In the place of a figure, which takes a third of a second, where no test looks at it."""
+    return b"not drawn"
+
+
+def mode_of(real: Callable[..., object]) -> Callable[..., object]:
+    """Hydra composes a config once more than it needs to, to read a mode that config.yaml does not set."""
+
+    def get_mode(self: Hydra, config_name: str, overrides: list[str]) -> object:
+        unset = config_name == "config" and not any("hydra.mode" in override for override in overrides)
+        return None if unset else real(self, config_name, overrides)
+
+    return get_mode
+
+
 @pytest.fixture
-def zeroinit(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """The command `zeroinit`, in this process, which trains sweeps too unless a launcher or workers are named."""
+def _figures() -> None:
+    """Sweeps of the command draw their figures."""
+
+
+@pytest.fixture
+def zeroinit(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> Callable[..., Ended]:
+    """The command `zeroinit`, in this process, which trains sweeps too unless a launcher or workers are named.
+
+    Figures are drawn for tests that ask for `_figures`.
+    """
+    monkeypatch.setattr(Hydra, "get_mode", mode_of(Hydra.get_mode))
 
     def command(*words: str) -> Ended:
         sweeps = {"-m", "-cn"} & set(words) and not any(word.startswith(("hydra/launcher", WORKERS)) for word in words)
@@ -84,10 +118,13 @@ def zeroinit(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
         lint.known.clear()
         folder.state.cache_clear()
         code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
+        with pytest.MonkeyPatch.context() as patch:
+            if "_figures" not in request.fixturenames:
+                patch.setattr(drawing, "drawn_figure", not_drawn)
+            try:
+                main()
+            except SystemExit as end:
+                code = int(end.code or 0)
         captured = capfd.readouterr()
         return Ended(code, captured.out, captured.err)
 

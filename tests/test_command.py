@@ -168,6 +168,7 @@ def test_the_same_command_twice_is_bit_equal(zeroinit: Command) -> None:
     assert first.data.tags["config_hash"] == again.data.tags["config_hash"]
 
 
+@pytest.mark.usefixtures("_figures")
 def test_a_grid(zeroinit: Command) -> None:
     """One experiment, flat runs, one summary with table and figures, a table a cell, files a job."""
     ended = zeroinit("-m", *QUICK, "init=zero,zero_normal", "bias_scale.value=0.1,1", "seed=range(2)", "sweep=mine")
@@ -186,8 +187,8 @@ def test_a_grid(zeroinit: Command) -> None:
     [summary] = runs("mine", "summary")
     assert summary.info.run_name == "summary"
     assert summary.data.metrics == {}
-    files = sorted(path.name for path in artifact(summary, "").iterdir())
-    assert files == [
+    files = sorted(artifact(summary, "").iterdir())
+    assert [path.name for path in files] == [
         "boxes.png",
         "comparison.png",
         "gradients.png",
@@ -197,6 +198,7 @@ def test_a_grid(zeroinit: Command) -> None:
         "sweep.json",
         "wave.png",
     ]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in files if path.suffix == ".png")
     lines = artifact(summary, "summary.csv").read_text().splitlines()
     assert lines[0] == "arch,init,bias_scale.value,n,accuracy,interval,loss,became"
     assert len(lines) == 5
@@ -325,8 +327,14 @@ def test_a_run_whose_process_is_gone_is_marked_killed(zeroinit: Command, monkeyp
     assert re.search(r"logistic +default +1 +0 +- +- +1 killed, 1 not run", ended.out)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_mark_the_run_killed(number: int) -> None:
+def test_sigterm_is_an_interruption_as_ctrl_c_is(zeroinit: Command) -> None:
+    """So one of them is sent below, and the other to a sweep in test_launcher.py."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    zeroinit("--version")
+    assert signal.signal(signal.SIGTERM, before) is signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_marks_the_run_killed() -> None:
     """In a process of its own, by the signal itself."""
     command = [sys.executable, "-m", "zeroinit.train", "dataset=digits", "arch.hidden=[20]", "steps=10000000"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
@@ -334,7 +342,7 @@ def test_ctrl_c_and_sigterm_mark_the_run_killed(number: int) -> None:
         while not rows_of_runs() and time.monotonic() < deadline:
             time.sleep(0.2)
         time.sleep(1)
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "Traceback" not in err
@@ -405,7 +413,8 @@ def test_tracker_off_keeps_nothing_and_does_not_import_mlflow(database: Path, tm
     database.unlink()
     code = (
         "import sys; from zeroinit.train import main\n"
-        "sys.argv = ['zeroinit', '-m', 'tracker=off', 'dataset=xor', 'steps=5', 'seed=0,1']\n"
+        "sys.argv = ['zeroinit', '-m', 'tracker=off', 'dataset=xor', 'steps=5', 'seed=0,1',"
+        " 'hydra.launcher.workers=1']\n"
         "main()\n"
         "assert 'mlflow' not in sys.modules and 'matplotlib' not in sys.modules\n"
     )
@@ -462,6 +471,7 @@ def test_a_list_is_an_axis_of_a_sweep_file(zeroinit: Command, tmp_path: Path) ->
     assert {run.data.params["init"] for run in runs("a, b")} == shown
 
 
+@pytest.mark.usefixtures("_figures")
 def test_a_network_that_is_one_layer_and_a_name_too_long_for_a_file(zeroinit: Command, tmp_path: Path) -> None:
     (tmp_path / "bare.py").write_text(
         "import torch\nclass Bare(torch.nn.Linear):\n"
@@ -524,12 +534,13 @@ def test_a_store_that_is_gone_at_the_end_is_told_in_one_line(
     )
 
 
-def test_a_signal_waits_for_the_end_of_a_write() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_the_end_of_a_write(number: int) -> None:
     after = []
 
     def write() -> None:
         with signals_held():
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
             after.append("written")
 
     with pytest.raises(KeyboardInterrupt):

@@ -32,27 +32,29 @@ def _optuna_alone() -> Iterator[None]:
 
 @pytest.mark.usefixtures("database")
 @pytest.mark.parametrize(
-    ("launcher", "words"),
+    ("launcher", "words", "inits"),
     [
-        ("joblib", ("hydra.launcher.n_jobs=2",)),
-        ("submitit_local", ()),
+        ("joblib", ("hydra.launcher.n_jobs=2",), ["zero_normal", "default"]),
+        ("submitit_local", (), ["zero_normal"]),  # a job is a process from nothing
     ],
 )
-def test_launchers_of_other_processes(launcher: str, words: tuple[str, ...], zeroinit: Command) -> None:
+def test_launchers_of_other_processes(
+    launcher: str, words: tuple[str, ...], inits: list[str], zeroinit: Command
+) -> None:
     """The same runs, in one experiment, with the same table at the end; an arch of one's own is found there too."""
     Path("elsewhere.py").write_text("from zeroinit.arch import Logistic\n\n\nclass Net(Logistic):\n    pass\n")
-    grid = ("-m", *QUICK, "init=zero_normal,default", "seed=3", "arch._target_=elsewhere.Net")
+    grid = ("-m", *QUICK, f"init={','.join(inits)}", "seed=3", "arch._target_=elsewhere.Net")
     theirs = zeroinit(*grid, f"hydra/launcher={launcher}", *words)
     assert theirs.code == 0, theirs.err
     there = losses()
     ours = zeroinit(*grid)
     assert losses() == there
-    assert len(there) == 2
+    assert len(there) == len(inits)
     tables = [[line.split() for line in one.out.splitlines() if line.startswith("elsewhere")] for one in (theirs, ours)]
     assert tables[0] == tables[1]
-    assert len(tables[0]) == 2
+    assert len(tables[0]) == len(inits)
     folders = [path for path in Path("mlruns/hydra").glob("*/*/*") if path.name.isdigit()]
-    assert len([path for path in folders if (path / ".hydra" / "config.yaml").is_file()]) == 4
+    assert len([path for path in folders if (path / ".hydra" / "config.yaml").is_file()]) == 2 * len(inits)
 
 
 @pytest.mark.usefixtures("database")

@@ -1,8 +1,13 @@
-"""Every option of every group composes, builds, and after 50 steps is finite; every sweep file composes and trains."""
+"""Every option of every group composes, builds, and after 50 steps is finite; every sweep file composes and trains.
+
+Large archs take fewer steps, on a few digits.
+"""
 
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -82,19 +87,26 @@ def test_the_options_are_those_that_are_promised() -> None:
     }
 
 
+@pytest.fixture(scope="module")
+def composed(job_of: Callable[..., Job]) -> Callable[..., Job]:
+    return cache(job_of)
+
+
 @pytest.mark.parametrize("init", TRAINED["init"])
 @pytest.mark.parametrize("arch", sorted({*TRAINED["arch"]} - {"resnet50"}))
-def test_inits_and_archs(init: str, arch: str, job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
-    small = []
+def test_inits_and_archs(init: str, arch: str, composed: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is composed once, as neither group knows of the other."""
+    job = composed("dataset=digits", "steps=50", f"init={init}")
+    values = job.values | {"arch": composed("dataset=digits", f"arch={arch}").values["arch"]}
     if arch == "cifar_cnn":
-        small = ["dataset.batch_size=16"]
+        values |= {"steps": 9, "dataset": values["dataset"] | {"batch_size": 16}}
         few_digits(monkeypatch)
-    finite_to_the_end(job_of("dataset=digits", f"init={init}", f"arch={arch}", "steps=50", *small))
+    finite_to_the_end(replace(job, values=values))
 
 
-@pytest.mark.parametrize("init", ["default", "orthogonal", "zero", "zero_normal"])
+@pytest.mark.parametrize("init", ["default", "zero_normal"])
 def test_resnet50(init: str, job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
-    """On fewer digits and for fewer steps than the others: it is the arch that takes longest."""
+    """On fewer digits and for fewer steps than the others: it is the arch that takes longest, to draw as well."""
     few_digits(monkeypatch)
     finite_to_the_end(job_of("dataset=digits", "arch=resnet50", f"init={init}", "dataset.batch_size=8", "steps=3"))
 

@@ -5,15 +5,19 @@ import gzip
 import io
 import json
 import re
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import not_drawn
 from test_browser import CHROMIUM, FLAGS, PATIENCE
 from test_report import fake_histograms, planned, record
 
+from zeroinit.__main__ import main as zeroinit
 from zeroinit.report import announce
 from zeroinit.report.asked import Asked, of_records, read
 from zeroinit.report.cells import cells, commonest
@@ -206,28 +210,40 @@ def report(*words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     main()
 
 
-@pytest.fixture
-def sweep(database: Path, zeroinit: Command) -> str:
-    """The end of a small sweep: two inits, two scales, two seeds."""
-    Path("mine").mkdir()
-    Path("mine/asked.yaml").write_text(
-        "# mine/asked.yaml\n# Does it wake?\n# 8 runs.\ndefaults: [config, _self_]\n"
+@pytest.fixture(scope="session")
+def sweep(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which a small sweep ended: two inits, two scales, two seeds. Its page is in report.html, too."""
+    folder = tmp_path_factory.mktemp("asked")
+    (folder / "mlruns").mkdir()
+    shutil.copy(empty_database, folder / "mlruns" / "mlflow.db")
+    (folder / "asked.yaml").write_text(
+        "# asked.yaml\n# Does it wake?\n# 8 runs.\ndefaults: [config, _self_]\n"
         "hydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n"
         "      init: default,zero_normal\n      bias_scale.value: 1,10\n      seed: range(2)\n"
     )
-    ended = zeroinit("-cd", "mine", "-cn", "asked", "dataset=digits", "arch.hidden=[8,8]", "steps=30", "probe=all")
-    assert ended.code == 0, ended.err
-    return str(ended.out)
+    words = "zeroinit -cd . -cn asked dataset=digits arch.hidden=[8,8] steps=30 probe=all hydra.launcher.workers=1"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setattr("sys.argv", words.split())
+        patch.setattr("sys.path", list(sys.path))
+        patch.setattr("zeroinit.report.drawing.drawn_figure", not_drawn)
+        zeroinit()
+    [page] = folder.glob("mlruns/artifacts/asked/*/artifacts/report.html")
+    shutil.copy(page, folder)
+    return folder
 
 
-@pytest.mark.usefixtures("sweep")
-def test_it_is_kept_and_made_again(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_it_is_kept_and_made_again(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(sweep)
     tracker = Mlflow(None)
     tracker.find("asked")
     kept = tracker.summarised("report.html")
     assert kept
     assert unpacked(kept)["question"] == "Does it wake?"
-    assert unpacked(kept)["command"].startswith("zeroinit -cd mine -cn asked dataset=digits")
+    assert unpacked(kept)["command"].startswith("zeroinit -cd . -cn asked dataset=digits")
     note = tracker.client.get_experiment(tracker.experiment_id).tags["mlflow.note.content"]
     assert note.startswith("Does it wake?\n\n`zeroinit ")
 
@@ -309,11 +325,9 @@ MIDDLE_OF_THE_FIRST_STEP = """async () => {
 
 @pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
-@pytest.mark.usefixtures("sweep")
-def test_it_is_used_with_mouse_keyboard_and_a_narrow_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_used_with_mouse_keyboard_and_a_narrow_screen(sweep: Path) -> None:
     sync_api = pytest.importorskip("playwright.sync_api")
-    report("asked", "--to", "there", monkeypatch=monkeypatch)
-    address = Path("there/report.html").absolute().as_uri()
+    address = (sweep / "report.html").as_uri()
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         opened = browser.new_page(viewport={"width": 1400, "height": 900})

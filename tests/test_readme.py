@@ -7,9 +7,12 @@ import importlib
 import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
+import joblib
 import pytest
 from conftest import Ended
 from test_folder import fill
@@ -23,6 +26,24 @@ PAGES = ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "
 FENCES = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 
 Command = Callable[..., Ended]
+
+
+def submitted(**settings: object) -> SimpleNamespace:
+    """In the place of submitit's executor: its jobs run in this process."""
+
+    def map_array(function: Callable[..., object], *columns: Sequence[object]) -> list[SimpleNamespace]:
+        return [SimpleNamespace(results=partial(list, [function(*job)])) for job in zip(*columns, strict=True)]
+
+    return SimpleNamespace(update_parameters=lambda **settings: None, map_array=map_array)
+
+
+@pytest.fixture
+def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other launchers start no processes, which take 10 s each: test_ecosystem.py has them do so."""
+    monkeypatch.setattr("submitit.AutoExecutor", submitted)
+    monkeypatch.setattr("submitit.JobEnvironment", lambda: SimpleNamespace(job_id="0"))
+    begin = joblib.Parallel.__init__
+    monkeypatch.setattr(joblib.Parallel, "__init__", lambda self, **settings: begin(self, **settings | {"n_jobs": 1}))
 
 
 @pytest.fixture
@@ -84,7 +105,7 @@ def test_it_starts_with_the_two_commands() -> None:
 
 
 # those of docs/laboratory.md take minutes each: test_laboratory.py runs their sweeps' first and last jobs
-@pytest.mark.usefixtures("database")
+@pytest.mark.usefixtures("database", "_one_process")
 @pytest.mark.parametrize(("page", "count"), [("README.md", 25), ("docs/tutorial.md", 9)])
 def test_every_command_and_every_block_runs(page: str, count: int, commands: Command, tmp_path: Path) -> None:
     fill(tmp_path / "pictures", each=80)  # the images that the reader has
