@@ -70,6 +70,8 @@ ORDER = [
     "report.figures",
     "report.drawing",
     "report",
+    "report.kept",
+    "report.results",
     "report.command",
     "build",
     "lint.made",

@@ -74,6 +74,8 @@ def record_of(job: Job, tags: dict[str, str]) -> Record:
         "cell_hash": job.cell_hash,
         "arithmetic": job.values["arithmetic"],
     }
+    if "size" in job.values:
+        own["size"] = job.values["size"]["name"]
     return Record(name=job.name, params=job.params, tags=provenance() | own | tags)
 
 

@@ -76,8 +76,9 @@ def compared(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
     if not n:
         return Answer(UNDETERMINED, 0, "", "finished runs of both with the same seeds" if other else "finished runs")
     low, high = difference - half, difference + half
+    above = low > threshold if better else low >= threshold
     below = high <= threshold if better else high < threshold
-    verdict = SUPPORTED if low > threshold else REFUTED if below else UNDETERMINED
+    verdict = SUPPORTED if above else REFUTED if below else UNDETERMINED
     width = "" if math.isnan(half) else f" ± {half:.2f}"
     found = f"{difference:+.2f}{width} points, claimed more than {threshold:g}"
     decides = seeds_needed(n, half, abs(difference - threshold)) if verdict == UNDETERMINED else ""

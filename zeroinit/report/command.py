@@ -1,11 +1,14 @@
-"""The command `zeroinit-report`: a sweep's report made again from its store, without training anything."""
+"""The commands `zeroinit-report` and `zeroinit-results`: what a store has, told again without training anything."""
 
 import argparse
 import sys
 from pathlib import Path
 
+from zeroinit import SWEEPS
 from zeroinit.errors import BadInput
 from zeroinit.report import remake
+from zeroinit.report.kept import kept_of, merged, read_table, table_of
+from zeroinit.report.results import Sweep, markdown, read_sweep
 from zeroinit.tracker.mlflow import Mlflow
 
 
@@ -28,3 +31,46 @@ def main() -> None:
     except BadInput as error:
         sys.stderr.write(f"zeroinit-report: {' '.join(str(error).split())}\n")
         sys.exit(2)
+
+
+def results() -> None:
+    """Add sweeps to the table of results, and write RESULTS.md anew; exit code 2 where there is no such sweep."""
+    parser = argparse.ArgumentParser(
+        "zeroinit-results", description="Keep the runs of sweeps in a table, and make a page of all that is in it."
+    )
+    parser.add_argument("sweeps", metavar="sweep", nargs="*", help="sweeps to add from the store, by name")
+    parser.add_argument("--tracker", metavar="URI", help="database or server; else MLFLOW_TRACKING_URI or mlruns/")
+    parser.add_argument(
+        "--files", metavar="FOLDER", type=Path, default=SWEEPS, help="of the sweeps' files, which have their claims"
+    )
+    parser.add_argument("--table", metavar="FILE", type=Path, default=Path("docs/results.csv"), help="docs/results.csv")
+    parser.add_argument("--to", metavar="FILE", type=Path, default=Path("RESULTS.md"), help="RESULTS.md")
+    asked = parser.parse_args()
+    try:
+        kept = read_table(asked.table.read_text()) if asked.table.is_file() else []
+        for name in asked.sweeps:
+            tracker = Mlflow(asked.tracker)
+            tracker.key = "--tracker"
+            tracker.find(name)
+            kept = merged(kept, kept_of(tracker, sweep_of(asked.files, name).claims))
+        if not kept:
+            raise BadInput(f"--table={asked.table}: it has no runs; name a sweep to be added")
+        page = markdown(kept, {row["sweep"]: sweep_of(asked.files, row["sweep"]) for row in kept})
+        for path, content in ((asked.table, table_of(kept)), (asked.to, page.encode())):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        print(f"{len(kept)} runs in {asked.table}, told in {asked.to}")
+    except BadInput as error:
+        sys.stderr.write(f"zeroinit-results: {' '.join(str(error).split())}\n")
+        sys.exit(2)
+    except OSError as error:
+        sys.stderr.write(f"zeroinit-results: {error.filename}: {error.strerror}; give files that can be written\n")
+        sys.exit(2)
+
+
+def sweep_of(folder: Path, name: str) -> Sweep:
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        there = ", ".join(sorted(one.stem for one in folder.glob("*.yaml"))) or "none"
+        raise BadInput(f"{name}: there is no {path.name} in {folder}, whose claims are to be judged; there are {there}")
+    return read_sweep(path)

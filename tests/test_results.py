@@ -1,0 +1,140 @@
+"""The table that outlives its store, and the page that is made of it."""
+
+import csv
+import io
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zeroinit.report import command
+from zeroinit.report.kept import merged, read_table, table_of
+from zeroinit.report.results import Sweep, markdown
+from zeroinit.tracker.mlflow import Mlflow
+
+SWEEP = """\
+# Do zero weights learn the digits? 6 runs.
+defaults: [config, _self_]
+dataset: {batch_size: 128}
+arch: {hidden: [8]}
+steps: 10
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    params: {dataset: digits, init: 'default,zero,zero_normal', seed: range(2)}
+claims:
+  - {says: All zero stays, source: theory, cell: {init: zero}, is: at_the_prior}
+  - {says: It is as good, source: theory, cell: {init: zero_normal}, is: as_good_as, other: {init: default}, points: 5}
+  - {says: It is 50%, source: 'a paper | its figure', cell: {init: default}, is: as_good_as, other: 50, points: 90}
+  - {says: One by one, source: theory, cell: {init: zero_normal}, is: arrives_in_order, order: [output, hidden1]}
+"""
+
+
+@pytest.fixture
+def results(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """The command, in this process: its exit code, and what it says."""
+
+    def run(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["zeroinit-results", *words])
+        code = 0
+        try:
+            command.results()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capfd.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+def test_a_table_is_kept_and_judged_again_without_the_store(
+    zeroinit: Callable[..., Any], results: Callable[..., tuple[int, str]], database: Path
+) -> None:
+    Path("own").mkdir()
+    Path("own/mine.yaml").write_text(SWEEP)
+    assert zeroinit("-cd", "own", "-cn", "mine").code == 0
+    code, said = results("mine", "--files", "own", "--table", "kept/table.csv")
+    assert (code, said) == (0, "6 runs in kept/table.csv, told in RESULTS.md\n")
+    page, table = Path("RESULTS.md").read_text(), Path("kept/table.csv").read_text()
+    assert str(Path.cwd()) not in page + table
+
+    tracker = Mlflow(None)
+    tracker.find("mine")
+    content = tracker.summarised("claims.csv")
+    assert content
+    judged = list(csv.DictReader(io.StringIO(content.decode())))
+    assert [row["verdict"] for row in judged[:1]] == ["supported"]
+    for row in judged:  # the page says of each claim what the sweep's own report said, with the runs' own numbers
+        [line] = [line for line in page.splitlines() if f"| {row['says']} |" in line]
+        assert line.split(" | ")[0].strip("|* ") == row["verdict"]
+        assert row["found"].replace("|", " or ") in line
+    assert "a paper  or  its figure" in page  # a bar would end the cell
+    assert "## mine\n\nDo zero weights learn the digits?\n" in page
+    assert re.search(r"^\| zero \| 2 \| - \| \d+\.\d\d ± \d+\.\d\d \| stuck-at-prior \|$", page, re.MULTILINE)
+    assert re.search(r"^\| default \| 2 \| 50 \| ", page, re.MULTILINE)
+    assert "dataset=digits" in page
+    assert "float32 (native)" in page
+
+    before = Path("mlruns")
+    before.rename("elsewhere")
+    assert results("--files", "own", "--table", "kept/table.csv")[0] == 0
+    assert Path("RESULTS.md").read_text() == page
+    before.mkdir()
+    (before / "mlflow.db").write_bytes(Path("elsewhere/mlflow.db").read_bytes())
+    assert zeroinit("-cd", "own", "-cn", "mine", "seed=2").code == 0
+    assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("9 runs in ")
+    assert re.search(r"^\| zero \| 3 \| ", Path("RESULTS.md").read_text(), re.MULTILINE)
+
+
+def row(sweep: str, seed: int, accuracy: float, size: str = "paper", init: str = "default") -> dict[str, str]:
+    return {
+        **{"sweep": sweep, "size": size, "identity": f"{init}{seed}-data-1", "status": "FINISHED", "cell_hash": init},
+        **{"arch": "fnn", "init": init, "bias_scale.value": "1", "seeds.init": str(seed), "seeds.split": "0"},
+        **{"dataset": "mnist", "dtype": "float32", "arithmetic": "native", "steps_taken": "5", "seconds": "7200"},
+        **{"stack": "2", "device": "cpu", "version.torch": "2", "test/accuracy": repr(accuracy), "verdict": "learns"},
+    }
+
+
+CLAIM = {
+    **{"says": "So it is", "source": "here", "cell": {"init": "default"}, "is": "as_good_as", "other": 90},
+    **{"points": 1, "size": "paper"},
+}
+
+
+def test_a_page_by_hand() -> None:
+    """90 and 92% are 91 ± 12.71: Student's t is 12.706 for n = 2, the deviation sqrt(2). Two in a stack: 2 hours."""
+    rows = [row("figure10", 0, 0.9), row("figure10", 1, 0.92), row("figure9", 0, 0.5, size="small")]
+    page = markdown(merged([], rows), {name: Sweep("Why?", [CLAIM]) for name in ("figure9", "figure10")})
+    assert page.index("## figure9, size=small") < page.index("## figure10, size=paper")
+    assert "| 2 | 90 | 91.00 ± 12.71 | learns |" in page
+    assert "2 runs, 2 hours." in page
+    assert "Of 1 judgements 0 supported, 0 refuted, 1 undetermined." in page  # the small one is of another size
+    assert "| undetermined | figure10 | So it is | init=default against 90% | 2 | +1.00 ± 12.71 points" in page
+
+
+def test_a_newer_run_takes_the_place_of_its_like() -> None:
+    kept = merged([row("a", 0, 0.1), row("a", 1, 0.2)], [row("a", 1, 0.3), row("b", 1, 0.4)])
+    assert [(one["sweep"], one["seeds.init"], one["test/accuracy"]) for one in kept] == [
+        ("a", "0", "0.1"),
+        ("a", "1", "0.3"),
+        ("b", "1", "0.4"),
+    ]
+    assert merged(read_table(table_of(kept).decode()), []) == kept
+
+
+def test_what_cannot_be_told(results: Callable[..., tuple[int, str]], database: Path) -> None:
+    assert results() == (2, "zeroinit-results: --table=docs/results.csv: it has no runs; name a sweep to be added\n")
+    code, said = results("nothing")
+    assert code == 2
+    assert said.startswith("zeroinit-results: nothing: there is no such sweep in sqlite:///")
+    Mlflow(None).open("mine")
+    code, said = results("mine")
+    assert code == 2
+    assert re.match(r"zeroinit-results: mine: there is no mine\.yaml in \S+sweeps, whose claims .* figure3, ", said)
+    Path("kept").write_text("")
+    Path("table.csv").write_bytes(table_of([row("figure3", 0, 0.5)]))
+    code, said = results("--table", "table.csv", "--to", "kept/RESULTS.md")
+    assert (code, said) == (2, "zeroinit-results: kept: File exists; give files that can be written\n")

@@ -1,0 +1,122 @@
+"""RESULTS.md: of each sweep the cells beside what was published of them, and what it claims, judged by kept runs."""
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import OmegaConf
+
+from zeroinit.report.asked import of_records
+from zeroinit.report.cells import Cell, Row, caption, cells, columns, rows
+from zeroinit.report.claims import judge
+from zeroinit.report.kept import PLACE, record_of
+from zeroinit.report.pairs import Claim, chosen
+from zeroinit.tracker import Record
+
+MARKS = {"supported": "**supported**", "refuted": "**refuted**", "undetermined": "undetermined"}
+
+
+class Sweep(NamedTuple):
+    """A sweep's file: what it asks, and what it claims."""
+
+    question: str
+    claims: Sequence[Claim]
+
+
+def read_sweep(path: Path) -> Sweep:
+    """What a sweep's file asks in its first comment, and its claims."""
+    text = path.read_text()
+    said = " ".join(line.strip("# ") for line in re.match(r"(#.*\n)*", text)[0].splitlines())  # type: ignore[index]
+    held: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+    return Sweep(said[: said.find("?") + 1] or said, held.get("claims", []))
+
+
+def markdown(kept: Sequence[Mapping[str, str]], sweeps: Mapping[str, Sweep]) -> str:
+    """RESULTS.md: of each sweep and size the cells beside what was published of them, and its claims, judged."""
+    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for row in kept[::-1]:  # newest first is what cells are made of, and in the table's order they are to stand
+        groups[row["sweep"], row["size"]].append(record_of(row))
+    parts, verdicts = [], []
+    for (name, size), records in reversed(groups.items()):
+        sweep = sweeps[name]
+        claims = [claim for claim in sweep.claims if claim.get("size", size) == size]
+        found = cells(of_records(records).planned, records)
+        judged = judge(claims, found)
+        verdicts += [(name, size, row) for row in judged]
+        parts.append("\n".join(section(name, size, sweep, found, judged)))
+    return "\n\n".join([*opening(len(kept), verdicts), *parts]) + "\n"
+
+
+def opening(runs: int, verdicts: Sequence[tuple[str, str, Row]]) -> list[str]:
+    counts = Counter(str(row["verdict"]) for *_, row in verdicts)
+    said = ", ".join(f"{counts[word]} {word}" for word in MARKS)
+    at_paper = [row | {"sweep": name} for name, size, row in verdicts if size == "paper"]
+    lines = [
+        "# Results",
+        f"Made by `zeroinit-results` from {runs} runs that were kept; written by no hand. Accuracies are of the test "
+        "set after the last step, in percent: the mean over n draws of the init and Student's 95% interval. A claim is "
+        "judged by paired differences over seeds, against what its sweep's file said before. Published figures are "
+        "read off Schicho (2023), *Learning Dynamics: Zero Initialization of Neural Networks*, and are of the paper's "
+        "scale (`size=paper`); a section of another size has less data and fewer steps. "
+        "`image_folder (cifar10-jpeg)` is CIFAR-10 as JPEG files, whose pixels are lossy.",
+        f"Of {len(verdicts)} judgements {said}.",
+    ]
+    if at_paper:
+        lines.append("## What the paper says, at its own scale")
+        lines.append("\n".join(claims_table(at_paper)))
+    return lines
+
+
+def section(name: str, size: str, sweep: Sweep, found: Sequence[Cell], judged: Sequence[Row]) -> list[str]:
+    """A sweep at one size."""
+    finished = [record for cell in found for record in cell.finished]
+    where = sorted({f"{one.tags['device']}, torch {one.tags['version.torch']}" for one in finished})
+    folders = {one.params[PLACE] for one in finished if PLACE in one.params}
+    arithmetic = {f"{one.params['dtype']} ({one.params['arithmetic']})" for one in finished}
+    conditions = caption(found).partition(";")[0]
+    for folder in folders:
+        conditions = conditions.replace("dataset=image_folder", f"dataset=image_folder ({folder})")
+    # of one stack each run has the time of all
+    hours = sum(float(one.tags["seconds"]) / int(one.tags["stack"]) for one in finished) / 3600
+    shown = rows(found)
+    keys = [key for key in columns(found) if len({row[key] for row in shown}) > 1]
+    lines = [f"## {name}{f', size={size}' if size else ''}", "", sweep.question, ""]
+    lines.append(f"{conditions}; {', '.join([*where, *sorted(arithmetic)])}; {len(finished)} runs, {hours:.2g} hours.")
+    body = [
+        [*(row[key] for key in keys), *ended(cell, row, sweep.claims)] for cell, row in zip(found, shown, strict=True)
+    ]
+    lines += ["", *table([*keys, "n", "published", "ours", "what became of it"], body)]
+    if judged and size != "paper":  # those of the paper's scale stand together, above
+        lines += ["", *claims_table(judged)]
+    return lines
+
+
+def ended(cell: Cell, row: Row, claims: Sequence[Claim]) -> list[object]:
+    """n, the published accuracy, ours, and what became of the cell's runs."""
+    numbers = [claim for claim in claims if claim["is"] == "as_good_as" and not isinstance(claim["other"], Mapping)]
+    published = next((claim["other"] for claim in numbers if chosen(claim["cell"], cell.params)), "-")
+    accuracy, half = (100 * float(row[name]) for name in ("accuracy", "interval"))
+    width = "" if math.isnan(half) else f" ± {half:.2f}"
+    ours = "-" if math.isnan(accuracy) else f"{accuracy:.2f}{width}"
+    return [row["n"], published, ours, row["became"]]
+
+
+def claims_table(judged: Sequence[Row]) -> list[str]:
+    """The judgements, with the sweep where they are of several."""
+    named = [("sweep", "sweep")] if "sweep" in judged[0] else []
+    same = ("compared", "n", "found", "source")
+    columns = [*named, ("says", "claim"), *zip(same, same, strict=True)]
+    body = []
+    for row in judged:
+        found = f"{row['found'] or '-'}{'; would decide it: ' if row['decides'] else ''}{row['decides']}"
+        body.append([MARKS[str(row["verdict"])], *((row | {"found": found})[key] for key, _ in columns)])
+    return table(["verdict", *(head for _, head in columns)], body)
+
+
+def table(heads: Sequence[str], body: Iterable[Sequence[object]]) -> list[str]:
+    """The lines of a table in Markdown."""
+    lines = [heads, ["---"] * len(heads), *body]
+    return [f"| {' | '.join(str(one).replace('|', ' or ') for one in line)} |" for line in lines]
