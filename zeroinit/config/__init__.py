@@ -66,9 +66,16 @@ def hashes(values: Values) -> tuple[str, str]:
         kept["init"] = kept["init"] | {"layers": [kept["init"]["layers"]]}
     if not any(data["augment"].values()):
         kept["seeds"] = {key: value for key, value in kept["seeds"].items() if key != "augment"}
+    if not ramped(values):
+        del kept["ramp"]
     kept["device"] = device(values["device"]).type
     cell = {key: value for key, value in kept.items() if key != "seeds"}
     return digest(kept), digest(cell)
+
+
+def ramped(values: Values) -> bool:
+    """Whether the first steps have a learning rate of their own."""
+    return bool(values["ramp"]["steps"] and values["ramp"]["factor"] != 1)
 
 
 def one_for_all(constants: Any) -> Any:
@@ -146,6 +153,8 @@ def params(values: Values, options: Mapping[str, str]) -> dict[str, str]:
             return  # where, not what
         if path == "init.rest" and values["init"]["layers"] is None:
             return  # it fills nothing
+        if path == "ramp" and not ramped(values):
+            return  # there is none
         if isinstance(node, dict):
             for key, value in node.items():
                 if key != "_target_" and (path or key != "tracker"):
