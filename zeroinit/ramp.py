@@ -7,7 +7,7 @@ from torch.optim import Optimizer
 
 
 def give(optimizer: Optimizer, steps: int, factor: float) -> None:
-    """The rate of step 1 is `factor` times the optimizer's, that of step `steps` + 1 and all later ones the optimizer's."""
+    """Step 1 has `factor` times the optimizer's rate, step `steps` + 1 and all later ones the rate itself."""
     for group in optimizer.param_groups:
         group["ramp"] = group["lr"], steps, factor
 
