@@ -31,6 +31,12 @@ BAD = {
     ("arch.hidden=500",): "arch.hidden=500: give the widths as a list of positive whole numbers, such as [500]",
     ("arch.activation=[relu]",): "arch.activation=['relu']: choose one of elu, relu",
     ("optimizer.betas=0.9",): "optimizer: ",
+    ("ramp.steps=-1",): "ramp.steps=-1: give a whole number from 0",
+    ("ramp.steps=1.5",): "ramp.steps=1.5: give a whole number from 0",
+    ("ramp.factor=0",): "ramp.factor=0: give a finite number above 0",
+    ("ramp.factor=high",): "ramp.factor=high: give a finite number above 0",
+    ("+ramp.epochs=1",): "ramp.epochs: there is no such key; steps and factor are all",
+    ("ramp=10",): "ramp=10: it holds keys, such as ramp.steps; give those",
     ("optimizer.weight_decay=abc",): "optimizer: ",
     (
         "dataset=mnist",

@@ -90,6 +90,10 @@ def test_seed_is_the_seed_of_every_stream_but_the_split(job_of: Callable[..., Jo
         (["dataset.limit=null"], True, True),
         (["dataset.limit=500"], False, False),
         (["+size.epochs=3", "+published.epochs=4", "claims=[{is: at_the_prior}]"], True, True),
+        (["ramp.steps=0", "ramp.factor=3"], True, True),
+        (["ramp.steps=10", "ramp.factor=1"], True, True),
+        (["ramp.steps=10"], False, False),
+        (["ramp.steps=10", "ramp.factor=3"], False, False),
     ],
 )
 def test_hashes(overrides: list[str], same_config: bool, same_cell: bool, job_of: Callable[..., Job]) -> None:

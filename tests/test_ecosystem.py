@@ -146,7 +146,10 @@ def test_cfg_job_shows_the_whole_config(zeroinit: Command) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("zeroinit init=zero", {"init=zero", "init=zero_normal", "init=zero_uniform", "init=zero_uniform_matched"}),
+        (
+            "zeroinit init=zero_",
+            {"init=zero_normal", "init=zero_uniform", "init=zero_uniform_matched", "init=zero_log_uniform"},
+        ),
         ("zeroinit arch=res", {"arch=resnet50"}),
         ("zeroinit bias_scale.", {"bias_scale.value=", "bias_scale._target_="}),
         ("zeroinit dataset.aug", {"dataset.augment."}),

@@ -33,6 +33,7 @@ ORDER = [
     "histogram",
     "probe",
     "curvature",
+    "ramp",
     "alone",
     "stack",
     "ties",

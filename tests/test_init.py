@@ -65,7 +65,7 @@ def close(values: torch.Tensor, mean: float, variance: float) -> bool:
 
 
 def test_the_tables_above_are_all_inits() -> None:
-    assert {*RANDOM, *CONSTANT, "layer_constant", "row_constant"} == set(INITS)
+    assert {*RANDOM, *CONSTANT, "layer_constant", "row_constant", "zero_log_uniform"} == set(INITS)
 
 
 @pytest.mark.parametrize("name", RANDOM)
@@ -108,6 +108,24 @@ def test_row_constant_has_one_random_row(filled: Callable[..., nn.Module]) -> No
     weight = filled("init=row_constant").get_submodule("hidden2").weight
     assert (weight == weight[0]).all()
     assert close(weight[0], 0, 1 / FAN_IN)
+
+
+def test_log_uniform_biases(filled: Callable[..., nn.Module]) -> None:
+    """The logarithm of their size is uniform over the range, whatever their sign."""
+    layer = filled("init=zero_log_uniform").get_submodule("hidden2")
+    assert not layer.weight.any()
+    least, most = math.log(1e-37), math.log(3)
+    sizes = layer.bias.abs().double().log()
+    assert least <= sizes.min() < least + 1
+    assert most - 1 < sizes.max() <= most
+    assert close(sizes, (least + most) / 2, (most - least) ** 2 / 12)
+    assert close(layer.bias.sign(), 0, 1)
+    assert close(sizes * layer.bias.sign(), 0, sizes.square().mean().item())
+
+
+def test_a_range_of_sizes_starts_above_zero(job_of: Callable[..., Job]) -> None:
+    with pytest.raises(BadInput, match=r"least=0 and most=3\.0 are no range above 0"):
+        build.build(job_of("init=zero_log_uniform", "init.bias.least=0").values, toy_data(5))
 
 
 def test_orthogonal_columns(filled: Callable[..., nn.Module]) -> None:

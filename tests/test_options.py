@@ -75,6 +75,7 @@ def test_the_options_are_those_that_are_promised() -> None:
             "xavier_normal",
             "xavier_uniform",
             "zero",
+            "zero_log_uniform",
             "zero_normal",
             "zero_uniform",
             "zero_uniform_matched",

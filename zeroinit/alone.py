@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit.layers import is_activation, weight_layers
+from zeroinit.ramp import set_rates
 
 Layers = dict[str, tuple[Tensor, Tensor | None]]  # by name: weights and biases of members
 Activations = dict[str, tuple[Tensor, nn.Module]]  # by layer: what goes into its activation, (K, units, N), and that
@@ -118,8 +119,9 @@ class Alone:
         """Each parameter (1, *shape), as a view to write to."""
         return {name: parameter.detach().unsqueeze(0) for name, parameter in self.model.named_parameters()}
 
-    def update(self) -> None:
-        """One step of the optimizer."""
+    def update(self, step: int) -> None:
+        """Step number `step` (from 1) of the optimizer."""
+        set_rates(self.optimizer, step)
         self.optimizer.step()
 
     def predict(self, inputs: Tensor) -> Tensor:

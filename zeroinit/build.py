@@ -19,7 +19,7 @@ from torch import nn
 
 from zeroinit.batches import Augment
 from zeroinit.config import Job
-from zeroinit.config.check import Values
+from zeroinit.config.check import Values, ramped
 from zeroinit.config.check import device as device_of
 from zeroinit.config.identity import hash_of, identity
 from zeroinit.dataset.images import reshaped
@@ -27,6 +27,7 @@ from zeroinit.dataset.split import Data, limited, normalized
 from zeroinit.errors import BadInput
 from zeroinit.init import Filled, Rule, initialize
 from zeroinit.quotient import quotient
+from zeroinit.ramp import give
 from zeroinit.rng import stream
 from zeroinit.stack import OPTIMIZERS, why_alone
 from zeroinit.ties import moves_alike
@@ -184,6 +185,8 @@ def optimizer_of(values: Values, model: nn.Module) -> torch.optim.Optimizer:
         found: torch.optim.Optimizer = call("optimizer", values["optimizer"], model.parameters())
     except (ValueError, TypeError, IndexError) as error:  # torch's own words for an argument that it cannot use
         raise BadInput(f"optimizer: {error}") from error
+    if ramped(values):
+        give(found, **values["ramp"])
     return found
 
 

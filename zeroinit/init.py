@@ -149,3 +149,14 @@ def layer_constant_(tensor: Tensor, depth: int, value: float) -> Tensor:
 def row_constant_(tensor: Tensor, fan_in: int, generator: torch.Generator) -> Tensor:
     """w_ij = v_j with v_j from N(0, 1/fan_in): every unit of the layer has the same incoming weights."""
     return tensor.copy_(lecun_normal_(torch.empty_like(tensor[0]), fan_in, generator).expand_as(tensor))
+
+
+def log_uniform_(tensor: Tensor, least: float, most: float, generator: torch.Generator) -> Tensor:
+    """Either sign, and a size between `least` and `most`, above 0, whose logarithm is uniform."""
+    if not 0 < least <= most:
+        raise ValueError(f"least={least} and most={most} are no range above 0")
+    signs = torch.randint_like(tensor, 2, generator=generator) * 2 - 1
+    exponents = torch.empty_like(tensor, dtype=torch.float64).uniform_(
+        math.log(least), math.log(most), generator=generator
+    )
+    return tensor.copy_(exponents.exp() * signs)

@@ -216,7 +216,7 @@ def train(
                 ties.copy({f"{name}.weight": gradient for name, gradient in gradients.items()}, values=False)
             gradients = {name: of_all[some] for name, of_all in gradients.items()}
             observe(Gradients(step, [rows[place] for place in live], gradients, again))
-        together.update()
+        together.update(step)
         if ties:
             ties.copy(together.tensors(), values=True)
         if watched:

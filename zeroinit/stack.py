@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from zeroinit.alone import Activations, Layers
 from zeroinit.layers import ELEMENTWISE, POOLING, is_activation, leaves, weight_layers
+from zeroinit.ramp import set_rates
 
 PARAMETRIC = (nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d)
 IN_PLACE = (nn.ELU, nn.ReLU, nn.SELU)  # their backward needs no more than what they gave
@@ -214,8 +215,9 @@ class Stack:
                 for name, tensor in own:
                     tensor.copy_(stacked[name][place])
 
-    def update(self) -> None:
-        """One step of the optimizer, from the gradients of `parameters`; they are gone then."""
+    def update(self, step: int) -> None:
+        """Step number `step` (from 1) of the optimizer, from the gradients of `parameters`; they are gone then."""
+        set_rates(self.optimizer, step)
         for where, group in zip(self.slices, self.optimizer.param_groups, strict=True):
             for part, parameter in zip(group["params"], self.parameters.values(), strict=True):
                 assert parameter.grad is not None

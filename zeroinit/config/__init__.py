@@ -107,6 +107,8 @@ def params(values: Values, options: Mapping[str, str]) -> dict[str, str]:
             return  # where, not what; what the other keys were made of
         if path == "init.rest" and values["init"]["layers"] is None:
             return  # it fills nothing
+        if path == "ramp" and not values["ramp"]["steps"]:
+            return  # there is none
         if isinstance(node, dict):
             for key, value in node.items():
                 if key != "_target_" and (path or key not in ("tracker", "claims")):

@@ -60,12 +60,29 @@ def check(values: Values) -> None:
     for group, key in (("bias_scale", "value"), ("optimizer", "lr")):
         if key in values[group]:  # a function of the user's own may do without
             number(f"{group}.{key}", values[group][key])
+    check_ramp(values)
     device(at(values, "device"))
     check_uri(values["tracker"].get("uri"))
     check_probes(values)
     sweep = at(values, "sweep")
     if sweep is not None and not (isinstance(sweep, str) and sweep.strip()):
         raise BadInput(f"sweep={sweep}: give a name, or null")
+
+
+def check_ramp(values: Values) -> None:
+    """Raise BadInput for a ramp of the learning rate that is none, or where there is no rate for it."""
+    whole("ramp.steps", at(values, "ramp.steps"), 0)
+    factor = at(values, "ramp.factor")
+    if not finite(factor) or factor <= 0:
+        raise BadInput(f"ramp.factor={factor}: give a finite number above 0")
+    for key in values["ramp"]:
+        if key not in ("steps", "factor"):
+            raise BadInput(f"ramp.{key}: there is no such key; steps and factor are all")
+
+
+def ramped(values: Values) -> bool:
+    """Whether the first steps have a learning rate of their own."""
+    return bool(values["ramp"]["steps"] and values["ramp"]["factor"] != 1)
 
 
 def check_probes(values: Values) -> None:

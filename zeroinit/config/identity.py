@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from zeroinit.config.check import Values, device
+from zeroinit.config.check import Values, device, ramped
 from zeroinit.dataset import Data
 from zeroinit.dataset.folder import state
 from zeroinit.keys import NO_NUMBER, PLACES
@@ -50,6 +50,8 @@ def hashes(values: Values) -> tuple[str, str]:
         kept["init"] = kept["init"] | {"layers": [kept["init"]["layers"]]}
     if not any(data["augment"].values()):
         kept["seeds"] = {key: value for key, value in kept["seeds"].items() if key != "augment"}
+    if not ramped(values):
+        del kept["ramp"]
     kept["device"] = device(values["device"]).type
     cell = {key: value for key, value in kept.items() if key != "seeds"}
     return digest(kept), digest(cell | {"version": VERSION})

@@ -1,0 +1,89 @@
+"""The learning rate of the first steps, against torch's own scheduler, alone and in stacks."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from zeroinit import build, dataset, loop, ramp
+from zeroinit.batches import Augment, Batches
+from zeroinit.config import Job
+from zeroinit.dataset import Data
+from zeroinit.rng import stream
+
+train = partial(
+    loop.train, shuffle=True, augment=Augment(crop=0, flip=False), reduction="mean", tied=False, batch_size=32
+)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    return dataset.digits(stream("split", 0))
+
+
+def member(job: Job, data: Data) -> loop.Member:
+    model, _, optimizer = build.build(job.values, data)
+    seed = job.values["seeds"]["order"]
+    return loop.Member(model, optimizer, stream("order", seed), stream("augment", 0), job.values["steps"])
+
+
+def flat(model: nn.Module) -> torch.Tensor:
+    return nn.utils.parameters_to_vector(model.parameters()).detach()
+
+
+def test_the_rate_of_each_step() -> None:
+    """Of step 1 the factor times the rate, and then less by the same each step; of step 5 and all later the rate."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.125)
+    ramp.give(optimizer, steps=4, factor=9)
+    rates = []
+    for step in range(1, 8):
+        ramp.set_rates(optimizer, step)
+        rates.append(optimizer.param_groups[0]["lr"] / 0.125)
+    assert rates == [9, 7, 5, 3, 1, 1, 1]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
+@pytest.mark.parametrize("factor", [10, 0.1])
+def test_a_run_is_that_of_a_plain_loop_with_a_scheduler_of_torch(
+    optimizer: str, factor: float, job_of: Callable[..., Job], digits: Data
+) -> None:
+    words = ("init=zero_normal", "arch.hidden=[8]", f"optimizer={optimizer}", "optimizer.lr=0.002", "steps=12")
+    ramped = member(job_of("dataset=digits", *words, "ramp.steps=7", f"ramp.factor={factor}"), digits)
+    plain = member(job_of("dataset=digits", *words), digits)
+    train([ramped], digits)
+    assert "ramp" not in plain.optimizer.param_groups[0]
+    slope = (factor - 1) / 7
+    scheduler = torch.optim.lr_scheduler.LambdaLR(plain.optimizer, lambda step: max(7 - step, 0) * slope + 1)
+    batches = Batches(digits, 32, True, Augment(crop=0, flip=False), [(plain.order, plain.augment)])
+    for _ in range(12):
+        inputs, labels = next(batches)
+        plain.optimizer.zero_grad()
+        F.cross_entropy(plain.model(inputs[0]), labels[0]).backward()
+        plain.optimizer.step()
+        scheduler.step()
+    assert flat(ramped.model).allclose(flat(plain.model), rtol=0, atol=1e-6)
+
+
+def test_each_member_of_a_stack_keeps_its_own(job_of: Callable[..., Job], digits: Data) -> None:
+    """Neighbours alike and not, without one, of other lengths, and where members leave in the midst of a ramp."""
+    own = [(0, 10, 40), (30, 10, 40), (30, 10, 13), (30, 0.1, 40), (20, 3, 40), (0, 10, 7)]
+    jobs = [
+        job_of(
+            *("dataset=digits", "init=zero_normal", "arch.hidden=[8]", f"seed={seed}"),
+            *(f"ramp.steps={steps}", f"ramp.factor={factor}", f"steps={length}"),
+        )
+        for seed, (steps, factor, length) in enumerate(own)
+    ]
+    together = [member(job, digits) for job in jobs]
+    train(together, digits)
+    for job, stacked in zip(jobs, together, strict=True):
+        alone = member(job, digits)
+        train([alone], digits)
+        assert flat(alone.model).allclose(flat(stacked.model), rtol=0, atol=5e-6)
+    first, ramped = (member(jobs[place], digits) for place in (0, 1))
+    train([first], digits)
+    train([ramped], digits)
+    assert (flat(first.model) - flat(ramped.model)).abs().max() > 0.01  # or nothing above could fail
