@@ -155,7 +155,7 @@ def test_a_probe_that_does_not_apply_is_told_once(zeroinit: Command) -> None:
         "logistic": reason,
         "fnn": None,
     }
-    assert "left out" not in zeroinit(*QUICK, "probe.measure=[gradient]").err
+    assert "left out" not in zeroinit(*QUICK, "probe.measure=[gradient]", "rerun=true").err
 
 
 def test_the_same_command_twice_is_bit_equal(zeroinit: Command) -> None:
@@ -216,7 +216,7 @@ def test_a_grid(zeroinit: Command) -> None:
 
 def test_the_next_sweep_replaces_the_summary_and_adds_its_seeds(zeroinit: Command) -> None:
     zeroinit("-m", *QUICK, "seed=0,1")
-    again = zeroinit("-m", *QUICK, "seed=1,2,3")  # seed 1 again: its newest run counts, once
+    again = zeroinit("-m", *QUICK, "seed=1,2,3", "rerun=true")  # seed 1 again: its newest run counts, once
     assert len(runs("sweep")) == 5
     assert len(runs("sweep", "summary")) == 1
     [row] = [line.split() for line in again.out.splitlines() if line.startswith("logistic")]

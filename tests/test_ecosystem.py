@@ -47,7 +47,7 @@ def test_launchers_of_other_processes(
     theirs = zeroinit(*grid, f"hydra/launcher={launcher}", *words)
     assert theirs.code == 0, theirs.err
     there = losses()
-    ours = zeroinit(*grid)
+    ours = zeroinit(*grid, "rerun=true")
     assert losses() == there
     assert len(there) == len(inits)
     tables = [[line.split() for line in one.out.splitlines() if line.startswith("elsewhere")] for one in (theirs, ours)]
