@@ -120,7 +120,21 @@ def test_a_newer_run_takes_the_place_of_its_like() -> None:
         ("a", "1", "0.3"),
         ("b", "1", "0.4"),
     ]
-    assert merged(read_table(table_of(kept).decode()), []) == kept
+    Path("table.csv").write_bytes(table_of(kept))
+    assert merged(read_table(Path("table.csv")), []) == kept
+    newer = row("a", 7, 0.5) | {"identity": "other-data-2"}
+    assert [one["identity"] for one in merged(kept, [newer])] == ["other-data-2", "default1-data-1"]
+
+
+def test_runs_that_are_missing_are_missed() -> None:
+    """What holds of every run is not supported as long as some have not run."""
+    claim = {"says": "So", "cell": {"init": "default"}, "is": "does_not_learn"}
+    there = row("a", 0, 0.1) | {"verdict": "symmetric"}
+    missing = row("a", 1, 0.1, size="") | {"status": "not run", "test/accuracy": "", "verdict": ""}
+    said = [markdown(merged([], rows), {"a": Sweep("Why?", [claim])}) for rows in ([there], [there, missing])]
+    assert ["Of 1 judgements 1 supported" in said[0], "Of 1 judgements 0 supported" in said[1]] == [True, True]
+    assert "| symmetric |" in said[0]
+    assert "| 1 symmetric, 1 not run |" in said[1] or "| 1 not run, 1 symmetric |" in said[1]
 
 
 def test_what_cannot_be_told(results: Callable[..., tuple[int, str]], database: Path) -> None:
@@ -132,6 +146,12 @@ def test_what_cannot_be_told(results: Callable[..., tuple[int, str]], database: 
     code, said = results("mine")
     assert code == 2
     assert re.match(r"zeroinit-results: mine: there is no mine\.yaml in \S+sweeps, whose claims .* figure3, ", said)
+    Path("README.md").write_text("# not a table\n\nwords\n")
+    assert results("--table", "README.md")[1].startswith("zeroinit-results: --table=README.md: it is no table of")
+    for text, told in (("a: [", "it is no sweep's file"), ("claims: [{says: so}]", "claims[0]")):
+        Path("mine.yaml").write_text(text)
+        code, said = results("mine", "--files", ".")
+        assert (code, "Traceback" in said, told in said) == (2, False, True), said
     Path("kept").write_text("")
     Path("table.csv").write_bytes(table_of([row("figure3", 0, 0.5)]))
     code, said = results("--table", "table.csv", "--to", "kept/RESULTS.md")

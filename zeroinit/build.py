@@ -117,7 +117,10 @@ def own_code(values: Values) -> str:
     found = hashlib.sha256()
     targets = sorted(one for one in named(values) if one.partition(".")[0] not in ("zeroinit", "torch", "torchvision"))
     for target in targets:
-        source = inspect.getsourcefile(inspect.unwrap(get_object(target)))
+        try:
+            source = inspect.getsourcefile(inspect.unwrap(get_object(target)))
+        except TypeError:  # an object, or a function that is not Python's: where it is named
+            source = getattr(get_object(target.rpartition(".")[0]), "__file__", None)
         found.update(Path(source).read_bytes() if source else target.encode())
     return found.hexdigest()[:16] if targets else ""
 

@@ -131,7 +131,7 @@ def plan(jobs: Sequence[Job], workers: int, net_of: Callable[[Job, int], Net] = 
     found: list[tuple[float, Training]] = []
 
     def optimizer(place: int) -> str:
-        return json.dumps(jobs[place].values["optimizer"], sort_keys=True)
+        return json.dumps([jobs[place].values["optimizer"], jobs[place].values["ramp"]], sort_keys=True)
 
     for places in alike.values():
         net = net_of(jobs[places[0]], workers)

@@ -28,7 +28,9 @@ def finished(jobs: Sequence[Job], tracker: Tracker) -> dict[str, Record]:
 def has_all(record: Record, job: Job) -> bool:
     """Whether the run has the probes, and the weights, that the job asks for."""
     asked = job.values["probe"]["measure"]
-    schedule = [key for key in job.params if key.startswith("probe.") and key != "probe.measure"]
+    schedule = ["probe.examples", *(["probe.curvature"] if "curvature" in asked else [])]
+    if set(asked) - {"curvature"}:
+        schedule += ["probe.dense", "probe.a_decade"]
     measured = set(asked) <= set(json.loads(record.params["probe.measure"]))
     looked = not asked or all(record.params.get(key) == job.params[key] for key in schedule)
     return measured and looked and (not job.values["save"] or record.params["save"] == "true")

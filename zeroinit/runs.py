@@ -75,8 +75,15 @@ def record_of(job: Job, tags: dict[str, str]) -> Record:
         "arithmetic": job.values["arithmetic"],
     }
     if "size" in job.values:
-        own["size"] = job.values["size"]["name"]
+        own["size"] = size_of(job)
     return Record(name=job.name, params=job.params, tags=provenance() | own | tags)
+
+
+def size_of(job: Job) -> str:
+    """The option of `size`; with what was typed in the place of its epochs, where that is so."""
+    size, epochs = job.values["size"], job.values["epochs"]
+    changed = f", epochs={epochs}" if epochs not in (None, size.get("epochs")) else ""
+    return f"{size.get('name', '')}{changed}"
 
 
 def end(record: Record, tracker: Tracker) -> None:

@@ -10,7 +10,7 @@ from zeroinit.dataset.folder import state
 from zeroinit.keys import NO_NUMBER, PLACES
 
 # Of all that turns a config and its data into numbers: raise it with each change after which a run may have others.
-# tests/test_identity.py holds the losses of some runs to it
+# tests/test_resume.py holds the losses of some runs to it
 VERSION = 1
 
 

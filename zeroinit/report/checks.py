@@ -54,7 +54,9 @@ def told_of_plan(runs: int, seconds: Sequence[float | None], workers: int) -> st
     if not seconds:
         return f"All {runs} runs are done; rerun=true trains them again."
     processes = f"{workers} processes" if workers > 1 else "one process"
-    took = total([one and one / workers for one in seconds])
+    known = [one for one in seconds if one is not None]
+    longest = max([sum(known) / workers, *known])  # one run is not shared out
+    took = total([longest, *([None] if len(known) < len(seconds) else [])]) if known else "?"
     when = f"about {took} on {processes}, by what such runs took" if took != "?" else "no such run has finished yet"
     return f"{runs - len(seconds)} of {runs} runs are done, {len(seconds)} are not: {when}."
 
@@ -65,8 +67,8 @@ def total(seconds: Sequence[float | None]) -> str:
     if not known:
         return "?"
     least = "more than " if len(known) < len(seconds) else ""
-    size, unit = next((size, unit) for size, unit in ((3600, "h"), (60, "min"), (0.001, "s")) if sum(known) >= 2 * size)
-    return f"{least}{sum(known) / max(size, 1):.3g} {unit}"
+    size, unit = next(((size, unit) for size, unit in ((3600, "h"), (60, "min")) if sum(known) >= 2 * size), (1, "s"))
+    return f"{least}{sum(known) / size:.2g} {unit}"
 
 
 def of_draws(drawn: Sequence[tuple[str, str, int, str, str]]) -> Table:

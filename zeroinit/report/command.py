@@ -47,7 +47,7 @@ def results() -> None:
     parser.add_argument("--to", metavar="FILE", type=Path, default=Path("RESULTS.md"), help="RESULTS.md")
     asked = parser.parse_args()
     try:
-        kept = read_table(asked.table.read_text()) if asked.table.is_file() else []
+        kept = read_table(asked.table)
         for name in asked.sweeps:
             tracker = Mlflow(asked.tracker)
             tracker.key = "--tracker"

@@ -5,36 +5,50 @@ import io
 import json
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zeroinit.report.asked import of_records
-from zeroinit.report.cells import SHARED, as_csv, cells, columns
+from zeroinit.errors import BadInput
+from zeroinit.keys import PLACES
+from zeroinit.report.asked import FILE, read
+from zeroinit.report.cells import NOT_RUN, as_csv
 from zeroinit.report.claims import courses_of
 from zeroinit.report.pairs import Claim
 from zeroinit.tracker import CHOICE, COUNTS, COURSE, Record, Tracker
 
 LAST = (COURSE, "test/loss", CHOICE)  # metrics of which the last value is kept
 TAGS = ("verdict", "stopped_at", "steps_per_epoch", COUNTS, "seconds", "stack", "device", "version.torch")
-ALSO = ("seeds.init", "seeds.order", "seeds.split", "dtype", "arithmetic", "early_stop")  # params of every row
+# params that can change no number, as prefixes
+NO_PART = ("tracker", "probe", "sweep", "save", "check", "rerun", "plan", *(f"dataset.{place}" for place in PLACES))
 PLACE = "dataset.folder"  # of which the last part is kept, as the rest is of one machine
 
 
 def kept_of(tracker: Tracker, claims: Iterable[Claim]) -> list[dict[str, str]]:
-    """A row for the newest run of each identity of the tracker's sweep that finished or diverged."""
-    records = [one for one in tracker.records() if one.status == "FINISHED" or "diverged_at" in one.tags]
-    newest = {record.identity: record for record in records[::-1]}
+    """A row for each run of the tracker's sweep: the newest finished one of its identity, else the newest.
+
+    Runs that the sweep planned last and that are not there have a row, too, with no more than what names them.
+    """
+    newest: dict[str, Record] = {}
+    for record in sorted(tracker.records(), key=lambda record: (record.status == "FINISHED", record.started)):
+        newest[record.identity] = record
     courses = courses_of(claims)
     if courses:
         tracker.recall(list(newest.values()), courses)
-    keys = {*columns(cells(of_records(newest.values()).planned, newest.values())), *SHARED, *ALSO} - {PLACE}
-    return [row_of(tracker.sweep, record, keys, courses) for record in newest.values()]
+    content = tracker.summarised(FILE)
+    planned = read(content).planned if content else ()
+    missing = [
+        Record("", params, {"identity": identity, "cell_hash": cell_hash}, NOT_RUN)
+        for identity, cell_hash, params in planned
+        if identity not in newest
+    ]
+    return [row_of(tracker.sweep, record, courses) for record in (*newest.values(), *missing)]
 
 
-def row_of(sweep: str, record: Record, keys: Iterable[str], courses: Sequence[str]) -> dict[str, str]:
+def row_of(sweep: str, record: Record, courses: Sequence[str]) -> dict[str, str]:
     """The row of one run: what names it, how it ended, and what its claims are judged by."""
-    params = {key: record.params[key] for key in keys if key in record.params}
+    params = {key: value for key, value in record.params.items() if not key.startswith(NO_PART)}
     if PLACE in record.params:
         params[PLACE] = Path(record.params[PLACE]).name
     seen = [point for point in record.metrics if point[0] in courses or point[0].startswith("arrival/")]
@@ -42,7 +56,7 @@ def row_of(sweep: str, record: Record, keys: Iterable[str], courses: Sequence[st
     row = {"sweep": sweep, "size": record.tags.get("size", ""), "identity": record.identity, "status": record.status}
     row |= {"cell_hash": record.tags["cell_hash"], "steps_taken": str(max(record.course(COURSE), default=0))}
     row |= {name: repr(value) for name in LAST if not math.isnan(value := record.last(name))}
-    first = [point for point in seen if point[2] <= len(courses)]
+    first = [point for point in seen if point[2] <= len(courses) or point[0].startswith("arrival/")]
     return row | tags | params | ({"watched": json.dumps(first)} if first else {})
 
 
@@ -58,15 +72,30 @@ def record_of(row: Mapping[str, str]) -> Record:
 
 
 def merged(old: Iterable[Mapping[str, str]], new: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Both, of each sweep and identity the newer; in the order of sweeps and of what names the runs."""
-    found = {(row["sweep"], row["identity"]): dict(row) for row in [*old, *new]}
+    """Both, in the order of sweeps and of what names the runs: of each sweep and config the newer run that is one, and
+    of a sweep of which some are by a newer version of the training code, those alone.
+    """
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for row in (*old, *new):
+        like = row["sweep"], row["identity"].partition("-")[0]
+        if like not in found or row["status"] != NOT_RUN or found[like]["identity"] != row["identity"]:
+            found[like] = dict(row)
+    versions: dict[str, int] = defaultdict(int)
+    for row in found.values():
+        versions[row["sweep"]] = max(versions[row["sweep"]], version(row))
+    kept = [row for row in found.values() if version(row) == versions[row["sweep"]]]
 
     def order(row: Mapping[str, str]) -> Any:
         named = [row.get(key, "") for key in ("size", "dataset", "arch")]
         init = row["init"] != "default", row["init"], float(row.get("bias_scale.value") or 0)
-        return natural(row["sweep"]), *named, *init, row["cell_hash"], int(row["seeds.init"]), row["identity"]
+        return natural(row["sweep"]), *named, *init, row["cell_hash"], int(row.get("seeds.init") or 0), row["identity"]
 
-    return sorted(found.values(), key=order)
+    return sorted(kept, key=order)
+
+
+def version(row: Mapping[str, str]) -> int:
+    """Of the training code; 0 of runs from before there was one."""
+    return int([*row["identity"].split("-"), "", "0"][2] or 0)
 
 
 def natural(name: str) -> list[Any]:
@@ -74,8 +103,14 @@ def natural(name: str) -> list[Any]:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
-def read_table(content: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(content)))
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of the file; none where there is no file. Raises BadInput for another kind of file."""
+    if not path.is_file():
+        return []
+    found = list(csv.DictReader(io.StringIO(path.read_text(errors="replace"))))
+    if found and not {"sweep", "size", "identity", "cell_hash", "status"} <= set(found[0]):
+        raise BadInput(f"--table={path}: it is no table of zeroinit-results; give one, or a new file")
+    return found
 
 
 def table_of(kept: Sequence[Mapping[str, str]]) -> bytes:

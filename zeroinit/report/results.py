@@ -7,10 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from omegaconf import OmegaConf
 
+from zeroinit.config.claims import check_claims
+from zeroinit.errors import BadInput
 from zeroinit.report.asked import of_records
-from zeroinit.report.cells import Cell, Row, caption, cells, columns, rows
+from zeroinit.report.cells import NOT_RUN, Cell, Row, caption, cells, columns, rows
 from zeroinit.report.claims import judge
 from zeroinit.report.kept import PLACE, record_of
 from zeroinit.report.pairs import Claim, chosen
@@ -27,23 +30,29 @@ class Sweep(NamedTuple):
 
 
 def read_sweep(path: Path) -> Sweep:
-    """What a sweep's file asks in its first comment, and its claims."""
+    """What a sweep's file asks in its first comment, and its claims. Raises BadInput where they are none."""
     text = path.read_text()
     said = " ".join(line.strip("# ") for line in re.match(r"(#.*\n)*", text)[0].splitlines())  # type: ignore[index]
-    held: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
-    return Sweep(said[: said.find("?") + 1] or said, held.get("claims", []))
+    try:
+        held: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+        claims = held.get("claims", [])
+    except (yaml.YAMLError, AttributeError) as error:
+        raise BadInput(f"{path}: it is no sweep's file: {' '.join(str(error).split())}") from error
+    check_claims(claims)
+    return Sweep(said[: said.find("?") + 1] or said, claims)
 
 
 def markdown(kept: Sequence[Mapping[str, str]], sweeps: Mapping[str, Sweep]) -> str:
     """RESULTS.md: of each sweep and size the cells beside what was published of them, and its claims, judged."""
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    sizes = {row["cell_hash"]: row["size"] for row in kept if row["size"]}  # which runs that were not run lack
     for row in kept[::-1]:  # newest first is what cells are made of, and in the table's order they are to stand
-        groups[row["sweep"], row["size"]].append(record_of(row))
+        groups[row["sweep"], row["size"] or sizes.get(row["cell_hash"], "")].append(record_of(row))
     parts, verdicts = [], []
     for (name, size), records in reversed(groups.items()):
         sweep = sweeps[name]
         claims = [claim for claim in sweep.claims if claim.get("size", size) == size]
-        found = cells(of_records(records).planned, records)
+        found = cells(of_records(records).planned, [record for record in records if record.status != NOT_RUN])
         judged = judge(claims, found)
         verdicts += [(name, size, row) for row in judged]
         parts.append("\n".join(section(name, size, sweep, found, judged)))
@@ -59,7 +68,7 @@ def opening(runs: int, verdicts: Sequence[tuple[str, str, Row]]) -> list[str]:
         f"Made by `zeroinit-results` from {runs} runs that were kept; written by no hand. Accuracies are of the test "
         "set after the last step, in percent: the mean over n draws of the init and Student's 95% interval. A claim is "
         "judged by paired differences over seeds, against what its sweep's file said before. Published figures are "
-        "read off Schicho (2023), *Learning Dynamics: Zero Initialization of Neural Networks*, and are of the paper's "
+        "read off Schicho (2023), *Training neural network with zero weight initialization*, and are of the paper's "
         "scale (`size=paper`); a section of another size has less data and fewer steps. "
         "`image_folder (cifar10-jpeg)` is CIFAR-10 as JPEG files, whose pixels are lossy.",
         f"Of {len(verdicts)} judgements {said}.",
@@ -85,10 +94,11 @@ def section(name: str, size: str, sweep: Sweep, found: Sequence[Cell], judged: S
     keys = [key for key in columns(found) if len({row[key] for row in shown}) > 1]
     lines = [f"## {name}{f', size={size}' if size else ''}", "", sweep.question, ""]
     lines.append(f"{conditions}; {', '.join([*where, *sorted(arithmetic)])}; {len(finished)} runs, {hours:.2g} hours.")
+    published = "published" if size == "paper" else "published, of the paper's scale"
     body = [
         [*(row[key] for key in keys), *ended(cell, row, sweep.claims)] for cell, row in zip(found, shown, strict=True)
     ]
-    lines += ["", *table([*keys, "n", "published", "ours", "what became of it"], body)]
+    lines += ["", *table([*keys, "n", published, "ours", "what became of it"], body)]
     if judged and size != "paper":  # those of the paper's scale stand together, above
         lines += ["", *claims_table(judged)]
     return lines
