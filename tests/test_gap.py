@@ -1,12 +1,13 @@
-"""Why zero weights fall behind: of one rank at first, and of a low one for long. The sweeps are in test_options.py."""
+"""Why zero weights fall behind: of one rank at first, and of a low one for long. Its sweeps: test_options.py, too."""
 
+import re
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from zeroinit import build, loop
+from zeroinit import SWEEPS, build, loop
 from zeroinit.batches import Augment
 from zeroinit.config import Job
 from zeroinit.probe import effective_rank, gram, neurons
@@ -76,3 +77,12 @@ def test_biases_of_many_sizes_wake_apart_and_have_more_directions(job_of: Callab
     assert awake[2] < 32 < awake[6]  # most of them later than the first, which start at step 2
     normal = course(job_of(*words, "init=zero_normal"))
     assert (normal[2]["hidden1"][:, :-1].abs().amax(1) > 1e-5).all()
+
+
+def test_the_page_has_each_sweep_and_each_sweep_its_question() -> None:
+    sweeps = {path.stem: path.read_text().splitlines() for path in SWEEPS.glob("gap_*.yaml")}
+    page = (SWEEPS.parent / "docs" / "gap.md").read_text()
+    assert set(re.findall(r"zeroinit -cn (\w+)", page)) == set(sweeps)
+    for first, second, *_ in sweeps.values():
+        assert re.fullmatch(r"# [A-Z].*\?", first)
+        assert re.fullmatch(r"# \d+ runs .*; \d+ (s|min), .*\.", second)

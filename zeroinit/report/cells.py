@@ -23,7 +23,7 @@ SHARED = {
     **dict.fromkeys(("dataset.limit", "dataset.resize", "dataset.channels", "init.layers", "init.rest"), "null"),
     **{"dataset.normalize.mean": "0", "dataset.normalize.std": "1"},
     **{"dataset.augment.crop": "0", "dataset.augment.flip": "false", "loss.reduction": "mean"},
-    "arithmetic": "native",
+    **{"arithmetic": "native", "ramp.steps": "0", "ramp.factor": "null"},
 }
 
 # what became of a run: a letter, and a colour of Okabe and Ito's, "Color Universal Design", 2008, or a grey
