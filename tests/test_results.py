@@ -145,7 +145,7 @@ def test_what_cannot_be_told(results: Callable[..., tuple[int, str]], database: 
     Mlflow(None).open("mine")
     code, said = results("mine")
     assert code == 2
-    assert re.match(r"zeroinit-results: mine: there is no mine\.yaml in \S+sweeps, whose claims .* figure3, ", said)
+    assert re.match(r"zeroinit-results: mine: there is no mine\.yaml in \S+sweeps, whose .* by --files\n", said)
     Path("README.md").write_text("# not a table\n\nwords\n")
     assert results("--table", "README.md")[1].startswith("zeroinit-results: --table=README.md: it is no table of")
     for text, told in (("a: [", "it is no sweep's file"), ("claims: [{says: so}]", "claims[0]")):

@@ -69,8 +69,10 @@ def results() -> None:
 
 
 def sweep_of(folder: Path, name: str) -> Sweep:
-    path = folder / f"{name}.yaml"
-    if not path.is_file():
-        there = ", ".join(sorted(one.stem for one in folder.glob("*.yaml"))) or "none"
-        raise BadInput(f"{name}: there is no {path.name} in {folder}, whose claims are to be judged; there are {there}")
+    path = next((one for one in (folder / f"{name}.yaml", SWEEPS / f"{name}.yaml") if one.is_file()), None)
+    if path is None:
+        raise BadInput(
+            f"{name}: there is no {name}.yaml in {folder}, whose question and claims are to be read; give the folder that "
+            "has it by --files"
+        )
     return read_sweep(path)
