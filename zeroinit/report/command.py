@@ -72,7 +72,7 @@ def sweep_of(folder: Path, name: str) -> Sweep:
     path = next((one for one in (folder / f"{name}.yaml", SWEEPS / f"{name}.yaml") if one.is_file()), None)
     if path is None:
         raise BadInput(
-            f"{name}: there is no {name}.yaml in {folder}, whose question and claims are to be read; give the folder that "
-            "has it by --files"
+            f"{name}: there is no {name}.yaml in {folder}, whose question and claims are to be read; give the folder "
+            "that has it by --files"
         )
     return read_sweep(path)
