@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from zeroinit.report import command
+from zeroinit.report.asked import FILE, Asked
 from zeroinit.report.kept import merged, read_table, table_of
 from zeroinit.report.results import Sweep, markdown
 from zeroinit.tracker.mlflow import Mlflow
@@ -85,6 +86,9 @@ def test_a_table_is_kept_and_judged_again_without_the_store(
     assert zeroinit("-cd", "own", "-cn", "mine", "seed=2").code == 0
     assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("9 runs in ")
     assert re.search(r"^\| zero \| 3 \| ", Path("RESULTS.md").read_text(), re.MULTILINE)
+    tracker.prepare({FILE: Asked("", "", [("cut-short-1", "another", tracker.records()[0].params)]).content()})
+    assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("10 runs in ")
+    assert "| 0 | - | - | not run |" in Path("RESULTS.md").read_text()
 
 
 def row(sweep: str, seed: int, accuracy: float, size: str = "paper", init: str = "default") -> dict[str, str]:

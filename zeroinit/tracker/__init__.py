@@ -29,7 +29,7 @@ class Record:
     @property
     def identity(self) -> str:
         """What tells it from others; of runs kept by versions that had none yet, the hash of their config."""
-        return self.tags.get("identity", self.tags["config_hash"])
+        return self.tags.get("identity") or self.tags["config_hash"]
 
     def course(self, metric: str) -> dict[int, float]:
         """The metric's values by step."""
