@@ -78,6 +78,7 @@ def test_a_table_is_kept_and_judged_again_without_the_store(
     assert re.search(r"^\| default \| 2 \| 50 \| ", page, re.MULTILINE)
     assert "dataset=digits" in page
     assert "float32 (native)" in page
+    assert re.search(r"lr=0\.001; (cpu|cuda:0) \(.+\), torch \d", page)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # where no store is
@@ -126,6 +127,10 @@ def test_a_newer_run_takes_the_place_of_its_like() -> None:
     ]
     Path("table.csv").write_bytes(table_of(kept))
     assert merged(read_table(Path("table.csv")), []) == kept
+    due = row("b", 1, 0.4) | {"identity": "default1-changed-1", "status": "not run"}
+    assert merged(kept, [row("b", 1, 0.4) | {"status": "not run"}]) == kept
+    assert merged(kept, [due | {"identity": "default1"}]) == kept  # as planned before there were identities
+    assert merged(kept, [due])[-1] == due
     newer = row("a", 7, 0.5) | {"identity": "other-data-2"}
     assert [one["identity"] for one in merged(kept, [newer])] == ["other-data-2", "default1-data-1"]
 

@@ -20,8 +20,18 @@ from zeroinit.tracker import CHOICE, COUNTS, COURSE, Record, Tracker
 
 LAST = (COURSE, "test/loss", CHOICE)  # metrics of which the last value is kept
 TAGS = ("verdict", "stopped_at", "steps_per_epoch", COUNTS, "seconds", "stack", "device", "version.torch")
-# params that can change no number, as prefixes
-NO_PART = ("tracker", "probe", "sweep", "save", "check", "rerun", "plan", *(f"dataset.{place}" for place in PLACES))
+# params that have no part in the table, as prefixes: those that can change no number, and one that a tag has, as found
+NO_PART = (
+    "tracker",
+    "probe",
+    "sweep",
+    "save",
+    "check",
+    "rerun",
+    "plan",
+    "device",
+    *(f"dataset.{one}" for one in PLACES),
+)
 PLACE = "dataset.folder"  # of which the last part is kept, as the rest is of one machine
 
 
@@ -78,7 +88,10 @@ def merged(old: Iterable[Mapping[str, str]], new: Iterable[Mapping[str, str]]) -
     found: dict[tuple[str, str], dict[str, str]] = {}
     for row in (*old, *new):
         like = row["sweep"], row["identity"].partition("-")[0]
-        if like not in found or row["status"] != NOT_RUN or found[like]["identity"] != row["identity"]:
+        known = found.get(like)
+        # that a run is to be made anew, with data or code that have changed, takes the place of the one that there is
+        due = known and known["identity"] != row["identity"] and version(row) >= version(known)
+        if known is None or row["status"] != NOT_RUN or due:
             found[like] = dict(row)
     versions: dict[str, int] = defaultdict(int)
     for row in found.values():
