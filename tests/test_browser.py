@@ -51,7 +51,7 @@ def ui(store: str) -> Iterator[str]:
             server.terminate()
 
 
-@pytest.mark.usefixtures("database")
+@pytest.mark.usefixtures("database", "_figures")
 @pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
 def test_the_runs_and_the_summary_are_seen_in_the_ui(zeroinit: Callable[..., object]) -> None:
     sync_api = pytest.importorskip("playwright.sync_api")

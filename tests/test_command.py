@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from zeroinit import loop, observer, plan, train
+from zeroinit import build, loop, observer, plan, train
 from zeroinit.__main__ import imported
 from zeroinit.config import Job
 from zeroinit.loop import Member
@@ -316,7 +316,7 @@ def test_a_run_whose_process_is_gone_is_marked_killed(zeroinit: Command, monkeyp
 
     def gone(jobs: list[Job], tracker: Tracker, *rest: object) -> None:
         [job] = jobs
-        hashes = {"config_hash": job.config_hash, "cell_hash": job.cell_hash}
+        hashes = {"identity": build.identity_of(job), "config_hash": job.config_hash, "cell_hash": job.cell_hash}
         tracker.begin(Record(name=job.name, params=job.params, tags=hashes))
         raise KeyboardInterrupt
 

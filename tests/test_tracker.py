@@ -39,7 +39,7 @@ def tracker(database: object) -> Mlflow:
 
 def test_the_tables_tell_what_the_client_tells(tracker: Mlflow) -> None:
     ours, places = tracker.records(), dict(tracker.places)
-    slowly = tracker.told_by_client("run")
+    slowly = tracker.told_by_client(tracker.uri, tracker.experiment_id, "run", None)
     assert [record.name for record in ours] == ["run 3", "run 1", "run 0"]
 
     def told(record: Record) -> object:
@@ -55,11 +55,23 @@ def test_courses_are_those_of_the_client(tracker: Mlflow) -> None:
     ours = tracker.records()
     tracker.recall(ours, metrics)
     tracker.tables = False
-    slowly = [record for record, _ in tracker.told_by_client("run")]
+    slowly = [record for record, _ in tracker.told_by_client(tracker.uri, tracker.experiment_id, "run", None)]
     tracker.recall(slowly, metrics)
     assert [sorted(record.metrics) for record in ours] == [sorted(record.metrics) for record in slowly]
     assert ours[0].course("grad/hidden1/norm") == {1: 0.5, 2: 0.25, 10: 0.125}
     assert list(ours[0].course("train/loss")) == [2]  # the last of each other
+
+
+@pytest.mark.parametrize("tables", [True, False])
+def test_finished_runs_are_found_by_their_identity(tables: bool, tracker: Mlflow) -> None:
+    for name, status in (("a", "FINISHED"), ("b", "FAILED"), ("c", "FINISHED")):
+        record = Record(name, {"seeds.init": "0"}, {"identity": name, "config_hash": name})
+        tracker.begin(record)
+        record.status = status
+        tracker.end(record)
+    tracker.tables = tables
+    for asked, found in (({"a", "b"}, ["a"]), ({"c"}, ["c"]), ({"b"}, []), (set(), [])):
+        assert [record.name for record in tracker.finished(asked)] == found
 
 
 def test_a_summary_is_made_anew_or_added_to(tracker: Mlflow) -> None:
