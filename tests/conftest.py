@@ -15,11 +15,13 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 
-from zeroinit import CONF, build, lint, provenance, train
+from zeroinit import CONF, build, lint, loop, provenance, train
 from zeroinit.__main__ import main
+from zeroinit.batches import Augment
 from zeroinit.config import Job
 from zeroinit.dataset import folder
 from zeroinit.report import drawing
+from zeroinit.rng import stream
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where the tests are a job in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -143,3 +145,33 @@ def job_of() -> Callable[..., Job]:
         return train.job_of(cfg)
 
     return job
+
+
+@pytest.fixture(scope="session")
+def course() -> Callable[[Job], list[dict[str, torch.Tensor]]]:
+    """{layer.weight: ..., layer.bias: ...} after 0, 1, ... updates of a job's net, which trains alone."""
+
+    def states(job: Job) -> list[dict[str, torch.Tensor]]:
+        values = job.values
+        data = build.load(values, torch.device("cpu"))
+        model, _, optimizer = build.build(values, data)
+        seen = []
+
+        def observe(event: loop.Event) -> None:
+            if isinstance(event, loop.Weights):
+                pairs = {f"{layer}.weight": weights[0].clone() for layer, (weights, _) in event.layers.items()}
+                seen.append(pairs | {f"{layer}.bias": pair[1][0].clone() for layer, pair in event.layers.items()})
+
+        loop.train(
+            [loop.Member(model, optimizer, stream("order", 0), stream("augment", 0), values["steps"])],
+            data,
+            batch_size=build.batch_size_of(values, data),
+            shuffle=True,
+            augment=Augment(crop=0, flip=False),
+            reduction="mean",
+            tied=values["arithmetic"] == "tied",
+            observe=observe,
+        )
+        return seen
+
+    return states

@@ -7,34 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from zeroinit import SWEEPS, build, loop
-from zeroinit.batches import Augment
+from zeroinit import SWEEPS
 from zeroinit.config import Job
-from zeroinit.probe import effective_rank, gram, neurons
-from zeroinit.rng import stream
+from zeroinit.probe import effective_rank, gram
 
-
-def course(job: Job) -> list[dict[str, Tensor]]:
-    """Weights and biases, (units, inputs + 1), after 0, 1, ... updates of a job that trains alone."""
-    values, seen = job.values, []
-    data = build.load(values, torch.device("cpu"))
-    model, _, optimizer = build.build(values, data)
-
-    def observe(event: loop.Event) -> None:
-        if isinstance(event, loop.Weights):
-            seen.append({name: neurons(*pair)[0].double() for name, pair in event.layers.items()})
-
-    loop.train(
-        [loop.Member(model, optimizer, stream("order", 0), stream("augment", 0), values["steps"])],
-        data,
-        batch_size=build.batch_size_of(values, data),
-        shuffle=True,
-        augment=Augment(crop=0, flip=False),
-        reduction="mean",
-        tied=False,
-        observe=observe,
-    )
-    return seen
+JobOf = Callable[..., Job]
+Course = Callable[[Job], list[dict[str, Tensor]]]
 
 
 def second(weights: Tensor) -> float:
@@ -44,7 +22,7 @@ def second(weights: Tensor) -> float:
 
 
 @pytest.mark.parametrize("activation", ["elu", "tanh", "sigmoid"])
-def test_the_first_updates_of_gradient_descent_are_of_rank_one(activation: str, job_of: Callable[..., Job]) -> None:
+def test_the_first_updates_of_gradient_descent_are_of_rank_one(activation: str, job_of: JobOf, course: Course) -> None:
     """The output's is the mean error times the activations of the biases, which no input moves yet; the hidden one's at
     step 2 the errors that come back through it, in the same proportion to each neuron.
     """
@@ -57,26 +35,26 @@ def test_the_first_updates_of_gradient_descent_are_of_rank_one(activation: str, 
         "steps=3",
     )
     after = course(job_of(*words, "init=zero_normal"))
-    assert not after[1]["hidden1"][:, :-1].any()
-    assert second(after[1]["output"][:, :-1]) < 1e-12
-    assert second(after[2]["hidden1"][:, :-1]) < 1e-12
-    assert second(after[3]["hidden1"][:, :-1]) > 1e-6  # and no more from here on
-    assert second(course(job_of(*words, "init=default"))[1]["output"][:, :-1]) > 0.5
+    assert not after[1]["hidden1.weight"].any()
+    assert second(after[1]["output.weight"]) < 1e-12
+    assert second(after[2]["hidden1.weight"]) < 1e-12
+    assert second(after[3]["hidden1.weight"]) > 1e-6  # and no more from here on
+    assert second(course(job_of(*words, "init=default"))[1]["output.weight"]) > 0.5
 
 
-def test_biases_of_many_sizes_wake_apart_and_have_more_directions(job_of: Callable[..., Job]) -> None:
+def test_biases_of_many_sizes_wake_apart_and_have_more_directions(job_of: JobOf, course: Course) -> None:
     """Adam divides a gradient by its own size, unless that is below eps: such neurons wait, for other batches."""
     words = ("dataset=digits", "arch.hidden=[64]", "steps=12")
     rank = {
-        init: effective_rank(gram(course(job_of(*words, f"init={init}"))[12]["hidden1"][:, :-1])).item()
+        init: effective_rank(gram(course(job_of(*words, f"init={init}"))[12]["hidden1.weight"].double())).item()
         for init in ("zero_normal", "zero_log_uniform")
     }
     assert rank["zero_log_uniform"] > 2 * rank["zero_normal"]
-    moved = [step["hidden1"][:, :-1].abs().amax(1) > 1e-5 for step in course(job_of(*words, "init=zero_log_uniform"))]
+    moved = [step["hidden1.weight"].abs().amax(1) > 1e-5 for step in course(job_of(*words, "init=zero_log_uniform"))]
     awake = [int(step.sum()) for step in moved]
     assert awake[2] < 32 < awake[6]  # most of them later than the first, which start at step 2
     normal = course(job_of(*words, "init=zero_normal"))
-    assert (normal[2]["hidden1"][:, :-1].abs().amax(1) > 1e-5).all()
+    assert (normal[2]["hidden1.weight"].abs().amax(1) > 1e-5).all()
 
 
 def test_the_page_has_each_sweep_and_each_sweep_its_question() -> None:

@@ -15,9 +15,8 @@ import yaml
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from zeroinit import CONF, SWEEPS, build, dataset, init, loop, probe
+from zeroinit import CONF, SWEEPS, build, dataset, init, probe
 from zeroinit.arch import FNN
-from zeroinit.batches import Augment
 from zeroinit.config import Job
 from zeroinit.curvature import curvature
 from zeroinit.dataset import Data
@@ -25,33 +24,9 @@ from zeroinit.rng import stream
 
 JobOf = Callable[..., Job]
 State = dict[str, Tensor]
+Course = Callable[[Job], list[State]]
 LABORATORY = sorted(path.stem for path in SWEEPS.glob("lab_*.yaml"))
 WITHOUT_OFFSET = ["tanh", "relu", "elu"]  # g(0) = 0
-
-
-def course(job: Job) -> list[State]:
-    """Parameters after 0, 1, ... updates of the job's net, which trains alone."""
-    values = job.values
-    data = build.load(values, torch.device("cpu"))
-    model, _, optimizer = build.build(values, data)
-    seen = []
-
-    def observe(event: loop.Event) -> None:
-        if isinstance(event, loop.Weights):
-            pairs = {f"{layer}.weight": weights[0].clone() for layer, (weights, _) in event.layers.items()}
-            seen.append(pairs | {f"{layer}.bias": pair[1][0].clone() for layer, pair in event.layers.items()})
-
-    loop.train(
-        [loop.Member(model, optimizer, stream("order", 0), stream("augment", 0), values["steps"])],
-        data,
-        batch_size=build.batch_size_of(values, data),
-        shuffle=True,
-        augment=Augment(crop=0, flip=False),
-        reduction="mean",
-        tied=values["arithmetic"] == "tied",
-        observe=observe,
-    )
-    return seen
 
 
 def copies(neurons: Tensor) -> bool:
@@ -66,7 +41,9 @@ def all_zero(state: State, but: str = "") -> bool:
 
 
 @pytest.mark.parametrize("activation", [*WITHOUT_OFFSET, "sigmoid"])
-def test_three_neurons_from_zero_are_one_neuron_after_every_step(activation: str, job_of: JobOf) -> None:
+def test_three_neurons_from_zero_are_one_neuron_after_every_step(
+    activation: str, job_of: JobOf, course: Course
+) -> None:
     three = ["dataset=planar", "dataset.batch_size=32", "arch.hidden=[3]", "init=zero", "steps=50", "arithmetic=tied"]
     states = course(job_of(*three, f"arch.activation={activation}"))
     assert len(states) == 51
@@ -81,7 +58,7 @@ def test_three_neurons_from_zero_are_one_neuron_after_every_step(activation: str
     ("option", "std"), [("lecun_normal", 0.5**0.5), ("kaiming_normal", 1.0), ("small_normal", 0.01)]
 )
 def test_each_random_init_of_the_demonstration_is_its_rule_and_breaks_it(
-    option: str, std: float, job_of: JobOf
+    option: str, std: float, job_of: JobOf, course: Course
 ) -> None:
     """sqrt(1/n), sqrt(2/n) and 0.01 times N(0, 1), of n = 2 inputs."""
     states = course(job_of("dataset=planar", "arch.hidden=[3]", f"init={option}", "steps=20"))
@@ -122,7 +99,9 @@ def test_two_outputs_with_a_softmax_learn_as_one_with_a_sigmoid_and_twice_its_ra
 
 @pytest.mark.parametrize("data", ["xor", "planar", "digits"])
 @pytest.mark.parametrize("activation", WITHOUT_OFFSET)
-def test_where_g_of_0_is_0_nothing_but_the_output_bias_ever_moves(activation: str, data: str, job_of: JobOf) -> None:
+def test_where_g_of_0_is_0_nothing_but_the_output_bias_ever_moves(
+    activation: str, data: str, job_of: JobOf, course: Course
+) -> None:
     words = [f"dataset={data}", "arch.hidden=[5,3]", f"arch.activation={activation}"]
     states = course(job_of(*words, "init=zero", "steps=10"))
     assert all(all_zero(state, but="output.bias") for state in states)
@@ -130,7 +109,7 @@ def test_where_g_of_0_is_0_nothing_but_the_output_bias_ever_moves(activation: st
         assert states[-1]["output.bias"].any() == (data == "digits")
 
 
-def test_with_a_sigmoid_all_weights_move_together(job_of: JobOf) -> None:
+def test_with_a_sigmoid_all_weights_move_together(job_of: JobOf, course: Course) -> None:
     words = ["dataset=digits", "arch.hidden=[16]", "arch.activation=sigmoid", "init=zero", "arithmetic=tied"]
     states = course(job_of(*words, "steps=30"))
     assert [bool(state["output.weight"].any()) for state in states[:3]] == [False, True, True]
@@ -138,7 +117,7 @@ def test_with_a_sigmoid_all_weights_move_together(job_of: JobOf) -> None:
     assert all(copies(state["hidden1.weight"]) and copies(state["output.weight"].T) for state in states)
 
 
-def test_with_a_sigmoid_and_classes_of_equal_size_nothing_moves_at_all(job_of: JobOf) -> None:
+def test_with_a_sigmoid_and_classes_of_equal_size_nothing_moves_at_all(job_of: JobOf, course: Course) -> None:
     """Full batch: each class pulls the equal outputs of the hidden layer as hard as the other."""
     words = ["dataset=xor", "arch.hidden=[2]", "arch.activation=sigmoid", "init=zero", "optimizer=sgd"]
     assert all(all_zero(state) for state in course(job_of(*words, "steps=30")))
@@ -150,14 +129,14 @@ def test_with_a_sigmoid_and_classes_of_equal_size_nothing_moves_at_all(job_of: J
 @pytest.mark.parametrize("option", ["constant", "layer_constant", "ones"])
 @pytest.mark.parametrize("hidden", ["[77]", "[12,20]"])
 def test_a_constant_a_layer_is_one_neuron_a_layer_where_arithmetic_is_exact(
-    hidden: str, option: str, job_of: JobOf
+    hidden: str, option: str, job_of: JobOf, course: Course
 ) -> None:
     job = job_of("dataset=digits", f"arch.hidden={hidden}", f"init={option}", "arithmetic=tied", "steps=20")
     for state in course(job):
         assert all(copies(part) for name, part in state.items() if name.startswith("hidden"))
 
 
-def test_one_row_for_all_neurons_parts_those_of_every_hidden_layer_but_the_last(job_of: JobOf) -> None:
+def test_one_row_for_all_neurons_parts_those_of_every_hidden_layer_but_the_last(job_of: JobOf, course: Course) -> None:
     """w_ij = v_j sends neuron j's error back by v_j; only a layer next to the softmax, whose errors add up to zero,
     is spared. In float64, where what rounding parts is 1e-9 of what theory does, or less.
     """
@@ -184,7 +163,7 @@ def test_in_front_of_a_single_output_one_row_for_all_parts_the_neurons_in_the_fi
 # Logistic regression
 
 
-def test_two_starts_of_logistic_regression_only_ever_come_nearer(job_of: JobOf) -> None:
+def test_two_starts_of_logistic_regression_only_ever_come_nearer(job_of: JobOf, course: Course) -> None:
     """A step down a convex loss, of a rate below 2 over its curvature, brings no two points apart."""
     words = ["dataset=digits", "arch=logistic", "optimizer=sgd", "optimizer.lr=0.05", "steps=60", "dtype=float64"]
     courses = [course(job_of(*words, f"init={option}")) for option in ("zero", "lecun_normal")]
@@ -201,7 +180,9 @@ def test_two_starts_of_logistic_regression_only_ever_come_nearer(job_of: JobOf) 
 
 
 @pytest.mark.parametrize("option", ["zero_normal", "zero_uniform"])
-def test_random_biases_part_the_neurons_at_once_and_their_weights_with_the_wave(option: str, job_of: JobOf) -> None:
+def test_random_biases_part_the_neurons_at_once_and_their_weights_with_the_wave(
+    option: str, job_of: JobOf, course: Course
+) -> None:
     words = ["dataset=digits", "arch.hidden=[9,8,7]", f"init={option}", "optimizer=sgd"]  # of Adam's first step, signs
     states = course(job_of(*words, "steps=6"))
     for depth, width in ((1, 9), (2, 8), (3, 7)):
@@ -249,7 +230,9 @@ def test_the_saddle_at_zero_is_as_steep_as_the_means_of_the_classes_are_apart(
 
 
 @pytest.mark.parametrize("scale", [0.001, 0.01])
-def test_from_small_biases_weights_grow_at_the_rate_of_the_linearised_net(scale: float, job_of: JobOf) -> None:
+def test_from_small_biases_weights_grow_at_the_rate_of_the_linearised_net(
+    scale: float, job_of: JobOf, course: Course
+) -> None:
     """By 1 + lr sqrt(2) |mean of (label - 1/2) x| a step, whatever the biases, which only say from where."""
     lr = 0.1
     words = ["dataset=planar", "arch.hidden=[4]", "arch.activation=tanh", "init=zero_normal", "optimizer=sgd"]
@@ -260,7 +243,7 @@ def test_from_small_biases_weights_grow_at_the_rate_of_the_linearised_net(scale:
     assert norms[80] < 0.05  # the biases' square, times that
 
 
-def test_behind_a_saturated_tanh_hidden_weights_stay_exactly_zero(job_of: JobOf) -> None:
+def test_behind_a_saturated_tanh_hidden_weights_stay_exactly_zero(job_of: JobOf, course: Course) -> None:
     biases = ["init.bias._target_=torch.nn.init.uniform_", "+init.bias.a=10", "+init.bias.b=100"]
     words = ["dataset=planar", "arch.hidden=[4]", "arch.activation=tanh", "init=zero", "steps=100", "optimizer=sgd"]
     for state in course(job_of(*words, *biases)):

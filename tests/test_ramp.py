@@ -1,6 +1,6 @@
 """The learning rate of the first steps, against torch's own scheduler, alone and in stacks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import pytest
@@ -12,6 +12,7 @@ from zeroinit import build, dataset, loop, ramp
 from zeroinit.batches import Augment, Batches
 from zeroinit.config import Job
 from zeroinit.dataset import Data
+from zeroinit.errors import BadInput
 from zeroinit.rng import stream
 
 train = partial(
@@ -65,6 +66,25 @@ def test_a_run_is_that_of_a_plain_loop_with_a_scheduler_of_torch(
         plain.optimizer.step()
         scheduler.step()
     assert flat(ramped.model).allclose(flat(plain.model), rtol=0, atol=1e-6)
+
+
+def rateless(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """An optimizer of one's own that steps as far as it likes."""
+
+    class Rateless(torch.optim.Optimizer):
+        def step(self, closure: object = None) -> None:  # type: ignore[override]
+            for group in self.param_groups:
+                for one in group["params"]:
+                    one.data.sub_(one.grad, alpha=0.1)
+
+    return Rateless(parameters, {})
+
+
+def test_an_optimizer_without_a_rate_has_no_ramp(job_of: Callable[..., Job], digits: Data) -> None:
+    words = ("dataset=digits", "~optimizer", "+optimizer._target_=test_ramp.rateless", "steps=3")
+    train([member(job_of(*words), digits)], digits)
+    with pytest.raises(BadInput, match=r"^ramp\.steps=5: Rateless has no learning rate lr .*; give ramp\.steps=0$"):
+        member(job_of(*words, "ramp.steps=5"), digits)
 
 
 def test_each_member_of_a_stack_keeps_its_own(job_of: Callable[..., Job], digits: Data) -> None:

@@ -54,7 +54,8 @@ def test_the_version_is_raised_when_numbers_change(
 ) -> None:
     """Finished runs of the same config, data and version are taken as they are, so these losses must stay theirs.
 
-    In float64, whose rounding on other processors is far below what any change of the code would do.
+    In float64; what another processor makes of it, and of orthogonal weights, which are drawn in float32 (2e-9), is far
+    below what a change of the code would do.
     """
     found = numbers([job_of(*overrides) for overrides in TRAINED[name]])
     golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
@@ -69,7 +70,7 @@ def test_the_version_is_raised_when_numbers_change(
     assert found["config_hash"] == frozen["config_hash"], "runs that are kept would no longer be found"
     assert found["data_hash"] == frozen["data_hash"]
     for now, then in zip(found["losses"], frozen["losses"], strict=True):
-        assert now == pytest.approx(then, rel=1e-9), "other losses: raise VERSION in config/identity.py"
+        assert now == pytest.approx(then, rel=1e-7), "other losses: raise VERSION in config/identity.py"
 
 
 def test_the_data_are_part_of_the_identity(job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from zeroinit import loop
 from zeroinit.batches import Augment
-from zeroinit.build import batch_size_of, build
+from zeroinit.build import batch_size_of, build, steps_per_epoch_of
 from zeroinit.config.check import Values
 from zeroinit.dataset.split import Data
 from zeroinit.draws import Draw, Draws, filling, forward
@@ -165,7 +165,7 @@ def together(found: Mapping[tuple[str, str, str, str], int]) -> Iterator[Drawn]:
 
 def steps_of(values: Values, data: Data) -> int:
     """How many steps a replay has."""
-    own = values["steps"] or values["epochs"] * math.ceil(len(data.train[1]) / batch_size_of(values, data))
+    own = values["steps"] or values["epochs"] * steps_per_epoch_of(values, data)
     return int(min(values["probe"]["dense"], own))
 
 

@@ -39,18 +39,18 @@ def planned(jobs: Sequence[Job], tracker: Tracker, workers: int) -> None:
     )
     done = resume.finished(jobs, tracker)
     broken = {record.identity for cell in found for record in cell.newest if record.status in ("FAILED", "KILLED")}
-    to_do = [job for job, one in zip(jobs, identities, strict=True) if one not in done]
-    needed = resume.seconds_needed(to_do, tracker.everywhere())
+    to_do = [(job, one) for job, one in zip(jobs, identities, strict=True) if one not in done]
+    needed = resume.seconds_needed([job for job, _ in to_do], tracker.everywhere())
     keys, lines = columns(found), []
     by_cell: dict[str, list[Job]] = {}
     for job in jobs:
         by_cell.setdefault(job.cell_hash, []).append(job)
     for cell_hash, of_cell in by_cell.items():
-        own = [identity_of(job) for job in of_cell if identity_of(job) not in done]
-        failed = sum(one in broken for one in own)
-        seconds = [took for job, took in zip(to_do, needed, strict=True) if job.cell_hash == cell_hash]
+        own = [(one, took) for (job, one), took in zip(to_do, needed, strict=True) if job.cell_hash == cell_hash]
+        failed = sum(one in broken for one, _ in own)
         named = [of_cell[0].params.get(key, "") for key in keys]
-        lines.append((named, (len(of_cell) - len(own), failed, len(own) - failed), seconds))
+        counts = len(of_cell) - len(own), failed, len(own) - failed
+        lines.append((named, counts, [took for _, took in own]))
     show(checks.of_plan(keys, lines), [checks.told_of_plan(len(jobs), needed, workers)])
 
 

@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import inspect
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -143,6 +144,11 @@ def batch_size_of(values: Values, data: Data) -> int:
     return int(size)
 
 
+def steps_per_epoch_of(values: Values, data: Data) -> int:
+    """An epoch's last batch may be smaller than the others."""
+    return math.ceil(len(data.train[0]) / batch_size_of(values, data))
+
+
 def as_it_is(rule: Rule) -> Rule:
     """What nobody watches."""
     return rule
@@ -183,12 +189,15 @@ def build(
 
 
 def optimizer_of(values: Values, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of the model's parameters. Raises BadInput where torch has none such."""
+    """The optimizer of the model's parameters. Raises BadInput where torch has none such, or none such has a ramp."""
     try:
         found: torch.optim.Optimizer = call("optimizer", values["optimizer"], model.parameters())
     except (ValueError, TypeError, IndexError) as error:  # torch's own words for an argument that it cannot use
         raise BadInput(f"optimizer: {error}") from error
     if ramped(values):
+        if any("lr" not in group for group in found.param_groups):
+            steps, made = values["ramp"]["steps"], type(found).__name__
+            raise BadInput(f"ramp.steps={steps}: {made} has no learning rate lr to begin at another; give ramp.steps=0")
         give(found, **values["ramp"])
     return found
 

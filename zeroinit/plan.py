@@ -14,7 +14,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from zeroinit.build import batch_size_of, build, load, set_up_torch
+from zeroinit.build import batch_size_of, build, load, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
 from zeroinit.layers import leaves
 from zeroinit.stack import why_alone
@@ -75,8 +75,8 @@ def net_of(job: Job, workers: int) -> Net:
         else:
             most, most_alike = (max(FEWEST, CACHE // member) for member in (own, alike))
     most, most_alike = (max(1, min(limit, MOST)) for limit in (most, most_alike))
-    examples = len(data.train[0])
-    return Net(alone, most, most_alike, batch >= examples, batch * parameters, math.ceil(examples / batch))
+    full_batch = batch == len(data.train[0])
+    return Net(alone, most, most_alike, full_batch, batch * parameters, steps_per_epoch_of(values, data))
 
 
 @torch.no_grad()

@@ -1,14 +1,22 @@
 """Which runs of a sweep need not be trained again, and how long the others will take."""
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from zeroinit.build import batch_size_of, identity_of, load, set_up_torch
+from zeroinit.build import identity_of, load, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
+from zeroinit.probe import PROBES
 from zeroinit.tracker import COURSE, Record, Tracker
 
+# keys by which runs look elsewhere, and the probes for which they do
+BY_STEPS = {*PROBES} - {"curvature"}
+SCHEDULE = {
+    "probe.dense": BY_STEPS,
+    "probe.a_decade": BY_STEPS,
+    "probe.curvature": {"curvature"},
+    "probe.examples": {"activation", "curvature"},
+}
 ALIKE = ("arch", "dataset", "dataset.batch_size", "dtype")  # runs that have these in common take alike a step
 
 
@@ -27,13 +35,10 @@ def finished(jobs: Sequence[Job], tracker: Tracker) -> dict[str, Record]:
 
 def has_all(record: Record, job: Job) -> bool:
     """Whether the run has the probes, and the weights, that the job asks for."""
-    asked = job.values["probe"]["measure"]
-    schedule = ["probe.examples", *(["probe.curvature"] if "curvature" in asked else [])]
-    if set(asked) - {"curvature"}:
-        schedule += ["probe.dense", "probe.a_decade"]
-    measured = set(asked) <= set(json.loads(record.params["probe.measure"]))
-    looked = not asked or all(record.params.get(key) == job.params[key] for key in schedule)
-    return measured and looked and (not job.values["save"] or record.params["save"] == "true")
+    asked = set(job.values["probe"]["measure"])
+    measured = asked <= set(json.loads(record.params["probe.measure"]))
+    alike = all(record.params.get(key) == job.params[key] for key, probes in SCHEDULE.items() if probes & asked)
+    return measured and alike and (not job.values["save"] or record.params["save"] == "true")
 
 
 def seconds_needed(jobs: Sequence[Job], known: Iterable[Record]) -> list[float | None]:
@@ -52,8 +57,7 @@ def seconds_needed(jobs: Sequence[Job], known: Iterable[Record]) -> list[float |
     found: list[float | None] = []
     for job in jobs:
         device = set_up_torch(job.values)
-        data = load(job.values, device)
-        steps_per_epoch = math.ceil(len(data.train[0]) / batch_size_of(job.values, data))
+        steps_per_epoch = steps_per_epoch_of(job.values, load(job.values, device))
         steps = job.values["steps"] or job.values["epochs"] * steps_per_epoch
         rates = by_cell.get(job.cell_hash) or by_kind.get(kind(job.params, device.type))
         found.append(median(rates) * steps if rates else None)

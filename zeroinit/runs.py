@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from torch import nn
 from zeroinit import lint, loop
 from zeroinit.arrival import is_chain, predicted
 from zeroinit.batches import Augment
-from zeroinit.build import batch_size_of, build, identity_of, load, open_tracker, set_up_torch
+from zeroinit.build import batch_size_of, build, identity_of, load, open_tracker, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
 from zeroinit.dataset.split import spread
 from zeroinit.errors import BadInput
@@ -103,7 +102,7 @@ def train_together(
     device = set_up_torch(shared)
     data = load(shared, device)
     batch_size = batch_size_of(shared, data)
-    steps_per_epoch = math.ceil(len(data.train[0]) / batch_size)
+    steps_per_epoch = steps_per_epoch_of(shared, data)
     counts = json.dumps(data.test[1].bincount(minlength=data.num_classes).tolist(), separators=(",", ":"))
     members, trained_records, arrivals, probes = [], [], list[dict[str, int]](), list[str]()
     for job, record in zip(jobs, records, strict=True):

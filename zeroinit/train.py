@@ -4,7 +4,6 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,7 +23,7 @@ from zeroinit.config.identity import hashes
 from zeroinit.errors import BadInput
 from zeroinit.observer import LEFT_OUT
 from zeroinit.progress import Bar
-from zeroinit.report.asked import Asked, Planned
+from zeroinit.report.asked import Asked, Planned, question_of
 from zeroinit.runs import LINT, TRACEBACK, run
 from zeroinit.tracker import CHOICE, Record, without_password
 
@@ -62,15 +61,12 @@ def asked(planned: Sequence[Planned], claims: Sequence[Mapping[str, Any]]) -> As
 
 
 def question() -> str:
-    """What the comment asks that opens the sweep's file, or the whole of it; none of a grid from the command line."""
+    """The question of the sweep's file; none of a grid from the command line."""
     hydra_config = HydraConfig.get()
     name = str(hydra_config.job.config_name)
     files = [Path(one.path, f"{name}.yaml") for one in hydra_config.runtime.config_sources if one.schema == "file"]
     opened = next((path for path in files if path.is_file() and name != "config"), None)
-    lines = opened.read_text().splitlines() if opened else []
-    said = [line.strip("# ") for line in takewhile(lambda line: line.startswith("#"), lines)]
-    text = " ".join(line for line in said if not str(opened).endswith(line))  # the path, as some write first
-    return text[: text.find("?") + 1] or text  # what follows is of the sweep as it is shipped
+    return question_of(opened) if opened else ""
 
 
 def failed(job: Job, record: Record) -> str:

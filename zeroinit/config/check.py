@@ -70,7 +70,7 @@ def check(values: Values) -> None:
 
 
 def check_ramp(values: Values) -> None:
-    """Raise BadInput for a ramp of the learning rate that is none, or where there is no rate for it."""
+    """Raise BadInput for a ramp of the learning rate that is none."""
     whole("ramp.steps", at(values, "ramp.steps"), 0)
     factor = at(values, "ramp.factor")
     if not finite(factor) or factor <= 0:

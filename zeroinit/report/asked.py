@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 from zeroinit.tracker import Record
@@ -26,6 +28,14 @@ class Asked:
         kept = {"question": self.question, "command": self.command}
         runs = [[identity, cell_hash] for identity, cell_hash, _ in self.planned]
         return json.dumps(kept | {"cells": cells, "runs": runs, "claims": [*self.claims]}).encode()
+
+
+def question_of(path: Path) -> str:
+    """What the comment asks that opens a sweep's file, or the whole of it."""
+    lines = path.read_text(errors="replace").splitlines()
+    said = [line.strip("# ") for line in takewhile(lambda line: line.startswith("#"), lines)]
+    text = " ".join(line for line in said if not str(path).endswith(line))  # the path, as some write first
+    return text[: text.find("?") + 1] or text  # what follows is of the sweep as it is shipped
 
 
 def read(content: bytes) -> Asked:

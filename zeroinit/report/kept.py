@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zeroinit.errors import BadInput
-from zeroinit.keys import PLACES
+from zeroinit.keys import NO_NUMBER, PLACES
 from zeroinit.report.asked import FILE, read
 from zeroinit.report.cells import NOT_RUN, as_csv
 from zeroinit.report.claims import courses_of
@@ -21,17 +21,7 @@ from zeroinit.tracker import CHOICE, COUNTS, COURSE, Record, Tracker
 LAST = (COURSE, "test/loss", CHOICE)  # metrics of which the last value is kept
 TAGS = ("verdict", "stopped_at", "steps_per_epoch", COUNTS, "seconds", "stack", "device", "version.torch")
 # params that have no part in the table, as prefixes: those that can change no number, and one that a tag has, as found
-NO_PART = (
-    "tracker",
-    "probe",
-    "sweep",
-    "save",
-    "check",
-    "rerun",
-    "plan",
-    "device",
-    *(f"dataset.{one}" for one in PLACES),
-)
+NO_PART = (*(key for key in NO_NUMBER if key != "seed"), "device", *(f"dataset.{one}" for one in PLACES))
 PLACE = "dataset.folder"  # of which the last part is kept, as the rest is of one machine
 
 
@@ -61,13 +51,16 @@ def row_of(sweep: str, record: Record, courses: Sequence[str]) -> dict[str, str]
     params = {key: value for key, value in record.params.items() if not key.startswith(NO_PART)}
     if PLACE in record.params:
         params[PLACE] = Path(record.params[PLACE]).name
-    seen = [point for point in record.metrics if point[0] in courses or point[0].startswith("arrival/")]
+    watched = [
+        (name, value, step)
+        for name, value, step in record.metrics
+        if name.startswith("arrival/") or (name in courses and step <= len(courses))
+    ]
     tags = {name: record.tags[name] for name in TAGS if name in record.tags}
     row = {"sweep": sweep, "size": record.tags.get("size", ""), "identity": record.identity, "status": record.status}
     row |= {"cell_hash": record.tags["cell_hash"], "steps_taken": str(max(record.course(COURSE), default=0))}
     row |= {name: repr(value) for name in LAST if not math.isnan(value := record.last(name))}
-    first = [point for point in seen if point[2] <= len(courses) or point[0].startswith("arrival/")]
-    return row | tags | params | ({"watched": json.dumps(first)} if first else {})
+    return row | tags | params | ({"watched": json.dumps(watched)} if watched else {})
 
 
 def record_of(row: Mapping[str, str]) -> Record:

@@ -1,7 +1,6 @@
 """RESULTS.md: of each sweep the cells beside what was published of them, and what it claims, judged by kept runs."""
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from omegaconf import OmegaConf
 
 from zeroinit.config.claims import check_claims
 from zeroinit.errors import BadInput
-from zeroinit.report.asked import of_records
+from zeroinit.report.asked import of_records, question_of
 from zeroinit.report.cells import NOT_RUN, Cell, Row, caption, cells, columns, rows
 from zeroinit.report.claims import judge
 from zeroinit.report.kept import PLACE, record_of
@@ -30,16 +29,14 @@ class Sweep(NamedTuple):
 
 
 def read_sweep(path: Path) -> Sweep:
-    """What a sweep's file asks in its first comment, and its claims. Raises BadInput where they are none."""
-    text = path.read_text()
-    said = " ".join(line.strip("# ") for line in re.match(r"(#.*\n)*", text)[0].splitlines())  # type: ignore[index]
+    """What a sweep's file asks, and its claims. Raises BadInput where they are none."""
     try:
-        held: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+        held: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
         claims = held.get("claims", [])
     except (yaml.YAMLError, AttributeError) as error:
         raise BadInput(f"{path}: it is no sweep's file: {' '.join(str(error).split())}") from error
     check_claims(claims)
-    return Sweep(said[: said.find("?") + 1] or said, claims)
+    return Sweep(question_of(path), claims)
 
 
 def markdown(kept: Sequence[Mapping[str, str]], sweeps: Mapping[str, Sweep]) -> str:
