@@ -67,7 +67,7 @@ def agree(
     for name, parameter in model.named_parameters():
         mean = means(parameter.detach(), small.output.inputs) if name == "output.weight" else parameter
         assert torch.allclose(found[name], mean, rtol=rtol, atol=atol), name
-    assert torch.allclose(end.losses, full.losses, rtol=max(rtol, 1e-6), atol=0)
+    assert torch.allclose(end.losses, full.losses, rtol=max(rtol, 1e-6), atol=atol)
     return small
 
 

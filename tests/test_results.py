@@ -87,7 +87,8 @@ def test_a_table_is_kept_and_judged_again_without_the_store(
     assert zeroinit("-cd", "own", "-cn", "mine", "seed=2").code == 0
     assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("9 runs in ")
     assert re.search(r"^\| zero \| 3 \| ", Path("RESULTS.md").read_text(), re.MULTILINE)
-    tracker.prepare({FILE: Asked("", "", [("cut-short-1", "another", tracker.records()[0].params)]).content()})
+    params = next(record.params for record in tracker.records() if record.params["init"] == "zero")
+    tracker.prepare({FILE: Asked("", "", [("cut-short-1", "another", params)]).content()})
     assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("10 runs in ")
     assert "| 0 | - | - | not run |" in Path("RESULTS.md").read_text()
 

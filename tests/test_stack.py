@@ -429,18 +429,23 @@ def tied(weight: Tensor) -> bool:
 @pytest.mark.parametrize("size", [2, 7, 64])
 @pytest.mark.parametrize("width", [2, 3, 5, 9, 10, 16, 17, 48, 100])
 def test_a_stack_breaks_no_tie_that_the_run_alone_keeps(width: int, size: int, digits: Data) -> None:
-    """It breaks none at all, of the neurons of a constant init, with members that differ between those that are tied.
+    """Of the neurons of a constant init, with members that differ between those that are tied.
 
-    The run alone breaks many, by rounding, at widths that fill no vector of the CPU.
+    The run alone breaks many, by rounding; at which widths is the processor's own matter.
     """
     constant = (partial(nn.init.constant_, val=0.01), ZEROS)
     make = partial(members, fnn(width), digits, steps=40)
+    [alone] = make([1], rules=constant)
+    train([alone], digits)
     random = make(range(1, size + 1))
     mixed = [make([index], rules=constant)[0] if index % 2 else one for index, one in enumerate(random)]
     train(mixed, digits)
     weights = [member.model.hidden1.weight for index, member in enumerate(mixed) if index % 2]
-    assert all(tied(weight) for weight in weights)
-    assert all(tied(member.model.output.weight.t()) for index, member in enumerate(mixed) if index % 2)
+    if tied(alone.model.hidden1.weight):
+        assert all(tied(weight) for weight in weights)
+        assert all(tied(member.model.output.weight.t()) for index, member in enumerate(mixed) if index % 2)
+    else:
+        assert width > 3  # what fits any vector keeps its ties on every processor
     assert (weights[0] != 0.01).any()
     assert not tied(mixed[0].model.hidden1.weight)
 
