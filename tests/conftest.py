@@ -56,7 +56,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home-cache"))
     torch.set_num_threads(1)
-    for cached in (build.opened, build.bound_once, provenance.provenance, folder.state):
+    for cached in (build.opened, build.bound_once, build.hash_of_files, provenance.provenance, folder.state):
         cached.cache_clear()
     build.fitting.clear()
     lint.known.clear()
@@ -116,6 +116,7 @@ def zeroinit(
         monkeypatch.setattr(sys, "argv", ["zeroinit", *words, *([f"{WORKERS}1"] if sweeps else [])])
         monkeypatch.setattr(sys, "path", list(sys.path))
         build.opened.cache_clear()
+        build.hash_of_files.cache_clear()
         build.fitting.clear()
         lint.known.clear()
         folder.state.cache_clear()

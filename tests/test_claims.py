@@ -81,7 +81,7 @@ def test_a_comparison_is_judged_by_its_interval(claim: Claim, verdict: str, deci
     if isinstance(claim["other"], dict):
         assert row["difference"] == pytest.approx(-0.2)
         assert row["interval"] == pytest.approx(0.2484, abs=1e-4)
-        assert row["found"].startswith("-0.20 ± 0.25 points, claimed more than ")
+        assert row["found"].startswith("-0.20 ± 0.25 points, claimed ")
 
 
 def test_runs_that_are_all_alike_have_an_interval_of_no_width() -> None:
@@ -133,6 +133,28 @@ def test_runs_are_paired_by_all_their_seeds_and_counted_by_that_of_the_init() ->
     row = judged(BETTER | {"points": 0.9}, records + other)
     assert (row["n"], row["interval"]) == (2, 0)
     assert row["found"].endswith("claimed more than 0.9 (2 runs without a pair)")
+
+
+@pytest.mark.parametrize("claim", [WORSE | {"points": 0.5}, BETTER | {"points": 0}])
+def test_runs_that_diverge_leave_no_verdict_to_the_rest(claim: Claim) -> None:
+    there = [*runs("default", *[0.5] * 5), *runs("zero_normal", 0.75, 0.76)]
+    gone = [run("zero_normal", seed, 0.1) for seed in (2, 3, 4)]
+    for one in gone:
+        one.status, one.tags["verdict"] = "FAILED", "diverged"
+    assert judged(claim, there)["verdict"] == "supported"
+    row = judged(claim, there + gone)
+    assert (row["verdict"], row["n"]) == ("undetermined", 2)
+    assert row["decides"] == "runs that do not diverge, as 3 of 10 did"
+
+
+def test_each_of_the_listed_cells_is_told_of() -> None:
+    there = [*runs("default", 0.5, 0.6), *runs("zero_normal", 0.5, 0.6)]
+    claim = WORSE | {"points": 0.5, "cell": {"init": ["zero_normal", "zero"], "arch.hidden": [500]}}
+    for one in there:
+        one.params["arch.hidden"] = "[500]"
+    first, second = judge([claim], of(there))
+    assert (first["compared"].split(",")[0], first["verdict"]) == ("init=zero_normal", "supported")
+    assert (second["compared"].split(",")[0], second["decides"]) == ("init=zero", "no such cell in this sweep")
 
 
 def test_a_run_that_has_not_finished_is_told() -> None:
@@ -337,7 +359,7 @@ def test_a_claim_must_be_about_keys_and_sizes_that_there_are() -> None:
     assert said(WORSE | {"other": {"bias_scale.valeu": 1}}, []).endswith("such as bias_scale.value")
     assert said(PRIOR | {"cell": {"seeds.init": 0}}, []).startswith("claims[0].cell.seeds.init: it tells no cells")
     assert said(PRIOR | {"size": "papr"}, ["small", "paper"]) == "claims[0].size=papr: give one of small, paper"
-    assert said(PRIOR | {"size": "paper"}, []).startswith("claims[0].size=paper: leave it out, as there is no config")
+    assert said(PRIOR | {"size": "paper"}, []).endswith("leave it out, as the sweep chooses no size")
 
 
 @pytest.mark.parametrize(
@@ -448,10 +470,13 @@ def test_a_sweep_ends_with_its_claims_and_the_store_judges_again(
 
 
 def test_what_was_kept_before_there_were_claims_still_reads() -> None:
-    asked = Asked("Why?", "zeroinit", [("a", "b", {"init": "zero"})], [PRIOR])
+    planned = [("a", "b", {"init": "zero", "seed": "0"}), ("c", "b", {"init": "zero", "seed": "1"})]
+    asked = Asked("Why?", "zeroinit", planned, [PRIOR], "small")
     assert read(asked.content()) == asked
-    old = {key: value for key, value in json.loads(asked.content()).items() if key != "claims"}
-    assert list(read(json.dumps(old).encode()).claims) == []
+    written = json.loads(asked.content())
+    old = {key: value for key, value in written.items() if key not in ("claims", "size")}
+    told = read(json.dumps(old | {"runs": [["a", "b"]]}).encode())
+    assert (list(told.claims), told.size, told.planned) == ([], "", planned[:1])
 
 
 @pytest.mark.browser
@@ -472,7 +497,7 @@ def test_the_page_tells_verdicts_apart_without_colour() -> None:
         opened.locator("#claims").wait_for()
         words = opened.locator("#judged .judged").all_inner_texts()
         assert words == ["✓ supported", "? undetermined", "✗ refuted"]
-        assert "-0.20 ± 0.25 points, claimed more than -0.5" in opened.locator("#judged").inner_text()
+        assert "-0.20 ± 0.25 points, claimed at least -0.5" in opened.locator("#judged").inner_text()
         assert opened.evaluate("document.documentElement.scrollWidth") <= 360
         opened.goto(Path("bare.html").absolute().as_uri())
         opened.locator(".map button").first.wait_for()

@@ -57,6 +57,20 @@ def test_biases_of_many_sizes_wake_apart_and_have_more_directions(job_of: JobOf,
     assert (normal[2]["hidden1.weight"].abs().amax(1) > 1e-5).all()
 
 
+@pytest.mark.parametrize(("mean", "least", "most"), [(0, 0.7, 0.9), (0.305, 0, 0.02)])
+def test_of_pixels_that_are_not_centred_adam_makes_weights_for_their_sum(
+    mean: float, least: float, most: float, job_of: JobOf, course: Course
+) -> None:
+    """The share of the hidden weights' squares that lies along (1, ..., 1): Adam's first steps are of one size in every
+    weight, and of one sign where pixels are positive. 0.305 is the mean of the digits' pixels.
+    """
+    words = ("dataset=digits", f"dataset.normalize.mean={mean}", "init=zero_normal", "arch.hidden=[64]", "steps=12")
+    for state in course(job_of(*words))[2:]:
+        weights = state["hidden1.weight"]
+        share = weights.shape[1] * weights.mean(1).square().sum() / weights.square().sum()
+        assert least <= share <= most
+
+
 def test_the_page_has_each_sweep_and_each_sweep_its_question() -> None:
     sweeps = {path.stem: path.read_text().splitlines() for path in SWEEPS.glob("gap_*.yaml")}
     page = (SWEEPS.parent / "docs" / "gap.md").read_text()

@@ -134,6 +134,20 @@ def test_a_newer_run_takes_the_place_of_its_like() -> None:
     assert merged(kept, [due])[-1] == due
     newer = row("a", 7, 0.5) | {"identity": "other-data-2"}
     assert [one["identity"] for one in merged(kept, [newer])] == ["other-data-2", "default1-data-1"]
+    assert len(merged(kept, [newer | {"size": "smoke", "cell_hash": "other"}])) == 4  # another size keeps its own
+    assert len(merged(kept, [newer | {"status": "not run"}])) == 4  # and nothing goes before there is a newer one
+
+
+def test_no_finished_run_is_lost_to_one_that_is_not() -> None:
+    there, again = row("a", 0, 0.9), row("a", 0, 0.1) | {"status": "KILLED"}
+    assert merged([there], [again]) == merged([again], [there]) == [there]
+
+
+def test_a_cell_has_no_runs_of_data_that_have_changed() -> None:
+    """Of a split; another split's are others anyway."""
+    old, split = [row("a", seed, 0.9) for seed in (0, 1)], row("a", 2, 0.9) | {"seeds.split": "1"}
+    new = row("a", 3, 0.5) | {"identity": "default3-changed-1"}
+    assert [one["seeds.init"] for one in merged([*old, split], [new])] == ["2", "3"]
 
 
 def test_runs_that_are_missing_are_missed() -> None:

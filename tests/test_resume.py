@@ -97,6 +97,8 @@ def test_own_code_is_part_of_the_identity(job_of: Callable[..., Job], monkeypatc
     assert build.own_code(job_of(*QUICK).values) == ""
     before = build.identity_of(job)
     Path("mine_to_change.py").write_text("def half(tensor):\n    tensor.fill_(-0.5)\n")
+    assert build.identity_of(job) == before  # a process that has imported it trains what it was
+    build.hash_of_files.cache_clear()
     assert build.identity_of(job) != before
 
 
@@ -111,6 +113,22 @@ def test_runs_on_other_data_are_none_of_the_cell() -> None:
     others = ["b-data-1", "a-data-1", "a-changed-1", "b-changed-1", "a-data-1-code"]
     [cell] = cells(planned, [*(record("cell", one) for one in others), record("cell", "c-split-1", split="7")])
     assert sorted(one.identity for one in cell.finished) == ["a-data-1", "b-data-1", "c-split-1"]
+
+
+def test_of_two_splits_that_were_planned_each_has_its_own_data() -> None:
+    planned = [
+        (f"{name}-data{split}-1-new", "cell", {"seeds.split": split}) for name, split in (("a", "0"), ("b", "1"))
+    ]
+    there = [record("cell", f"b-data1-1-{code}", split="1") for code in ("new", "old")]
+    [cell] = cells(planned, [*there, record("cell", "c-data7-1-old", split="7")])
+    assert [one.identity for one in cell.finished] == ["b-data1-1-new"]
+
+
+def test_a_run_that_was_watched_stands_for_a_newer_one_that_was_not() -> None:
+    watched, newer = record("cell", "a-data-1"), record("cell", "a-data-1")
+    watched.params["probe.measure"], newer.params["probe.measure"] = '["weight", "arrival"]', "[]"
+    [cell] = cells([("a-data-1", "cell", {"seeds.split": "0"})], [newer, watched])
+    assert cell.finished == [watched]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 
-from zeroinit import CONF, SWEEPS, train
+from zeroinit import CONF, SWEEPS, runs, train
 from zeroinit.config import Job
 
 Command = Callable[..., Ended]
@@ -129,6 +129,28 @@ def selected(words: dict[str, str], params: dict[str, str], key: str) -> str:
 
 def as_typed(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) or value in ("True", "False") else str(value)
+
+
+@pytest.mark.parametrize(
+    ("sweep", "words", "tag"),
+    [
+        ("figure9", ["size=paper"], "paper"),
+        ("figure9", ["size=small", "dataset=image_folder", "dataset.folder=pictures"], "small"),
+        ("figure9", ["size=paper", "dataset=digits", "steps=20"], "paper, dataset=digits, steps=20"),
+        ("figure9", ["size=paper", "dataset.limit=600", "epochs=4"], "paper, limit=600, epochs=4"),
+        ("figure9", ["size=small", "dataset.resize=8"], "small, resize=8"),
+        ("figure12", ["size=paper"], "paper"),
+    ],
+)
+def test_what_is_typed_in_the_place_of_a_size_is_no_longer_that_size(
+    sweep: str, words: list[str], tag: str, job_of: Callable[..., Job]
+) -> None:
+    """So that no claim of the paper's scale is judged by it."""
+    if "dataset=image_folder" in words:
+        for name in ("train/a", "test/a"):
+            Path("pictures", name).mkdir(parents=True)
+    typed = words if any(word.startswith("dataset=") for word in words) else [*words, "dataset=cifar10"]
+    assert runs.size_of(job_of(*typed, "hydra.mode=RUN", config_name=sweep)) == tag
 
 
 def test_an_axis_on_the_command_line_takes_the_place_of_the_sizes(zeroinit: Command) -> None:

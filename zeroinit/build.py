@@ -115,15 +115,22 @@ def data_hash(node: str, split_seed: int, device: torch.device) -> str:
 
 def own_code(values: Values) -> str:
     """A hash of the files whose functions the config names, but for those of zeroinit and torch; empty without any."""
+    known = ("zeroinit", "torch", "torchvision")
+    targets = tuple(sorted(one for one in named(values) if one.partition(".")[0] not in known))
+    return hash_of_files(targets) if targets else ""
+
+
+@cache
+def hash_of_files(targets: tuple[str, ...]) -> str:
+    """Read once, as they are imported once: a file that is changed while a sweep runs is not what the sweep trains."""
     found = hashlib.sha256()
-    targets = sorted(one for one in named(values) if one.partition(".")[0] not in ("zeroinit", "torch", "torchvision"))
     for target in targets:
         try:
             source = inspect.getsourcefile(inspect.unwrap(get_object(target)))
         except TypeError:  # an object, or a function that is not Python's: where it is named
             source = getattr(get_object(target.rpartition(".")[0]), "__file__", None)
         found.update(Path(source).read_bytes() if source else target.encode())
-    return found.hexdigest()[:16] if targets else ""
+    return found.hexdigest()[:16]
 
 
 def named(node: Any) -> set[str]:

@@ -79,10 +79,16 @@ def record_of(job: Job, tags: dict[str, str]) -> Record:
 
 
 def size_of(job: Job) -> str:
-    """The option of `size`; with what was typed in the place of its epochs, where that is so."""
-    size, epochs = job.values["size"], job.values["epochs"]
-    changed = f", epochs={epochs}" if epochs not in (None, size.get("epochs")) else ""
-    return f"{size.get('name', '')}{changed}"
+    """The option of `size`, and what was typed in the place of what it sets; images of one's own may be any."""
+    size, data, dataset = job.values["size"], job.values["dataset"], job.params["dataset"]
+    changed = {
+        "dataset": None if dataset in (size.get("mnist"), size.get("cifar10"), "image_folder") else dataset,
+        "limit": None if data["limit"] == size.get("limit") else data["limit"],
+        "resize": None if data["resize"] == size.get("pixels") else data["resize"],
+        "epochs": None if job.values["epochs"] == size.get("epochs") else job.values["epochs"],
+        "steps": job.values["steps"] if any(one.startswith("steps=") for one in job.overrides) else None,
+    }
+    return ", ".join([size.get("name", ""), *(f"{key}={value}" for key, value in changed.items() if value is not None)])
 
 
 def end(record: Record, tracker: Tracker) -> None:

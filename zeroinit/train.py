@@ -50,14 +50,14 @@ def sweep_name() -> str:
     return "sweep" if name == "config" else name
 
 
-def asked(planned: Sequence[Planned], claims: Sequence[Mapping[str, Any]]) -> Asked:
+def asked(planned: Sequence[Planned], claims: Sequence[Mapping[str, Any]], size: str) -> Asked:
     """What the sweep asks: the comment that opens its file, the command as it was typed, the runs as planned, and those
-    of its claims that are of its size.
+    of its claims that are of its size: that of its runs, or the option of a size that names none.
     """
-    size = HydraConfig.get().runtime.choices.get("size")
+    size = size or HydraConfig.get().runtime.choices.get("size", "")
     judged = [claim for claim in claims if claim.get("size", size) == size]
     command = shlex.join(["zeroinit", *sys.argv[1:]])
-    return Asked(question(), without_password(command), planned, judged)
+    return Asked(question(), without_password(command), planned, judged, size)
 
 
 def question() -> str:

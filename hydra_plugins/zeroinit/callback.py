@@ -82,7 +82,7 @@ class SweepCallback(Callback):
         new = [record for record in tracker.records() if record.started >= self.started]
         if new:
             claims: Any = OmegaConf.to_container(config.claims, resolve=True)
-            conclude(train.asked(of_records(new).planned, claims), tracker)
+            conclude(train.asked(of_records(new).planned, claims, new[0].tags.get("size", "")), tracker)
         found = Path(config.hydra.sweep.dir) / "optimization_results.yaml"
         if found.is_file():
             best = OmegaConf.load(found)

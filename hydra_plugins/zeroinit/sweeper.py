@@ -37,6 +37,8 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Expand, check and launch the grid, then print its table. Exits 1 where a run failed, 130 if interrupted."""
+        from hydra.core.hydra_config import HydraConfig
+
         from zeroinit import before, build, resume, runs, train  # they import torch, which listing the plugins must not
         from zeroinit.config.claims import check_meant
         from zeroinit.errors import BadInput
@@ -51,7 +53,10 @@ class GridSweeper(Sweeper):
                     same = f"{' '.join(distinct[job.config_hash])} and {' '.join(overrides)}"
                     raise BadInput(f"{same}: the two would be one and the same run; drop the axis that changes nothing")
                 distinct[job.config_hash] = overrides
-            claims, sizes = jobs[0].values["claims"], self.composer.loader.get_group_options("size")
+            claims = jobs[0].values["claims"]
+            size = runs.size_of(jobs[0]) if "size" in jobs[0].values else ""
+            sized = "size" in HydraConfig.get().runtime.choices
+            sizes = self.composer.loader.get_group_options("size") if sized else []
             check_meant(claims, [job.params for job in jobs], sizes)
             build.check(jobs)
             identities = [build.identity_of(job) for job in jobs]
@@ -67,7 +72,7 @@ class GridSweeper(Sweeper):
                 sys.exit()
             done = resume.finished(jobs, tracker)
             runs_planned = zip(identities, jobs, strict=True)
-            asked = train.asked([(identity, job.cell_hash, job.params) for identity, job in runs_planned], claims)
+            asked = train.asked([(identity, job.cell_hash, job.params) for identity, job in runs_planned], claims, size)
             announce(asked, tracker)
         except BadInput as error:
             train.stop(error)

@@ -56,7 +56,7 @@ def check_meant(claims: Sequence[Mapping[str, Any]], params: Sequence[Mapping[st
     known = set().union(*params)
     for place, claim in enumerate(claims):
         if claim.get("size", "") not in ("", *sizes):
-            accepted = f"give one of {', '.join(sizes)}" if sizes else "leave it out, as there is no config group size"
+            accepted = f"give one of {', '.join(sizes)}" if sizes else "leave it out, as the sweep chooses no size"
             raise BadInput(f"claims[{place}].size={claim['size']}: {accepted}")
         for side in ("cell", "other"):
             for key in claim[side] if isinstance(claim.get(side), dict) else ():

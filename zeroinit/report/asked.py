@@ -15,18 +15,24 @@ Planned = tuple[str, str, dict[str, str]]  # identity, cell hash, params
 
 @dataclass(frozen=True)
 class Asked:
-    """A sweep's question, where its file has one, the command that ran it, its runs as planned, and what it claims."""
+    """A sweep's question, where its file has one, the command that ran it, its runs as planned, what it claims, and its
+    size.
+    """
 
     question: str
     command: str
     planned: Sequence[Planned]
     claims: Sequence[Mapping[str, Any]] = ()
+    size: str = ""
 
     def content(self) -> bytes:
-        """The file; the params of a cell are written once."""
+        """The file; the params of a cell are written once, and of each run those that are others: its seeds."""
         cells = {cell_hash: params for _, cell_hash, params in reversed(self.planned)}
-        kept = {"question": self.question, "command": self.command}
-        runs = [[identity, cell_hash] for identity, cell_hash, _ in self.planned]
+        kept = {"question": self.question, "command": self.command, "size": self.size}
+        runs = [
+            [identity, cell_hash, dict(params.items() - cells[cell_hash].items())]
+            for identity, cell_hash, params in self.planned
+        ]
         return json.dumps(kept | {"cells": cells, "runs": runs, "claims": [*self.claims]}).encode()
 
 
@@ -41,8 +47,11 @@ def question_of(path: Path) -> str:
 def read(content: bytes) -> Asked:
     """What `content` has written."""
     kept = json.loads(content)
-    planned = [(identity, cell_hash, kept["cells"][cell_hash]) for identity, cell_hash in kept["runs"]]
-    return Asked(kept["question"], kept["command"], planned, kept.get("claims", ()))
+    planned = [
+        (identity, cell_hash, kept["cells"][cell_hash] | dict(*own))  # none in files of before
+        for identity, cell_hash, *own in kept["runs"]
+    ]
+    return Asked(kept["question"], kept["command"], planned, kept.get("claims", ()), kept.get("size", ""))
 
 
 def of_records(records: Iterable[Record]) -> Asked:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -71,26 +72,30 @@ def commonest(cell: Cell) -> tuple[str, int]:
 def cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Iterable[Record]) -> list[Cell]:
     """A cell for each cell hash among the planned (identity, cell hash, params), filled from newest-first `records`.
 
-    Runs of the same cell that an earlier sweep made count too, each identity once, unless data or code were others. A
-    run that failed where an earlier one had finished is told among the fates, and the earlier one's numbers stay.
+    Runs of the same cell that an earlier sweep made count too, unless data or code were others: of each identity the
+    newest, or one before it, whose numbers are the same, where that has more probes. A run that failed where an earlier
+    one had finished is told among the fates, and the earlier one's numbers stay.
     """
     found: dict[str, Cell] = {}
     newest: dict[str, dict[str, Record | None]] = defaultdict(dict)  # by cell hash, then identity
     finished: dict[str, dict[str, Record]] = defaultdict(dict)
+    made_of: dict[tuple[str, str | None], set[str]] = defaultdict(set)  # by cell hash and split
     for identity, cell_hash, params in planned:
         found.setdefault(cell_hash, Cell(params))
         newest[cell_hash][identity] = None
-    made_of = {cell_hash: {data_and_code(one) for one in identities} for cell_hash, identities in newest.items()}
+        made_of[cell_hash, params.get("seeds.split")].add(data_and_code(identity))
+    codes = {cell_hash: {code(one) for one in identities} for cell_hash, identities in newest.items()}
     for record in records:
         identity, cell_hash = record.identity, record.tags["cell_hash"]
         if cell_hash not in found:
             continue
-        same_split = record.params.get("seeds.split") == found[cell_hash].params.get("seeds.split")
-        if same_split and data_and_code(identity) not in made_of[cell_hash]:
+        same_split = made_of.get((cell_hash, record.params.get("seeds.split")))
+        if data_and_code(identity) not in same_split if same_split else code(identity) not in codes[cell_hash]:
             continue
         newest[cell_hash][identity] = newest[cell_hash].get(identity) or record
-        if record.status == "FINISHED":
-            finished[cell_hash].setdefault(identity, record)
+        known = finished[cell_hash].get(identity)
+        if record.status == "FINISHED" and (known is None or probes(record) > probes(known)):
+            finished[cell_hash][identity] = record
     for cell_hash, cell in found.items():
         cell.finished = list(finished[cell_hash].values())
         cell.newest = [one for one in newest[cell_hash].values() if one]
@@ -103,6 +108,16 @@ def cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Iterable[
 def data_and_code(identity: str) -> str:
     """What an identity has beside the hash of the config."""
     return identity.partition("-")[2]
+
+
+def code(identity: str) -> str:
+    """What an identity has behind the hash of the data: the version of the training code, and a hash of one's own."""
+    return data_and_code(identity).partition("-")[2]
+
+
+def probes(record: Record) -> int:
+    """How many the run has been watched by."""
+    return len(json.loads(record.params.get("probe.measure", "[]")))
 
 
 def columns(cells: Sequence[Cell]) -> list[str]:

@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 
 from zeroinit.report.cells import Cell, Row, by_seed, mean_and_interval
 from zeroinit.report.checks import plain
-from zeroinit.report.pairs import Claim, asked, labels, missing, pairs
+from zeroinit.report.pairs import Claim, absent, asked, labels, missing, pairs
 from zeroinit.report.watched import arrivals
 from zeroinit.tracker import COUNTS, COURSE, Record
 
@@ -42,7 +42,9 @@ def judge(claims: Sequence[Claim], cells: Sequence[Cell]) -> list[Row]:
     for place, claim in enumerate(claims, 1):
         matched = pairs(claim, cells)
         answers = [(label, answer(claim, *pair)) for label, pair in zip(labels(claim, matched), matched, strict=True)]
-        for label, one in answers or [(asked(claim), Answer(UNDETERMINED, 0, "", missing(claim, cells)))]:
+        for lacked in absent(claim, cells) if matched else [claim]:
+            answers.append((asked(lacked), Answer(UNDETERMINED, 0, "", missing(lacked, cells))))
+        for label, one in answers:
             row: Row = {"claim": place, "verdict": one.verdict, "says": claim["says"], "compared": label, "n": one.n}
             row |= {"difference": one.difference, "interval": one.interval, "found": one.found}
             found.append(row | {"decides": one.decides, "source": claim.get("source", "")})
@@ -75,13 +77,17 @@ def compared(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
     threshold = claim["points"] if better else -claim["points"]
     if not n:
         return Answer(UNDETERMINED, 0, "", "finished runs of both with the same seeds" if other else "finished runs")
+    total = sum(one.fates.total() for one in (cell, other) if one)
+    diverged = sum(run.tags.get("verdict") == "diverged" for one in (cell, other) if one for run in one.newest)
     low, high = difference - half, difference + half
     above = low > threshold if better else low >= threshold
     below = high <= threshold if better else high < threshold
     verdict = SUPPORTED if above else REFUTED if below else UNDETERMINED
     width = "" if math.isnan(half) else f" ± {half:.2f}"
-    found = f"{difference:+.2f}{width} points, claimed more than {threshold:g}"
+    found = f"{difference:+.2f}{width} points, claimed {'more than' if better else 'at least'} {threshold:g}"
     decides = seeds_needed(n, half, abs(difference - threshold)) if verdict == UNDETERMINED else ""
+    if diverged:  # which have no accuracy, and are no chance of the draw
+        verdict, decides = UNDETERMINED, f"runs that do not diverge, as {diverged} of {total} did"
     return Answer(verdict, n, found + lacking(cell, other), decides, difference, half)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from zeroinit.errors import BadInput
 from zeroinit.keys import NO_NUMBER, PLACES
-from zeroinit.report.asked import FILE, read
-from zeroinit.report.cells import NOT_RUN, as_csv
+from zeroinit.report.asked import FILE, Asked, read
+from zeroinit.report.cells import NOT_RUN, as_csv, data_and_code, probes
 from zeroinit.report.claims import courses_of
 from zeroinit.report.pairs import Claim
 from zeroinit.tracker import CHOICE, COUNTS, COURSE, Record, Tracker
@@ -26,24 +26,28 @@ PLACE = "dataset.folder"  # of which the last part is kept, as the rest is of on
 
 
 def kept_of(tracker: Tracker, claims: Iterable[Claim]) -> list[dict[str, str]]:
-    """A row for each run of the tracker's sweep: the newest finished one of its identity, else the newest.
+    """A row for each run of the tracker's sweep, oldest first: of its identity the finished one with most probes, the
+    newest of those, or else the newest.
 
     Runs that the sweep planned last and that are not there have a row, too, with no more than what names them.
     """
     newest: dict[str, Record] = {}
-    for record in sorted(tracker.records(), key=lambda record: (record.status == "FINISHED", record.started)):
+    for record in sorted(
+        tracker.records(), key=lambda record: (record.status == "FINISHED", probes(record), record.started)
+    ):
         newest[record.identity] = record
     courses = courses_of(claims)
     if courses:
         tracker.recall(list(newest.values()), courses)
     content = tracker.summarised(FILE)
-    planned = read(content).planned if content else ()
+    last = read(content) if content else Asked("", "", ())
     missing = [
-        Record("", params, {"identity": identity, "cell_hash": cell_hash}, NOT_RUN)
-        for identity, cell_hash, params in planned
+        Record("", params, {"identity": identity, "cell_hash": cell_hash, "size": last.size}, NOT_RUN)
+        for identity, cell_hash, params in last.planned
         if identity not in newest
     ]
-    return [row_of(tracker.sweep, record, courses) for record in (*newest.values(), *missing)]
+    by_age = sorted(newest.values(), key=lambda record: record.started)
+    return [row_of(tracker.sweep, record, courses) for record in (*by_age, *missing)]
 
 
 def row_of(sweep: str, record: Record, courses: Sequence[str]) -> dict[str, str]:
@@ -75,8 +79,11 @@ def record_of(row: Mapping[str, str]) -> Record:
 
 
 def merged(old: Iterable[Mapping[str, str]], new: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Both, in the order of sweeps and of what names the runs: of each sweep and config the newer run that is one, and
-    of a sweep of which some are by a newer version of the training code, those alone.
+    """Both, in the order of sweeps and of what names the runs: of each sweep and config one run, and of each cell and
+    split of the data those alone that have the data and the code of its newest; of a sweep and size with finished runs
+    by a newer version of the training code, those of that version.
+
+    A newer run takes the place of an older one, but where that is the same and did finish.
     """
     found: dict[tuple[str, str], dict[str, str]] = {}
     for row in (*old, *new):
@@ -84,12 +91,22 @@ def merged(old: Iterable[Mapping[str, str]], new: Iterable[Mapping[str, str]]) -
         known = found.get(like)
         # that a run is to be made anew, with data or code that have changed, takes the place of the one that there is
         due = known and known["identity"] != row["identity"] and version(row) >= version(known)
-        if known is None or row["status"] != NOT_RUN or due:
+        worse = known and (known["status"] == "FINISHED" or row["status"] == NOT_RUN)
+        if row["status"] == "FINISHED" or due or not worse:
+            found.pop(like, None)  # to be the newest
             found[like] = dict(row)
-    versions: dict[str, int] = defaultdict(int)
+    versions: dict[tuple[str, str], int] = defaultdict(int)
+    made_of: dict[tuple[str, ...], str] = {}
     for row in found.values():
-        versions[row["sweep"]] = max(versions[row["sweep"]], version(row))
-    kept = [row for row in found.values() if version(row) == versions[row["sweep"]]]
+        if row["status"] == "FINISHED":
+            versions[at(row)] = max(versions[at(row)], version(row))
+            made_of[of_one_data_set(row)] = data_and_code(row["identity"])
+
+    def stale(row: Mapping[str, str]) -> bool:
+        changed = row["status"] == "FINISHED" and data_and_code(row["identity"]) != made_of[of_one_data_set(row)]
+        return changed or version(row) < versions[at(row)]
+
+    kept = [row for row in found.values() if not stale(row)]
 
     def order(row: Mapping[str, str]) -> Any:
         named = [row.get(key, "") for key in ("size", "dataset", "arch")]
@@ -97,6 +114,15 @@ def merged(old: Iterable[Mapping[str, str]], new: Iterable[Mapping[str, str]]) -
         return natural(row["sweep"]), *named, *init, row["cell_hash"], int(row.get("seeds.init") or 0), row["identity"]
 
     return sorted(kept, key=order)
+
+
+def at(row: Mapping[str, str]) -> tuple[str, str]:
+    return row["sweep"], row["size"]
+
+
+def of_one_data_set(row: Mapping[str, str]) -> tuple[str, ...]:
+    """What rows have in common whose runs are one cell's, and saw the same examples unless these have changed."""
+    return row["sweep"], row["cell_hash"], row.get("seeds.split", "")
 
 
 def version(row: Mapping[str, str]) -> int:

@@ -79,6 +79,18 @@ def asked(claim: Claim) -> str:
     return against(sides, claim)
 
 
+def absent(claim: Claim, cells: Sequence[Cell]) -> list[Claim]:
+    """The claim of each value in a list of its `cell` that no cell has."""
+    lists = [
+        (key, value)
+        for key, value in claim["cell"].items()
+        if isinstance(value, list)
+        and not any(read(cell.params.get(key)) == value for cell in cells)  # as of arch.hidden
+    ]
+    alone = [dict(claim) | {"cell": claim["cell"] | {key: one}} for key, value in lists for one in value]
+    return [one for one in alone if not any(chosen(one["cell"], cell.params) for cell in cells)]
+
+
 def missing(claim: Claim, cells: Sequence[Cell]) -> str:
     """What is not in the sweep, as where an axis was narrowed."""
     there = all(any(chosen(side, cell.params) for cell in cells) for side in selectors(claim))

@@ -64,7 +64,7 @@ def opening(runs: int, verdicts: Sequence[tuple[str, str, Row]]) -> list[str]:
         "# Results",
         f"Made by `zeroinit-results` from {runs} runs that were kept; written by no hand. Accuracies are of the test "
         "set after the last step, in percent: the mean over n draws of the init and Student's 95% interval. A claim is "
-        "judged by paired differences over seeds, against what its sweep's file said before. Published figures are "
+        "judged by paired differences over seeds, against what its sweep's file says. Published figures are "
         "read off Schicho (2023), *Training neural network with zero weight initialization*, and are of the paper's "
         "scale (`size=paper`); a section of another size has less data and fewer steps. "
         "`image_folder (cifar10-jpeg)` is CIFAR-10 as JPEG files, whose pixels are lossy.",
