@@ -16,6 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
+from PIL import Image
 
 from zeroinit import CONF, SWEEPS, runs, train
 from zeroinit.config import Job
@@ -149,6 +150,7 @@ def test_what_is_typed_in_the_place_of_a_size_is_no_longer_that_size(
     if "dataset=image_folder" in words:
         for name in ("train/a", "test/a"):
             Path("pictures", name).mkdir(parents=True)
+            Image.new("RGB", (32, 32)).save(Path("pictures", name, "0.png"))
     typed = words if any(word.startswith("dataset=") for word in words) else [*words, "dataset=cifar10"]
     assert runs.size_of(job_of(*typed, "hydra.mode=RUN", config_name=sweep)) == tag
 
