@@ -71,7 +71,7 @@ def opening(runs: int, verdicts: Sequence[tuple[str, str, Row]]) -> list[str]:
         f"Of {len(verdicts)} judgements {said}.",
     ]
     if at_paper:
-        lines.append("## What the paper says, at its own scale")
+        lines.append("## Claims at the paper's scale")
         lines.append("\n".join(claims_table(at_paper)))
     return lines
 
