@@ -343,23 +343,48 @@ def test_a_malformed_claim_is_told(name: str) -> None:
     assert str(told.value).startswith(said)
 
 
-def test_a_claim_must_be_about_keys_and_sizes_that_there_are() -> None:
-    params = [{"init": "zero", "bias_scale.value": "1"}]
+def test_a_claim_must_be_about_keys_options_and_sizes_that_there_are() -> None:
+    params = [{"init": "zero", "bias_scale.value": "1"}, {"init": "mine weight=own.rule", "bias_scale.value": "1"}]
+    groups = {"init": ["default", "zero", "zero_normal"], "size": ["small", "paper"]}
 
-    def said(claim: Claim, sizes: list[str]) -> str:
+    def options(group: str) -> list[str]:
+        return groups.get(group, [])
+
+    def said(claim: Claim) -> str:
         with pytest.raises(BadInput) as told:
-            check_meant([claim], params, sizes)
+            check_meant([claim], params, options)
         return str(told.value)
 
-    check_meant([PRIOR, WORSE | {"size": "small"}, WORSE | {"other": 97}], params, ["smoke", "small"])
-    check_meant([PRIOR | {"cell": {"optimizer.momentum": 0.9}}], params, [])  # of an option that was narrowed away
-    assert said(PRIOR | {"cell": {"inti": "zero"}}, []) == (
+    check_meant([PRIOR, WORSE | {"size": "small"}, WORSE | {"other": 97}], params, options)
+    check_meant([PRIOR | {"cell": {"init": ["mine weight=own.rule", "zero"]}}], params, options)
+    check_meant([PRIOR | {"cell": {"optimizer.momentum": 0.9}}], params, options)  # of an option that was narrowed away
+    assert said(PRIOR | {"cell": {"inti": "zero"}}) == (
         "claims[0].cell.inti: no run has such a key; give one that can be typed, such as init"
     )
-    assert said(WORSE | {"other": {"bias_scale.valeu": 1}}, []).endswith("such as bias_scale.value")
-    assert said(PRIOR | {"cell": {"seeds.init": 0}}, []).startswith("claims[0].cell.seeds.init: it tells no cells")
-    assert said(PRIOR | {"size": "papr"}, ["small", "paper"]) == "claims[0].size=papr: give one of small, paper"
-    assert said(PRIOR | {"size": "paper"}, []).endswith("leave it out, as the sweep chooses no size")
+    assert said(WORSE | {"other": {"bias_scale.valeu": 1}}).endswith("such as bias_scale.value")
+    assert said(PRIOR | {"cell": {"seeds.init": 0}}).startswith("claims[0].cell.seeds.init: it tells no cells")
+    assert said(PRIOR | {"cell": {"init": ["zero", "zero_norml"]}}) == (
+        "claims[0].cell.init=zero_norml: there is no such option; give one of default, zero, zero_normal"
+    )
+    assert said(WORSE | {"other": {"init": "defalt"}}).startswith(
+        "claims[0].other.init=defalt: there is no such option"
+    )
+    assert said(PRIOR | {"size": "papr"}) == "claims[0].size=papr: give one of small, paper"
+    del groups["size"]
+    assert said(PRIOR | {"size": "paper"}).endswith("leave it out, as the sweep chooses no size")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("stps: 20", "steps"), ("optimiser: {lr: 0.1}", "optimizer"), ("claim: []", "claims")]
+)
+def test_a_misspelt_key_of_a_sweeps_file_is_told(typed: str, meant: str, zeroinit: Callable[..., Any]) -> None:
+    Path("mine.yaml").write_text(f"defaults: [config, override dataset: digits, _self_]\nrates: [1]\n{typed}\n")
+    ended = zeroinit("-cd", ".", "-cn", "mine", "-m", "seed=0,1", "steps=1", "tracker=off")
+    key = typed.partition(":")[0]
+    assert (ended.code, ended.err) == (
+        2,
+        f"zeroinit: {key}: there is no such key; give {meant}, or call it otherwise\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,9 @@ class GridSweeper(Sweeper):
                 distinct[job.config_hash] = overrides
             claims = jobs[0].values["claims"]
             size = runs.size_of(jobs[0]) if "size" in jobs[0].values else ""
-            sized = "size" in HydraConfig.get().runtime.choices
-            sizes = self.composer.loader.get_group_options("size") if sized else []
-            check_meant(claims, [job.params for job in jobs], sizes)
+            chosen = HydraConfig.get().runtime.choices
+            options = self.composer.loader.get_group_options
+            check_meant(claims, [job.params for job in jobs], lambda group: options(group) if group in chosen else [])
             build.check(jobs)
             identities = [build.identity_of(job) for job in jobs]
             checks = {job.values["check"] for job in jobs}

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,20 @@ def resolve(cfg: DictConfig) -> Values:
                 )
     except OmegaConfBaseException as error:
         raise BadInput(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+    for key in values:
+        close = get_close_matches(key, known(), 1, cutoff=0.8) if key not in known() else []
+        if close:  # other keys may be there for a sweep's file to refer to
+            raise BadInput(f"{key}: there is no such key; give {close[0]}, or call it otherwise")
     check(values)
     check_claims(at(values, "claims"))
     return values
+
+
+@cache
+def known() -> frozenset[str]:
+    """The keys of a config that mean something."""
+    groups = (path.name for path in CONF.iterdir() if path.is_dir())
+    return frozenset({*map(str, OmegaConf.load(CONF / "config.yaml")), *groups, *OF_SWEEPS})
 
 
 def options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:

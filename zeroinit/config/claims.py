@@ -47,13 +47,15 @@ def check_claim(name: str, claim: Any) -> None:
             raise BadInput(f"{name}.{key}={claim[key]}: is={claim['is']} takes none; leave it out")
 
 
-def check_meant(claims: Sequence[Mapping[str, Any]], params: Sequence[Mapping[str, str]], sizes: Sequence[str]) -> None:
-    """Raise BadInput for a key that chooses no cell of any sweep, or a size that is none of the group's `sizes`.
+def check_meant(
+    claims: Sequence[Mapping[str, Any]], params: Sequence[Mapping[str, str]], options: Callable[[str], Sequence[str]]
+) -> None:
+    """Raise BadInput for a key or an option that chooses no cell of any sweep, or a size that there is not.
 
-    `params` are those of the sweep's runs. A key that they lack but a shipped option has may be of an axis that was
-    narrowed.
+    `params` are those of the sweep's runs, `options` those of a config group. What these runs lack but a shipped option
+    has, or a group, may be of an axis that was narrowed.
     """
-    known = set().union(*params)
+    known, sizes = set().union(*params), options("size")
     for place, claim in enumerate(claims):
         if claim.get("size", "") not in ("", *sizes):
             accepted = f"give one of {', '.join(sizes)}" if sizes else "leave it out, as the sweep chooses no size"
@@ -66,6 +68,10 @@ def check_meant(claims: Sequence[Mapping[str, Any]], params: Sequence[Mapping[st
                 if key not in known and key not in shipped():
                     close = get_close_matches(key, sorted(known), 1) or ["init"]
                     raise BadInput(f"{name}: no run has such a key; give one that can be typed, such as {close[0]}")
+                value, there = claim[side][key], {one.get(key) for one in params}
+                for one in value if isinstance(value, list) else [value]:
+                    if (given := options(key)) and one not in given and one not in there:
+                        raise BadInput(f"{name}={one}: there is no such option; give one of {', '.join(given)}")
 
 
 @cache

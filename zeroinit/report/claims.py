@@ -185,7 +185,7 @@ def arrives_in_order(cell: Cell, order: Sequence[str]) -> Answer:
         first = arrivals([record])
         return ", ".join(f"{layer} {first[layer][0] if layer in first else '-'}" for layer in order)
 
-    wanted = f"have not finished, or were not looked at in each step up to {len(order)}"
+    wanted = f"have not finished, were not looked at in each step up to {len(order)}, or lack a layer"
     return of_every(cell, cell.finished, lambda record: arrives(record, order), shown, wanted)
 
 
