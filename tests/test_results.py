@@ -150,6 +150,23 @@ def test_a_cell_has_no_runs_of_data_that_have_changed() -> None:
     assert [one["seeds.init"] for one in merged([*old, split], [new])] == ["2", "3"]
 
 
+def test_nothing_is_compared_across_devices() -> None:
+    claim = {"says": "So", "cell": {"init": "zero"}, "is": "better_than", "other": {"init": "default"}, "points": 0}
+    rows = [
+        row("a", seed, share + seed / 100, init=init)
+        | {"device": device, "cell_hash": init + device, "identity": f"{init}{seed}{device[:3]}-data-1"}
+        for init, device, share in (
+            ("zero", "cpu (x86)", 0.6),
+            ("default", "cpu (x86)", 0.5),
+            ("zero", "cuda:0 (H)", 0.4),
+        )
+        for seed in (0, 1)
+    ]
+    page = markdown(merged([], rows), {"a": Sweep("Why?", [claim])})
+    assert "Of 1 judgements 1 supported" in page
+    assert "| cuda | zero |" in page.replace("| zero | cuda |", "| cuda | zero |")
+
+
 def test_runs_that_are_missing_are_missed() -> None:
     """What holds of every run is not supported as long as some have not run."""
     claim = {"says": "So", "cell": {"init": "default"}, "is": "does_not_learn"}

@@ -75,7 +75,10 @@ def record_of(row: Mapping[str, str]) -> Record:
     known = {"sweep", "status", "watched", "steps_taken", *tags, *LAST}
     metrics = [(name, float(there[name]), int(there["steps_taken"])) for name in LAST if name in there]
     metrics += [(name, value, step) for name, value, step in json.loads(there.get("watched", "[]"))]
-    return Record("", {key: value for key, value in there.items() if key not in known}, tags, there["status"], metrics)
+    params = {key: value for key, value in there.items() if key not in known}
+    if "device" in tags:  # its type, so that nothing is compared across two
+        params["device"] = re.split(r"[ :]", tags["device"])[0]
+    return Record("", params, tags, there["status"], metrics)
 
 
 def merged(old: Iterable[Mapping[str, str]], new: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
