@@ -374,6 +374,19 @@ def test_a_claim_must_be_about_keys_options_and_sizes_that_there_are() -> None:
     assert said(PRIOR | {"size": "paper"}).endswith("leave it out, as the sweep chooses no size")
 
 
+def test_axes_that_a_single_run_would_leave_out_are_told(zeroinit: Callable[..., Any]) -> None:
+    axes = "hydra: {sweeper: {params: {init: 'zero,default', seed: '0,1'}}}"
+    Path("mine.yaml").write_text(f"defaults: [config, override dataset: digits, _self_]\n{axes}\n")
+    ended = zeroinit("-cd", ".", "-cn", "mine", "steps=1", "tracker=off")
+    assert (ended.code, ended.err) == (
+        2,
+        "zeroinit: hydra.mode=null: mine has axes (init, seed), which a single run leaves out; give -m, or set it to "
+        "MULTIRUN there\n",
+    )
+    assert zeroinit("-cd", ".", "-cn", "mine", "hydra.mode=RUN", "steps=1", "tracker=off").code == 0
+    assert "4/4 runs" in zeroinit("-cd", ".", "-cn", "mine", "-m", "steps=1", "tracker=off").err
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"), [("stps: 20", "steps"), ("optimiser: {lr: 0.1}", "optimizer"), ("claim: []", "claims")]
 )

@@ -89,6 +89,7 @@ def best(record: Record) -> float:
 def task(cfg: DictConfig) -> float:
     """Hydra's task function: one job, on its own or under any launcher."""
     try:
+        check_mode()
         job = job_of(cfg)
         check([job])  # before the bar, as decoding images has one of its own
         if job.values["check"] == "only":
@@ -149,6 +150,17 @@ def stop(error: BadInput) -> NoReturn:
     """Tell the one sentence, and end with the exit code for what the user can mend."""
     sys.stderr.write(f"zeroinit: {' '.join(str(error).split())}\n")
     sys.exit(2)
+
+
+def check_mode() -> None:
+    """Raise BadInput for axes that Hydra would leave out, as it takes their file for that of a single run."""
+    hydra_config = HydraConfig.get()
+    axes = hydra_config.sweeper.get("params") or ()
+    if axes and not sweeping() and not any(word.startswith("hydra.mode=") for word in sys.argv):
+        raise BadInput(
+            f"hydra.mode=null: {hydra_config.job.config_name} has axes ({', '.join(axes)}), which a single run leaves "
+            "out; give -m, or set it to MULTIRUN there"
+        )
 
 
 def check_typed(overrides: Sequence[Override]) -> None:
