@@ -102,12 +102,12 @@ def merged(old: Iterable[Mapping[str, str]], new: Iterable[Mapping[str, str]]) -
     made_of: dict[tuple[str, ...], str] = {}
     for row in found.values():
         if row["status"] == "FINISHED":
-            versions[at(row)] = max(versions[at(row)], version(row))
+            versions[of_size(row)] = max(versions[of_size(row)], version(row))
             made_of[of_one_data_set(row)] = data_and_code(row["identity"])
 
     def stale(row: Mapping[str, str]) -> bool:
         changed = row["status"] == "FINISHED" and data_and_code(row["identity"]) != made_of[of_one_data_set(row)]
-        return changed or version(row) < versions[at(row)]
+        return changed or version(row) < versions[of_size(row)]
 
     kept = [row for row in found.values() if not stale(row)]
 
@@ -119,7 +119,7 @@ def merged(old: Iterable[Mapping[str, str]], new: Iterable[Mapping[str, str]]) -
     return sorted(kept, key=order)
 
 
-def at(row: Mapping[str, str]) -> tuple[str, str]:
+def of_size(row: Mapping[str, str]) -> tuple[str, str]:
     return row["sweep"], row["size"]
 
 
