@@ -133,7 +133,11 @@ def test_a_newer_run_takes_the_place_of_its_like() -> None:
     assert merged(kept, [due | {"identity": "default1"}]) == kept  # as planned before there were identities
     assert merged(kept, [due])[-1] == due
     newer = row("a", 7, 0.5) | {"identity": "other-data-2"}
-    assert [one["identity"] for one in merged(kept, [newer])] == ["other-data-2", "default1-data-1"]
+    for cell in ("default", "other"):
+        assert [one["identity"] for one in merged(kept, [newer | {"cell_hash": cell}])] == [
+            "other-data-2",
+            "default1-data-1",
+        ]
     assert len(merged(kept, [newer | {"size": "smoke", "cell_hash": "other"}])) == 4  # another size keeps its own
     assert len(merged(kept, [newer | {"status": "not run"}])) == 4  # and nothing goes before there is a newer one
 

@@ -119,7 +119,7 @@ def test_of_two_splits_that_were_planned_each_has_its_own_data() -> None:
     planned = [
         (f"{name}-data{split}-1-new", "cell", {"seeds.split": split}) for name, split in (("a", "0"), ("b", "1"))
     ]
-    there = [record("cell", f"b-data1-1-{code}", split="1") for code in ("new", "old")]
+    there = [record("cell", f"b-{made}", split="1") for made in ("data1-1-new", "data1-1-old", "changed-1-new")]
     [cell] = cells(planned, [*there, record("cell", "c-data7-1-old", split="7")])
     assert [one.identity for one in cell.finished] == ["b-data1-1-new"]
 
@@ -189,6 +189,7 @@ def test_probes_and_weights_that_a_run_lacks_are_a_reason(zeroinit: Callable[...
     for more, runs_more in (
         (["probe=none"], 0),
         (["probe.measure=[arrival]"], 0),
+        (["probe.measure=[arrival]", "probe.curvature=[7]"], 0),  # where curvature would be looked at
         (["probe.measure=[weight]"], 1),
         (["probe.measure=[weight]", "probe.dense=3"], 1),
         (["probe=none", "save=true"], 1),
