@@ -56,7 +56,14 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home-cache"))
     torch.set_num_threads(1)
-    for cached in (build.opened, build.bound_once, build.hash_of_files, provenance.provenance, folder.state):
+    for cached in (
+        build.opened,
+        build.bound_once,
+        build.hash_of_files,
+        build.data_hash,
+        provenance.provenance,
+        folder.state,
+    ):
         cached.cache_clear()
     build.fitting.clear()
     lint.known.clear()

@@ -196,7 +196,7 @@ def build(
 
 
 def optimizer_of(values: Values, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of the model's parameters. Raises BadInput where torch has none such, or none such has a ramp."""
+    """The optimizer of the model's parameters. Raises BadInput where torch has none, or it has no rate to ramp."""
     try:
         found: torch.optim.Optimizer = call("optimizer", values["optimizer"], model.parameters())
     except (ValueError, TypeError, IndexError) as error:  # torch's own words for an argument that it cannot use

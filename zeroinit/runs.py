@@ -73,13 +73,18 @@ def record_of(job: Job, tags: dict[str, str]) -> Record:
         "cell_hash": job.cell_hash,
         "arithmetic": job.values["arithmetic"],
     }
-    if "size" in job.values:
-        own["size"] = size_of(job)
+    if size := size_of(job):
+        own["size"] = size
     return Record(name=job.name, params=job.params, tags=provenance() | own | tags)
 
 
 def size_of(job: Job) -> str:
-    """The option of `size`, and what was typed in the place of what it sets; images of one's own may be any."""
+    """The option of `size`, and what was typed in the place of what it sets; images of one's own may be any.
+
+    Empty of a job without one, or of one that has no name.
+    """
+    if not job.values.get("size", {}).get("name"):
+        return ""
     size, data, dataset = job.values["size"], job.values["dataset"], job.params["dataset"]
     changed = {
         "dataset": None if dataset in (size.get("mnist"), size.get("cifar10"), "image_folder") else dataset,
@@ -88,7 +93,7 @@ def size_of(job: Job) -> str:
         "epochs": None if job.values["epochs"] == size.get("epochs") else job.values["epochs"],
         "steps": job.values["steps"] if any(one.startswith("steps=") for one in job.overrides) else None,
     }
-    return ", ".join([size.get("name", ""), *(f"{key}={value}" for key, value in changed.items() if value is not None)])
+    return ", ".join([size["name"], *(f"{key}={value}" for key, value in changed.items() if value is not None)])
 
 
 def end(record: Record, tracker: Tracker) -> None:

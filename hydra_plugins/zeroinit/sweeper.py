@@ -54,7 +54,6 @@ class GridSweeper(Sweeper):
                     raise BadInput(f"{same}: the two would be one and the same run; drop the axis that changes nothing")
                 distinct[job.config_hash] = overrides
             claims = jobs[0].values["claims"]
-            size = runs.size_of(jobs[0]) if "size" in jobs[0].values else ""
             chosen = HydraConfig.get().runtime.choices
             options = self.composer.loader.get_group_options
             check_meant(claims, [job.params for job in jobs], lambda group: options(group) if group in chosen else [])
@@ -72,7 +71,8 @@ class GridSweeper(Sweeper):
                 sys.exit()
             done = resume.finished(jobs, tracker)
             runs_planned = zip(identities, jobs, strict=True)
-            asked = train.asked([(identity, job.cell_hash, job.params) for identity, job in runs_planned], claims, size)
+            planned = [(identity, job.cell_hash, job.params) for identity, job in runs_planned]
+            asked = train.asked(planned, claims, runs.size_of(jobs[0]))
             announce(asked, tracker)
         except BadInput as error:
             train.stop(error)
