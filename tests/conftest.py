@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from zeroinit.kernels import pin_kernels
+
+pin_kernels()  # before torch is imported
+
 import torch
 from hydra import compose, initialize_config_dir
 from hydra._internal.hydra import Hydra

@@ -15,6 +15,7 @@ ORDER = [
     "errors",
     "keys",
     "garbage",
+    "kernels",
     "signals",
     "rng",
     "bias_scale",

@@ -9,6 +9,8 @@ from types import ModuleType
 from typing import NoReturn
 
 import zeroinit.garbage  # noqa: F401
+from zeroinit.errors import BadInput
+from zeroinit.kernels import pin_kernels
 from zeroinit.pool import cores, end_server, start_server
 from zeroinit.signals import interrupt_for_certain
 
@@ -30,11 +32,16 @@ def main() -> None:
 def command() -> NoReturn:
     """Run the command as a process of its own, and end it without freeing each object first, which takes 2 s."""
     code: object = 0
-    typed = set(sys.argv)
-    if cores() > 1 and {"-m", "--multirun", "-cn", "--config-name"} & typed and "hydra.launcher.workers=1" not in typed:
-        start_server()  # as this is likely a sweep
+    words = set(sys.argv)
+    is_sweep = {"-m", "--multirun", "-cn", "--config-name"} & words and "hydra.launcher.workers=1" not in words
     try:
+        pin_kernels()  # before this process or the server of the workers imports torch
+        if cores() > 1 and is_sweep:
+            start_server()
         main()
+    except BadInput as error:
+        sys.stderr.write(f"zeroinit: {error}\n")
+        code = 2
     except SystemExit as end:
         code = end.code
     except BrokenPipeError:  # nobody reads any more, as after `| head`

@@ -27,6 +27,7 @@ from zeroinit.dataset.images import reshaped
 from zeroinit.dataset.split import Data, limited, normalized
 from zeroinit.errors import BadInput
 from zeroinit.init import Filled, Rule, initialize
+from zeroinit.kernels import is_native, warn_of_native_kernels
 from zeroinit.quotient import quotient
 from zeroinit.ramp import give
 from zeroinit.rng import stream
@@ -38,6 +39,7 @@ from zeroinit.tracker import Tracker
 def set_up_torch(values: Values) -> torch.device:
     """Threads, determinism and memory as the config has them; the device."""
     keep_freed_memory()
+    warn_of_native_kernels(torch.backends.cpu.get_cpu_capability())
     torch.set_num_threads(values["threads"])
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
     torch.use_deterministic_algorithms(values["deterministic"])
@@ -114,10 +116,14 @@ def data_hash(node: str, split_seed: int, device: torch.device) -> str:
 
 
 def own_code(values: Values) -> str:
-    """A hash of the files whose functions the config names, but for those of zeroinit and torch; empty without any."""
+    """Return a hash of the user's files whose functions the config names, and of kernels chosen by processor.
+
+    It is empty for a config that names no function but those of zeroinit and torch, on portable kernels.
+    """
     known = ("zeroinit", "torch", "torchvision")
     targets = tuple(sorted(one for one in named(values) if one.partition(".")[0] not in known))
-    return hash_of_files(targets) if targets else ""
+    files = hash_of_files(targets) if targets else ""
+    return hashlib.sha256(f"{files} native kernels".encode()).hexdigest()[:16] if is_native() else files
 
 
 @cache

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import torch
 
+from zeroinit.kernels import cpu_name, kernel_settings
+
 
 @cache
 def provenance() -> dict[str, str]:
     """Tags that are the same for every run of this process."""
     versions = {f"version.{name}": version(name) for name in ("zeroinit", "torch", "numpy")}
-    return {**versions, "version.python": platform.python_version(), **git()}
+    capability = torch.backends.cpu.get_cpu_capability()
+    cpu = {"cpu": cpu_name(), "cpu_capability": capability, "kernels": kernel_settings()}
+    return {**versions, "version.python": platform.python_version(), **cpu, **git()}
 
 
 def git() -> dict[str, str]:

@@ -1,5 +1,10 @@
 """The one entrypoint, `zeroinit`: composes a config, trains what it says, evaluates, and keeps the run."""
 
+if __name__ == "__main__":  # above the imports, as the command chooses kernels before torch is imported
+    from zeroinit.__main__ import command
+
+    command()  # does not return
+
 import os
 import shlex
 import sys
@@ -203,9 +208,3 @@ def main() -> None:
     except HydraException:
         pass  # Hydra parses them again, and tells it in its own words
     task()
-
-
-if __name__ == "__main__":
-    from zeroinit.__main__ import command  # which runs the module that the plugins import, not this copy of it
-
-    command()

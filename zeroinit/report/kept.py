@@ -19,7 +19,8 @@ from zeroinit.report.pairs import Claim
 from zeroinit.tracker import CHOICE, COUNTS, COURSE, Record, Tracker
 
 LAST = (COURSE, "test/loss", CHOICE)  # metrics of which the last value is kept
-TAGS = ("verdict", "stopped_at", "steps_per_epoch", COUNTS, "seconds", "stack", "device", "version.torch")
+MACHINE = ("device", "cpu", "cpu_capability", "kernels", "version.torch")  # what a run computed on, and with
+TAGS = ("verdict", "stopped_at", "steps_per_epoch", COUNTS, "seconds", "stack", *MACHINE)
 # params that have no part in the table, as prefixes: those that can change no number, and one that a tag has, as found
 NO_PART = (*(key for key in NO_NUMBER if key != "seed"), "device", *(f"dataset.{one}" for one in PLACES))
 PLACE = "dataset.folder"  # of which the last part is kept, as the rest is of one machine
