@@ -11,7 +11,7 @@ from zeroinit.lint.made import listed
 from zeroinit.report import checks, show
 from zeroinit.report.cells import Cell, cells, columns
 from zeroinit.report.confounded import confounded
-from zeroinit.tracker import Tracker
+from zeroinit.tracker import Tracker, readable
 
 
 def only(jobs: Sequence[Job], a_sweep: bool) -> int:
@@ -34,13 +34,12 @@ def only(jobs: Sequence[Job], a_sweep: bool) -> int:
 def planned(jobs: Sequence[Job], tracker: Tracker, workers: int) -> None:
     """Print which runs of each cell are done, failed or to do, and how long those will take on so many processes."""
     identities = [identity_of(job) for job in jobs]
-    found = cells(
-        [(one, job.cell_hash, job.params) for one, job in zip(identities, jobs, strict=True)], tracker.records()
-    )
+    records, left_out = readable(tracker.records())
+    found = cells([(one, job.cell_hash, job.params) for one, job in zip(identities, jobs, strict=True)], records)
     done = resume.finished(jobs, tracker)
     broken = {record.identity for cell in found for record in cell.newest if record.status in ("FAILED", "KILLED")}
     to_do = [(job, one) for job, one in zip(jobs, identities, strict=True) if one not in done]
-    needed = resume.seconds_needed([job for job, _ in to_do], tracker.everywhere())
+    needed = resume.seconds_needed([job for job, _ in to_do], readable(tracker.everywhere())[0])
     keys, lines = columns(found), []
     by_cell: dict[str, list[Job]] = {}
     for job in jobs:
@@ -51,7 +50,7 @@ def planned(jobs: Sequence[Job], tracker: Tracker, workers: int) -> None:
         named = [of_cell[0].params.get(key, "") for key in keys]
         counts = len(of_cell) - len(own), failed, len(own) - failed
         lines.append((named, counts, [took for _, took in own]))
-    show(checks.of_plan(keys, lines), [checks.told_of_plan(len(jobs), needed, workers)])
+    show(checks.of_plan(keys, lines), [checks.told_of_plan(len(jobs), needed, workers), *left_out])
 
 
 def audited(job: Job) -> None:

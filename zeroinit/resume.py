@@ -7,7 +7,7 @@ from statistics import median
 from zeroinit.build import identity_of, load, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
 from zeroinit.probe import PROBES
-from zeroinit.tracker import COURSE, Record, Tracker
+from zeroinit.tracker import COURSE, Record, Tracker, readable
 
 # keys by which runs look elsewhere, and the probes for which they do
 BY_STEPS = {*PROBES} - {"curvature"}
@@ -27,7 +27,8 @@ def finished(jobs: Sequence[Job], tracker: Tracker) -> dict[str, Record]:
     """
     wanted = {identity_of(job): job for job in jobs if not job.values["rerun"]}
     found: dict[str, Record] = {}
-    for record in tracker.finished(wanted) if wanted else ():
+    records, _ = readable(tracker.finished(wanted) if wanted else ())
+    for record in records:
         if record.identity not in found and has_all(record, wanted[record.identity]):
             found[record.identity] = record
     return found
@@ -36,9 +37,9 @@ def finished(jobs: Sequence[Job], tracker: Tracker) -> dict[str, Record]:
 def has_all(record: Record, job: Job) -> bool:
     """Whether the run has the probes, and the weights, that the job asks for."""
     asked = set(job.values["probe"]["measure"])
-    measured = asked <= set(json.loads(record.params["probe.measure"]))
+    measured = asked <= set(json.loads(record.params.get("probe.measure", "[]")))
     alike = all(record.params.get(key) == job.params[key] for key, probes in SCHEDULE.items() if probes & asked)
-    return measured and alike and (not job.values["save"] or record.params["save"] == "true")
+    return measured and alike and (not job.values["save"] or record.params.get("save") == "true")
 
 
 def seconds_needed(jobs: Sequence[Job], known: Iterable[Record]) -> list[float | None]:

@@ -76,10 +76,12 @@ class SweepCallback(Callback):
         from zeroinit import build, train
         from zeroinit.report import conclude
         from zeroinit.report.asked import of_records
+        from zeroinit.tracker import readable
 
         HydraConfig.instance().set_config(config)
         tracker = build.opened(json.dumps(dict(config.tracker)), config.sweep or train.sweep_name())
-        new = [record for record in tracker.records() if record.started >= self.started]
+        since = [record for record in tracker.records() if record.started >= self.started]
+        new, _ = readable(since)  # the table names the others
         if new:
             claims: Any = OmegaConf.to_container(config.claims, resolve=True)
             conclude(train.asked(of_records(new).planned, claims, new[0].tags.get("size", "")), tracker)
@@ -89,4 +91,4 @@ class SweepCallback(Callback):
             chosen = " ".join(f"{key}={value}" for key, value in best.best_params.items())
             print(f"Best validation accuracy: {best.best_value:.1%}, with {chosen} ({found})")
         fine = {record.identity for record in new if record.status == "FINISHED"}
-        return any(record.identity not in fine for record in new)
+        return any(record.identity and record.identity not in fine for record in since)

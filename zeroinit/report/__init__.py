@@ -17,7 +17,7 @@ from zeroinit.report.confounded import confounded, lines
 from zeroinit.report.drawing import Each, draw
 from zeroinit.report.page import as_html, curves_of
 from zeroinit.report.watched import gradients, histograms_kept
-from zeroinit.tracker import Record, Tracker
+from zeroinit.tracker import Record, Tracker, readable
 
 
 class Patient(Console):
@@ -45,10 +45,10 @@ def conclude(asked: Asked, tracker: Tracker, each: Each = starmap) -> list[Recor
     `each` calls a function for each of some arguments, maybe elsewhere. Returns the records of the sweep, those of
     earlier times included.
     """
-    records = tracker.records()
+    records, left_out = readable(tracker.records())
     found = cells(asked.planned, records)
     recall(asked, found, tracker)
-    notes = confounded_in(found, tracker)
+    notes = [*confounded_in(found, tracker), *left_out]
     console = show(table(rows(found)), [caption(found), *notes])
     if judged := judge(asked.claims, found):
         console.print()
@@ -67,7 +67,9 @@ def remake(tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[
 
     `axes` are the two keys of the map, or none to have them chosen.
     """
-    records = tracker.records()
+    records, left_out = readable(tracker.records())
+    for line in left_out:
+        sys.stderr.write(f"{line}\n")
     kept = tracker.summarised(FILE)
     asked = read(kept) if kept else of_records(records)
     if not asked.planned:
@@ -79,7 +81,7 @@ def remake(tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[
         raise BadInput(f"--map={unknown}: the sweep's runs have no such key; give two of {', '.join(columns(found))}")
     if len(set(axes)) < len(axes):
         raise BadInput(f"--map={axes[0]}: the key is given for both axes; give two of {', '.join(columns(found))}")
-    files = written(asked, found, confounded_in(found, tracker), tracker)
+    files = written(asked, found, [*confounded_in(found, tracker), *left_out], tracker)
     if figures:
         files |= draw(found, tracker, starmap, axes)
     if folder is None:

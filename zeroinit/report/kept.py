@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from zeroinit.report.asked import FILE, Asked, read
 from zeroinit.report.cells import NOT_RUN, as_csv, data_and_code, probes
 from zeroinit.report.claims import courses_of
 from zeroinit.report.pairs import Claim
-from zeroinit.tracker import CHOICE, COUNTS, COURSE, Record, Tracker
+from zeroinit.tracker import CHOICE, COUNTS, COURSE, Record, Tracker, readable
 
 LAST = (COURSE, "test/loss", CHOICE)  # metrics of which the last value is kept
 MACHINE = ("device", "cpu", "cpu_capability", "kernels", "version.torch")  # what a run computed on, and with
@@ -33,9 +34,10 @@ def kept_of(tracker: Tracker, claims: Iterable[Claim]) -> list[dict[str, str]]:
     Runs that the sweep planned last and that are not there have a row, too, with no more than what names them.
     """
     newest: dict[str, Record] = {}
-    for record in sorted(
-        tracker.records(), key=lambda record: (record.status == "FINISHED", probes(record), record.started)
-    ):
+    records, left_out = readable(tracker.records())
+    for line in left_out:
+        sys.stderr.write(f"{line}\n")
+    for record in sorted(records, key=lambda record: (record.status == "FINISHED", probes(record), record.started)):
         newest[record.identity] = record
     courses = courses_of(claims)
     if courses:

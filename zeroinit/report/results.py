@@ -79,14 +79,14 @@ def opening(runs: int, verdicts: Sequence[tuple[str, str, Row]]) -> list[str]:
 def section(name: str, size: str, sweep: Sweep, found: Sequence[Cell], judged: Sequence[Row]) -> list[str]:
     """A sweep at one size."""
     finished = [record for cell in found for record in cell.finished]
-    where = sorted({f"{one.tags['device']}, torch {one.tags['version.torch']}" for one in finished})
+    where = sorted({f"{one.tags.get('device', '?')}, torch {one.tags.get('version.torch', '?')}" for one in finished})
     folders = {one.params[PLACE] for one in finished if PLACE in one.params}
-    arithmetic = {f"{one.params['dtype']} ({one.params['arithmetic']})" for one in finished}
+    arithmetic = {f"{one.params.get('dtype', '?')} ({one.params.get('arithmetic', '?')})" for one in finished}
     conditions = caption(found).partition(";")[0]
     for folder in folders:
         conditions = conditions.replace("dataset=image_folder", f"dataset=image_folder ({folder})")
     # of one stack each run has the time of all
-    hours = sum(float(one.tags["seconds"]) / int(one.tags["stack"]) for one in finished) / 3600
+    hours = sum(float(one.tags.get("seconds", 0)) / int(one.tags.get("stack", 1)) for one in finished) / 3600
     shown = rows(found)
     keys = [key for key in columns(found) if len({row[key] for row in shown}) > 1]
     lines = [f"## {name}{f', size={size}' if size else ''}", "", sweep.question, ""]

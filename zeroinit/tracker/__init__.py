@@ -2,13 +2,14 @@
 
 import re
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 COURSE = "test/accuracy"  # the metric by which runs are compared
 CHOICE = "val/accuracy"  # the metric by which one is chosen
 COUNTS = "test_counts"  # the tag of how many examples of each class the test set has
+NEEDED_PARAMS = ("arch", "init", "seeds.init")  # without which a run has no row in any table
 
 
 @dataclass
@@ -29,7 +30,12 @@ class Record:
     @property
     def identity(self) -> str:
         """What tells it from others; of runs kept by versions that had none yet, the hash of their config."""
-        return self.tags.get("identity") or self.tags["config_hash"]
+        return self.tags.get("identity") or self.tags.get("config_hash", "")
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether a report can use the run: a process may end before it writes them, and a person may make a run."""
+        return bool(self.identity) and "cell_hash" in self.tags and self.params.keys() >= {*NEEDED_PARAMS}
 
     def course(self, metric: str) -> dict[int, float]:
         """The metric's values by step."""
@@ -38,6 +44,22 @@ class Record:
     def last(self, metric: str) -> float:
         """The metric's last value; NaN where it was never taken."""
         return next((value for name, value, _ in reversed(self.metrics) if name == metric), float("nan"))
+
+
+def readable(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
+    """Return the records that a report can use, in their order, and a line on the others if there are any."""
+    kept: list[Record] = []
+    others: list[Record] = []
+    for record in records:
+        (kept if record.is_readable else others).append(record)
+    if not others:
+        return kept, []
+    names = ", ".join(record.run_id or record.name for record in others[:3]) + (", ..." if len(others) > 3 else "")
+    runs = "1 run is left out, as it lacks" if len(others) == 1 else f"{len(others)} runs are left out, as they lack"
+    return kept, [
+        f"{runs} parameters or tags that every run has ({names}): its process ended before it wrote them, or the run "
+        "was made by hand."
+    ]
 
 
 class Tracker(Protocol):
