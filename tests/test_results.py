@@ -78,7 +78,7 @@ def test_a_table_is_kept_and_judged_again_without_the_store(
     assert re.search(r"^\| default \| 2 \| 50 \| ", page, re.MULTILINE)
     assert "dataset=digits" in page
     assert "float32 (native)" in page
-    assert re.search(r"lr=0\.001; (cpu|cuda:0) \(.+\), torch \d", page)
+    assert re.search(r"lr=0\.001; (cpu|cuda:0) \(.+\), .+ kernels, torch \d", page)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # where no store is
@@ -88,7 +88,7 @@ def test_a_table_is_kept_and_judged_again_without_the_store(
     assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("9 runs in ")
     assert re.search(r"^\| zero \| 3 \| ", Path("RESULTS.md").read_text(), re.MULTILINE)
     params = next(record.params for record in tracker.records() if record.params["init"] == "zero")
-    tracker.prepare({FILE: Asked("", "", [("cut-short-1", "another", params)]).content()})
+    tracker.prepare({FILE: Asked("", "", [("cut-short-2", "another", params)]).content()})
     assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("10 runs in ")
     assert "| 0 | - | - | not run |" in Path("RESULTS.md").read_text()
 
@@ -132,14 +132,47 @@ def test_a_newer_run_takes_the_place_of_its_like() -> None:
     assert merged(kept, [row("b", 1, 0.4) | {"status": "not run"}]) == kept
     assert merged(kept, [due | {"identity": "default1"}]) == kept  # as planned before there were identities
     assert merged(kept, [due])[-1] == due
-    newer = row("a", 7, 0.5) | {"identity": "other-data-2"}
-    for cell in ("default", "other"):
-        assert [one["identity"] for one in merged(kept, [newer | {"cell_hash": cell}])] == [
-            "other-data-2",
-            "default1-data-1",
-        ]
-    assert len(merged(kept, [newer | {"size": "smoke", "cell_hash": "other"}])) == 4  # another size keeps its own
-    assert len(merged(kept, [newer | {"status": "not run"}])) == 4  # and nothing goes before there is a newer one
+
+
+def of_version_2(old: dict[str, str]) -> dict[str, str]:
+    """The same run by the next version of the training code, in which the hash of its cell is another."""
+    return old | {"identity": old["identity"][:-1] + "2", "cell_hash": old["cell_hash"] + "2"}
+
+
+def test_a_newer_version_replaces_an_older_one_when_all_of_its_cells_are_there() -> None:
+    old = [row("a", seed, 0.5, init=init) for init in ("default", "zero") for seed in (0, 1)]
+    new = [of_version_2(each) for each in old]
+    for count in range(len(new)):
+        assert len(merged(old, new[:count])) == len(old) + count  # nothing is lost to a part of the newer runs
+    assert {each["identity"][-1] for each in merged(old, new)} == {"2"}
+    assert {each["identity"][-1] for each in merged(merged(old, new[:3]), new[3:])} == {"2"}
+    unfinished = [*new[:3], new[3] | {"status": "FAILED"}]
+    assert len(merged(old, unfinished)) == 8
+    others = [*new[:3], new[3] | {"device": "cuda:0 (H)"}]
+    assert len(merged(old, others)) == 8  # a run on another device covers no run of this one
+    assert len(merged(old, [each | {"size": "small"} for each in new])) == 8  # nor does another size
+    assert len(merged(new, old)) == 4  # older runs that come later are replaced at once
+
+
+def test_new_columns_of_the_table_do_not_hide_that_cells_are_covered() -> None:
+    old = [row("a", 0, 0.5)]
+    new = of_version_2(old[0]) | {"cpu": "a processor", "ramp.steps": "0"}
+    assert merged(old, [new]) == [new]
+
+
+def test_the_page_labels_older_versions_and_counts_newer_runs_that_wait() -> None:
+    old = [row("a", seed, 0.5) for seed in (0, 1)]
+    newer = of_version_2(row("a", 0, 0.75)) | {"cpu": "AMD EPYC", "cpu_capability": "AVX2"}
+    sweeps = {"a": Sweep("Why?", [])}
+    page = markdown(merged(old, [newer]), sweeps)
+    assert "Version 1 of the training code" in page
+    assert "not in this table: 1." in page
+    assert "75.00" not in page
+    page = markdown(merged(old, [newer, newer | {"seeds.init": "1", "identity": "default1-data-2"}]), sweeps)
+    assert "Version 1" not in page
+    assert "not in this table" not in page
+    assert "75.00" in page
+    assert "cpu, AMD EPYC, AVX2 kernels, torch 2" in page
 
 
 def test_no_finished_run_is_lost_to_one_that_is_not() -> None:

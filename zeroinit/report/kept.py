@@ -6,7 +6,7 @@ import json
 import math
 import re
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ MACHINE = ("device", "cpu", "cpu_capability", "kernels", "version.torch")  # wha
 TAGS = ("verdict", "stopped_at", "steps_per_epoch", COUNTS, "seconds", "stack", *MACHINE)
 # params that have no part in the table, as prefixes: those that can change no number, and one that a tag has, as found
 NO_PART = (*(key for key in NO_NUMBER if key != "seed"), "device", *(f"dataset.{one}" for one in PLACES))
+TableRow = Mapping[str, str]
 PLACE = "dataset.folder"  # of which the last part is kept, as the rest is of one machine
 
 
@@ -85,41 +86,89 @@ def record_of(row: Mapping[str, str]) -> Record:
 
 
 def merged(old: Iterable[Mapping[str, str]], new: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Both, in the order of sweeps and of what names the runs: of each sweep and config one run, and of each cell and
-    split of the data those alone that have the data and the code of its newest; of a sweep and size with finished runs
-    by a newer version of the training code, those of that version.
+    """Return both, in the order of sweeps and of what names the runs.
 
-    A newer run takes the place of an older one, but where that is the same and did finish.
+    Of each sweep, config and version of the training code one run stays: the newest, but no run that did not finish
+    takes the place of one that did. Finished runs of one cell and split stay only if they have the data and the code of
+    its newest. Rows of an older version stay until a newer one has as many finished runs of each of their cells.
     """
-    found: dict[tuple[str, str], dict[str, str]] = {}
+    rows: dict[tuple[str, int, str], dict[str, str]] = {}
     for row in (*old, *new):
-        like = row["sweep"], row["identity"].partition("-")[0]
-        known = found.get(like)
-        # that a run is to be made anew, with data or code that have changed, takes the place of the one that there is
-        due = known and known["identity"] != row["identity"] and version(row) >= version(known)
-        worse = known and (known["status"] == "FINISHED" or row["status"] == NOT_RUN)
-        if row["status"] == "FINISHED" or due or not worse:
-            found.pop(like, None)  # to be the newest
-            found[like] = dict(row)
-    versions: dict[tuple[str, str], int] = defaultdict(int)
+        like = row["sweep"], version(row), row["identity"].partition("-")[0]
+        known = rows.get(like)
+        # a run that is to be made anew, with data or code that have changed, replaces the run that there is
+        is_due = known and known["identity"] != row["identity"]
+        is_worse = known and (known["status"] == "FINISHED" or row["status"] == NOT_RUN)
+        if row["status"] == "FINISHED" or is_due or not is_worse:
+            rows.pop(like, None)  # to be the newest
+            rows[like] = dict(row)
     made_of: dict[tuple[str, ...], str] = {}
-    for row in found.values():
+    for row in rows.values():
         if row["status"] == "FINISHED":
-            versions[of_size(row)] = max(versions[of_size(row)], version(row))
             made_of[of_one_data_set(row)] = data_and_code(row["identity"])
 
-    def stale(row: Mapping[str, str]) -> bool:
-        changed = row["status"] == "FINISHED" and data_and_code(row["identity"]) != made_of[of_one_data_set(row)]
-        return changed or version(row) < versions[of_size(row)]
+    def has_changed(row: Mapping[str, str]) -> bool:
+        return row["status"] == "FINISHED" and data_and_code(row["identity"]) != made_of[of_one_data_set(row)]
 
-    kept = [row for row in found.values() if not stale(row)]
+    shown, waiting = by_completeness([row for row in rows.values() if not has_changed(row)])
 
     def order(row: Mapping[str, str]) -> Any:
         named = [row.get(key, "") for key in ("size", "dataset", "arch")]
         init = row["init"] != "default", row["init"], float(row.get("bias_scale.value") or 0)
         return natural(row["sweep"]), *named, *init, row["cell_hash"], int(row.get("seeds.init") or 0), row["identity"]
 
-    return sorted(kept, key=order)
+    return [dict(row) for row in sorted((*shown, *waiting), key=order)]
+
+
+def by_completeness(rows: Iterable[TableRow]) -> tuple[list[TableRow], list[TableRow]]:
+    """Return (the rows that count, those that wait); rows of replaced versions are in neither.
+
+    Of each sweep, size and kind of device the rows of one version of the training code count: of the newest that has
+    as many finished runs of each cell as every older one has. Rows of newer versions wait for the rest of theirs.
+    """
+    groups: dict[tuple[str, ...], list[TableRow]] = defaultdict(list)
+    for row in rows:
+        groups[*of_size(row), re.split(r"[ :]", row.get("device", ""))[0]].append(row)
+    current = {group: current_version(those) for group, those in groups.items() if group[-1]}
+    shown, waiting = [], []
+    for group, those in groups.items():
+        # a run that never started has no device: it counts beside the runs of its version on any device
+        alike = [other for other in current if other == group or (other[:-1] == group[:-1] and not group[-1])]
+        versions = [current[other] for other in alike]
+        for row in those:
+            if not versions or version(row) in versions:
+                shown.append(row)
+            elif version(row) > min(versions):
+                waiting.append(row)
+    return shown, waiting
+
+
+def current_version(rows: Sequence[Mapping[str, str]]) -> int:
+    """The newest version whose finished runs cover every cell of each older version, run for run."""
+    newest_first = sorted({version(row) for row in rows}, reverse=True)
+    for candidate in newest_first:
+        older = [row for row in rows if version(row) < candidate]
+        keys = sorted({key for row in older for key in row if is_of_cell(key) and row[key]})
+        finished = Counter(of_cell(row, keys) for row in rows if version(row) == candidate if is_finished(row))
+        needed = Counter((version(row), of_cell(row, keys)) for row in older if is_finished(row))
+        if finished and all(finished[cell] >= count for (_, cell), count in needed.items()):
+            return candidate
+    return newest_first[-1]
+
+
+def is_finished(row: Mapping[str, str]) -> bool:
+    return row["status"] == "FINISHED"
+
+
+def is_of_cell(key: str) -> bool:
+    """Whether a column of the table tells cells apart: a param, but for the seeds."""
+    names = ("sweep", "size", "identity", "cell_hash", "status", "steps_taken", "watched", *TAGS, *LAST)
+    return key not in names and not key.startswith("seed")
+
+
+def of_cell(row: Mapping[str, str], keys: Iterable[str]) -> tuple[str, ...]:
+    """What the cell of a row is, by these columns; the hash of a cell is another in each version."""
+    return tuple(row.get(key, "") for key in keys)
 
 
 def of_size(row: Mapping[str, str]) -> tuple[str, str]:

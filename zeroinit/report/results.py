@@ -10,14 +10,20 @@ import yaml
 from omegaconf import OmegaConf
 
 from zeroinit.config.claims import check_claims
+from zeroinit.config.identity import VERSION
 from zeroinit.errors import BadInput
 from zeroinit.report.asked import of_records, question_of
 from zeroinit.report.cells import NOT_RUN, Cell, Row, caption, cells, columns, rows
 from zeroinit.report.claims import judge
-from zeroinit.report.kept import PLACE, record_of
+from zeroinit.report.kept import PLACE, by_completeness, of_size, record_of, version
 from zeroinit.report.pairs import Claim, chosen
 from zeroinit.tracker import Record
 
+OLDER = (
+    "Version {} of the training code, in which torch and MKL chose their kernels by processor: "
+    "the same runs may have other numbers now."
+)
+WAITING = "Runs of a newer version that wait for the rest of their cells, and are not in this table: {}."
 MARKS = {"supported": "**supported**", "refuted": "**refuted**", "undetermined": "undetermined"}
 
 
@@ -41,18 +47,24 @@ def read_sweep(path: Path) -> Sweep:
 
 def markdown(kept: Sequence[Mapping[str, str]], sweeps: Mapping[str, Sweep]) -> str:
     """RESULTS.md: of each sweep and size the cells beside what was published of them, and its claims, judged."""
-    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    groups: dict[tuple[str, str, int], list[Record]] = defaultdict(list)
     sizes = {row["cell_hash"]: row["size"] for row in kept if row["size"]}  # which runs that were not run lack
-    for row in kept[::-1]:  # newest first is what cells are made of, and in the table's order they are to stand
-        groups[row["sweep"], row["size"] or sizes.get(row["cell_hash"], "")].append(record_of(row))
+    shown, waiting = by_completeness(kept)
+    for row in shown[::-1]:  # newest first is what cells are made of, and in the table's order they are to stand
+        groups[row["sweep"], row["size"] or sizes.get(row["cell_hash"], ""), version(row)].append(record_of(row))
     parts, verdicts = [], []
-    for (name, size), records in reversed(groups.items()):
+    for (name, size, code), records in reversed(groups.items()):
         sweep = sweeps[name]
         claims = [claim for claim in sweep.claims if claim.get("size", size) == size]
         found = cells(of_records(records).planned, [record for record in records if record.status != NOT_RUN])
         judged = judge(claims, found)
         verdicts += [(name, size, row) for row in judged]
-        parts.append("\n".join(section(name, size, sweep, found, judged)))
+        lines = section(name, size, sweep, found, judged)
+        if code != VERSION:
+            lines[2:2] = [OLDER.format(code), ""]
+        if count := sum(of_size(row) == (name, size) for row in waiting):
+            lines[2:2] = [WAITING.format(count), ""]
+        parts.append("\n".join(lines))
     return "\n\n".join([*opening(len(kept), verdicts), *parts]) + "\n"
 
 
@@ -79,7 +91,7 @@ def opening(runs: int, verdicts: Sequence[tuple[str, str, Row]]) -> list[str]:
 def section(name: str, size: str, sweep: Sweep, found: Sequence[Cell], judged: Sequence[Row]) -> list[str]:
     """A sweep at one size."""
     finished = [record for cell in found for record in cell.finished]
-    where = sorted({f"{one.tags.get('device', '?')}, torch {one.tags.get('version.torch', '?')}" for one in finished})
+    where = sorted({machine_of(record) for record in finished})
     folders = {one.params[PLACE] for one in finished if PLACE in one.params}
     arithmetic = {f"{one.params.get('dtype', '?')} ({one.params.get('arithmetic', '?')})" for one in finished}
     conditions = caption(found).partition(";")[0]
@@ -99,6 +111,13 @@ def section(name: str, size: str, sweep: Sweep, found: Sequence[Cell], judged: S
     if judged and size != "paper":  # those of the paper's scale stand together, above
         lines += ["", *claims_table(judged)]
     return lines
+
+
+def machine_of(record: Record) -> str:
+    """The device, processor, CPU kernels and version of torch that a run computed with, as far as they were kept."""
+    tags = record.tags
+    cpu = f", {tags['cpu']}, {tags['cpu_capability']} kernels" if "cpu" in tags else ""
+    return f"{tags.get('device', '?')}{cpu}, torch {tags.get('version.torch', '?')}"
 
 
 def ended(cell: Cell, row: Row, claims: Sequence[Claim]) -> list[object]:
