@@ -5,22 +5,30 @@
 Each run is drawn at random from CHOICES. It trains for `steps`, which gives its verdict, once more for ten times as
 many, and once with early_stop=true. What a run became is kept in FILE as it ends, and is not trained again.
 
-The rules of the labels, which were frozen before the verdict was written:
+The rules of the labels. They were committed before any run was labelled with them:
 
-- prior: the share of the commonest class of the test set. best: the best final test accuracy of any run, short or
-  long, on the same data with the same kind of arch (logistic or fnn). gain: (accuracy - prior) / (best - prior), and 0
-  where best is less than 10 points above the prior, as nothing can be learnt then.
+- majority: the share of the most frequent class of the test set. best: the best final test accuracy of any run, short
+  or long, on the same data with any arch. gain: (accuracy - majority) / (best - majority). It is 0 where best is less
+  than 10 points above majority, as nothing can be learned then.
 - `diverged`: the loss of the run was not finite.
-- `learns`: its gain at the end is a half or more.
-- `still-waking`: it is less, but that of the run ten times as long is a half or more.
-- `fails`: neither. The verdict may call it symmetric, stuck-at-prior, dead-layer or saturated.
+- `learned`: its gain at the end is LEARNED or more.
+- `partly-learned`: its gain is less, but its accuracy is above the majority class: by more than two standard errors
+  of an accuracy at the majority class's share, or by a gain of HALFWAY or more (the four points of XOR are too few for
+  the first).
+- `still-waking`: neither, but the run of ten times as many steps is `learned` or `partly-learned`.
+- `fails`: none of these. The verdict may call it symmetric, stuck-at-prior, dead-layer or saturated.
 
-By the final accuracy alone, `still-waking` is a run that has not learnt, as `fails` is: agreement is told so, and then
-with the forecast that `still-waking` is.
+The earlier rules had one label `learns` for a gain of a half or more, where best was the best of the same kind of arch.
+An arch that cannot solve the data, such as logistic regression on XOR at 75%, is `partly-learned` now: the verdict
+compares a run with the data, not with its arch.
+
+By the final accuracy alone, `still-waking` is a run at the majority class, as `fails` is. So agreement is reported in
+two ways: by the final accuracy, and with the forecast that `still-waking` is.
 """
 
 import argparse
 import json
+import math
 import os
 import platform
 import random
@@ -48,8 +56,19 @@ CHOICES = {
     "steps": [30, 100, 300],
     "seed": list(range(1000)),
 }
-LABELS = ("learns", "still-waking", "fails", "diverged")
-WORDS = ("learns", "still-waking", "symmetric", "stuck-at-prior", "dead-layer", "saturated", "diverged")
+LEARNED = 0.9  # gain from which on a run is labelled `learned`
+HALFWAY = 0.5  # gain from which on a run is at least `partly-learned`, however few the test examples are
+LABELS = ("learned", "partly-learned", "still-waking", "fails", "diverged")
+WORDS = (
+    "learned",
+    "partly-learned",
+    "still-waking",
+    "symmetric",
+    "stuck-at-prior",
+    "dead-layer",
+    "saturated",
+    "diverged",
+)
 FAILS = {"symmetric", "stuck-at-prior", "dead-layer", "saturated"}
 
 
@@ -65,7 +84,7 @@ def drawn(runs: int, seed: int) -> list[dict[str, object]]:
 
 
 def became(overrides: dict[str, object], words: list[str]) -> dict[str, object]:
-    """The final test accuracy, the prior and the tags of the run that these overrides and words describe."""
+    """The final test accuracy, the majority class's share and the tags of the run of these overrides and words."""
     cfg = compose(
         "config",
         [f"{key}={value}" for key, value in overrides.items()] + ["tracker=off", *words],
@@ -78,20 +97,31 @@ def became(overrides: dict[str, object], words: list[str]) -> dict[str, object]:
     labels = load(job.values, set_up_torch(job.values)).test[1]
     tags = {key: value for key, value in record.tags.items() if key in ("verdict", "reason", "error", "stopped_at")}
     prior = (labels.bincount().max() / len(labels)).item()
-    return {"accuracy": record.last("test/accuracy"), "prior": prior, **tags}
+    return {"accuracy": record.last("test/accuracy"), "prior": prior, "examples": len(labels), **tags}
+
+
+def gain(end: dict[str, object], best: float) -> float:
+    """Share of the way from the majority class's accuracy to the best one; 0 where nothing can be learned."""
+    reach = best - end["prior"]
+    return (end["accuracy"] - end["prior"]) / reach if reach >= 0.1 else 0
+
+
+def label_by_accuracy(end: dict[str, object], best: float) -> str:
+    """`learned`, `partly-learned` or `at-majority`, by the rules above."""
+    if gain(end, best) >= LEARNED:
+        return "learned"
+    error = math.sqrt(end["prior"] * (1 - end["prior"]) / end["examples"])
+    is_above = end["accuracy"] > end["prior"] + 2 * error or gain(end, best) >= HALFWAY
+    return "partly-learned" if is_above else "at-majority"
 
 
 def label(short: dict[str, object], long: dict[str, object], best: float) -> str:
-    """By the rules above."""
-
-    def gain(one: dict[str, object]) -> float:
-        return (one["accuracy"] - one["prior"]) / (best - one["prior"]) if best - one["prior"] >= 0.1 else 0
-
+    """The label of a run, by the rules above; `long` is the run of ten times as many steps."""
     if short["verdict"] == "diverged":
         return "diverged"
-    if gain(short) >= 0.5:
-        return "learns"
-    return "still-waking" if gain(long) >= 0.5 else "fails"
+    if (word := label_by_accuracy(short, best)) != "at-majority":
+        return word
+    return "fails" if label_by_accuracy(long, best) == "at-majority" else "still-waking"
 
 
 def main() -> None:
@@ -122,41 +152,67 @@ def main() -> None:
     print(f"{machine}, Python {platform.python_version()}, torch {torch.__version__}")
 
 
+def best_accuracies(found: list[dict[str, dict[str, object]]]) -> dict[object, float]:
+    """By data set, the best final test accuracy of any run that did not diverge."""
+    best: dict[object, float] = defaultdict(float)
+    for drawn_run in found:
+        finite = [drawn_run[name]["accuracy"] for name in ("short", "long") if drawn_run[name]["verdict"] != "diverged"]
+        dataset = drawn_run["overrides"]["dataset"]
+        best[dataset] = max(best[dataset], *finite, 0)
+    return best
+
+
 def report(found: list[dict[str, dict[str, object]]]) -> None:
-    """Print the confusion matrix, the runs that disagree, and what stopping early would have cost."""
-    best: dict[tuple[object, object], float] = defaultdict(float)
-    for one in found:
-        kind = one["overrides"]["dataset"], one["overrides"]["arch"]
-        finite = [one[length]["accuracy"] for length in ("short", "long") if one[length]["verdict"] != "diverged"]
-        best[kind] = max(best[kind], *finite, 0)
+    """Print the confusion matrix and the runs that disagree."""
+    best = best_accuracies(found)
     counts: Counter[tuple[str, str]] = Counter()
-    right, forecast, disagree, stopped, wrong = 0, 0, [], 0, []
-    for one in found:
-        truth = label(one["short"], one["long"], best[one["overrides"]["dataset"], one["overrides"]["arch"]])
-        word = one["short"]["verdict"]
+    forecast, disagree = 0, []
+    for drawn_run in found:
+        short, long = drawn_run["short"], drawn_run["long"]
+        truth, word = label(short, long, best[drawn_run["overrides"]["dataset"]]), short["verdict"]
         counts[truth, word] += 1
         said = "fails" if word in FAILS else word
         forecast += truth == said
-        agrees = truth == said or {truth, said} == {"fails", "still-waking"}
-        right += agrees
-        line = " ".join(f"{key}={value}" for key, value in one["overrides"].items())
-        if not agrees:
-            accuracies = f"{one['short']['accuracy']:.1%}, then {one['long']['accuracy']:.1%}"
-            disagree.append(f"{truth}, not {word} ({one['short'].get('reason')}): {accuracies}: {line}")
-        if "stopped_at" in one["stopped"]:
-            stopped += 1
-            if truth in ("learns", "still-waking"):
-                wrong.append(f"{truth}, stopped at {one['stopped']['stopped_at']}: {line}")
+        if truth != said and {truth, said} != {"fails", "still-waking"}:
+            accuracies = f"{short['accuracy']:.1%}, then {long['accuracy']:.1%}"
+            disagree.append(f"{truth}, not {word} ({short.get('reason')}): {accuracies}: {line_of(drawn_run)}")
     print(f"{'label':>14}", *(f"{word:>14}" for word in WORDS))
     for truth in LABELS:
         print(f"{truth:>14}", *(f"{counts[truth, word]:14d}" for word in WORDS))
+    right = len(found) - len(disagree)
     print(
         f"{right} of {len(found)} agree by the final accuracy, {right / len(found):.1%}; not these:",
         *disagree,
         sep="\n  ",
     )
     print(f"{forecast} agree with the forecast, {forecast / len(found):.1%}")
-    print(f"early_stop ended {stopped}, {len(wrong)} of them wrongly:", *wrong, sep="\n  ")
+    report_early_stop(found, best)
+
+
+def report_early_stop(found: list[dict[str, dict[str, object]]], best: dict[object, float]) -> None:
+    """Print how many runs early_stop ended, and which of them get further when they are not ended."""
+    ended = [drawn_run for drawn_run in found if "stopped_at" in drawn_run["stopped"]]
+    halfway, leaving = [], []
+    for drawn_run in ended:
+        reached = best[drawn_run["overrides"]["dataset"]]
+        line = f"stopped at {drawn_run['stopped']['stopped_at']}: {line_of(drawn_run)}"
+        unstopped = drawn_run["short"], drawn_run["long"]
+        if any(gain(end, reached) >= HALFWAY for end in unstopped):
+            halfway.append(line)
+        elif label_by_accuracy(drawn_run["stopped"], reached) == "at-majority" and any(
+            label_by_accuracy(end, reached) != "at-majority" for end in unstopped
+        ):
+            leaving.append(line)
+    print(
+        f"early_stop ended {len(ended)}; {len(halfway)} of them get halfway or further if not ended:",
+        *halfway,
+        sep="\n  ",
+    )
+    print(f"and {len(leaving)} more leave the majority class, but do not get halfway:", *leaving, sep="\n  ")
+
+
+def line_of(drawn_run: dict[str, dict[str, object]]) -> str:
+    return " ".join(f"{key}={value}" for key, value in drawn_run["overrides"].items())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,20 @@
-"""What became of a run, in a word and the reason for it; and whether one that still trains has any hope."""
+"""The outcome of a run, as a word and its reason; and whether a run that still trains is hopeless.
+
+The rule of the words, which looks at the run alone:
+
+- `diverged`: the loss is not finite.
+- `learned`: validation accuracy is at least LEARNED_SHARE of the way from the majority-class baseline to the
+  1-nearest-neighbour baseline, and two standard errors above the majority class.
+- `partly-learned`: validation accuracy is below that, but above the majority class: by more than two standard errors,
+  or by half of that way (and one standard error; the four points of XOR are too few for two). The accuracy decides, and
+  nothing else. A visible cause stands in the reason: the first of the rules below that holds.
+- A run at the majority class has the word of the first cause that holds: `still-waking` (a layer's first gradient is
+  still to come, or hardly any step was taken), `dead-layer`, `stuck-at-prior` (no weight has a gradient), `symmetric`,
+  `saturated`, `still-waking` (the loss still falls), `symmetric` (but for rounding), else `stuck-at-prior`.
+
+An untrained net can be above the majority class by chance: the accuracy says nothing of how it came about.
+Runs that were stored before `learns` was split keep that word. It meant half of the way or more.
+"""
 
 import math
 from collections.abc import Mapping
@@ -23,6 +39,7 @@ ENTRIES = 16_000_000  # of so many numbers at most
 SATURATED = 0.4  # the share of a layer's units from which on it is called so: of biases too large for ELU, half are
 FEWEST = 5  # steps, before which nothing is said of how the loss went
 FALLING = 0.003  # the share by which the loss must have fallen in the second half of a run to be falling
+LEARNED_SHARE = 0.9  # of the way from the majority-class to the 1-nearest-neighbour baseline, for `learned`
 JUDGED = (25, 50, 100)  # the steps after which a run may be found to be hopeless
 
 
@@ -106,9 +123,17 @@ class Learnable:
         """Whether it is above the prior by more than two standard errors."""
         return accuracy > self.prior + 2 * self.error
 
-    def half_learnt(self, accuracy: float) -> bool:
+    def is_halfway(self, accuracy: float) -> bool:
         """Whether it is half of the way from the prior to the nearest example's or more, and a standard error of it."""
         return accuracy >= max((self.prior + self.nearest) / 2, self.prior + self.error)
+
+    def is_learned(self, accuracy: float) -> bool:
+        """Whether it is LEARNED_SHARE of that way or more, and at least two standard errors above the prior."""
+        return accuracy >= self.prior + max(LEARNED_SHARE * (self.nearest - self.prior), 2 * self.error)
+
+    def is_above_prior(self, accuracy: float) -> bool:
+        """Whether it is above the prior, by two standard errors or halfway."""
+        return self.beyond_prior(accuracy) or self.is_halfway(accuracy)
 
 
 @lru_cache(maxsize=4)
@@ -160,21 +185,26 @@ class Seen:
 
 
 def verdict(seen: Seen) -> tuple[str, str]:
-    """A word and its reason: of the first rule that has one, in this order."""
-    rules = (
-        ("diverged", diverged),
-        ("learns", learns),
-        ("still-waking", under_way),
+    """Return the word of the run and its reason, by the rules at the top of this file."""
+    if reason := diverged(seen):
+        return "diverged", reason
+    if seen.learnable.is_learned(seen.accuracy):
+        return "learned", where(seen)
+    causes = (
+        ("still-waking", late_layer),
+        ("still-waking", hardly_begun),
         ("dead-layer", dead_layer),
         ("stuck-at-prior", without_gradient),
         ("symmetric", symmetric),
         ("saturated", saturated),
         ("still-waking", falling),
         ("symmetric", nearly_symmetric),
-        ("still-waking", on_its_way),
     )
-    found = ((word, reason) for word, rule in rules if (reason := rule(seen)))
-    return next(found, ("stuck-at-prior", f"{where(seen)}; {course(seen)}"))
+    holding = ((word, cause) for word, rule in causes if (cause := rule(seen)))
+    word, cause = next(holding, ("stuck-at-prior", course(seen)))
+    if seen.learnable.is_above_prior(seen.accuracy):
+        word = "partly-learned"
+    return word, f"{where(seen)}; {cause}"
 
 
 def without_any(layers: list[Layer]) -> bool:
@@ -184,10 +214,7 @@ def without_any(layers: list[Layer]) -> bool:
 
 def where(seen: Seen) -> str:
     prior, nearest = seen.learnable.prior, seen.learnable.nearest
-    return (
-        f"validation accuracy {seen.accuracy:.1%}, where naming the commonest class has {prior:.1%} "
-        f"and the nearest example {nearest:.1%}"
-    )
+    return f"validation accuracy {seen.accuracy:.1%}, majority class {prior:.1%}, 1-nearest neighbour {nearest:.1%}"
 
 
 def course(seen: Seen) -> str:
@@ -200,17 +227,19 @@ def diverged(seen: Seen) -> str | None:
     return None if at is None else f"the loss is not finite at step {at}"
 
 
-def learns(seen: Seen) -> str | None:
-    """Of what the nearest example gains over the commonest class, the run has half or more (Learnable.half_learnt)."""
-    return where(seen) if seen.learnable.half_learnt(seen.accuracy) else None
-
-
-def under_way(seen: Seen) -> str | None:
-    """A layer's first gradient, in theory, is in a step that the run has not come to; or it has hardly begun."""
+def late_layer(seen: Seen) -> str | None:
+    """A layer's first gradient, in theory, is in a step that the run has not come to."""
     late = next((name for name, step in seen.arrivals.items() if step > seen.taken), None)
-    if late:
-        return f"{late} has its first gradient in step {seen.arrivals[late]}, and {seen.taken} were taken"
-    return f"{where(seen)}; {seen.taken} steps are too few to tell" if seen.taken < FEWEST and not seen.still else None
+    return late and f"{late} has its first gradient in step {seen.arrivals[late]}, and {seen.taken} were taken"
+
+
+def hardly_begun(seen: Seen) -> str | None:
+    """Fewer than FEWEST steps were taken, and some weight has a gradient."""
+    return (
+        f"only {seen.taken} {'step was' if seen.taken == 1 else 'steps were'} taken"
+        if seen.taken < FEWEST and not seen.still
+        else None
+    )
 
 
 def dead_layer(seen: Seen) -> str | None:
@@ -225,7 +254,7 @@ def is_dead(layer: Layer) -> bool:
 
 def without_gradient(seen: Seen) -> str | None:
     """No weight has a gradient."""
-    return f"{where(seen)}; no weight has a gradient" if seen.still else None
+    return "no weight has a gradient" if seen.still else None
 
 
 def symmetric(seen: Seen) -> str | None:
@@ -247,7 +276,7 @@ def saturated(seen: Seen) -> str | None:
 def falling(seen: Seen) -> str | None:
     """The loss has fallen by FALLING or more in the second half of the run."""
     middle, last = seen.losses
-    return f"{where(seen)}; {course(seen)}" if last < middle * (1 - FALLING) else None
+    return course(seen) if last < middle * (1 - FALLING) else None
 
 
 def nearly_symmetric(seen: Seen) -> str | None:
@@ -256,22 +285,17 @@ def nearly_symmetric(seen: Seen) -> str | None:
     return None if near is None else f"all neurons of {near.name} are copies of one another but for rounding"
 
 
-def on_its_way(seen: Seen) -> str | None:
-    """It has left the prior, and is not halfway to what there is to be learnt."""
-    return f"{where(seen)}; {course(seen)}" if seen.learnable.beyond_prior(seen.accuracy) else None
-
-
 def hopeless(step: int, looked: Looked, arrivals: Mapping[str, int], chain: bool, learnable: Learnable) -> bool:
     """Whether a run that has come to this step will stay as it is, as far as can be told from what it is by now.
 
-    Not while the wave is under way, nor if it has learnt. Then, where it is not finite, or no weight has a gradient;
-    and in a chain of layers, past which nothing goes: where a hidden layer is dead and, at the last of JUDGED, where
-    the neurons of one are exact copies.
+    Not while the wave is under way, nor if it is halfway to the nearest example's accuracy. Then, where it is not
+    finite, or no weight has a gradient; and in a chain of layers, past which nothing goes: where a hidden layer is dead
+    and, at the last of JUDGED, where the neurons of one are exact copies.
     """
     layers = looked.layers
     if not all(math.isfinite(layer.gradient or 0) for layer in layers):
         return True
-    if step <= max(arrivals.values(), default=0) or learnable.half_learnt(looked.accuracy):
+    if step <= max(arrivals.values(), default=0) or learnable.is_halfway(looked.accuracy):
         return False
     if without_any(layers):
         return True
