@@ -112,7 +112,9 @@ def test_a_worker_that_dies(deaths: int, zeroinit: Command) -> None:
         assert ended.code == 0, ended.err
         assert sorted(states) == ["FINISHED", "FINISHED", "KILLED", "KILLED"]
         lines = [line for line in ended.out.splitlines() if line.startswith("deadly")]
-        assert [line.split()[-1] in ("learns", "still-waking", "stuck-at-prior") for line in lines] == [True, True]
+        assert [
+            line.split()[-1] in ("learned", "partly-learned", "still-waking", "stuck-at-prior") for line in lines
+        ] == [True, True]
     else:
         assert ended.code == 1
         failed = [line for line in ended.err.splitlines() if line.startswith("failed:")]

@@ -20,7 +20,7 @@ from test_report import fake_histograms, planned, record
 from zeroinit.__main__ import main as zeroinit
 from zeroinit.report import announce
 from zeroinit.report.asked import Asked, of_records, read
-from zeroinit.report.cells import cells, commonest
+from zeroinit.report.cells import FATES, cells, commonest
 from zeroinit.report.command import main
 from zeroinit.report.page import as_html, curves_of, thinned
 from zeroinit.report.watched import Gradients, arrivals, course, gradients, predicted
@@ -132,6 +132,19 @@ def test_a_stopped_run_has_its_verdict_and_one_that_is_not_run_none() -> None:
     [one] = unpacked(as_html("sweep", Asked("", "", planned(*stopped, *rest)), [cell], [None], []))["cells"]
     assert one["verdict"] == "symmetric"
     assert commonest(cells(planned(*rest), [])[0]) == ("not run", 0)
+
+
+def test_each_outcome_has_its_colour_an_old_tag_too() -> None:
+    """`learns` is the tag of runs stored before it was split into learned and partly-learned."""
+    words = ("learned", "partly-learned", "learns")
+    ended = [record(word, 0, 0.5, verdict=word) for word in words]
+    content = unpacked(as_html("sweep", Asked("", "", planned(*ended)), cells(planned(*ended), ended), [None] * 3, []))
+    assert [cell["verdict"] for cell in content["cells"]] == list(words)
+    assert [cell["became"] for cell in content["cells"]] == list(words)
+    colours = [content["fates"][word] for word in words]
+    assert len(set(colours)) == 3
+    assert len({letter for letter, _ in FATES.values()}) == len(FATES)
+    assert len({colour for word, (_, colour) in FATES.items() if word != "killed"}) == len(FATES) - 1
 
 
 def test_thinning_keeps_the_wave() -> None:

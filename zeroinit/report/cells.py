@@ -27,9 +27,11 @@ SHARED = {
     **{"arithmetic": "native", "ramp.steps": "0", "ramp.factor": "null"},
 }
 
-# what became of a run: a letter, and a colour of Okabe and Ito's, "Color Universal Design", 2008, or a grey
+# the outcome of a run: a letter, and a colour of Okabe and Ito's, "Color Universal Design", 2008, or a grey
 FATES = {
-    "learns": ("L", "#009E73"),
+    "learned": ("L", "#009E73"),
+    "partly-learned": ("A", "#0072B2"),  # above the majority class
+    "learns": ("O", "#8FD0BC"),  # an old tag, of runs stored before it was split in two; a pale green, as it is either
     "still-waking": ("W", "#56B4E9"),
     "saturated": ("T", "#CC79A7"),
     "symmetric": ("S", "#E69F00"),

@@ -16,6 +16,7 @@ from zeroinit.report.watched import arrivals
 from zeroinit.tracker import COUNTS, COURSE, Record
 
 SUPPORTED, REFUTED, UNDETERMINED = "supported", "refuted", "undetermined"
+LEARNED = ("learned", "partly-learned", "learns")  # the last is an old tag, which meant one of the two before it
 LEARNED_NOTHING = ("stuck-at-prior", "symmetric", "dead-layer", "saturated", "diverged")
 MOST = 1_000  # seeds that are thought of
 TOLD = 3  # different things that are told of a cell's runs
@@ -167,11 +168,11 @@ def at_the_prior(cell: Cell) -> Answer:
 
 
 def does_not_learn(cell: Cell) -> Answer:
-    """Whether every run ended with a word for not having learnt, or diverged."""
+    """Whether every run ended at the majority class or diverged. A run that learned in part refutes it."""
 
     def holds(record: Record) -> bool | None:
         word = record.tags.get("verdict")
-        return word != "learns" if word in ("learns", *LEARNED_NOTHING) else None
+        return word in LEARNED_NOTHING if word in (*LEARNED, *LEARNED_NOTHING) else None
 
     return of_every(
         cell, cell.newest, holds, lambda record: record.tags["verdict"], "wake still, failed or have not ended"
