@@ -20,7 +20,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 
-from zeroinit import CONF, build, lint, loop, provenance, train
+from zeroinit import CONF, build, lint, loop, provenance, target, train
 from zeroinit.__main__ import main
 from zeroinit.batches import Augment
 from zeroinit.config import Job
@@ -63,7 +63,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(1)
     for cached in (
         build.opened,
-        build.bound_once,
+        target.bound_once,
         build.hash_of_files,
         build.data_hash,
         provenance.provenance,

@@ -13,6 +13,7 @@ from zeroinit.config import Job
 from zeroinit.draws import Draws, filling, forward
 from zeroinit.init import initialize
 from zeroinit.rng import stream, stream_seed
+from zeroinit.target import bound
 
 Command = Callable[..., object]
 GLOBAL, STREAM = "torch's global generator", "the stream init"
@@ -228,7 +229,7 @@ def test_a_draw_is_named_by_what_it_is_for() -> None:
     fills: list[Tensor] = []
     with Draws() as seen:
         rules = [
-            filling(seen, fills)(build.bound("init", {"_target_": f"torch.nn.init.{name}_"}))
+            filling(seen, fills)(bound("init", {"_target_": f"torch.nn.init.{name}_"}))
             for name in ("trunc_normal", "zeros")
         ]
         initialize(model, stream("init", 7), *rules, bias_scale=float)

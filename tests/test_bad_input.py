@@ -88,7 +88,9 @@ BAD = {
     ("arch._target_=nowhere.Net",): "arch._target_=nowhere.Net: Error loading 'nowhere.Net'",
     ("+arch.width=3",): "arch._target_=zeroinit.arch.FNN: got an unexpected keyword argument 'width'",
     ("optimizer.betas=[2,3]",): "optimizer: Invalid beta parameter at index 0: 2",
-    ("init.bias._target_=torch.nn.init.orthogonal_",): "init: the rule orthogonal_ cannot fill hidden1.bias (500,)",
+    (
+        "init.bias._target_=torch.nn.init.orthogonal_",
+    ): "init.bias._target_=torch.nn.init.orthogonal_ cannot fill hidden1.bias (500,)",
     ("dataset=digits", "arch=resnet50", "arithmetic=tied"): (
         "arithmetic=tied is for nets that can be stacked, but ResNet has a forward of its own; give arithmetic=native"
     ),

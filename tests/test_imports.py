@@ -18,6 +18,8 @@ ORDER = [
     "kernels",
     "signals",
     "rng",
+    "user_code",
+    "target",
     "bias_scale",
     "layers",
     "arch",
@@ -90,7 +92,7 @@ ORDER = [
 ]
 FIGURES = ("style", "facets", "accuracy", "neurons", "maps", "gradients", "wave", "boxes")
 KNOWN_BY = {
-    "hydra": {"build", "train", "__main__"},
+    "hydra": {"build", "target", "train", "__main__"},
     "mlflow": {"tracker.mlflow", "tracker.database"},
     "matplotlib": {f"report.figures.{name}" for name in FIGURES},
     "torchvision": {"arch", "dataset.images", "dataset.published", "dataset.folder"},

@@ -223,7 +223,7 @@ def test_a_parameter_without_a_rule_is_an_error() -> None:
 
 
 def test_a_rule_that_cannot_fill_is_an_error() -> None:
-    with pytest.raises(BadInput, match=r"the rule xavier_normal_ cannot fill output.bias \(3,\)"):
+    with pytest.raises(BadInput, match=r"torch\.nn\.init\.xavier_normal_ cannot fill output\.bias \(3,\)"):
         initialize(
             FNN((2,), 3, [], "elu"),
             stream("init", 0),

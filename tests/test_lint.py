@@ -19,6 +19,7 @@ from zeroinit.init import initialize
 from zeroinit.lint import Finding, batch, made
 from zeroinit.report.confounded import confounded, lines
 from zeroinit.rng import stream
+from zeroinit.target import bound
 from zeroinit.tracker.off import Off
 
 Command = Callable[..., object]
@@ -122,8 +123,8 @@ def test_the_published_recursion_over_a_resnet50() -> None:
     )
     rule = filling(Draws(), all_filled := [])
     initialize(
-        model, stream("init", 0), rule(build.bound("zero", {"_target_": "torch.nn.init.zeros_"})),
-        rule(build.bound("zero", {"_target_": "torch.nn.init.zeros_"})), bias_scale=float,
+        model, stream("init", 0), rule(bound("zero", {"_target_": "torch.nn.init.zeros_"})),
+        rule(bound("zero", {"_target_": "torch.nn.init.zeros_"})), bias_scale=float,
     )  # fmt: skip
     assert len(all_filled) == 108
     assert made.covered(model, all_filled) == []

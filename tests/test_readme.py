@@ -17,8 +17,9 @@ import pytest
 from conftest import Ended
 from test_folder import fill
 
-from zeroinit import CONF, SWEEPS, build
+from zeroinit import CONF, SWEEPS
 from zeroinit.report.command import main as report
+from zeroinit.target import bound_once
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -73,7 +74,7 @@ def write(text: str) -> None:
     path.write_text(text)
     sys.modules.pop(path.stem, None)
     importlib.invalidate_caches()
-    build.bound_once.cache_clear()
+    bound_once.cache_clear()
 
 
 def run_blocks(page: str, commands: Command) -> list[str]:

@@ -7,15 +7,13 @@ import json
 import math
 import os
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import get_object
 from torch import nn
 
 from zeroinit.batches import Augment
@@ -32,6 +30,7 @@ from zeroinit.quotient import quotient
 from zeroinit.ramp import give
 from zeroinit.rng import stream
 from zeroinit.stack import OPTIMIZERS, why_alone
+from zeroinit.target import bound, call, parameters_of
 from zeroinit.ties import moves_alike
 from zeroinit.tracker import Tracker
 
@@ -95,7 +94,7 @@ def check_augment(keys: Values, input_shape: tuple[int, ...]) -> None:
 def load_cached(node: str, split_seed: int, device: torch.device) -> Data:
     keys = json.loads(node)
     shape, limit = {key: keys.pop(key) for key in ("resize", "channels")}, keys.pop("limit")
-    asked = inspect.signature(bound("dataset", keys).func).parameters  # a loader may do it itself, as it decodes
+    asked = parameters_of(bound("dataset", keys).func)  # a loader may do it itself, as it decodes
     data = call("dataset", keys | {key: shape[key] for key in shape if key in asked}, stream("split", split_seed))
     if not isinstance(data, Data):
         raise BadInput(
@@ -176,13 +175,7 @@ def build(
 
     `watched` makes of each rule of the init one that somebody watches.
     """
-    try:
-        model: nn.Module = call("arch", values["arch"], data.input_shape, data.num_classes)
-    except (ValueError, IndexError, RuntimeError) as error:
-        raise BadInput(
-            f"arch._target_={values['arch']['_target_']} does not fit data of shape {data.input_shape} "
-            f"with {data.num_classes} classes: {error}"
-        ) from error
+    model = make_model(values, data)
     layers = values["init"]["layers"]
     weight, bias = map(watched, rules("init", values["init"]))
     rest = rules("init.rest", values["init"]["rest"]) if layers else None
@@ -201,12 +194,22 @@ def build(
     return model, filled, optimizer_of(values, model)  # after the init, and of the very model that trains
 
 
+def make_model(values: Values, data: Data) -> nn.Module:
+    """The model as its constructor leaves it, on the CPU. Raises BadInput where the arch does not fit the data."""
+    name, shape, classes = f"arch._target_={values['arch']['_target_']}", data.input_shape, data.num_classes
+    subject = f"{name} does not fit data of shape {shape} with {classes} classes"
+    model = call("arch", values["arch"], shape, classes, subject=subject)
+    if not isinstance(model, nn.Module):
+        raise BadInput(f"{name}: it returned a {type(model).__name__}; return a torch.nn.Module")
+    return model
+
+
 def optimizer_of(values: Values, model: nn.Module) -> torch.optim.Optimizer:
     """The optimizer of the model's parameters. Raises BadInput where torch has none, or it has no rate to ramp."""
-    try:
-        found: torch.optim.Optimizer = call("optimizer", values["optimizer"], model.parameters())
-    except (ValueError, TypeError, IndexError) as error:  # torch's own words for an argument that it cannot use
-        raise BadInput(f"optimizer: {error}") from error
+    found = call("optimizer", values["optimizer"], model.parameters(), subject="optimizer")
+    if not isinstance(found, torch.optim.Optimizer):
+        target, made = values["optimizer"]["_target_"], type(found).__name__
+        raise BadInput(f"optimizer._target_={target}: it returned a {made}; return a torch.optim.Optimizer")
     if ramped(values):
         if any("lr" not in group for group in found.param_groups):
             steps, made = values["ramp"]["steps"], type(found).__name__
@@ -218,36 +221,6 @@ def optimizer_of(values: Values, model: nn.Module) -> torch.optim.Optimizer:
 def rules(key: str, node: Values) -> tuple[partial[Any], partial[Any]]:
     """The (weight, bias) rules of a node."""
     return bound(f"{key}.weight", node["weight"]), bound(f"{key}.bias", node["bias"])
-
-
-def bound(key: str, node: Values) -> partial[Any]:
-    """What the node's `_target_` names, with the node's other keys bound as arguments."""
-    return bound_once(key, json.dumps(node))
-
-
-@lru_cache(maxsize=1000)
-def bound_once(key: str, text: str) -> partial[Any]:
-    """Kept, as instantiate takes 5 ms and every job of a sweep asks for the same."""
-    node = json.loads(text)
-    try:
-        found: partial[Any] = instantiate(node, _convert_="all", _partial_=True)
-    except InstantiationException as error:
-        raise BadInput(f"{key}._target_={node.get('_target_')}: {error.__cause__ or error}") from error
-    return found
-
-
-def call(key: str, node: Values, *arguments: Any) -> Any:
-    """Call what the node names. Raises BadInput where its signature does not take the node's keys."""
-    function = bound(key, node)
-    try:
-        inspect.signature(function.func).bind(*arguments, **function.keywords)
-    except TypeError as error:
-        raise BadInput(
-            f"{key}._target_={node['_target_']}: {error}; its arguments are the keys beside it "
-            f"({', '.join(function.keywords) or 'none'}): drop one with ~{key}.KEY, add one with +{key}.KEY=VALUE"
-        ) from error
-    # a copy, as what is bound is kept and the function may change it
-    return function.func(*arguments, **deepcopy(function.keywords))
 
 
 def open_tracker(job: Job, sweep: str) -> Tracker:

@@ -5,12 +5,12 @@ signature asks for: `generator` (the run's stream of random numbers), `fan_in` (
 the layer next to the input).
 """
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import torch
@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from zeroinit.errors import BadInput
 from zeroinit.layers import weight_layers
+from zeroinit.target import check_arguments, parameters_of
+from zeroinit.user_code import explain_errors
 
 Rule = partial[Tensor]
 
@@ -68,12 +70,13 @@ def initialize(
         fan_in = layer.weight[0].numel()
         given = {"generator": generator, "fan_in": fan_in, "depth": depth}
         if rest is None or layers is None or matches(name, layers):
-            of_weight, of_bias, scale = weight, bias, bias_scale(fan_in)
+            key, of_weight, of_bias, scale = "init", weight, bias, scale_of(bias_scale, fan_in)
         else:
-            (of_weight, of_bias), scale = rest, 1.0
-        rules[layer.weight] = fill(of_weight, layer.weight, f"{name}.weight", given)
+            key, (of_weight, of_bias), scale = "init.rest", rest, 1.0
+        rules[layer.weight] = fill(f"{key}.weight", of_weight, layer.weight, f"{name}.weight", given)
         if layer.bias is not None:
-            rules[layer.bias] = f"{fill(of_bias, layer.bias, f'{name}.bias', given)} * {scale:.6g}"
+            by = fill(f"{key}.bias", of_bias, layer.bias, f"{name}.bias", given)
+            rules[layer.bias] = f"{by} * {scale:.6g}"
             layer.bias.mul_(scale)
     for module in model.modules():
         if isinstance(module, NORMALISATION):
@@ -109,19 +112,57 @@ def check_patterns(patterns: Sequence[str], names: Sequence[str]) -> None:
             raise BadInput(f"init.layers={pattern}: no layer has such a name; the layers are {listed}")
 
 
-def fill(rule: Rule, tensor: Tensor, name: str, given: dict[str, Any]) -> str:
-    """Fill `tensor` by `rule` with what the rule asks for of `given`; returns the rule's name and own arguments."""
-    asked = inspect.signature(rule.func).parameters
-    try:
-        rule(tensor, **{key: value for key, value in given.items() if key in asked})
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise BadInput(
-            f"init: the rule {rule.func.__name__} cannot fill {name} {tuple(tensor.shape)}: {error}"
-        ) from error
-    arguments = ", ".join(
+def fill(key: str, rule: Rule, tensor: Tensor, name: str, given: dict[str, Any]) -> str:
+    """Fill `tensor`, the parameter `name`, by the rule of the config's `key`; return the rule's name and arguments.
+
+    The rule gets what its signature names of `given`. Raises BadInput where it raises, or does not fill the tensor.
+    """
+    subject, shape, dtype = f"{key}._target_={dotted_name(rule.func)}", tensor.shape, tensor.dtype
+    parameters = parameters_of(rule.func)
+    arguments = {argument: value for argument, value in given.items() if argument in parameters}
+    check_arguments(key, subject, rule, tensor, **arguments)
+    if dtype.is_floating_point or dtype.is_complex:
+        tensor.fill_(math.nan)  # so that an entry which the rule leaves is known; this draws no number
+    with explain_errors(f"{subject} cannot fill {name} {tuple(shape)}"):
+        returned = rule(tensor, **arguments)
+    if (tensor.shape, tensor.dtype) != (shape, dtype):
+        changed = f"{tuple(tensor.shape)} of {tensor.dtype}"
+        raise BadInput(f"{subject}: it makes {name} {tuple(shape)} of {dtype} {changed}; fill it as it is")
+    if tensor.isnan().any():
+        raise BadInput(f"{subject}: {describe_unfilled(tensor, returned, name)}")
+    keywords = ", ".join(
         f"{key}={value:.6g}" if isinstance(value, float) else f"{key}={value}" for key, value in rule.keywords.items()
     )
-    return f"{rule.func.__name__}({arguments})"
+    return f"{dotted_name(rule.func).rpartition('.')[2]}({keywords})"
+
+
+def describe_unfilled(tensor: Tensor, returned: object, name: str) -> str:
+    """Say why a rule has left entries of a parameter NaN, as they were before it."""
+    missing, entries = int(tensor.isnan().sum()), tensor.numel()
+    is_new = isinstance(returned, Tensor) and returned.data_ptr() != tensor.data_ptr()
+    if is_new and missing == entries:
+        return f"it returns a new tensor and leaves {name} as it was; fill it in place, as tensor.copy_(...) does"
+    return (
+        f"it leaves {missing} of {entries} entries of {name} NaN, as all are before it: it does not fill them, or "
+        "computes them from what was there; fill every entry with a number that does not depend on that"
+    )
+
+
+def scale_of(bias_scale: Callable[[int], float], fan_in: int) -> float:
+    """The factor on the biases of a layer with so many inputs a unit. Raises BadInput where it is no finite number."""
+    subject = f"bias_scale._target_={dotted_name(getattr(bias_scale, 'func', bias_scale))}"
+    with explain_errors(f"{subject} fails for a layer with fan_in {fan_in}"):
+        scale = bias_scale(fan_in)
+    if isinstance(scale, bool) or not isinstance(scale, Real) or not math.isfinite(scale):
+        shown = " ".join(repr(scale).split())[:60]
+        raise BadInput(f"{subject}: it returns {shown} for a layer with fan_in {fan_in}; return a finite number")
+    return float(scale)
+
+
+def dotted_name(function: Any) -> str:
+    """`module.name` of a function; of another callable, that of its class."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def default_(tensor: Tensor, fan_in: int, generator: torch.Generator) -> Tensor:

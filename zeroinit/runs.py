@@ -28,6 +28,7 @@ from zeroinit.report.cells import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import signals_held
 from zeroinit.tracker import CHOICE, COUNTS, Record, Tracker, without_password
+from zeroinit.user_code import locate_error
 from zeroinit.verdict import EXAMPLES, JUDGED, Looked, Seen, examples_of, hopeless, learnable, look, verdict
 
 TRACEBACK = "traceback.txt"
@@ -221,7 +222,9 @@ def train_together(
 def fail(record: Record, error: BaseException) -> None:
     """Mark the run as one that raised, or was interrupted."""
     record.status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-    record.tags["error"] = without_password(f"{type(error).__name__}: {error}")[:5000]
+    place = locate_error(error)
+    said = f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
+    record.tags["error"] = without_password(said)[:5000]
     if isinstance(error, Exception):
         record.files[TRACEBACK] = without_password("".join(traceback.format_exception(error))).encode()
 

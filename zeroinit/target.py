@@ -1,0 +1,69 @@
+"""What the `_target_` of a config's node names: import it, bind the node's other keys to it, and call it."""
+
+import inspect
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import lru_cache, partial
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from zeroinit.errors import BadInput
+from zeroinit.user_code import describe_error, explain_errors, find_user_error, locate_error
+
+Node = dict[str, Any]
+
+
+def bound(key: str, node: Node) -> partial[Any]:
+    """What the node's `_target_` names, with the node's other keys bound as arguments."""
+    return bound_once(key, json.dumps(node))
+
+
+@lru_cache(maxsize=1000)
+def bound_once(key: str, text: str) -> partial[Any]:
+    """Kept, as instantiate takes 5 ms and every job of a sweep asks for the same."""
+    node = json.loads(text)
+    try:
+        function: partial[Any] = instantiate(node, _convert_="all", _partial_=True)
+    except InstantiationException as error:
+        cause = find_user_error(error)
+        reason = describe_error(cause) if locate_error(cause) else error.__cause__ or error
+        raise BadInput(f"{key}._target_={node.get('_target_')}: {reason}") from error
+    return function
+
+
+def call(key: str, node: Node, *arguments: Any, subject: str = "") -> Any:
+    """Call what the node names. Raises BadInput for keys that its signature does not take, and for what it raises.
+
+    A sentence on what it raises opens with the `subject`: its key and target, if nothing else is given.
+    """
+    function, target = bound(key, node), f"{key}._target_={node['_target_']}"
+    check_arguments(key, target, function, *arguments)
+    with explain_errors(subject or target):
+        # a copy, as what is bound is kept and the function may change it
+        return function.func(*arguments, **deepcopy(function.keywords))
+
+
+def check_arguments(key: str, subject: str, function: partial[Any], *arguments: Any, **named: Any) -> None:
+    """Raise BadInput where the function's signature does not take these arguments and the keys of its node."""
+    try:
+        signature = inspect.signature(function.func)
+    except ValueError:  # of a function that is not Python's, which says itself what it does not take
+        return
+    try:
+        signature.bind(*arguments, **(function.keywords | named))
+    except TypeError as error:
+        raise BadInput(
+            f"{subject}: {error}; its arguments are the keys beside it "
+            f"({', '.join(function.keywords) or 'none'}): drop one with ~{key}.KEY, add one with +{key}.KEY=VALUE"
+        ) from error
+
+
+def parameters_of(function: Any) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a function by name; none of one that is not Python's."""
+    try:
+        return inspect.signature(function).parameters
+    except ValueError:
+        return {}

@@ -1,0 +1,82 @@
+"""Errors of code that a user brings: any exception as one sentence, with the user's file and line."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from traceback import walk_tb
+
+from zeroinit.errors import BadInput
+
+MAX_CHARACTERS = 300  # of an exception's own message
+# packages that call a user's code, or that it calls; an error in them is shown at the user's line that led there
+LIBRARIES = sys.stdlib_module_names | {
+    *("zeroinit", "hydra_plugins", "hydra", "omegaconf", "antlr4", "mlflow"),
+    *("torch", "torchvision", "functorch", "numpy", "scipy", "sklearn", "PIL", "sympy"),
+}
+INSTALLED = ("site-packages", "dist-packages")
+SELF_EXPLAINING = (ValueError, TypeError, RuntimeError, IndexError)  # their messages need no name of the exception
+
+
+@contextmanager
+def explain_errors(subject: str) -> Iterator[None]:
+    """Raise any exception of the block as BadInput(f"{subject}: what happened (file, line)"); BadInput passes."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except Exception as error:
+        raise BadInput(f"{subject}: {describe_error(error)}") from error
+
+
+def describe_error(error: BaseException) -> str:
+    """Say what happened and where: `KeyError: 'gain' (rules.py, line 29)`.
+
+    An exception that no code of a user raised has no place, and its name only where its message needs it.
+    """
+    said = error.msg if isinstance(error, SyntaxError) else error  # whose text would name the line, too
+    message = " ".join(str(said).split())[:MAX_CHARACTERS]
+    place = locate_error(error)
+    named = place or not message or not isinstance(error, SELF_EXPLAINING) or isinstance(error, UnicodeError)
+    text = ": ".join([*([type(error).__name__] if named else []), *([message] if message else [])])
+    return f"{text} ({place})" if place else text
+
+
+def locate_error(error: BaseException) -> str:
+    """Return `FILE, line NUMBER` of the last line of a user's code that led to the error; empty if there is none."""
+    if isinstance(error, SyntaxError) and error.filename and os.path.isfile(error.filename):
+        return f"{shorten_path(error.filename)}, line {error.lineno}"
+    lines = [
+        (frame.f_code.co_filename, number)
+        for frame, number in walk_tb(error.__traceback__)
+        if is_user_code(frame.f_globals.get("__name__", "")) and os.path.isfile(frame.f_code.co_filename)
+    ]
+    if not lines:
+        return ""
+    # a library that the user's code calls stands behind it, and is seldom what has to be mended
+    outside = [line for line in lines if not any(folder in line[0] for folder in INSTALLED)]
+    path, number = (outside or lines)[-1]
+    return f"{shorten_path(path)}, line {number}"
+
+
+def find_user_error(error: BaseException) -> BaseException:
+    """Return the first of an exception and its causes that has a place in a user's code, or the exception itself."""
+    current: BaseException | None = error
+    while current is not None:
+        if locate_error(current):
+            return current
+        current = current.__cause__
+    return error
+
+
+def is_user_code(module: str) -> bool:
+    """Whether a module, by its dotted name, is neither ours nor of a library that we use."""
+    return module.partition(".")[0] not in LIBRARIES
+
+
+def shorten_path(path: str) -> str:
+    """Return the path below the folder from which Python imports it; as it is where there is no such folder."""
+    path = os.path.abspath(path)
+    folders = [os.path.join(os.path.abspath(folder), "") for folder in sys.path]
+    longest = max((folder for folder in folders if path.startswith(folder)), key=len, default="")
+    return path.removeprefix(longest)
