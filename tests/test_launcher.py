@@ -137,7 +137,9 @@ def test_a_member_that_fails_costs_no_other_of_its_stack(zeroinit: Command) -> N
     ended = zeroinit("-m", "dataset=digits", "arch=logistic", "steps=20", *rule, TWO)
     assert ended.code == 1
     [line] = [line for line in ended.err.splitlines() if line.startswith("failed:")]
-    assert "ArithmeticError: two is too much (traceback in " in line
+    assert (
+        "moody.weight cannot fill output.weight (10, 64): ArithmeticError: two is too much (moody.py, line 4) (" in line
+    )
     assert "in weight" in Path(re.search(r"traceback in (.*)\)", line)[1]).read_text()
     assert sorted(run.info.status for run in runs()) == ["FAILED", "FINISHED", "FINISHED"]
     [bad] = [run for run in runs() if run.info.status == "FAILED"]

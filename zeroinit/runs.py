@@ -222,8 +222,8 @@ def train_together(
 def fail(record: Record, error: BaseException) -> None:
     """Mark the run as one that raised, or was interrupted."""
     record.status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-    place = locate_error(error)
-    said = f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
+    place, named = locate_error(error), "" if isinstance(error, BadInput) else f"{type(error).__name__}: "
+    said = f"{named}{error}" + (f" ({place})" if place else "")
     record.tags["error"] = without_password(said)[:5000]
     if isinstance(error, Exception):
         record.files[TRACEBACK] = without_password("".join(traceback.format_exception(error))).encode()
