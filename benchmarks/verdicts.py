@@ -29,11 +29,14 @@ two ways: by the final accuracy, and with the forecast that `still-waking` is.
 import argparse
 import json
 import math
-import os
 import platform
 import random
 from collections import Counter, defaultdict
 from pathlib import Path
+
+from zeroinit.kernels import cpu_name, kernel_settings, pin_kernels
+
+pin_kernels()  # before torch is imported
 
 import torch
 from hydra import compose, initialize_config_dir
@@ -148,8 +151,8 @@ def main() -> None:
             print(f"\r{index}/{arguments.runs}", end="", flush=True)
     print()
     report(found)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, 1 thread"
-    print(f"{machine}, Python {platform.python_version()}, torch {torch.__version__}")
+    print(f"n = {len(found)}, seed {arguments.seed}; {cpu_name()}, {kernel_settings()}, 1 thread")
+    print(f"Python {platform.python_version()}, torch {torch.__version__}")
 
 
 def best_accuracies(found: list[dict[str, dict[str, object]]]) -> dict[object, float]:
