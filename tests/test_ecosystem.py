@@ -7,12 +7,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import optuna
 import pytest
 import yaml
+from conftest import Ended
 from mlflow import MlflowClient
 
-Command = Callable[..., object]
+Command = Callable[..., Ended]
 QUICK = ("dataset=digits", "arch=logistic", "steps=20")
+SEARCH = ("hydra/sweeper=optuna", "hydra.sweeper.direction=maximize")
 
 
 def losses() -> dict[tuple[str, str], float]:
@@ -100,6 +103,9 @@ def test_optuna_searches_scale_and_learning_rate(zeroinit: Command) -> None:
             "bias_scale.value=-",
         ),
         (["hydra/sweeper=optuna", "hydra.sweeper.direction=up"], "hydra.sweeper.direction=up: the value of a run"),
+        ([*SEARCH, "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: give a whole number from 1"),
+        ([*SEARCH, "hydra.sweeper.n_jobs=0"], "hydra.sweeper.n_jobs=0: give a whole number from 1"),
+        ([*SEARCH, "hydra.sweeper.max_failure_rate=2"], "hydra.sweeper.max_failure_rate=2.0: give a number from 0 to"),
         (["hydra/launcher=joblib", "tracker=off", "seed=0,1"], "tracker=off: its runs are known in the process that"),
         (["hydra/launcher=joblib", "optimizer.lr=-1", "seed=0,1"], "optimizer.lr=-1: give a finite number"),
     ],
@@ -112,16 +118,98 @@ def test_bad_input_is_one_line(words: list[str], said: str, zeroinit: Command) -
     assert not Path("mlruns/mlflow.db").exists()
 
 
+@pytest.fixture
+def studies(monkeypatch: pytest.MonkeyPatch) -> list[optuna.Study]:
+    """The studies that a test makes."""
+    made: list[optuna.Study] = []
+    create = optuna.create_study
+    monkeypatch.setattr(optuna, "create_study", lambda **keys: made.append(create(**keys)) or made[-1])
+    return made
+
+
+def search(zeroinit: Command, scales: str, *words: str, sampler: str = "grid") -> Ended:
+    chosen = f"hydra/sweeper/sampler={sampler}"
+    return zeroinit("-m", *SEARCH, chosen, *QUICK, "init=zero_normal", f"bias_scale.value={scales}", *words)
+
+
 @pytest.mark.usefixtures("database")
-def test_a_trial_that_diverges_is_told_and_the_search_goes_on(zeroinit: Command) -> None:
-    words = ("hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=4")
-    sampled = "hydra/sweeper/sampler=grid"
-    ended = zeroinit("-m", *words, sampled, *QUICK, "init=zero_normal", "bias_scale.value=choice(1,3e38)")
+@pytest.mark.parametrize("more", [(), ("hydra/launcher=basic",)])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_trial_that_diverges_is_failed_and_the_search_goes_on(
+    batch: int, more: tuple[str, ...], zeroinit: Command, studies: list[optuna.Study]
+) -> None:
+    ended = search(zeroinit, "choice(1,3e38)", f"hydra.sweeper.n_jobs={batch}", *more)
     assert ended.code == 1
     assert "failed: bias_scale.value=3e+38 " in ended.err
     assert "Traceback" not in ended.err
     assert len([line for line in ended.out.splitlines() if line.startswith("logistic")]) == 2
     assert re.search(r"Best validation accuracy: [\d.]+%, with bias_scale\.value=1(\.0)? \(", ended.out)
+    [study] = studies
+    states = {trial.params["bias_scale.value"]: (trial.state.name, trial.value is None) for trial in study.trials}
+    assert states == {1: ("COMPLETE", False), 3e38: ("FAIL", True)}
+
+
+@pytest.mark.usefixtures("database")
+def test_a_trial_that_diverges_late_is_not_the_best(zeroinit: Command, studies: list[optuna.Study]) -> None:
+    """It had the best accuracy of the two before its loss was not finite."""
+    Path("nets.py").write_text(LATE)
+    words = ("arch._target_=nets.Late", "optimizer=sgd", "optimizer.lr=0.1", "dataset.batch_size=all")
+    ended = search(zeroinit, "choice(0.001,1)", *words)
+    assert ended.code == 1
+    [study] = studies
+    assert {trial.params["bias_scale.value"]: trial.state.name for trial in study.trials} == {
+        0.001: "FAIL",
+        1: "COMPLETE",
+    }
+    client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("sweep").experiment_id], "tags.kind = 'run'")
+    best = {
+        run.data.params["bias_scale.value"]: max(
+            point.value for point in client.get_metric_history(run.info.run_id, "val/accuracy")
+        )
+        for run in runs
+    }
+    assert best["0.001"] > best["1"]
+    assert "with bias_scale.value=1 (" in ended.out
+
+
+LATE = """\
+import torch
+from zeroinit.arch import Logistic
+
+
+class Late(Logistic):
+    \"\"\"Its small biases make it learn, and then overflow; its large ones leave it alone.\"\"\"
+
+    def forward(self, inputs):
+        logits = super().forward(inputs)
+        small = self.output.bias.abs().max() < 0.5
+        far = self.output.weight.abs().max() > 0.02
+        return logits * (float("inf") if small and far else 1.0 if small else 0.0)
+"""
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("more", [(), ("hydra/launcher=basic",)])
+def test_a_search_of_which_every_trial_failed_has_no_best(
+    more: tuple[str, ...], zeroinit: Command, studies: list[optuna.Study]
+) -> None:
+    ended = search(zeroinit, "choice(3.1e38,3e38)", *more)
+    assert ended.code == 1
+    assert "Traceback" not in ended.err
+    assert "No trial finished, so that there is no best one." in ended.out
+    assert len([line for line in ended.out.splitlines() if line.startswith("logistic")]) == 2
+    assert [trial.state.name for trial in studies[0].trials] == ["FAIL", "FAIL"]
+
+
+@pytest.mark.usefixtures("database")
+def test_a_search_ends_at_a_failure_where_a_person_says_so(zeroinit: Command, studies: list[optuna.Study]) -> None:
+    only = ("hydra.sweeper.max_failure_rate=0", "hydra.sweeper.n_jobs=1", "hydra.sweeper.n_trials=3")
+    ended = search(zeroinit, "interval(3e38,3.1e38)", *only, sampler="random")
+    assert ended.code == 1
+    assert "The search ends: more trials failed than hydra.sweeper.max_failure_rate=0\n" in ended.err
+    assert [trial.state.name for trial in studies[0].trials] == ["FAIL"]
+    assert len([line for line in ended.out.splitlines() if line.startswith("logistic")]) == 1
 
 
 @pytest.mark.usefixtures("database")

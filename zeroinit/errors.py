@@ -1,5 +1,9 @@
-"""The one exception that a user sees as a sentence, without a traceback."""
+"""Exceptions with a meaning of their own; a user sees both as a sentence, without a traceback."""
 
 
 class BadInput(Exception):
     """Something the user can mend; the message names the key, the value and what is accepted."""
+
+
+class RunFailed(Exception):
+    """A trial of a search whose run failed or diverged: it has no value that the search could use."""

@@ -25,7 +25,7 @@ from zeroinit.build import check, open_tracker
 from zeroinit.config import Job
 from zeroinit.config.check import check_uri
 from zeroinit.config.identity import hashes
-from zeroinit.errors import BadInput
+from zeroinit.errors import BadInput, RunFailed
 from zeroinit.observer import LEFT_OUT
 from zeroinit.progress import Bar
 from zeroinit.report.asked import Asked, Planned, question_of
@@ -45,6 +45,11 @@ def job_of(cfg: DictConfig) -> Job:
 
 def sweeping() -> bool:
     return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
+
+
+def is_search(hydra_node: Any) -> bool:
+    """Whether an optimising sweeper chooses the runs by the values of earlier ones."""
+    return "direction" in hydra_node.sweeper
 
 
 def sweep_name() -> str:
@@ -85,13 +90,13 @@ def failed(job: Job, record: Record) -> str:
     return f"failed: {' '.join(job.overrides)}: {error}"
 
 
-def best(record: Record) -> float:
-    """The best validation accuracy of a run, which optimising sweepers are given; 0 where it diverged before any."""
-    return max(record.course(CHOICE).values(), default=0.0)
+def best(record: Record) -> float | None:
+    """Return the best validation accuracy of a run, which an optimising sweeper maximises; None of a failed run."""
+    return max(record.course(CHOICE).values(), default=0.0) if record.status == "FINISHED" else None
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def task(cfg: DictConfig) -> float:
+def task(cfg: DictConfig) -> float | None:
     """Hydra's task function: one job, on its own or under any launcher."""
     try:
         check_mode()
@@ -126,6 +131,8 @@ def task(cfg: DictConfig) -> float:
             print(where)
         if record.status != "FINISHED":
             sys.exit(1)
+    if record.status != "FINISHED" and is_search(HydraConfig.get()):
+        raise RunFailed(record.tags["error"])
     return best(record)
 
 

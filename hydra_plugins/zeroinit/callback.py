@@ -11,6 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from hydra_plugins.zeroinit.search import adapt_optuna
+
 OURS = "hydra_plugins.zeroinit.sweeper.GridSweeper"
 IN_PROCESS = (  # launchers whose records come to the process that ends the sweep
     "hydra_plugins.zeroinit.launcher.SweepLauncher",
@@ -26,6 +28,7 @@ class SweepCallback(Callback):
         from zeroinit.errors import BadInput
 
         self.started = time.time()
+        adapt_optuna(config)
         launcher = config.hydra.runtime.choices["hydra/launcher"]
         direction = config.hydra.sweeper.get("direction", "maximize")
         direction = getattr(direction, "name", direction)
@@ -90,5 +93,7 @@ class SweepCallback(Callback):
             best = OmegaConf.load(found)
             chosen = " ".join(f"{key}={value}" for key, value in best.best_params.items())
             print(f"Best validation accuracy: {best.best_value:.1%}, with {chosen} ({found})")
+        elif train.is_search(config.hydra):
+            print("No trial finished, so that there is no best one.")
         fine = {record.identity for record in new if record.status == "FINISHED"}
         return any(record.identity and record.identity not in fine for record in since)

@@ -46,6 +46,7 @@ class SweepLauncher(Launcher):
             train.stop(BadInput("hydra.job.chdir=true: runs of a sweep train together, in one folder; give false"))
         self.composer = Composer(hydra_context.config_loader, config)
         self.of_ours = config.hydra.sweeper._target_ == OURS
+        self.is_search = train.is_search(config.hydra)
         self.pool = Pool(self.workers) if self.workers > 1 else None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -116,12 +117,17 @@ class SweepLauncher(Launcher):
                     except Exception:
                         done = Message(index, "failed", traceback.format_exc())
                     hear(done)
-        return [
-            JobReturn(
-                job.overrides, status=JobStatus.COMPLETED, _return_value=train.best(records[build.identity_of(job)])
-            )
-            for job in asked
-        ]
+        return [self.returned(job, records[build.identity_of(job)]) for job in asked]
+
+    def returned(self, job: Job, record: Record) -> JobReturn:
+        """Return what the sweeper is given for a job; a search is given no value of a run that failed."""
+        from zeroinit import train
+        from zeroinit.errors import RunFailed
+
+        if record.status != "FINISHED" and self.is_search:
+            error = RunFailed(record.tags["error"])
+            return JobReturn(job.overrides, status=JobStatus.FAILED, _return_value=error)
+        return JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=train.best(record))
 
     def checked(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Job]:
         """Another sweeper's jobs; stops at bad input before any of them trains, as our own sweeper does."""
