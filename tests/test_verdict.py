@@ -113,6 +113,15 @@ def test_in_a_stack_it_ends_that_member_alone(job_of: JobOf) -> None:
     assert [record.tags["verdict"] for record in records] == ["stuck-at-prior", *["partly-learned"] * 2]
 
 
+def test_a_member_that_diverges_before_its_first_step_leaves_the_others_of_its_stack(job_of: JobOf) -> None:
+    """It has no metrics at all, on which a reason could rest."""
+    words = ("dataset=digits", "arch=logistic", "init=zero_normal", "steps=5", "tracker=off")
+    records = runs.run([job_of(*words, f"bias_scale.value={scale}") for scale in ("3e38", "1")], Off(), lambda *_: None)
+    assert [record.status for record in records] == ["FAILED", "FINISHED"]
+    assert records[0].tags["verdict"] == "diverged"
+    assert records[0].tags["reason"] == "the loss is not finite at step 0"
+
+
 def test_a_wave_that_is_under_way_is_not_hopeless() -> None:
     """From zero weights, 30 layers down: the first has its gradient at step 31, and none before."""
     digits = dataset.digits(stream("split", 0))
