@@ -12,6 +12,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from zeroinit.kernels import pin_kernels
+
+pin_kernels()  # before torch is imported, as the command does
+
 import torch
 from rich.console import Console
 from rich.table import Table

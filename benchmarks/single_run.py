@@ -25,6 +25,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from zeroinit.kernels import pin_kernels
+
+pin_kernels()  # before torch is imported, as the command does
+
 import torch
 import torch.nn.functional as F
 from hydra import compose, initialize_config_dir

@@ -16,6 +16,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from zeroinit.kernels import pin_kernels
+
+pin_kernels()  # before torch is imported, as the command does
+
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig

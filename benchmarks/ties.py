@@ -18,6 +18,10 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
+from zeroinit.kernels import pin_kernels
+
+pin_kernels()  # before torch is imported, as the command does
+
 import torch
 from torch import nn
 
