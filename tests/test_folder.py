@@ -248,6 +248,20 @@ def no_test(root: Path) -> None:
     (root / "test").rmdir()
 
 
+def empty_val(root: Path) -> None:
+    (root / "val" / ".ipynb_checkpoints").mkdir(parents=True)
+
+
+def val_without_dog(root: Path) -> None:
+    (root / "val" / "cat").mkdir(parents=True)
+    picture(3).save(root / "val" / "cat" / "0.png")
+
+
+def val_without_images(root: Path) -> None:
+    val_without_dog(root)
+    (root / "val" / "dog").mkdir()
+
+
 def unreadable(root: Path) -> None:
     path = root / "train" / "dog" / "2.png"
     path.write_bytes(path.read_bytes()[:70])
@@ -283,7 +297,7 @@ def nothing(root: Path) -> None:
 
 
 BAD = [
-    (empty_class, [], r"dataset.folder=.*: Found no valid file for the classes emu.*; give a folder that holds train/"),
+    (empty_class, [], r"dataset.folder=.*: there is no image in train/emu/; give a folder that holds train/"),
     (one_class, [], r"dataset.folder=.*: there is one class \(cat\); give at least two"),
     (
         class_without_test,
@@ -291,6 +305,9 @@ BAD = [
         r"dataset.folder=.*: train/ and test/ differ in their classes \(emu\); give both the",
     ),
     (no_test, [], r"dataset.folder=.*: No such file or directory: .*/test; give a folder that holds train/"),
+    (empty_val, [], r"dataset.folder=.*: there is no class folder in val/; give a folder that holds train/"),
+    (val_without_images, [], r"dataset.folder=.*: there is no image in val/dog/; give a folder that holds train/"),
+    (val_without_dog, [], r"dataset.folder=data: train/ and val/ differ in their classes \(dog\); give both the same"),
     (unreadable, [], r"dataset.folder: .*/train/dog/2.png cannot be read as an image \(.*\); mend or remove it"),
     (no_image, [], r"dataset.folder: .*/train/dog/2.png cannot be read as an image \(UnidentifiedImageError.*mend or"),
     (

@@ -28,6 +28,7 @@ ORDER = [
     "dataset.images",
     "dataset.embedded",
     "dataset.published",
+    "dataset.listing",
     "dataset.folder",
     "dataset",
     "batches",
@@ -95,7 +96,7 @@ KNOWN_BY = {
     "hydra": {"build", "target", "train", "__main__"},
     "mlflow": {"tracker.mlflow", "tracker.database"},
     "matplotlib": {f"report.figures.{name}" for name in FIGURES},
-    "torchvision": {"arch", "dataset.images", "dataset.published", "dataset.folder"},
+    "torchvision": {"arch", "dataset.images", "dataset.published"},
     "PIL": {"dataset.folder"},
     "rich": {"progress", "report", "report.cells", "report.checks", "report.claims"},
 }

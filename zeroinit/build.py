@@ -238,11 +238,20 @@ def opened(node: str, sweep: str) -> Tracker:
     return tracker
 
 
-def check(jobs: Sequence[Job]) -> None:
-    """Build what the jobs will train, once for each that differs, and raise BadInput at the first that does not fit."""
+def check(jobs: Sequence[Job]) -> list[str]:
+    """Build what the jobs will train, once for each that differs.
+
+    Returns:
+        What a person should know of the data before the training, a line each.
+
+    Raises:
+        BadInput: The first job that does not fit.
+    """
+    notes: dict[str, None] = {}
     for job in sorted(jobs, key=lambda job: job.params["dataset"]):  # so that each data set is loaded once
         values = job.values
         data = load(values, set_up_torch(values))
+        notes |= dict.fromkeys(data.notes_for(job.overrides))
         batch_size_of(values, data)
         groups = [values[group] for group in ("dataset", "arch", "init", "optimizer", "arithmetic", "dtype")]
         parts = json.dumps([*groups, values["bias_scale"]["_target_"]], sort_keys=True)
@@ -251,6 +260,7 @@ def check(jobs: Sequence[Job]) -> None:
             fit(model, data, values, job.params)
             check_arithmetic(values["arithmetic"], model, optimizer, data.input_shape)
             fitting.add(parts)
+    return list(notes)
 
 
 fitting: set[str] = set()  # what this process has checked, so that a sweep's jobs are not checked again one by one

@@ -8,7 +8,7 @@ if __name__ == "__main__":  # above the imports, as the command chooses kernels 
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -101,7 +101,7 @@ def task(cfg: DictConfig) -> float | None:
     try:
         check_mode()
         job = job_of(cfg)
-        check([job])  # before the bar, as decoding images has one of its own
+        tell_notes(check([job]))  # before the bar, as decoding images has one of its own
         if job.values["check"] == "only":
             sys.exit(before.only([job], sweeping()))
         if job.values["check"] == "audit":
@@ -134,6 +134,17 @@ def task(cfg: DictConfig) -> float | None:
     if record.status != "FINISHED" and is_search(HydraConfig.get()):
         raise RunFailed(record.tags["error"])
     return best(record)
+
+
+told_notes: set[str] = set()  # of this command
+
+
+def tell_notes(notes: Iterable[str]) -> None:
+    """Write the notes on data that this command has not told yet."""
+    for note in notes:
+        if note not in told_notes:
+            sys.stderr.write(f"zeroinit: {note}\n")
+            told_notes.add(note)
 
 
 def untold(record: Record, told: set[str]) -> list[str]:
@@ -206,6 +217,7 @@ def check_typed(overrides: Sequence[Override]) -> None:
 
 def main() -> None:
     """Hand the command line to Hydra, after a look for what Hydra would answer badly."""
+    told_notes.clear()
     sys.path.append(os.getcwd())  # so that arch._target_=mine.Net finds mine.py
     typed = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
     try:

@@ -140,7 +140,7 @@ class SweepLauncher(Launcher):
                 cfg = self.composer.job(index, overrides)
                 use(cfg)
                 jobs.append(train.job_of(cfg))
-            build.check(jobs)
+            train.tell_notes(build.check(jobs))
         except BadInput as error:
             train.stop(error)
         return jobs

@@ -57,7 +57,7 @@ class GridSweeper(Sweeper):
             chosen = HydraConfig.get().runtime.choices
             options = self.composer.loader.get_group_options
             check_meant(claims, [job.params for job in jobs], lambda group: options(group) if group in chosen else [])
-            build.check(jobs)
+            train.tell_notes(build.check(jobs))
             identities = [build.identity_of(job) for job in jobs]
             checks = {job.values["check"] for job in jobs}
             if "audit" in checks:

@@ -6,7 +6,8 @@ from typing import Any
 
 from zeroinit.config.check import Values, device, ramped
 from zeroinit.dataset import Data
-from zeroinit.dataset.folder import state
+from zeroinit.dataset.folder import root_of, state
+from zeroinit.dataset.listing import has_validation_folder
 from zeroinit.keys import NO_NUMBER, PLACES
 
 # Of all that turns a config and its data into numbers: raise it with each change after which a run may have others.
@@ -37,6 +38,8 @@ def hashes(values: Values) -> tuple[str, str]:
     kept = {key: value for key, value in values.items() if key not in NO_NUMBER}
     data = {key: value for key, value in kept["dataset"].items() if key not in PLACES}
     if data["_target_"] == "zeroinit.dataset.image_folder":
+        if has_validation_folder(root_of(data["folder"])):
+            data.pop("held_out", None)  # nothing is held out
         data["folder"] = state(data["folder"])
     if data["limit"] is None:
         del data["limit"]  # so that runs from before there was one are known

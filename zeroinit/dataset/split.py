@@ -1,5 +1,6 @@
 """What a data set is once it is loaded: three splits as whole tensors, and how a split is held out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -8,6 +9,14 @@ from torch import Tensor
 from zeroinit.errors import BadInput
 
 Split = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line on a data set for the person who uses it; if it is about a key of `dataset`, only where that was typed."""
+
+    text: str
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -25,10 +34,16 @@ class Data:
     num_classes: int
     normalize: tuple[Tensor, Tensor] | None = None
     dtype: torch.dtype | None = None
+    notes: tuple[Note, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         return tuple(self.train[0].shape[1:])
+
+    def notes_for(self, overrides: Sequence[str]) -> list[str]:
+        """The notes for a person who typed these overrides."""
+        typed = {override.lstrip("+").partition("=")[0] for override in overrides}
+        return [note.text for note in self.notes if note.key is None or f"dataset.{note.key}" in typed]
 
     def prepare(self, stored: Tensor) -> Tensor:
         """What a network is given for stored inputs: normalised where that is asked for, in its dtype at last."""
