@@ -67,7 +67,7 @@ def paged(runs: list[Record], seen: Gradients | None, question: str = "Why?") ->
 def test_it_holds_what_the_table_does_and_what_was_seen() -> None:
     runs = grid(2, 3, 2)
     content = unpacked(paged(runs, gradients([stored(fake_histograms(2))])))
-    assert (content["question"], content["command"], content["notes"]) == ("Why?", "zeroinit -cn sweep", ["a note"])
+    assert (content["question"], content["commands"], content["notes"]) == ("Why?", ["zeroinit -cn sweep"], ["a note"])
     assert content["axes"] == {"init": ["init0", "init1"], "bias_scale.value": ["0.01", "0.1", "1.0"]}
     assert len(content["cells"]) == 6
     one = content["cells"][0]
@@ -256,7 +256,8 @@ def test_it_is_kept_and_made_again(
     kept = tracker.summarised("report.html")
     assert kept
     assert unpacked(kept)["question"] == "Does it wake?"
-    assert unpacked(kept)["command"].startswith("zeroinit -cd . -cn asked dataset=digits")
+    [command] = unpacked(kept)["commands"]
+    assert command.startswith("zeroinit -cd . -cn asked dataset=digits")
     note = tracker.client.get_experiment(tracker.experiment_id).tags["mlflow.note.content"]
     assert note.startswith("Does it wake?\n\n`zeroinit ")
 

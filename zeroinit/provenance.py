@@ -1,5 +1,6 @@
 """Where a run came from: the code, the versions and the machine, as tags."""
 
+import os
 import platform
 import subprocess
 from functools import cache
@@ -9,6 +10,18 @@ from pathlib import Path
 import torch
 
 from zeroinit.kernels import cpu_name, kernel_settings
+
+COMMAND = "ZEROINIT_COMMAND"  # the environment variable by which the processes of a sweep know what was typed
+LONGEST_COMMAND = 5000  # characters that every MLflow server accepts in a tag
+
+
+def command_tag() -> dict[str, str]:
+    """Return the tag of the command that this process, or the one that started it, was asked to run.
+
+    Empty if no command was typed, as in a notebook, or if it is too long for a tag: a part of it would be another one.
+    """
+    command = os.environ.get(COMMAND, "")
+    return {"command": command} if 0 < len(command) <= LONGEST_COMMAND else {}
 
 
 @cache

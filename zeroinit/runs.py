@@ -22,7 +22,7 @@ from zeroinit.errors import BadInput
 from zeroinit.layers import hidden
 from zeroinit.observer import LEFT_OUT, Observer, left_out
 from zeroinit.probe import observed
-from zeroinit.provenance import device_name, provenance
+from zeroinit.provenance import command_tag, device_name, provenance
 from zeroinit.quotient import described
 from zeroinit.report.cells import as_csv
 from zeroinit.rng import stream, stream_seed
@@ -76,7 +76,7 @@ def record_of(job: Job, tags: dict[str, str]) -> Record:
     }
     if size := size_of(job):
         own["size"] = size
-    return Record(name=job.name, params=job.params, tags=provenance() | own | tags)
+    return Record(name=job.name, params=job.params, tags=provenance() | command_tag() | own | tags)
 
 
 def size_of(job: Job) -> str:

@@ -28,6 +28,7 @@ from zeroinit.config.identity import hashes
 from zeroinit.errors import BadInput, RunFailed
 from zeroinit.observer import LEFT_OUT
 from zeroinit.progress import Bar
+from zeroinit.provenance import COMMAND
 from zeroinit.report.asked import Asked, Planned, question_of
 from zeroinit.runs import LINT, TRACEBACK, run
 from zeroinit.tracker import CHOICE, Record, without_password
@@ -66,8 +67,12 @@ def asked(planned: Sequence[Planned], claims: Sequence[Mapping[str, Any]], size:
     """
     size = size or HydraConfig.get().runtime.choices.get("size", "")
     judged = [claim for claim in claims if claim.get("size", size) == size]
-    command = shlex.join(["zeroinit", *sys.argv[1:]])
-    return Asked(question(), without_password(command), planned, judged, size)
+    return Asked(question(), typed_command(), planned, judged, size)
+
+
+def typed_command() -> str:
+    """Return the command as it was typed, without passwords."""
+    return without_password(shlex.join(["zeroinit", *sys.argv[1:]]))
 
 
 def question() -> str:
@@ -219,6 +224,7 @@ def main() -> None:
     """Hand the command line to Hydra, after a look for what Hydra would answer badly."""
     told_notes.clear()
     sys.path.append(os.getcwd())  # so that arch._target_=mine.Net finds mine.py
+    os.environ[COMMAND] = typed_command()  # for the tags of runs in other processes, too
     typed = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
     try:
         check_typed(OverridesParser.create().parse_overrides(typed))

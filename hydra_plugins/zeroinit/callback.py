@@ -4,6 +4,7 @@ import json
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ class SweepCallback(Callback):
         new, _ = readable(since)  # the table names the others
         if new:
             claims: Any = OmegaConf.to_container(config.claims, resolve=True)
-            conclude(train.asked(of_records(new).planned, claims, new[0].tags.get("size", "")), tracker)
+            asked = train.asked(of_records(new).planned, claims, new[0].tags.get("size", ""))
+            conclude(replace(asked, notes=notes_of_search(config)), tracker)
         found = Path(config.hydra.sweep.dir) / "optimization_results.yaml"
         if found.is_file():
             best = OmegaConf.load(found)
@@ -97,3 +99,11 @@ class SweepCallback(Callback):
             print("No trial finished, so that there is no best one.")
         fine = {record.identity for record in new if record.status == "FINISHED"}
         return any(record.identity and record.identity not in fine for record in since)
+
+
+def notes_of_search(config: DictConfig) -> list[str]:
+    """What a reader must know to repeat a search: a sampler without a seed draws other trials each time."""
+    sampler = config.hydra.sweeper.get("sampler") or {}
+    if "seed" not in sampler or sampler["seed"] is not None:
+        return []
+    return ["hydra.sweeper.sampler.seed=null: the command draws other trials; give a seed to repeat them."]

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from zeroinit.errors import BadInput
-from zeroinit.report.asked import FILE, Asked, of_records, read
+from zeroinit.report.asked import FILE, Asked, commands_of, of_records, read
 from zeroinit.report.cells import Cell, as_csv, caption, cells, columns, rows, table
 from zeroinit.report.claims import courses_of, judge, listed
 from zeroinit.report.confounded import confounded, lines
@@ -32,11 +32,12 @@ def announce(asked: Asked, tracker: Tracker) -> None:
     """Keep what a sweep asks before it trains, so that its report can be made while it does, or if it is cut short."""
     if tracker.keeps:
         tracker.prepare({FILE: asked.content()})
-        introduce(asked, tracker)
+        introduce(asked.question, [asked.command], tracker)
 
 
-def introduce(asked: Asked, tracker: Tracker) -> None:
-    tracker.describe("\n\n".join(part for part in (asked.question, f"`{asked.command}`") if part))
+def introduce(question: str, commands: Sequence[str], tracker: Tracker) -> None:
+    """Show what the sweep asks, and the commands that train its runs, in the tracker."""
+    tracker.describe("\n\n".join(part for part in (question, *(f"`{command}`" for command in commands)) if part))
 
 
 def conclude(asked: Asked, tracker: Tracker, each: Each = starmap) -> list[Record]:
@@ -54,7 +55,7 @@ def conclude(asked: Asked, tracker: Tracker, each: Each = starmap) -> list[Recor
         console.print()
         console.print(listed(judged), markup=False, highlight=False)
     if tracker.keeps:
-        introduce(asked, tracker)
+        introduce(asked.question, commands_of(asked, found)[0], tracker)
         files = written(asked, found, notes, tracker) | draw(found, tracker, each, ())
         where = tracker.summary(files, anew=True)
         said = f"\nPage (report.html), figures, table: {where}\n{tracker.how_to_see()}"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from zeroinit.report.asked import Asked
+from zeroinit.report.asked import Asked, commands_of
 from zeroinit.report.cells import (
     FATES,
     NOT_RUN,
@@ -118,6 +118,7 @@ def data(
     keys = columns(found)
     varying = undecided([cell.params for cell in found], keys)
     fixed = [f"{key}={found[0].params[key]}" for key in keys if len({cell.params.get(key) for cell in found}) == 1]
+    commands, unknown = commands_of(asked, found)
     left_out = []
     if room[0] < ROOM[0][0]:
         left_out.append(f"histograms at {room[0]} steps a cell" if room[0] else "no histograms")
@@ -128,9 +129,9 @@ def data(
     return {
         "sweep": name,
         "question": asked.question or question(found, varying),
-        "command": asked.command,
+        "commands": commands,
         "conditions": " ".join([*fixed, caption(found)]),
-        "notes": [*unfinished(found), *notes],
+        "notes": [*unfinished(found), *of_unknown_command(unknown), *asked.notes, *notes],
         "left_out": left_out,
         "claims": [{key: json_of(value) for key, value in row.items()} for row in judge(asked.claims, found)],
         "fates": {word: colour for word, (_, colour) in FATES.items()},
@@ -145,6 +146,12 @@ def unfinished(found: Sequence[Cell]) -> list[str]:
     planned = sum(cell.fates.total() for cell in found)
     missing = planned - sum(count for cell in found for fate, count in cell.fates.items() if fate not in NO_RESULT)
     return [f"{planned - missing} of {planned} runs have finished."] if missing else []
+
+
+def of_unknown_command(count: int) -> list[str]:
+    """A line on runs that no command on the page trains."""
+    runs = "1 run was" if count == 1 else f"{count} runs were"
+    return [f"{runs} trained by an earlier command that was not recorded."] if count else []
 
 
 def question(found: Sequence[Cell], varying: Sequence[str]) -> str:

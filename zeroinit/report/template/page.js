@@ -50,8 +50,7 @@ const unit = (name) => ({ accuracy: "share", distinct: "neurons", clusters: "cla
 put("sweep", data.sweep);
 put("question", data.question);
 put("conditions", data.conditions);
-put("command", data.command);
-document.getElementById("command").hidden = !data.command;
+put("commands", ...data.commands.map((command) => element("p", {}, element("code", {}, command))));
 put("notes", ...data.notes.map((note) => element("p", {}, note)));
 put("footer", data.left_out.length ? `To keep the page small: ${data.left_out.join(", ")}.` : "");
 
