@@ -16,8 +16,8 @@ Planned = tuple[str, str, dict[str, str]]  # identity, cell hash, params
 
 @dataclass(frozen=True)
 class Asked:
-    """A sweep's question, where its file has one, the command that ran it, its runs as planned, what it claims, its size,
-    and what a reader of its page is to know.
+    """A sweep's question, where its file has one, its command, its runs as planned, its claims, its size, and notes for
+    the reader of its page.
     """
 
     question: str
