@@ -286,7 +286,8 @@ def test_nothing_is_told_of_what_is_not_finite(digits: Callable[..., Audit], zer
     words = ("arch=logistic", "arch._target_=test_audit.Broken", "steps=3")
     found = digits(*words)
     assert found.notes[-1] == "A replay is not finite, of which nothing can be told."
-    assert "native      not finite" in zeroinit("dataset=digits", "check=audit", *words).out
+    overflows = ("arch.hidden=[8]", "init=constant", "init.weight.val=1e38", "steps=3")
+    assert "native      not finite" in zeroinit("dataset=digits", "check=audit", *overflows).out
 
 
 def test_an_audit_is_no_longer_than_its_run(digits: Callable[..., Audit]) -> None:

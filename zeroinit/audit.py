@@ -22,11 +22,11 @@ from zeroinit.config.check import Values
 from zeroinit.dataset.split import Data
 from zeroinit.draws import Draw, Draws, filling, forward
 from zeroinit.layers import hidden, weight_layers
-from zeroinit.lint import apart, findings, first_batch
+from zeroinit.lint import findings, first_batch
 from zeroinit.lint.made import listed
 from zeroinit.probe import distinct, neurons
 from zeroinit.progress import counted
-from zeroinit.rng import stream, stream_seed
+from zeroinit.rng import restore_generators, stream, stream_seed
 from zeroinit.stack import why_alone
 
 OVERWRITTEN = "none: the init overwrites it"
@@ -87,7 +87,7 @@ def audit(values: Values, data: Data) -> Audit:
     """Look at one run as its config has it; nothing of it is kept. Of `probe.dense` steps, or all that it has."""
     values = values | {"arithmetic": "native"}  # the other one is among the replays
     device = data.train[0].device
-    with apart(device):
+    with restore_generators(device):
         drawn, means, unknown = draws(values, data)
         model, _, optimizer = build(values, data)
         units = {name: len(layer.weight) for name, layer in weight_layers(model) if name in hidden(model)}

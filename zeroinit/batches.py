@@ -10,6 +10,12 @@ from torch import Tensor
 from zeroinit.dataset.split import Data, Split
 
 Streams = tuple[torch.Generator, torch.Generator]
+CHUNK = 1000  # examples a forward pass of an evaluation, at most; fewer where they are larger than those of MNIST
+
+
+def evaluation_chunk(stored: Tensor) -> int:
+    """How many of these inputs (N, *input_shape) a forward pass of an evaluation is given; the last may have fewer."""
+    return max(1, min(CHUNK, CHUNK * 28 * 28 // stored[0].numel()))
 
 
 @dataclass(frozen=True)

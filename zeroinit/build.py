@@ -17,13 +17,16 @@ from hydra.utils import get_object
 from torch import nn
 
 from zeroinit.batches import Augment
+from zeroinit.call_order import record_call_order
 from zeroinit.config import Job
 from zeroinit.config.check import Values, ramped
 from zeroinit.config.check import device as device_of
 from zeroinit.config.identity import hash_of, identity
+from zeroinit.dataset.check import check_data
 from zeroinit.dataset.images import reshaped
 from zeroinit.dataset.split import Data, limited, normalized
 from zeroinit.errors import BadInput
+from zeroinit.first_batch import check_forward
 from zeroinit.init import Filled, Rule, initialize
 from zeroinit.kernels import is_native, warn_of_native_kernels
 from zeroinit.quotient import quotient
@@ -33,6 +36,7 @@ from zeroinit.stack import OPTIMIZERS, why_alone
 from zeroinit.target import bound, call, parameters_of
 from zeroinit.ties import moves_alike
 from zeroinit.tracker import Tracker
+from zeroinit.user_code import explain_errors
 
 
 def set_up_torch(values: Values) -> torch.device:
@@ -67,6 +71,8 @@ def load(values: Values, device: torch.device) -> Data:
     """The data of a config, on the device; what is stored of the last four asked for is kept."""
     data = load_cached(*stored(values), device)
     check_augment(values["dataset"]["augment"], data.input_shape)
+    if data.train[0].dtype == torch.float64 and values["dtype"] == "float32":
+        raise BadInput("dtype=float32: the inputs of the data are torch.float64; give inputs.float(), or dtype=float64")
     wide = torch.float64 if values["dtype"] == "float64" else None  # in float32 nets and data stay as they are made
     return replace(normalized(data, **values["dataset"]["normalize"]), dtype=wide)
 
@@ -96,10 +102,7 @@ def load_cached(node: str, split_seed: int, device: torch.device) -> Data:
     shape, limit = {key: keys.pop(key) for key in ("resize", "channels")}, keys.pop("limit")
     asked = parameters_of(bound("dataset", keys).func)  # a loader may do it itself, as it decodes
     data = call("dataset", keys | {key: shape[key] for key in shape if key in asked}, stream("split", split_seed))
-    if not isinstance(data, Data):
-        raise BadInput(
-            f"dataset._target_={keys['_target_']}: it returned a {type(data).__name__}; return a zeroinit.dataset.Data"
-        )
+    data = check_data(data, f"dataset._target_={keys['_target_']}")
     return reshaped(data if limit is None else limited(data, limit), **shape).to(device)
 
 
@@ -119,10 +122,15 @@ def own_code(values: Values) -> str:
 
     It is empty for a config that names no function but those of zeroinit and torch, on portable kernels.
     """
-    known = ("zeroinit", "torch", "torchvision")
-    targets = tuple(sorted(one for one in named(values) if one.partition(".")[0] not in known))
+    targets = own_targets(values)
     files = hash_of_files(targets) if targets else ""
     return hashlib.sha256(f"{files} native kernels".encode()).hexdigest()[:16] if is_native() else files
+
+
+def own_targets(values: Values) -> tuple[str, ...]:
+    """Each `_target_` of the values that is a user's own: neither ours nor torch's."""
+    known = ("zeroinit", "torch", "torchvision")
+    return tuple(sorted(target for target in named(values) if target.partition(".")[0] not in known))
 
 
 @cache
@@ -184,7 +192,7 @@ def build(
         stream("init", values["seeds"]["init"]),
         weight,
         bias,
-        bias_scale=partial(call, "bias_scale", values["bias_scale"]),
+        bias_scale=bound("bias_scale", values["bias_scale"]),
         layers=[layers] if isinstance(layers, str) else layers,
         rest=rest and (watched(rest[0]), watched(rest[1])),
     )
@@ -201,7 +209,17 @@ def make_model(values: Values, data: Data) -> nn.Module:
     model = call("arch", values["arch"], shape, classes, subject=subject)
     if not isinstance(model, nn.Module):
         raise BadInput(f"{name}: it returned a {type(model).__name__}; return a torch.nn.Module")
+    inputs = replace(data, dtype=None).prepare(data.train[0][:2])
+    # of an arch of ours, the shapes decide; a user's may draw its structure
+    key = json.dumps([values["arch"], shape, classes]) if values["arch"]["_target_"].startswith("zeroinit.") else ""
+    with explain_errors(f"{name} cannot be evaluated on data of shape {shape}"):
+        record_call_order(model, inputs.to(next(model.parameters(), inputs).device), key)
     return model
+
+
+def make_on_device(values: Values, data: Data) -> nn.Module:
+    """The model with its constructor's values, where and in which dtype it would train."""
+    return make_model(values, data).to(data.train[0].device, data.dtype)
 
 
 def optimizer_of(values: Values, model: nn.Module) -> torch.optim.Optimizer:
@@ -257,7 +275,9 @@ def check(jobs: Sequence[Job]) -> list[str]:
         parts = json.dumps([*groups, values["bias_scale"]["_target_"]], sort_keys=True)
         if parts not in fitting:
             model, _, optimizer = build(values, data)
-            fit(model, data, values, job.params)
+            named = f"arch={job.params['arch']} does not fit dataset={job.params['dataset']}"
+            size, target = batch_size_of(values, data), f"arch._target_={values['arch']['_target_']}"
+            check_forward(model, partial(make_on_device, values, data), data, size, named, target)
             check_arithmetic(values["arithmetic"], model, optimizer, data.input_shape)
             fitting.add(parts)
     return list(notes)
@@ -278,24 +298,4 @@ def check_arithmetic(
         raise BadInput(
             f"arithmetic=quotient is for {accepted}, which update each entry alone; optimizer._target_ makes "
             f"{type(optimizer).__name__}: give arithmetic=native"
-        )
-
-
-@torch.no_grad()
-def fit(model: nn.Module, data: Data, values: Values, params: dict[str, str]) -> None:
-    """Raise BadInput where the model cannot be given an epoch's smallest batch, in the train mode in which it lives."""
-    size = batch_size_of(values, data)
-    smallest = len(data.train[0]) % size or size
-    some = data.prepare(data.train[0][: min(2, smallest)])  # more tell nothing new
-    where = f"arch={params['arch']} does not fit dataset={params['dataset']}"
-    try:
-        logits = model(some)
-    except (RuntimeError, ValueError, IndexError) as error:
-        if smallest == 1:
-            where = f"dataset.batch_size={size}: an epoch ends with a batch of 1, for which {where}; give another size"
-        raise BadInput(f"{where}, whose inputs have shape {data.input_shape}: {str(error).splitlines()[0]}") from error
-    if logits.shape != (len(some), data.num_classes):
-        raise BadInput(
-            f"{where}: for {len(some)} examples it gives {tuple(logits.shape)}, "
-            f"not logits {(len(some), data.num_classes)}"
         )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from zeroinit.init import Rule
+from zeroinit.rng import ForeignStates
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Draw:
 class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Used as a context manager: `seen` are the draws in it, each named by what `where` was at that time.
 
+    `foreign` names, by what `where` was, generators other than torch's that a rule has drawn from (see `filling`).
     With `expected`, what is drawn is replaced by its mean: dropout becomes the identity. `random` are the operations
     whose mean is not known here; they stay as they are.
     """
@@ -39,6 +41,7 @@ class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.expected, self.where = expected, ""
         self.seen: list[Draw] = []
+        self.foreign: dict[str, list[str]] = {}
         self.random: set[str] = set()
 
     def __torch_dispatch__(
@@ -86,8 +89,10 @@ def filling(draws: Draws, filled: list[Tensor]) -> Callable[[Rule], Rule]:
         @wraps(rule.func)
         def fill(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             filled.append(tensor)
-            draws.where = str(id(tensor))
+            draws.where, before = str(id(tensor)), ForeignStates()
             result: Tensor = rule.func(tensor, *args, **kwargs)
+            if moved := before.name_moved():
+                draws.foreign[draws.where] = moved
             draws.where = ""
             return result
 

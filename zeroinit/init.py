@@ -2,7 +2,7 @@
 
 A rule is a function of a tensor that fills it, as those of torch.nn.init are. It is handed, by name, what its
 signature asks for: `generator` (the run's stream of random numbers), `fan_in` (inputs a unit) and `depth` (1 for
-the layer next to the input).
+the layer that the forward pass calls first). Layers are filled in the order in which the model declares them.
 """
 
 import math
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from zeroinit.errors import BadInput
-from zeroinit.layers import weight_layers
+from zeroinit.layers import declared_layers, weight_layers
 from zeroinit.target import check_arguments, parameters_of
 from zeroinit.user_code import explain_errors
 
@@ -64,11 +64,12 @@ def initialize(
             raise BadInput(f"init: {name} of {type(model).__name__} has no shape yet; give a lazy module its sizes")
     if layers is not None and rest is None:
         raise BadInput(f"init.layers={list(layers)}: give `rest`, the rules of the other layers, too")
-    check_patterns(layers or [], [name for name, _ in weight_layers(model)])
+    check_patterns(layers or [], [name for name, _ in declared_layers(model)])
     rules: dict[Tensor, str] = {}
-    for depth, (name, layer) in enumerate(weight_layers(model), start=1):
+    depths = {name: depth for depth, (name, _) in enumerate(weight_layers(model), start=1)}
+    for name, layer in declared_layers(model):
         fan_in = layer.weight[0].numel()
-        given = {"generator": generator, "fan_in": fan_in, "depth": depth}
+        given = {"generator": generator, "fan_in": fan_in, "depth": depths[name]}
         if rest is None or layers is None or matches(name, layers):
             key, of_weight, of_bias, scale = "init", weight, bias, scale_of(bias_scale, fan_in)
         else:
@@ -150,9 +151,11 @@ def describe_unfilled(tensor: Tensor, returned: object, name: str) -> str:
 
 def scale_of(bias_scale: Callable[[int], float], fan_in: int) -> float:
     """The factor on the biases of a layer with so many inputs a unit. Raises BadInput where it is no finite number."""
-    subject = f"bias_scale._target_={dotted_name(getattr(bias_scale, 'func', bias_scale))}"
+    function = bias_scale if isinstance(bias_scale, partial) else partial(bias_scale)
+    subject = f"bias_scale._target_={dotted_name(function.func)}"
+    check_arguments("bias_scale", subject, function, fan_in)
     with explain_errors(f"{subject} fails for a layer with fan_in {fan_in}"):
-        scale = bias_scale(fan_in)
+        scale = function(fan_in)
     if isinstance(scale, bool) or not isinstance(scale, Real) or not math.isfinite(scale):
         shown = " ".join(repr(scale).split())[:60]
         raise BadInput(f"{subject}: it returns {shown} for a layer with fan_in {fan_in}; return a finite number")

@@ -9,19 +9,39 @@ ELEMENTWISE = (
     *(nn.ReLU6, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Softsign, nn.Identity),
 )
 POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+CALLED_LAYERS = "zeroinit_called_layers"  # the attribute of a model that call_order.record_call_order sets
+
+WeightLayer = nn.Linear | nn.modules.conv._ConvNd
 
 
-def weight_layers(model: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.modules.conv._ConvNd]]:
-    """The layers whose weights an init fills and a probe watches, with their names, in the order of the modules."""
+def declared_layers(model: nn.Module) -> Iterator[tuple[str, WeightLayer]]:
+    """The layers whose weights an init fills, with their names, in the order in which the model declares them.
+
+    An init draws in this order, whatever the forward pass does.
+    """
     for name, module in model.named_modules():
-        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
+        if isinstance(module, WeightLayer):
             yield name or type(module).__name__.lower(), module  # the model itself has no name
 
 
+def called_layers(model: nn.Module) -> list[str]:
+    """The names of the layers that act, in the order of their first call; as declared, where no call was recorded."""
+    recorded: list[str] | None = vars(model).get(CALLED_LAYERS)
+    return [name for name, _ in declared_layers(model)] if recorded is None else recorded
+
+
+def weight_layers(model: nn.Module) -> Iterator[tuple[str, WeightLayer]]:
+    """The layers that an init fills and a probe observes: from the input to the output, then those that never act."""
+    layers = dict(declared_layers(model))
+    for name in called_layers(model):
+        yield name, layers.pop(name)
+    yield from layers.items()
+
+
 def hidden(model: nn.Module) -> list[str]:
-    """The layers of hidden neurons, a row of weights each: all but the last, as the model names them."""
-    layers = list(weight_layers(model))[:-1]
-    return [name for name, layer in layers if not getattr(layer, "transposed", False)]
+    """The layers of hidden neurons, a row of weights each: all that act but the last, as the model names them."""
+    layers = dict(declared_layers(model))
+    return [name for name in called_layers(model)[:-1] if not getattr(layers[name], "transposed", False)]
 
 
 def leaves(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:

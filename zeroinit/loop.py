@@ -11,13 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit.alone import Alone, Layers
-from zeroinit.batches import Augment, Batches, Streams
+from zeroinit.batches import Augment, Batches, Streams, evaluation_chunk
 from zeroinit.dataset.split import Data
 from zeroinit.stack import Stack
 from zeroinit.ties import Ties
 
 POINTS = 50  # evaluations a run, at most
-CHUNK = 1000  # examples a forward pass of an evaluation, at most; fewer where they are larger than those of MNIST
 
 
 @dataclass(frozen=True)
@@ -289,7 +288,7 @@ def evaluate(predict: Callable[[Tensor], Tensor], data: Data, name: Literal["val
     """
     stored, labels = getattr(data, name)
     loss = hits = torch.zeros(1, device=stored.device)
-    chunk = max(1, min(CHUNK, CHUNK * 28 * 28 // stored[0].numel()))
+    chunk = evaluation_chunk(stored)
     for part, truth in zip(torch.split(stored, chunk), torch.split(labels, chunk), strict=True):
         logits = predict(data.prepare(part).unsqueeze(0))
         loss = loss + F.cross_entropy(logits, truth.expand(len(logits), -1), reduction="none").sum(1)

@@ -1,7 +1,12 @@
 """Streams of random numbers: one generator a purpose, none of them torch's global one."""
 
 import hashlib
+import pickle
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
@@ -13,3 +18,32 @@ def stream_seed(name: str, seed: int) -> int:
 def stream(name: str, seed: int) -> torch.Generator:
     """A CPU generator for the stream `name` ("init", "order", "split", ...); a run draws alike on every device."""
     return torch.Generator().manual_seed(stream_seed(name, seed))
+
+
+class ForeignStates:
+    """The states of numpy's and of Python's global generator, which no seed of a run sets, as they are now."""
+
+    def __init__(self) -> None:
+        self.numpy, self.python = np.random.get_state(legacy=False), random.getstate()
+
+    def name_moved(self) -> list[str]:
+        """Name the generators that something has drawn from since."""
+        same = pickle.dumps(np.random.get_state(legacy=False)) == pickle.dumps(self.numpy)
+        moved = {"numpy's": not same, "Python's": random.getstate() != self.python}
+        return [f"{owner} global generator" for owner, has_moved in moved.items() if has_moved]
+
+    def restore(self) -> None:
+        """Set both generators back."""
+        np.random.set_state(self.numpy)
+        random.setstate(self.python)
+
+
+@contextmanager
+def restore_generators(device: torch.device) -> Iterator[None]:
+    """Leave the global generators of torch (on the CPU and on `device`), numpy and Python as they were before."""
+    before = ForeignStates()
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+    finally:
+        before.restore()

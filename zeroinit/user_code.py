@@ -35,7 +35,7 @@ def describe_error(error: BaseException) -> str:
     An exception that no code of a user raised has no place, and its name only where its message needs it.
     """
     said = error.msg if isinstance(error, SyntaxError) else error  # whose text would name the line, too
-    message = " ".join(str(said).split())[:MAX_CHARACTERS]
+    message = " ".join((str(said).strip().splitlines() or [""])[0].split())[:MAX_CHARACTERS]
     place = locate_error(error)
     named = place or not message or not isinstance(error, SELF_EXPLAINING) or isinstance(error, UnicodeError)
     text = ": ".join([*([type(error).__name__] if named else []), *([message] if message else [])])

@@ -4,30 +4,27 @@ Each rule is a function that returns its findings, a sentence each.
 """
 
 import json
-import random
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from zeroinit.batches import Augment, Batches
-from zeroinit.build import batch_size_of, build
+from zeroinit.build import batch_size_of, build, own_targets
 from zeroinit.config.check import Values
 from zeroinit.dataset.split import Data, Split
-from zeroinit.draws import Draws, filling
+from zeroinit.draws import Draw, Draws, filling
 from zeroinit.lint.batch import backward, dead, forward, look, unused
-from zeroinit.lint.made import covered, drawn_anew, evaluation, held, order
-from zeroinit.rng import stream
+from zeroinit.lint.made import covered, drawn_anew, evaluation, held, order, unseeded
+from zeroinit.rng import ForeignStates, restore_generators, stream
 
 WORK = 1 << 26  # parameters x examples of the batch that is looked at: some 0.1 s of a dense net
 
 RULES = {
     "init": "each parameter is filled by one rule",
     "optimizer": "it holds the model's own parameters, each once",
-    "seed": "another one gives other draws",
+    "seed": "another one gives other draws, the same one the same",
     "evaluation": "it leaves the buffers as they are",
     "unused": "a gradient reaches each parameter",
     "dead units": "some input moves them",
@@ -61,16 +58,20 @@ def looked_at(values: Values, data: Data, model: nn.Module, optimizer: torch.opt
     size = batch_size_of(values, data)
     inputs, labels = first_batch(values, data, min(size, max(2, WORK // max(1, numbers(model)))))
     parts = json.dumps([values[group] for group in ("dataset", "arch", "init", "bias_scale")], sort_keys=True)
-    with apart(inputs.device):
+    with restore_generators(inputs.device):
         if parts not in known:
             known[parts] = [
                 *of_init(values, data),
                 *named("seed", order(values["dataset"]["shuffle"], size, len(data.train[1]))),
                 *named("evaluation", evaluation(model, inputs)),
             ]
+        before = ForeignStates()
         seen = look(model, inputs, labels, values["loss"]["reduction"])
+        moved = before.name_moved()
+    noise = [f"the forward pass draws from {' and '.join(moved)}, which no seed sets; draw by torch"] * bool(moved)
     return [
         *known[parts],
+        *named("seed", noise),
         *named("optimizer", held(model, optimizer)),
         *named("unused", unused(seen)),
         *named("dead units", dead(seen)),
@@ -91,18 +92,33 @@ def named(rule: str, texts: Iterable[str]) -> list[Finding]:
 
 
 def of_init(values: Values, data: Data) -> list[Finding]:
-    """The findings of two inits that differ in their seed."""
-    drawn = []
+    """The findings of two inits that differ in their seed, and where code is the user's own, of one more."""
     values = values | {"arithmetic": "native"}  # a quotient has other parameters than the init fills
-    for seed in (values["seeds"]["init"], values["seeds"]["init"] + 1):
-        fills: list[Tensor] = []
-        draws = Draws()
-        with draws:
-            model, _, _ = build(values | {"seeds": values["seeds"] | {"init": seed}}, data, filling(draws, fills))
-        drawn.append((model, [draw for draw in draws.seen if draw.where]))  # the others are the arch's own
-        if len(drawn) == 1:
-            covered_by = covered(model, fills)
-    return [*named("init", covered_by), *named("seed", drawn_anew(*drawn))]
+    seed, before = values["seeds"]["init"], ForeignStates()
+    model, draws, fills = drawn(values, data, seed)
+    moved = before.name_moved()
+    other, other_draws, _ = drawn(values, data, seed + 1)
+    is_own = own_targets({group: values[group] for group in ("arch", "init", "bias_scale")})
+    again = drawn(values, data, seed)[0] if is_own else None
+    return [
+        *named("init", covered(model, fills)),
+        *named("seed", drawn_anew((model, of_rules(draws)), (other, of_rules(other_draws)))),
+        *named("seed", unseeded(model, draws, moved, again)),
+    ]
+
+
+def drawn(values: Values, data: Data, seed: int) -> tuple[nn.Module, Draws, list[Tensor]]:
+    """The model of an init seed, the draws that were made for it, and the tensors that rules have filled."""
+    fills: list[Tensor] = []
+    torch.default_generator.manual_seed(0)  # from which an arch may draw what no rule fills
+    with Draws() as draws:
+        model, _, _ = build(values | {"seeds": values["seeds"] | {"init": seed}}, data, filling(draws, fills))
+    return model, draws, fills
+
+
+def of_rules(draws: Draws) -> list[Draw]:
+    """The draws that rules have made; the others are the arch's own."""
+    return [draw for draw in draws.seen if draw.where]
 
 
 def numbers(model: nn.Module) -> int:
@@ -120,15 +136,3 @@ def first_batch(values: Values, data: Data, examples: int) -> Split:
     )
     inputs, labels = next(batches)
     return inputs[0], labels[0]
-
-
-@contextmanager
-def apart(device: torch.device) -> Iterator[None]:
-    """Leave the global generators of torch, from which dropout draws, of numpy and of Python as they were."""
-    of_numpy, of_python = np.random.get_state(), random.getstate()
-    try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            yield
-    finally:
-        np.random.set_state(of_numpy)
-        random.setstate(of_python)

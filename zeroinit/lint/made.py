@@ -10,7 +10,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from zeroinit.draws import Draw
+from zeroinit.draws import Draw, Draws
 from zeroinit.init import NORMALISATION
 
 
@@ -94,6 +94,31 @@ def drawn_anew(first: Drawn, other: Drawn) -> list[str]:
             "rule has a generator of its own"
         )
     return found
+
+
+def unseeded(model: nn.Module, draws: Draws, moved: Sequence[str], again: nn.Module | None) -> list[str]:
+    """The same seed gives the same values: nothing is drawn from a generator that no seed of a run sets.
+
+    `moved` are such generators that building the model has moved, by its rules or else; `again`, of code of a user's
+    own, is a second model from the same seeds. Published: no such fault, as the published code sets all seeds.
+    """
+    names = {str(id(parameter)): name for name, parameter in model.named_parameters()}
+    by_source: dict[str, list[str]] = {}
+    for tensor, sources in draws.foreign.items():
+        by_source.setdefault(" and ".join(sources), []).append(names.get(tensor, "a tensor"))
+    by_rules = {source for sources in draws.foreign.values() for source in sources}
+    if others := [source for source in moved if source not in by_rules]:
+        by_source[" and ".join(others)] = ["parts of the net that no rule fills"]
+    advice = "draw from the `generator` that a rule is handed"
+    texts = [
+        f"{listed(parts)} are drawn from {source}, which no seed sets; {advice}" for source, parts in by_source.items()
+    ]
+    if again is not None and not by_source:
+        twins = again.state_dict()
+        unlike = [name for name, tensor in model.state_dict().items() if not tensor.equal(twins[name])]
+        if unlike:
+            texts.append(f"a second build with the same seeds has other values of {listed(unlike)}; {advice}")
+    return texts
 
 
 def order(shuffle: bool, batch_size: int, examples: int) -> list[str]:
