@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from zeroinit.batches import evaluation_chunk
 from zeroinit.dataset.split import Data
 from zeroinit.errors import BadInput
-from zeroinit.user_code import describe_error
+from zeroinit.user_code import explain_errors
 
 FEW = 2  # examples of a batch, of which more tell nothing new
 
@@ -43,10 +43,8 @@ def check_forward(
 
 def run_batch(model: nn.Module, data: Data, stored: Tensor, named: str, target: str) -> Tensor:
     """Logits of these stored inputs, in the mode in which the model is. Raises BadInput where they are none."""
-    try:
+    with explain_errors(f"{named}, whose inputs have shape {data.input_shape}"):
         logits = model(data.prepare(stored))
-    except Exception as error:
-        raise BadInput(f"{named}, whose inputs have shape {data.input_shape}: {describe_error(error)}") from error
     if wrong := describe_output(logits, (len(stored), data.num_classes), model.training):
         mode = "train" if model.training else "eval"
         raise BadInput(f"{target}: in {mode} mode, its forward pass returns {wrong}")

@@ -24,7 +24,7 @@ WORK = 1 << 26  # parameters x examples of the batch that is looked at: some 0.1
 RULES = {
     "init": "each parameter is filled by one rule",
     "optimizer": "it holds the model's own parameters, each once",
-    "seed": "another one gives other draws, the same one the same",
+    "seed": "it decides every draw",
     "evaluation": "it leaves the buffers as they are",
     "unused": "a gradient reaches each parameter",
     "dead units": "some input moves them",
