@@ -29,10 +29,12 @@ from zeroinit.errors import BadInput
 from zeroinit.first_batch import check_forward
 from zeroinit.init import Filled, Rule, initialize
 from zeroinit.kernels import is_native, warn_of_native_kernels
+from zeroinit.layers import weight_layers
 from zeroinit.quotient import quotient
 from zeroinit.ramp import give
 from zeroinit.rng import stream
 from zeroinit.stack import OPTIMIZERS, why_alone
+from zeroinit.storable import check_storable
 from zeroinit.target import bound, call, parameters_of
 from zeroinit.ties import moves_alike
 from zeroinit.tracker import Tracker
@@ -279,11 +281,14 @@ def check(jobs: Sequence[Job]) -> list[str]:
             size, target = batch_size_of(values, data), f"arch._target_={values['arch']['_target_']}"
             check_forward(model, partial(make_on_device, values, data), data, size, named, target)
             check_arithmetic(values["arithmetic"], model, optimizer, data.input_shape)
-            fitting.add(parts)
+            fitting[parts] = tuple(name for name, _ in weight_layers(model))
+        if values["check"] == "start":  # else nothing is kept
+            check_storable(job, fitting[parts])
     return list(notes)
 
 
-fitting: set[str] = set()  # what this process has checked, so that a sweep's jobs are not checked again one by one
+# the layers of what this process has checked, so that a sweep's jobs are not checked again one by one
+fitting: dict[str, tuple[str, ...]] = {}
 
 
 def check_arithmetic(

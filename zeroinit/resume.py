@@ -1,13 +1,13 @@
 """Which runs of a sweep need not be trained again, and how long the others will take."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
 from zeroinit.build import identity_of, load, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
 from zeroinit.probe import PROBES
-from zeroinit.tracker import COURSE, Record, Tracker, readable
+from zeroinit.tracker import COURSE, INCOMPLETE, Record, Tracker, readable
 
 # keys by which runs look elsewhere, and the probes for which they do
 BY_STEPS = {*PROBES} - {"curvature"}
@@ -20,17 +20,24 @@ SCHEDULE = {
 ALIKE = ("arch", "dataset", "dataset.batch_size", "dtype")  # runs that have these in common take alike a step
 
 
-def finished(jobs: Sequence[Job], tracker: Tracker) -> dict[str, Record]:
-    """{identity: the newest finished run of it that has measured and kept what the job asks for}, by one query.
+def finished(jobs: Sequence[Job], tracker: Tracker, tell: Callable[[str], None] = print) -> dict[str, Record]:
+    """{identity: the newest complete run of it that has measured and kept what the job asks for}, by one query.
 
-    None of a job that has `rerun`.
+    None of a job that has `rerun`. `tell` gets a line on the runs that are FINISHED in the store but not complete.
     """
     wanted = {identity_of(job): job for job in jobs if not job.values["rerun"]}
     found: dict[str, Record] = {}
+    incomplete: dict[str, Record] = {}
     records, _ = readable(tracker.finished(wanted) if wanted else ())
     for record in records:
-        if record.identity not in found and has_all(record, wanted[record.identity]):
+        if record.status == INCOMPLETE:
+            incomplete.setdefault(record.identity, record)
+        elif record.identity not in found and has_all(record, wanted[record.identity]):
             found[record.identity] = record
+    if lacking := [record for identity, record in incomplete.items() if identity not in found]:
+        first = f"{lacking[0].name}: {lacking[0].tags['error']}"
+        runs = f"1 run ({first}) is" if len(lacking) == 1 else f"{len(lacking)} runs (the first, {first}) are"
+        tell(f"{runs} FINISHED in the store but not complete, and counted as not done")
     return found
 
 

@@ -27,11 +27,10 @@ from zeroinit.quotient import described
 from zeroinit.report.cells import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import signals_held
-from zeroinit.tracker import CHOICE, COUNTS, Record, Tracker, without_password
-from zeroinit.user_code import locate_error
+from zeroinit.tracker import CHOICE, COUNTS, LAST_STEP, MAX_TAG, TRACEBACK, Record, Tracker, without_password
+from zeroinit.user_code import locate_error, message_of
 from zeroinit.verdict import EXAMPLES, JUDGED, Looked, Seen, examples_of, hopeless, learnable, look, verdict
 
-TRACEBACK = "traceback.txt"
 LINT = "lint"  # the tag of what was found before the training
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where PyYAML has it
 BETWEEN = 0.2  # seconds between two words of how far a training is
@@ -43,8 +42,8 @@ def run(
     """Data, models, inits, optimizers, loop, tracker: jobs that train together, from their configs to their records.
 
     `tell` hears the share of the steps done, and a validation accuracy where it is taken. A run that diverges is
-    FAILED, and so is one that raises, with its traceback among the files; one that is interrupted is written as
-    KILLED before the exception goes on. `why` they train together, or alone, is kept as a tag.
+    FAILED, and so is one that raises, or calls sys.exit, with its traceback among the files; one that is interrupted is
+    written as KILLED before KeyboardInterrupt goes on. `why` they train together, or alone, is kept as a tag.
     """
     plan = {"stack": str(len(jobs)), "plan": why}
     records = [record_of(job, plan) for job in jobs]
@@ -57,7 +56,7 @@ def run(
         for record in records:
             if record.status == "RUNNING":
                 fail(record, error)
-        if not isinstance(error, Exception):
+        if isinstance(error, KeyboardInterrupt):
             raise
     finally:
         with signals_held():
@@ -98,12 +97,14 @@ def size_of(job: Job) -> str:
 
 
 def end(record: Record, tracker: Tracker) -> None:
-    """Write the run's end; a run that cannot be written has failed."""
+    """Write the run's end. A run that cannot be written has failed, in the store too, where that still answers."""
     record.ended = True
     try:
         tracker.end(record)
     except Exception as error:
-        fail(record, error)
+        before = f"{record.tags['error']}; " if "error" in record.tags else ""
+        fail(record, error, f"{before}the store does not take the run: ")
+        tracker.mark_failed(record)
 
 
 def train_together(
@@ -120,11 +121,12 @@ def train_together(
     for job, record in zip(jobs, records, strict=True):
         seeds, steps = job.values["seeds"], job.values["steps"] or job.values["epochs"] * steps_per_epoch
         record.tags |= {"steps_per_epoch": str(steps_per_epoch), "device": device_name(device)}
-        record.tags[COUNTS] = counts
+        if len(counts) <= MAX_TAG:  # cut, it could not be read
+            record.tags[COUNTS] = counts
         torch.manual_seed(stream_seed("forward", seeds["forward"]))  # dropout takes no generator of its own
         try:
             model, filled, optimizer = build(job.values, data)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             fail(record, error)
             continue
         if found := lint.findings(job.values, data, model, optimizer):
@@ -158,7 +160,6 @@ def train_together(
         """Complete and write the record of a member that has ended, while others may still train."""
         nonlocal writing
         now, (job, record) = time.perf_counter(), trained_records[index]
-        record.status = "FINISHED" if trained.diverged_at is None else "FAILED"
         record.tracking += observer.seconds / len(members)
         taken = len(trained.losses)
         if taken < members[index].steps:
@@ -167,6 +168,7 @@ def train_together(
             taken = trained.diverged_at
             record.tags["error"] = f"diverged: the loss is not finite at step {taken}"
             record.tags["diverged_at"] = str(taken)
+        record.tags[LAST_STEP] = str(taken)
         seconds = now - started - writing
         samples = taken * len(data.train[0]) / steps_per_epoch
         record.tags |= {"seconds": f"{seconds:.3f}", "samples_per_second": f"{samples / seconds:.0f}"}
@@ -178,6 +180,7 @@ def train_together(
         layers = looked.layers if (looked := looked_at(index)) else []
         seen = Seen(trained, layers, arrivals[index], learnable(data))
         record.tags["verdict"], record.tags["reason"] = verdict(seen)
+        record.status = "FINISHED" if trained.diverged_at is None else "FAILED"
         with signals_held():
             end(record, tracker)
         writing += time.perf_counter() - now
@@ -219,13 +222,13 @@ def train_together(
     )
 
 
-def fail(record: Record, error: BaseException) -> None:
-    """Mark the run as one that raised, or was interrupted."""
+def fail(record: Record, error: BaseException, what: str = "") -> None:
+    """Mark the run as one that raised, or was interrupted; `what` failed comes before the error."""
     record.status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
     place, named = locate_error(error), "" if isinstance(error, BadInput) else f"{type(error).__name__}: "
-    said = f"{named}{error}" + (f" ({place})" if place else "")
+    said = f"{what}{named}{message_of(error)}" + (f" ({place})" if place else "")
     record.tags["error"] = without_password(said)[:5000]
-    if isinstance(error, Exception):
+    if not isinstance(error, KeyboardInterrupt):
         record.files[TRACEBACK] = without_password("".join(traceback.format_exception(error))).encode()
 
 

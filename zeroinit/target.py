@@ -11,7 +11,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from zeroinit.errors import BadInput
-from zeroinit.user_code import describe_error, explain_errors, find_user_error, locate_error
+from zeroinit.user_code import describe_error, explain_errors, explain_exits, find_user_error, locate_error
 
 Node = dict[str, Any]
 
@@ -26,7 +26,8 @@ def bound_once(key: str, text: str) -> partial[Any]:
     """Kept, as instantiate takes 5 ms and every job of a sweep asks for the same."""
     node = json.loads(text)
     try:
-        function: partial[Any] = instantiate(node, _convert_="all", _partial_=True)
+        with explain_exits(f"{key}._target_={node.get('_target_')}"):  # of a module that calls sys.exit at its import
+            function: partial[Any] = instantiate(node, _convert_="all", _partial_=True)
     except InstantiationException as error:
         cause = find_user_error(error)
         reason = describe_error(cause) if locate_error(cause) else error.__cause__ or error

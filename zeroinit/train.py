@@ -30,8 +30,9 @@ from zeroinit.observer import LEFT_OUT
 from zeroinit.progress import Bar
 from zeroinit.provenance import COMMAND
 from zeroinit.report.asked import Asked, Planned, question_of
-from zeroinit.runs import LINT, TRACEBACK, run
-from zeroinit.tracker import CHOICE, Record, without_password
+from zeroinit.runs import LINT, run
+from zeroinit.tracker import CHOICE, TRACEBACK, Record, without_password
+from zeroinit.user_code import explain_exits
 
 
 def job_of(cfg: DictConfig) -> Job:
@@ -89,9 +90,12 @@ def failed(job: Job, record: Record) -> str:
     error = " ".join(record.tags["error"].split())[:400]
     if TRACEBACK in record.files:
         path = Path(job.folder, TRACEBACK)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(record.files[TRACEBACK])
-        error += f" (traceback in {path})"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(record.files[TRACEBACK])
+            error += f" (traceback in {path})"
+        except OSError as unwritten:  # as on a full disk; the other runs go on
+            error += f" (no traceback in {path}: {unwritten.strerror})"
     return f"failed: {' '.join(job.overrides)}: {error}"
 
 
@@ -108,9 +112,12 @@ def task(cfg: DictConfig) -> float | None:
         job = job_of(cfg)
         tell_notes(check([job]))  # before the bar, as decoding images has one of its own
         if job.values["check"] == "only":
-            sys.exit(before.only([job], sweeping()))
+            with explain_exits("check=only"):
+                findings = before.only([job], sweeping())
+            sys.exit(findings)
         if job.values["check"] == "audit":
-            before.audited(job)
+            with explain_exits("check=audit"):
+                before.audited(job)
             sys.exit()
         tracker = open_tracker(job, sweep_name())
         if job.values["plan"]:
@@ -174,10 +181,10 @@ def became(record: Record) -> str:
     return f"{record.name}: test accuracy {accuracy:.1%}, loss {loss:.3g}, {fate}"
 
 
-def stop(error: BadInput) -> NoReturn:
-    """Tell the one sentence, and end with the exit code for what the user can mend."""
+def stop(error: BadInput, code: int = 2) -> NoReturn:
+    """Tell the one sentence, and end with the exit code: 2 before any training, 1 if the store fails after it."""
     sys.stderr.write(f"zeroinit: {' '.join(str(error).split())}\n")
-    sys.exit(2)
+    sys.exit(code)
 
 
 def check_mode() -> None:

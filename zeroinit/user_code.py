@@ -20,12 +20,24 @@ SELF_EXPLAINING = (ValueError, TypeError, RuntimeError, IndexError)  # their mes
 
 @contextmanager
 def explain_errors(subject: str) -> Iterator[None]:
-    """Raise any exception of the block as BadInput(f"{subject}: what happened (file, line)"); BadInput passes."""
+    """Raise any exception of the block as BadInput(f"{subject}: what happened (file, line)"); BadInput passes.
+
+    So does an interruption. sys.exit is an exception like others: it must not end the command with its own exit code.
+    """
     try:
         yield
-    except BadInput:
+    except (BadInput, KeyboardInterrupt, GeneratorExit):
         raise
-    except Exception as error:
+    except BaseException as error:
+        raise BadInput(f"{subject}: {describe_error(error)}") from error
+
+
+@contextmanager
+def explain_exits(subject: str) -> Iterator[None]:
+    """Raise a call of sys.exit in the block as BadInput, as in `explain_errors`; other exceptions pass."""
+    try:
+        yield
+    except SystemExit as error:
         raise BadInput(f"{subject}: {describe_error(error)}") from error
 
 
@@ -34,12 +46,18 @@ def describe_error(error: BaseException) -> str:
 
     An exception that no code of a user raised has no place, and its name only where its message needs it.
     """
-    said = error.msg if isinstance(error, SyntaxError) else error  # whose text would name the line, too
-    message = " ".join((str(said).strip().splitlines() or [""])[0].split())[:MAX_CHARACTERS]
+    message = " ".join((message_of(error).strip().splitlines() or [""])[0].split())[:MAX_CHARACTERS]
     place = locate_error(error)
     named = place or not message or not isinstance(error, SELF_EXPLAINING) or isinstance(error, UnicodeError)
     text = ": ".join([*([type(error).__name__] if named else []), *([message] if message else [])])
     return f"{text} ({place})" if place else text
+
+
+def message_of(error: BaseException) -> str:
+    """Return the exception's own message, without its name and place."""
+    if isinstance(error, SystemExit):
+        return f"sys.exit({error.code!r}) was called"
+    return str(error.msg) if isinstance(error, SyntaxError) else str(error)  # the whole text would name the line, too
 
 
 def locate_error(error: BaseException) -> str:

@@ -68,7 +68,7 @@ class SweepCallback(Callback):
         try:
             failed = self.conclude(config)
         except BadInput as error:
-            train.stop(error)
+            train.stop(error, code=1)
         except Exception:  # of which Hydra would make a warning and the exit code 0
             sys.stderr.write(without_password(traceback.format_exc()))
             failed = True
@@ -80,7 +80,7 @@ class SweepCallback(Callback):
         from zeroinit import build, train
         from zeroinit.report import conclude
         from zeroinit.report.asked import of_records
-        from zeroinit.tracker import readable
+        from zeroinit.tracker import TRACEBACK, readable
 
         HydraConfig.instance().set_config(config)
         tracker = build.opened(json.dumps(dict(config.tracker)), config.sweep or train.sweep_name())
@@ -98,7 +98,11 @@ class SweepCallback(Callback):
         elif train.is_search(config.hydra):
             print("No trial finished, so that there is no best one.")
         fine = {record.identity for record in new if record.status == "FINISHED"}
-        return any(record.identity and record.identity not in fine for record in since)
+        if any(record.identity and record.identity not in fine for record in since):
+            return True
+        # a run that could not even begin is not in the store; its traceback is in its job's folder (train.failed)
+        tracebacks = Path(config.hydra.sweep.dir).rglob(TRACEBACK)
+        return any(path.stat().st_mtime >= self.started for path in tracebacks)
 
 
 def notes_of_search(config: DictConfig) -> list[str]:

@@ -43,6 +43,7 @@ class GridSweeper(Sweeper):
         from zeroinit.config.claims import check_meant
         from zeroinit.errors import BadInput
         from zeroinit.report import announce, conclude
+        from zeroinit.user_code import explain_exits
 
         try:
             grid = self.grid(arguments)
@@ -63,7 +64,9 @@ class GridSweeper(Sweeper):
             if "audit" in checks:
                 raise BadInput("check=audit: it replays one run; leave out -m, or give check=only")
             if "only" in checks:
-                sys.exit(before.only(jobs, a_sweep=True))
+                with explain_exits("check=only"):
+                    findings = before.only(jobs, a_sweep=True)
+                sys.exit(findings)
             tracker = build.open_tracker(jobs[0], train.sweep_name())
             ours = self.grid_launcher if isinstance(self.grid_launcher, SweepLauncher) else None
             if any(job.values["plan"] for job in jobs):
@@ -100,7 +103,7 @@ class GridSweeper(Sweeper):
             pool = ours.pool if ours and not code else None
             records = conclude(asked, tracker, pool.map) if pool else conclude(asked, tracker)
         except BadInput as error:
-            train.stop(error)
+            train.stop(error, code=code or 1)
         fine = {one.identity for one in records if one.started >= started and one.status == "FINISHED"}
         failed = not {identities[place] for place in rest} <= fine
         code = code or int(failed or any(job.status == JobStatus.FAILED for job in returned))

@@ -40,6 +40,7 @@ FATES = {
     "diverged": ("D", "#2F3437"),
     "failed": ("F", "#F0E442"),
     "killed": ("K", "#F0E442"),
+    "incomplete": ("I", "#F0E442"),  # Record.lacks
     "running": ("R", "#FFFFFF"),
 }
 NOT_RUN = "not run"
@@ -103,8 +104,15 @@ def cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Iterable[
         cell.newest = [one for one in newest[cell_hash].values() if one]
         for one in newest[cell_hash].values():
             stopped = " (stopped)" if one and "stopped_at" in one.tags else ""
-            cell.fates[one.tags.get("verdict", one.status.lower()) + stopped if one else NOT_RUN] += 1
+            cell.fates[fate_of(one) + stopped if one else NOT_RUN] += 1
     return list(found.values())
+
+
+def fate_of(record: Record) -> str:
+    """What became of a run: its verdict; or its status, where the run did not end by itself or is not all there."""
+    verdict = record.tags.get("verdict", "")
+    counts = record.status == "FINISHED" or verdict == "diverged"
+    return verdict if verdict and counts else record.status.lower()
 
 
 def data_and_code(identity: str) -> str:

@@ -23,6 +23,7 @@ from zeroinit.report.cells import (
     caption,
     columns,
     commonest,
+    fate_of,
     mean_and_interval,
     ordered,
     rows,
@@ -38,7 +39,14 @@ LARGEST = 1_900_000  # bytes of the page
 # runs of which the reason is told, metrics that a map may be of
 ROOM = ((40, 50, 20, None), (20, 25, 10, None), (10, 25, 5, None), (0, 25, 5, None), (0, 10, 1, None), (0, 0, 1, 20))
 MOST = 8_000_000  # numbers in all histograms
-NO_RESULT = ("failed", "killed", "running", NOT_RUN, "diverged")  # fates of runs that have no number at their end
+NO_RESULT = (
+    "failed",
+    "killed",
+    "running",
+    "incomplete",
+    NOT_RUN,
+    "diverged",
+)  # fates of runs that have no number at their end
 CURVES = ("test/accuracy", "train/accuracy", "test/loss", "train/loss")
 OF_LAYERS = {  # metrics of each layer that have a curve
     "symmetry": ("distinct", "clusters", "rank"),
@@ -188,8 +196,8 @@ def seed(record: Record) -> int:
 
 def of_run(record: Record) -> list[Any]:
     """Seeds, accuracy, what became of it and why."""
-    word = record.tags.get("verdict", record.status.lower())
-    why = record.tags.get("reason") or record.tags.get("error", "")
+    word = fate_of(record)
+    why = record.tags.get("reason" if word == record.tags.get("verdict") else "error", "")
     return [record.params["seeds.init"], number(record.last("test/accuracy"), 6), word, why]
 
 

@@ -163,8 +163,9 @@ def predicted(records: Sequence[Record]) -> dict[str, int]:
 
 def layers(records: Sequence[Record]) -> list[str]:
     """Those whose gradients were watched, from the input to the output."""
-    parts = (name.split("/") for record in records for name, _, _ in record.metrics)
-    return list(dict.fromkeys(part[1] for part in parts if part[0] == "grad" and part[-1] == "norm"))
+    names = dict.fromkeys(name for record in records for name, _, _ in record.metrics)
+    norms = (name for name in names if name.startswith("grad/") and name.endswith("/norm"))
+    return [name.removeprefix("grad/").removesuffix("/norm") for name in norms]
 
 
 def neuron_metrics(records: Sequence[Record]) -> list[str]:

@@ -1,15 +1,28 @@
 """Where runs are kept and read back from: what a record is, and what is asked of a tracker."""
 
+import json
+import os
 import re
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+# set before MLflow is imported: no reports to its makers, no bar for each artifact, and no line after each run, which
+# would show the uri's password
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 COURSE = "test/accuracy"  # the metric by which runs are compared
 CHOICE = "val/accuracy"  # the metric by which one is chosen
 COUNTS = "test_counts"  # the tag of how many examples of each class the test set has
 NEEDED_PARAMS = ("arch", "init", "seeds.init")  # without which a run has no row in any table
+ARTIFACTS = "artifacts"  # the tag that lists the run's files, as sorted JSON
+LAST_STEP = "last_step"  # the tag of the step after which the run ended
+INCOMPLETE = "INCOMPLETE"  # the status, in memory alone, of a run that is FINISHED in the store but not all there
+TRACEBACK = "traceback.txt"  # the file of a run that raised
+MAX_TAG = 8000  # characters of a tag, beyond which MLflow cuts it
 
 
 @dataclass
@@ -19,7 +32,7 @@ class Record:
     name: str
     params: dict[str, str]
     tags: dict[str, str]
-    status: str = "RUNNING"  # then FINISHED, FAILED or KILLED
+    status: str = "RUNNING"  # then FINISHED, FAILED or KILLED; as read from a store, also INCOMPLETE
     metrics: list[tuple[str, float, int]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
@@ -36,6 +49,24 @@ class Record:
     def is_readable(self) -> bool:
         """Whether a report can use the run: a process may end before it writes them, and a person may make a run."""
         return bool(self.identity) and "cell_hash" in self.tags and self.params.keys() >= {*NEEDED_PARAMS}
+
+    def lacks(self, list_files: Callable[[], Collection[str]]) -> str:
+        """Say what the store lacks of a run that is FINISHED there; empty if the run is complete.
+
+        This is the only definition of a complete run. A complete run has its test accuracy after its last step and
+        all files that its tag `artifacts` lists. A run from a version without these tags needs a test accuracy alone.
+
+        Args:
+            list_files: Returns the names of the run's files in the store. It is called only if a file is expected.
+        """
+        steps = self.course(COURSE)
+        if not steps:
+            return f"it has no {COURSE}"
+        if max(steps) < int(self.tags.get(LAST_STEP, 0)):
+            return f"it has no {COURSE} after its last step, {self.tags[LAST_STEP]}"
+        expected = json.loads(self.tags.get(ARTIFACTS, "[]"))
+        missing = sorted({*expected} - {*list_files()}) if expected else []
+        return f"it has no {', '.join(missing)}" if missing else ""
 
     def course(self, metric: str) -> dict[int, float]:
         """The metric's values by step."""
@@ -65,17 +96,27 @@ def readable(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
 class Tracker(Protocol):
     """What is asked of a tracker. `open` comes first, and raises BadInput where runs cannot be kept.
 
+    `refuses` needs no open store. Of {name: value} of params, tags or metrics it returns the first name that the store
+    can never take, and why.
+
+    `end` writes the files, then metrics and tags, then the status, and raises what the store raises. A run whose `end`
+    raised is not FINISHED; `mark_failed` then writes that it FAILED, as far as the store answers, and raises nothing.
+
     `hear` is for a record that another process has kept to its end. What `records`, `finished` and `everywhere` give,
     newest first, may hold each metric's last value alone, until `recall` puts the whole course of some into them.
+    `records` and `finished` give the status INCOMPLETE to a run that is FINISHED in the store but not complete
+    (Record.lacks).
     """
 
     keeps: bool  # whether anything outlives the process
     sweep: str  # once it is open
 
+    def refuses(self, values: Mapping[str, str]) -> tuple[str, str] | None: ...
     def open(self, sweep: str) -> None: ...
     def begin(self, record: Record) -> None: ...
     def flush(self, record: Record) -> None: ...
     def end(self, record: Record) -> None: ...
+    def mark_failed(self, record: Record) -> None: ...
     def kill(self, record: Record) -> None: ...
     def hear(self, record: Record) -> None: ...
     def records(self) -> list[Record]: ...

@@ -1,109 +1,45 @@
-"""Runs in MLflow: written in few calls, and read back; the only file that knows MLflow."""
+"""Runs in MLflow: written in few calls, and read back."""
 
-import logging
+import json
 import os
-import re
 import shlex
 import shutil
-import sqlite3
 import sys
-import tempfile
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-# MLflow: no reports to its makers, no bar for each artifact, no line (with the uri's password) after each run
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-
-from filelock import FileLock
-from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
-from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
-from zeroinit.errors import BadInput
-from zeroinit.tracker import Record, database, without_password
-from zeroinit.tracker.reach import few_retries, file_of, is_server, why_not
+from zeroinit.tracker import ARTIFACTS, INCOMPLETE, MAX_TAG, TRACEBACK, Record, accepted, artifacts, database
+from zeroinit.tracker.connection import Connection
+from zeroinit.tracker.reach import is_server
 
-# MLflow's notes of tables created would stand between the lines of a sweep; its warnings stay
-for name in ("mlflow", "alembic"):
-    logging.getLogger(name).setLevel(logging.WARNING)
+MAX_NOTE = 5000  # characters of an experiment's tag in MLflow's own tables
+IGNORE_CASE = ("mysql", "mssql")  # databases whose usual collations ignore case
 
 
-@event.listens_for(Engine, "connect")
-def wait_for_each_other(connection: Any, record: object) -> None:
-    """Processes that write to one SQLite file wait a minute for each other, and not SQLite's own five seconds."""
-    if isinstance(connection, sqlite3.Connection):
-        connection.execute("pragma busy_timeout = 60000")
-
-
-class Mlflow:
+class Mlflow(Connection):
     """Flat MLflow runs in one experiment a sweep, in SQLite under mlruns/ or on the server that `uri` names."""
 
     keeps = True
 
     def __init__(self, uri: str | None) -> None:
-        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlruns/mlflow.db"
-        self.shown = without_password(self.uri)
+        super().__init__(uri)
         self.tables = not is_server(self.uri)  # of a database, which can be read without the client
-        self.key = "tracker.uri" if uri or "MLFLOW_TRACKING_URI" not in os.environ else "MLFLOW_TRACKING_URI"
         self.own = ""  # the summary that this process began
         self.written: dict[str, int] = {}  # metrics of each run that are in the store
+        self.stamps: dict[str, int] = {}  # time of a run's write that failed: sent again, its metrics are no new ones
+        self.complete: set[str] = set()  # runs that were complete when they were last checked
         self.places: dict[str, str] = {}  # uri of each run's artifacts, which the client would read the run for
 
-    def open(self, sweep: str) -> None:
-        """Connect, and find or make the experiment of the sweep."""
-        self.reach(sweep, make=True)
-
-    def find(self, sweep: str) -> None:
-        """Connect to a sweep that is there. Raises BadInput, with the names of those that are."""
-        self.reach(sweep, make=False)
-
-    def reach(self, sweep: str, make: bool) -> None:
-        self.sweep = sweep
-        path = file_of(self.uri)
-        if path and not make and not path.is_file():
-            raise self.bad("there is no such file; give the one in which the sweep was kept")
-        if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        if reason := why_not(self.uri):
-            raise self.bad(reason)
-        if path:
-            self.uri = f"sqlite:///{path}"  # whatever becomes the current folder
-            folder = path.parent / "artifacts" / re.sub(r"[^\w.-]", "_", sweep)
-            with FileLock(f"{path}.lock"):  # two sweeps that start at once would both make the tables
-                self.connect(folder.as_uri(), make)
-        else:
-            self.connect(None, make)
-
-    def bad(self, what: object) -> BadInput:
-        return BadInput(f"{self.key}={self.shown}: {without_password(str(what))}")
-
-    def connect(self, artifacts: str | None, make: bool) -> None:
-        try:
-            with few_retries():
-                self.client = MlflowClient(self.uri)
-                experiment = self.client.get_experiment_by_name(self.sweep)
-                if not make and (not experiment or experiment.lifecycle_stage == "deleted"):
-                    others = [one.name for one in self.client.search_experiments() if one.experiment_id != "0"]
-                    there = f"there are {', '.join(others)}" if others else "there is none"
-                    raise BadInput(f"{self.sweep}: there is no such sweep in {self.shown}; {there}")
-                if experiment and experiment.lifecycle_stage == "deleted":
-                    self.client.restore_experiment(experiment.experiment_id)
-                self.experiment_id = (
-                    experiment.experiment_id if experiment else self.client.create_experiment(self.sweep, artifacts)
-                )
-        except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-            raise self.bad(str(error).splitlines()[0]) from error
+    def refuses(self, values: Mapping[str, str]) -> tuple[str, str] | None:
+        """Return the first {name: value} of params, tags or metrics that MLflow never takes: its name, and why."""
+        return accepted.find_refused(values, self.uri.startswith(IGNORE_CASE))
 
     def begin(self, record: Record) -> None:
         """Make the run, with what is known of it before it trains."""
@@ -124,45 +60,51 @@ class Mlflow:
 
     def flush(self, record: Record) -> None:
         """Write the metrics that are not in the store yet."""
-        stamp = int(time.time() * 1000)
-        new = record.metrics[self.written[record.run_id] :]
+        run_id = record.run_id
+        stamp = self.stamps.setdefault(run_id, int(time.time() * 1000))
+        new = record.metrics[self.written[run_id] :]
         for some in chunks([Metric(name, value, stamp, step) for name, value, step in new], 1000):
-            self.client.log_batch(record.run_id, metrics=some)
-        self.written[record.run_id] = len(record.metrics)
+            self.client.log_batch(run_id, metrics=some)
+            self.written[run_id] += len(some)
+        del self.stamps[run_id]
 
     def end(self, record: Record) -> None:
-        """Write all that is left of the run, and its status."""
+        """Write the run's files, then its metrics and tags, then its status. Raises what the store raises."""
         if not record.run_id:  # it could not even begin
             return
         began = time.perf_counter()
-        try:
-            self.flush(record)
-            self.keep(record.run_id, record.files)
-            record.tags["tracking_seconds"] = f"{record.tracking + time.perf_counter() - began:.3f}"
-            self.client.log_batch(record.run_id, tags=[RunTag(key, value) for key, value in record.tags.items()])
-        finally:
-            self.client.set_terminated(record.run_id, record.status)
+        self.keep(record.run_id, record.files)
+        self.flush(record)
+        record.tags[ARTIFACTS] = json.dumps(sorted(record.files))
+        record.tags["tracking_seconds"] = f"{record.tracking + time.perf_counter() - began:.3f}"
+        self.log_tags(record.run_id, record.tags)
+        self.client.set_terminated(record.run_id, record.status)
+        self.complete.add(record.run_id)
+
+    def mark_failed(self, record: Record) -> None:
+        """Write status FAILED, error and traceback of a run that could not be written, each if the store takes it."""
+        if not record.run_id:
+            return
+        with suppress(Exception):
+            self.client.set_terminated(record.run_id, "FAILED")
+        with suppress(Exception):
+            self.log_tags(record.run_id, {"error": record.tags["error"]})
+        with suppress(Exception):
+            self.keep(record.run_id, {name: content for name, content in record.files.items() if name == TRACEBACK})
+
+    def log_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        self.client.log_batch(run_id, tags=[RunTag(key, value[:MAX_TAG]) for key, value in tags.items()])
 
     def kill(self, record: Record) -> None:
         """Mark a run whose process is gone."""
         self.client.set_terminated(record.run_id, "KILLED")
 
     def hear(self, record: Record) -> None:
-        pass  # the store has it
+        """The store has the record; another process wrote all of it."""
+        self.complete.add(record.run_id)
 
     def keep(self, run_id: str, files: dict[str, bytes]) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            for name, content in files.items():
-                (Path(folder) / name).write_bytes(content)
-            get_artifact_repository(self.places[run_id], self.uri).log_artifacts(folder)  # type: ignore[no-untyped-call]
-
-    @contextmanager
-    def answering(self, what: str) -> Iterator[None]:
-        """Raise BadInput where the store does not answer any more."""
-        try:
-            yield
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            raise self.bad(f"{what} ({str(error).splitlines()[0]})") from error
+        artifacts.write_files(self.places[run_id], self.uri, files)
 
     def records(self) -> list[Record]:
         """Every run of the sweep, newest first, with each metric's last value."""
@@ -186,7 +128,19 @@ class Mlflow:
         read = database.records if self.tables else self.told_by_client
         found = read(self.uri, self.experiment_id, kind, identities)
         self.places |= {record.run_id: place for record, place in found}
-        return [record for record, _ in found]
+        records = [record for record, _ in found]
+        for record in records:
+            if kind == "run" and record.status == "FINISHED" and record.run_id not in self.complete:
+                self.check_complete(record)
+        return records
+
+    def check_complete(self, record: Record) -> None:
+        """Give a record that is FINISHED in the store, but lacks something there, the status INCOMPLETE."""
+        lacking = record.lacks(partial(artifacts.list_files, self.places[record.run_id], self.uri))
+        if lacking:
+            record.status, record.tags["error"] = INCOMPLETE, lacking
+        else:
+            self.complete.add(record.run_id)
 
     def told_by_client(
         self, uri: str, experiment_id: str, kind: str, identities: Collection[str] | None
@@ -227,14 +181,7 @@ class Mlflow:
 
     def file(self, record: Record, name: str) -> bytes | None:
         """The content of an artifact; None where the run has none of that name."""
-        repository = get_artifact_repository(self.places[record.run_id], self.uri)
-        try:
-            if isinstance(repository, LocalArtifactRepository):  # of what lies here no copy is needed
-                return Path(repository.artifact_dir, name).read_bytes()
-            with tempfile.TemporaryDirectory() as folder:
-                return Path(repository.download_artifacts(name, folder)).read_bytes()  # type: ignore[no-untyped-call]
-        except (MlflowException, OSError):
-            return None
+        return artifacts.read_file(self.places[record.run_id], self.uri, name)
 
     def prepare(self, files: dict[str, bytes]) -> None:
         """Begin a summary of a sweep's own with these files; that of an earlier one stays until `summary` anew."""
@@ -242,8 +189,18 @@ class Mlflow:
             tags = {"kind": "summary", "sweep": self.sweep}
             run = self.client.create_run(self.experiment_id, tags=tags, run_name="summary")
             self.own, self.places[run.info.run_id] = run.info.run_id, run.info.artifact_uri
-            self.keep(self.own, files)
-            self.client.set_terminated(self.own, "FINISHED")
+            self.fill(self.own, files)
+
+    def fill(self, run_id: str, files: dict[str, bytes]) -> None:
+        """Write the files into a summary; it is FINISHED once all of them are there."""
+        try:
+            self.client.update_run(run_id, "RUNNING")
+            self.keep(run_id, files)
+            self.client.set_terminated(run_id, "FINISHED")
+        except BaseException as error:
+            with suppress(Exception):
+                self.client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
 
     def summary(self, files: dict[str, bytes], anew: bool) -> str:
         """Keep files in the run named `summary`, in the place of the last one or beside what it holds; says where.
@@ -254,10 +211,10 @@ class Mlflow:
             there = [record.run_id for record in self.kind("summary")]  # newest first
             if anew and self.own in there:
                 run_id = self.own
-                self.keep(run_id, files)
+                self.fill(run_id, files)
             elif there and not anew:
                 run_id = there[0]
-                self.keep(run_id, files)
+                self.fill(run_id, files)
             else:
                 self.prepare(files)
                 run_id, there = self.own, [self.own, *there]
@@ -280,7 +237,7 @@ class Mlflow:
             tags = self.client.get_experiment(self.experiment_id).tags
             if tags.get(shown) == tags.get(ours):
                 for tag in (shown, ours):
-                    self.client.set_experiment_tag(self.experiment_id, tag, text)
+                    self.client.set_experiment_tag(self.experiment_id, tag, text[:MAX_NOTE])
 
     def how_to_see(self) -> str:
         """The command to type, where one is needed, and the link that opens the charts of the sweep."""

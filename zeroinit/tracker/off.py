@@ -1,6 +1,6 @@
 """A tracker that keeps nothing."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from zeroinit.tracker import Record
 
@@ -13,6 +13,9 @@ class Off:
     def __init__(self) -> None:
         self.kept: list[Record] = []
 
+    def refuses(self, values: Mapping[str, str]) -> tuple[str, str] | None:
+        return None
+
     def open(self, sweep: str) -> None:
         self.sweep = sweep
 
@@ -23,6 +26,9 @@ class Off:
         pass
 
     def end(self, record: Record) -> None:
+        pass
+
+    def mark_failed(self, record: Record) -> None:
         pass
 
     def kill(self, record: Record) -> None:

@@ -12,6 +12,7 @@ import requests
 
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 ANSWER = 10  # seconds that a server has to answer
+LOCKED = 20  # seconds to wait for others that write to an SQLite database
 
 
 def is_server(uri: str) -> bool:
@@ -62,6 +63,19 @@ def why_no_file(path: Path) -> str | None:
             connection.execute("pragma schema_version")
     except sqlite3.Error as error:
         return str(error)
+    return None
+
+
+def why_read_only(path: Path) -> str | None:
+    """Why nothing can be written to an SQLite database that can be read; None if it can."""
+    if not os.access(path.parent, os.W_OK):
+        return f"the folder {path.parent} cannot be written to; give a file in another"
+    try:
+        with closing(sqlite3.connect(path, timeout=LOCKED)) as connection:
+            connection.execute("begin immediate")
+            connection.rollback()
+    except sqlite3.Error as error:
+        return f"{error}; give a file that can be written to"
     return None
 
 

@@ -1,0 +1,76 @@
+"""The files of a run in MLflow's artifact store, named by the uri of the folder that holds them.
+
+Every failure is raised as OSError or MlflowException, whatever the client library of the store raises.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+
+@contextmanager
+def open_repository(folder_uri: str, tracking_uri: str) -> Iterator[ArtifactRepository]:
+    """Give MLflow's access to the folder, and raise OSError for what is neither that nor MlflowException."""
+    try:
+        yield get_artifact_repository(folder_uri, tracking_uri)
+    except (OSError, MlflowException):
+        raise
+    except Exception as error:  # client libraries have exceptions of their own, or are not installed
+        raise OSError(f"{folder_uri}: {type(error).__name__}: {error}") from error
+
+
+def write_files(folder_uri: str, tracking_uri: str, files: dict[str, bytes]) -> None:
+    """Write the files {name: content} into the folder."""
+    if not files:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        with open_repository(folder_uri, tracking_uri) as repository:
+            repository.log_artifacts(folder)  # type: ignore[no-untyped-call]
+
+
+def list_files(folder_uri: str, tracking_uri: str) -> set[str]:
+    """List the names of the files in the folder, by one request; an empty file on this machine does not count."""
+    with open_repository(folder_uri, tracking_uri) as repository:
+        if not isinstance(repository, LocalArtifactRepository):
+            return {Path(file.path).name for file in repository.list_artifacts()}
+        try:
+            with os.scandir(repository.artifact_dir) as entries:
+                return {entry.name for entry in entries if entry.stat().st_size}
+        except FileNotFoundError:
+            return set()
+
+
+def read_file(folder_uri: str, tracking_uri: str, name: str) -> bytes | None:
+    """Read a file of the folder; None if it is not there or cannot be read."""
+    try:
+        with open_repository(folder_uri, tracking_uri) as repository:
+            if isinstance(repository, LocalArtifactRepository):  # no copy is needed
+                return Path(repository.artifact_dir, name).read_bytes()
+            with tempfile.TemporaryDirectory() as folder:
+                return Path(repository.download_artifacts(name, folder)).read_bytes()  # type: ignore[no-untyped-call]
+    except (MlflowException, OSError):
+        return None
+
+
+def check_folder(folder_uri: str, tracking_uri: str) -> None:
+    """Raise OSError or MlflowException if files cannot be kept in the folder.
+
+    A folder of this machine gets a file that is removed at once. Any other store is asked for a list, which needs the
+    client library of the store and an answer from it.
+    """
+    with open_repository(folder_uri, tracking_uri) as repository:
+        if isinstance(repository, LocalArtifactRepository):
+            Path(repository.artifact_dir).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=repository.artifact_dir):
+                pass
+        else:
+            repository.list_artifacts()
