@@ -56,7 +56,7 @@ def _reason_against(name: str, value: str) -> str | None:
     try:
         _validate_param(name, value)  # type: ignore[no-untyped-call]
     except MlflowException as error:
-        return str(error.message).rpartition("supplied: ")[2].strip()
+        return str(error.message).rpartition("supplied: ")[2].strip().rstrip(".")
     return None
 
 
