@@ -42,6 +42,7 @@ ORDER = [
     "metric_names",
     "curvature",
     "ramp",
+    "evaluation",
     "alone",
     "stack",
     "ties",

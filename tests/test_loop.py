@@ -16,8 +16,9 @@ from zeroinit.alone import Alone
 from zeroinit.arch import FNN, Logistic
 from zeroinit.batches import Augment
 from zeroinit.dataset import Data
+from zeroinit.evaluation import evaluate
 from zeroinit.init import Rule, initialize
-from zeroinit.loop import Event, Gradients, Member, Trained, Weights, evaluate, evaluation_steps
+from zeroinit.loop import Event, Gradients, Member, Trained, Weights, evaluation_steps
 from zeroinit.rng import stream
 
 train = partial(loop.train, augment=Augment(crop=0, flip=False), reduction="mean", tied=False)

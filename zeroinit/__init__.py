@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
-from omegaconf import OmegaConf
+try:
+    from omegaconf import OmegaConf
+except ImportError:  # what trains needs it not: benchmarks/gpu.py runs on machines that have torch and little else
+    pass
+else:
+    # `${unless:a,b}`: null where a is set, else b; here, so that the processes of every launcher know it
+    OmegaConf.register_new_resolver("unless", lambda a, b: b if a is None else None, replace=True)
 
 _PACKAGE = Path(__file__).parent
 # a checkout's own conf/ and sweeps/; an installed package carries them inside
 _HOME = _PACKAGE.parent if (_PACKAGE.parent / "conf").is_dir() else _PACKAGE
 CONF, SWEEPS = _HOME / "conf", _HOME / "sweeps"
-
-# `${unless:a,b}`: null where a is set, else b; here, so that the processes of every launcher know it
-OmegaConf.register_new_resolver("unless", lambda a, b: b if a is None else None, replace=True)

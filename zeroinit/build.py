@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import get_object
 from torch import nn
 
 from zeroinit.batches import Augment
@@ -48,6 +47,9 @@ def set_up_torch(values: Values) -> torch.device:
     torch.set_num_threads(values["threads"])
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
     torch.use_deterministic_algorithms(values["deterministic"])
+    # float32 is IEEE's on CUDA as well: TF32 has 10 bits for 23 of a number's, and rounding is what some inits live by
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
     # costs time, and no kernel of ours reads such memory
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return device_of(values["device"])
@@ -138,6 +140,8 @@ def own_targets(values: Values) -> tuple[str, ...]:
 @cache
 def hash_of_files(targets: tuple[str, ...]) -> str:
     """Read once, as they are imported once: a file that is changed while a sweep runs is not what the sweep trains."""
+    from hydra.utils import get_object  # only here: shipped options need no Hydra
+
     found = hashlib.sha256()
     for target in targets:
         try:

@@ -7,12 +7,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit.alone import Alone, Layers
-from zeroinit.batches import Augment, Batches, Streams, evaluation_chunk
+from zeroinit.batches import Augment, Batches, Streams
 from zeroinit.dataset.split import Data
+from zeroinit.evaluation import Evaluate, evaluate_members
 from zeroinit.stack import Stack
 from zeroinit.ties import Ties
 
@@ -126,6 +126,7 @@ def train(
     observed: Callable[[int], bool] = always,
     judged: Collection[int] = (),
     hopeless: Callable[[int, int], bool] = never,
+    evaluate: Evaluate = evaluate_members,
 ) -> list[Trained]:
     """Train the members by cross-entropy, each for its own number of steps, and tell `observe` as it goes.
 
@@ -137,7 +138,7 @@ def train(
     steps (from 1) that `observed` names; weights before and after each of their updates, once where the one is the
     other. After the steps `judged`, `hopeless` is asked of each (step, member), with the models as they are by then;
     one that is ends there. A member whose loss is not finite is told of no more from its next evaluation on; it stays
-    in the stack until its end, so that the others have the same bits with it as without.
+    in the stack until its end, so that the others have the same bits with it as without. `evaluate` takes the metrics.
     """
     examples = len(data.train[0])
     per_epoch = math.ceil(examples / batch_size)
@@ -160,14 +161,11 @@ def train(
         due = [place for place, row in enumerate(rows) if step in points[row] and done[row].diverged_at is None]
         if not due:
             return
-        seen = slice((step - 1) // per_epoch * per_epoch, step)  # this epoch's steps so far
-        values = epoch_means(losses[seen], hits[seen], batch_size, examples) if step else {}
-        values |= evaluate(together.predict, data, "val") | evaluate(together.predict, data, "test")
-        finite = losses[:step].isfinite()
+        values, diverged = evaluate(together.predict, data, losses[:step], hits[:step], batch_size)
         for place in due:
             row, own = rows[place], {name: of_all[place] for name, of_all in values.items()}
-            if not finite[:, place].all():
-                done[row].diverged_at = int(finite[:, place].logical_not().nonzero()[0]) + 1
+            if diverged[place]:
+                done[row].diverged_at = diverged[place]
             elif not all(math.isfinite(value) for value in own.values()):
                 done[row].diverged_at = step
             else:
@@ -266,34 +264,3 @@ def evaluation_steps(steps: int, per_epoch: int) -> set[int]:
     ends = sorted({*range(per_epoch, steps + 1, per_epoch), steps})
     kept = np.linspace(0, len(ends) - 1, min(len(ends), POINTS - 1)).round().astype(int)
     return {0, *(ends[index] for index in kept)}
-
-
-def epoch_means(losses: Tensor, hits: Tensor, batch_size: int, examples: int) -> dict[str, list[float]]:
-    """Loss and accuracy of each member over the examples of an epoch's batches so far, from (steps, K) of them.
-
-    An epoch's last batch may be smaller than the rest.
-    """
-    seen = min(len(losses) * batch_size, examples)
-    sizes = torch.full_like(losses[:, 0], min(batch_size, seen))
-    sizes[-1] = seen - (len(losses) - 1) * batch_size
-    by_member = losses.t().contiguous()  # so that a member's sum does not depend on how many there are
-    return {"train/loss": ((by_member * sizes).sum(1) / seen).tolist(), "train/accuracy": (hits.sum(0) / seen).tolist()}
-
-
-@torch.no_grad()
-def evaluate(predict: Callable[[Tensor], Tensor], data: Data, name: Literal["val", "test"]) -> dict[str, list[float]]:
-    """Mean cross-entropy and accuracy of each member on the split `name`, as {"<name>/loss", "<name>/accuracy"}.
-
-    `predict` gives logits (K, classes, N), in eval mode, for inputs (1, N, *input_shape).
-    """
-    stored, labels = getattr(data, name)
-    loss = hits = torch.zeros(1, device=stored.device)
-    chunk = evaluation_chunk(stored)
-    for part, truth in zip(torch.split(stored, chunk), torch.split(labels, chunk), strict=True):
-        logits = predict(data.prepare(part).unsqueeze(0))
-        loss = loss + F.cross_entropy(logits, truth.expand(len(logits), -1), reduction="none").sum(1)
-        hits = hits + (logits.max(1).indices == truth).sum(1)
-    return {
-        f"{name}/loss": [one / len(labels) for one in loss.tolist()],
-        f"{name}/accuracy": [one / len(labels) for one in hits.tolist()],
-    }

@@ -3,8 +3,9 @@
 import os
 import platform
 import subprocess
+import tomllib
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -27,10 +28,19 @@ def command_tag() -> dict[str, str]:
 @cache
 def provenance() -> dict[str, str]:
     """Tags that are the same for every run of this process."""
-    versions = {f"version.{name}": version(name) for name in ("zeroinit", "torch", "numpy")}
+    versions = {f"version.{name}": version_of(name) for name in ("zeroinit", "torch", "numpy")}
     capability = torch.backends.cpu.get_cpu_capability()
     cpu = {"cpu": cpu_name(), "cpu_capability": capability, "kernels": kernel_settings()}
     return {**versions, "version.python": platform.python_version(), **cpu, **git()}
+
+
+def version_of(name: str) -> str:
+    """Return the installed version; that of the checkout where zeroinit is not installed, as on a borrowed machine."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        project = Path(__file__).parent.parent / "pyproject.toml"
+        return str(tomllib.loads(project.read_text())["project"]["version"])
 
 
 def git() -> dict[str, str]:

@@ -128,7 +128,10 @@ class Stack:
             hits = (logits[..., :examples].max(1).indices == labels).sum(1)
             # of cross-entropy: softmax less one at the label; no sum over members, which a NaN would cross
             slope = log_shares.exp_()
-            slope.scatter_add_(1, truth, slope.new_full((1, 1, 1), -1.0).expand_as(truth))
+            if slope.is_cuda:  # where a deterministic scatter sorts its indices; the bits are the same
+                slope -= (truth == torch.arange(slope.shape[1], device=slope.device).view(1, -1, 1)).to(slope.dtype)
+            else:
+                slope.scatter_add_(1, truth, slope.new_full((1, 1, 1), -1.0).expand_as(truth))
             if reduction == "mean":
                 slope /= examples
             slope[..., examples:] = 0

@@ -1,14 +1,12 @@
 """What the `_target_` of a config's node names: import it, bind the node's other keys to it, and call it."""
 
+import importlib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import lru_cache, partial
 from typing import Any
-
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 
 from zeroinit.errors import BadInput
 from zeroinit.user_code import describe_error, explain_errors, explain_exits, find_user_error, locate_error
@@ -23,8 +21,13 @@ def bound(key: str, node: Node) -> partial[Any]:
 
 @lru_cache(maxsize=1000)
 def bound_once(key: str, text: str) -> partial[Any]:
-    """Kept, as instantiate takes 5 ms and every job of a sweep asks for the same."""
+    """Return what `bound` returns, once for all jobs of a sweep. Hydra's instantiate takes 5 ms, so it comes last."""
     node = json.loads(text)
+    if shipped := shipped_function(node):
+        return partial(shipped, **{name: value for name, value in node.items() if name != "_target_"})
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
     try:
         with explain_exits(f"{key}._target_={node.get('_target_')}"):  # of a module that calls sys.exit at its import
             function: partial[Any] = instantiate(node, _convert_="all", _partial_=True)
@@ -33,6 +36,23 @@ def bound_once(key: str, text: str) -> partial[Any]:
         reason = describe_error(cause) if locate_error(cause) else error.__cause__ or error
         raise BadInput(f"{key}._target_={node.get('_target_')}: {reason}") from error
     return function
+
+
+def shipped_function(node: Node) -> Callable[..., Any] | None:
+    """Return what `_target_` names in zeroinit or torch; None where it is elsewhere or Hydra has more to do.
+
+    Machines that train shipped options need no Hydra (benchmarks/gpu.py).
+    """
+    module, _, name = str(node.get("_target_")).rpartition(".")
+    has_hydra_keys = any(key.startswith("_") and key != "_target_" for key in node)
+    has_nodes = any(isinstance(value, dict | list) and "_target_" in json.dumps(value) for value in node.values())
+    if module.partition(".")[0] not in ("zeroinit", "torch") or has_hydra_keys or has_nodes:
+        return None
+    try:
+        function = getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        return None
+    return function if callable(function) else None
 
 
 def call(key: str, node: Node, *arguments: Any, subject: str = "") -> Any:

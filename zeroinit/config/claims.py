@@ -5,8 +5,6 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from zeroinit import CONF
 from zeroinit.config.check import finite
 from zeroinit.errors import BadInput
@@ -77,6 +75,8 @@ def check_meant(
 @cache
 def shipped() -> frozenset[str]:
     """The keys of all shipped options."""
+    from omegaconf import OmegaConf  # only here: what trains does without it
+
     found = set()
 
     def walk(node: Any, path: str) -> None:

@@ -55,9 +55,14 @@ def hashes(values: Values) -> tuple[str, str]:
         kept["seeds"] = {key: value for key, value in kept["seeds"].items() if key != "augment"}
     if not ramped(values):
         del kept["ramp"]
-    kept["device"] = device(values["device"]).type
+    kept["device"] = device_type(values["device"])
     cell = {key: value for key, value in kept.items() if key != "seeds"}
     return digest(kept), digest(cell | {"version": VERSION})
+
+
+def device_type(name: str) -> str:
+    """Return `cpu` or `cuda`. A named one need not be there, so that jobs for another machine can be hashed."""
+    return name.partition(":")[0] if name.startswith("cuda") else device(name).type
 
 
 def one_for_all(constants: Any) -> Any:

@@ -1,0 +1,39 @@
+"""Part a: the tests marked cuda; and the images, decoded while these run."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gpu_parts.jobs import Task
+
+
+def run_tests(root: Path, out: Path, smoke: bool) -> bool:
+    """Run tests/cuda without the conftest of the other tests, which needs MLflow; return whether all pass.
+
+    With `smoke` a few of them, on the CPU.
+    """
+    command = [sys.executable, "-m", "pytest", "-m", "cuda", "tests/cuda", "--confcutdir=tests/cuda", "-o", "addopts="]
+    command += ["-o", "filterwarnings=default", "-p", "no:cacheprovider", "-rfE", "--durations=5", "-q"]
+    command += ["-k", "logistic or probes_that", "-n", "0"] if smoke else ["-n", "4"]
+    environment = os.environ | ({"ZEROINIT_TEST_DEVICE": "cpu"} if smoke else {})
+    with (out / "tests.txt").open("w") as file:
+        ended = subprocess.run(command, cwd=root, env=environment, stdout=file, stderr=subprocess.STDOUT, check=False)
+    print((out / "tests.txt").read_text()[-1500:], flush=True)
+    return ended.returncode == 0
+
+
+def load_images(tasks: Sequence[Task]) -> bool:
+    """Decode each data set once, so that no worker of a later part has to."""
+    import torch
+
+    from zeroinit.build import load
+
+    loaded = list[list[str]]()
+    for task in tasks:
+        name = [str(task.job.values["dataset"].get(key)) for key in ("_target_", "folder", "resize", "channels")]
+        if name not in loaded:
+            loaded.append(name)
+            load(task.job.values, torch.device("cpu"))
+    return True

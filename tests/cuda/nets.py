@@ -1,0 +1,122 @@
+"""Nets, data and trainings that the tests of a CUDA device share."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zeroinit import bias_scale, build, dataset, loop
+from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50
+from zeroinit.batches import Augment
+from zeroinit.dataset import Data
+from zeroinit.dataset.images import reshaped
+from zeroinit.dataset.split import limited
+from zeroinit.init import default_, initialize
+from zeroinit.rng import stream
+
+ARCHS: dict[str, Callable[..., nn.Module]] = {
+    "logistic": Logistic,
+    "fnn": partial(FNN, hidden=[100], activation="elu"),
+    "cifar_fnn": partial(FNN, hidden=[64, 32, 16], activation="tanh"),
+    "mnist_cnn": partial(MnistCNN, activation="elu"),
+    "cifar_cnn": partial(CifarCNN, activation="relu"),
+    "resnet50": partial(resnet50, activation="elu"),
+}
+STACKABLE = [name for name in ARCHS if name != "resnet50"]
+NONE = Augment(crop=0, flip=False)
+EXAMPLES = 200  # of a split: 4 batches of 64 an epoch, the last of 8
+
+
+@dataclass
+class Run:
+    """What a training is made of; what differs between members is a list."""
+
+    arch: str
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    steps: Sequence[int] = (6,)  # a number a member
+    batch_size: int = 64
+    augment: Augment = NONE
+    deterministic: bool = True
+    tied: bool = False
+    weight: Callable[..., Tensor] = default_
+    bias: Callable[..., Tensor] = default_
+    own_batches: bool = True
+    rates: dict[int, float] = field(default_factory=dict)  # learning rates of some members
+
+
+def data_of(run: Run) -> Data:
+    """8x8 digits in three channels, on the run's device."""
+    data = reshaped(limited(dataset.digits(stream("split", 0)), EXAMPLES), None, 3)
+    double = torch.float64 if run.dtype == torch.float64 else None
+    return replace(data.to(run.device), dtype=double)
+
+
+def members_of(run: Run, data: Data) -> list[loop.Member]:
+    """Members whose inits, and batches, come from seeds of their own."""
+    members = []
+    for index, steps in enumerate(run.steps):
+        model = ARCHS[run.arch](data.input_shape, data.num_classes)
+        scale = partial(bias_scale.constant, value=1.0)
+        initialize(model, stream("init", index), partial(run.weight), partial(run.bias), bias_scale=scale)
+        model.to(run.device, run.dtype)
+        optimizer = torch.optim.Adam(model.parameters(), lr=run.rates.get(index, 0.001), fused=True)
+        seed = index if run.own_batches else 0
+        members.append(loop.Member(model, optimizer, stream("order", seed), stream("augment", seed), steps))
+    return members
+
+
+def train(run: Run, observe: Callable[[loop.Event], None] = loop.ignore, **other: Any) -> list[loop.Member]:
+    """Train the run's members together, and return them as they end; `ended` of each is in `outcomes`."""
+    build.set_up_torch({"threads": 1, "deterministic": run.deterministic, "device": str(run.device)})
+    data = data_of(run)
+    members = members_of(run, data)
+    loop.train(
+        members,
+        data,
+        batch_size=run.batch_size,
+        shuffle=True,
+        augment=run.augment,
+        reduction="mean",
+        tied=run.tied,
+        observe=observe,
+        **other,
+    )
+    return members
+
+
+def outcome(run: Run, **other: Any) -> list[tuple[dict[str, Tensor], Tensor, list[dict[str, float]]]]:
+    """Each member's final state, losses and metrics, on the CPU."""
+    ended: dict[int, loop.Trained] = {}
+
+    def observe(event: loop.Event) -> None:
+        if isinstance(event, loop.Ended):
+            ended[event.member] = event.trained
+
+    members = train(run, observe, **other)
+    return [
+        (
+            {name: tensor.detach().cpu().clone() for name, tensor in member.model.state_dict().items()},
+            ended[index].losses.cpu(),
+            [metrics.values for metrics in ended[index].metrics],
+        )
+        for index, member in enumerate(members)
+    ]
+
+
+def furthest(run: Run, other: Run) -> float:
+    """Return the largest difference between the two, in losses and in float64 in final parameters and statistics.
+
+    It is told as a share of the largest entry. In float32 a parameter may have a gradient of rounding alone, by whose
+    sign Adam moves it.
+    """
+    differences = []
+    for (state, losses, _), (state2, losses2, _) in zip(outcome(run), outcome(other), strict=True):
+        pairs = [(losses, losses2)]
+        if run.dtype == torch.float64:
+            pairs += [(state[name].double(), state2[name].double()) for name in state]
+        differences += [((one - two).abs().max() / two.abs().max().clamp(min=1e-30)).item() for one, two in pairs]
+    return max(differences)

@@ -1,0 +1,129 @@
+"""On a CUDA device: each probe gives what it gives on the CPU, for values that are hard to hold as well."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from nets import Run, data_of, members_of, train
+from torch import Tensor, nn
+
+from zeroinit import loop, probe
+from zeroinit.alone import Alone
+from zeroinit.curvature import curvature
+from zeroinit.dataset.split import spread
+from zeroinit.layers import hidden
+from zeroinit.observer import Observer
+from zeroinit.rng import stream
+from zeroinit.tracker import Record
+from zeroinit.tracker.off import Off
+from zeroinit.verdict import look
+
+pytestmark = pytest.mark.cuda
+CPU = torch.device("cpu")
+
+
+def hard_values() -> Tensor:
+    """(4, 8, 6): copies, zeros of both signs, subnormal numbers, and in two members infinity and NaN."""
+    values = torch.randn(4, 8, 6, generator=stream("data", 0))
+    values[0, 1:4] = values[0, 0]
+    values[1, 2] = 0.0
+    values[1, 3] = -0.0
+    values[1, 4] = 1e-40
+    values[1, 5] = -1e-40
+    values[2, 0, 0] = torch.inf
+    values[3, 0, 0] = torch.nan
+    return values
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("counts", [probe.bit_counts, probe.distinct])
+def test_probes_that_count_are_equal(
+    counts: Callable[[Tensor], Tensor], dtype: torch.dtype, device: torch.device
+) -> None:
+    values = hard_values().to(dtype)
+    torch.use_deterministic_algorithms(True)
+    torch.testing.assert_close(counts(values.to(device)).cpu(), counts(values), rtol=0, atol=0, equal_nan=True)
+
+
+PROBES: dict[str, Callable[[Tensor], Any]] = {
+    "norm": probe.norm,
+    "mean_cosine": probe.mean_cosine,
+    "pairs": probe.pairs,
+    "relative_update": lambda values: probe.relative_update(values, values * 1.5),
+    "angle": lambda values: probe.angle(values, values.roll(1, 1)),
+    "dead": lambda values: probe.dead(probe.slopes(nn.ReLU(), values)),
+    "saturated": lambda values: probe.saturated(probe.slopes(nn.Tanh(), values), probe.steepest(nn.Tanh())),
+    "neurons": lambda values: probe.neurons(values, values[:, :, 0]),
+}
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_probes_that_compute_agree(name: str, device: torch.device) -> None:
+    values = hard_values()
+    torch.use_deterministic_algorithms(True)
+    there, here = PROBES[name](values.to(device)), PROBES[name](values)
+    for one, other in zip(*(each if isinstance(each, tuple) else (each,) for each in (there, here)), strict=True):
+        torch.testing.assert_close(one.cpu(), other, rtol=1e-6, atol=1e-9, equal_nan=True)
+
+
+def test_probes_of_curvature_agree(device: torch.device) -> None:
+    """In float64; 30 iterations of Lanczos find the same ends."""
+    found = []
+    for where in (device, CPU):
+        run = Run("fnn", where, torch.float64)
+        data = data_of(run)
+        [member] = members_of(run, data)
+        together = Alone(member.model, member.optimizer)
+        inputs, labels = spread(data.train, 64)
+        batch = data.prepare(inputs).unsqueeze(0), labels.unsqueeze(0)
+        parameters = together.tensors()
+        found.append(curvature(lambda own, t=together, b=batch: t.losses(own, *b), parameters, list(parameters)))  # type: ignore[misc]
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one.cpu(), other, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(("arch", "members"), [("fnn", 1), ("fnn", 3), ("mnist_cnn", 3), ("cifar_cnn", 1)])
+def test_probes_of_a_training_agree(arch: str, members: int, device: torch.device) -> None:
+    """All of them, at every step, with the metrics that they write; float64, in which rounding decides nothing."""
+    records = [watched(arch, members, where) for where in (device, CPU)]
+    for there, here in zip(*records, strict=True):
+        assert there.tags == here.tags
+        assert [point[::2] for point in there.metrics] == [point[::2] for point in here.metrics]
+        for (name, value, step), (_, other, _) in zip(there.metrics, here.metrics, strict=True):
+            assert value == pytest.approx(other, rel=1e-4, abs=1e-7), (name, step)
+
+
+def watched(arch: str, members: int, where: torch.device) -> list[Record]:
+    """The records of a stack under all probes."""
+    run = Run(arch, where, torch.float64, steps=(3,) * members)
+    data = data_of(run)
+    records = [Record(str(index), {}, {}) for index in range(members)]
+    model = members_of(run, data)[0].model
+    inputs, labels = spread(data.train, 32)
+    batch = data.prepare(inputs).unsqueeze(0), labels.unsqueeze(0)
+    slow = {"fnn": (), "mnist_cnn": ("curvature",), "cifar_cnn": ("curvature", "pairs")}[arch]
+    kept = [name for name in probe.PROBES if name not in slow]
+    observer = Observer(records, Off(), 3, lambda share, accuracy: None, kept, hidden(model), batch, [1])
+
+    def observe(event: loop.Event) -> None:
+        if not isinstance(event, loop.Ended):
+            observer(event)
+
+    train(run, observe)
+    return records
+
+
+def test_probes_of_the_verdict_agree(device: torch.device) -> None:
+    looked = []
+    for where in (device, CPU):
+        run = Run("mnist_cnn", where, torch.float64)
+        data = data_of(run)
+        [member] = train(run)
+        inputs, labels = spread(data.train, 64)
+        looked.append(look(member.model, (data.prepare(inputs), labels)))
+    assert looked[0].accuracy == pytest.approx(looked[1].accuracy)
+    for there, here in zip(looked[0].layers, looked[1].layers, strict=True):
+        assert (there.name, there.hidden, there.copies) == (here.name, here.hidden, here.copies)
+        assert there.gradient == pytest.approx(here.gradient, rel=1e-5)
+        assert (there.dead, there.saturated) == pytest.approx((here.dead, here.saturated), nan_ok=True)
