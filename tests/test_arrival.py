@@ -7,7 +7,9 @@ the same. Schicho 2023, Figure 12.
 """
 
 import copy
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -19,6 +21,7 @@ from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50
 from zeroinit.arrival import predicted
 from zeroinit.batches import Augment
 from zeroinit.dataset import Data
+from zeroinit.first_gradients import is_confirmed
 from zeroinit.init import initialize
 from zeroinit.layers import weight_layers
 from zeroinit.observer import Observer
@@ -211,3 +214,114 @@ def arrived(model: nn.Module, data: Data, steps: int) -> dict[str, int]:
     observer = Observer([record], Off(), steps, lambda share, accuracy: None, ["arrival"], [], data.train, [])
     train_on_few(model, data, steps, observer)
     return {name.removeprefix("arrival/"): step for name, _, step in record.metrics if name.startswith("arrival/")}
+
+
+# What rounding alone has moved
+
+
+def observed(
+    model: nn.Module,
+    data: Data,
+    steps: Sequence[int],
+    optimizer: type[torch.optim.Optimizer],
+    members: int = 1,
+    batch_size: int | None = None,
+) -> list[Record]:
+    """The records of `members` copies, trained together, on full batches by default, and observed at these steps."""
+    models = [copy.deepcopy(model) for _ in range(members)]
+    records = [Record("", {}, {}) for _ in models]
+    probes = ["gradient", "arrival"]
+    observer = Observer(records, Off(), max(steps), lambda share, accuracy: None, probes, [], data.train, [])
+    loop.train(
+        [
+            loop.Member(
+                one, optimizer(one.parameters(), lr=0.001), stream("order", 0), stream("augment", 0), max(steps)
+            )
+            for one in models
+        ],
+        data,
+        batch_size=batch_size or len(data.train[0]),
+        shuffle=batch_size is None,
+        augment=Augment(crop=0, flip=False),
+        reduction="mean",
+        tied=False,
+        observe=observer,
+        observed=lambda step: step in steps,
+    )
+    return records
+
+
+def arrivals_of(record: Record) -> dict[str, int]:
+    return {name.removeprefix("arrival/"): step for name, _, step in record.metrics if name.startswith("arrival/")}
+
+
+def flower(dtype: torch.dtype) -> tuple[nn.Module, Data]:
+    """All weights and biases zero, a sigmoid, and as many examples of each class: in exact arithmetic nothing moves."""
+    data = replace(dataset.planar(stream("split", 0)), dtype=None if dtype == torch.float32 else dtype)
+    model = FNN(data.input_shape, data.num_classes, [3], "sigmoid")
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)
+    return model.to(dtype), data
+
+
+@pytest.mark.parametrize("members", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("steps", [range(1, 31), [*range(1, 5), 10, 20, 40, 80]], ids=["each", "gaps"])
+def test_what_rounding_has_moved_wakes_no_layer(steps: Sequence[int], dtype: torch.dtype, members: int) -> None:
+    """The output's gradient cancels but for rounding, of which Adam makes a whole step, and the hidden layer wakes.
+
+    Without the last example the classes differ in size. Then the output has a gradient at once.
+    """
+    model, data = flower(dtype)
+    for record in observed(model, data, steps, torch.optim.Adam, members):
+        assert 0 < record.course("grad/output/norm")[1] < 1e-7
+        assert record.last("grad/hidden1/norm") > 1e-6
+        assert arrivals_of(record) == {}
+    data = replace(data, train=(data.train[0][:-1], data.train[1][:-1]))
+    for record in observed(model, data, steps, torch.optim.Adam, members):
+        assert arrivals_of(record) == {"output": 1, "hidden1": 2}
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e-9, 1e-18])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_tiny_gradient_has_arrived_where_nothing_cancels(scale: float, dtype: torch.dtype) -> None:
+    """Inputs of this size: the hidden layer's gradient is as small, and still no rounding."""
+    model, data = flower(dtype)
+    train = data.train[0][:-1] * scale, data.train[1][:-1]
+    for optimizer in (torch.optim.SGD, torch.optim.Adam):
+        [record] = observed(model, replace(data, train=train), range(1, 4), optimizer)
+        assert 0 < record.course("grad/hidden1/norm")[2] < 1e-2 * scale
+        assert arrivals_of(record) == {"output": 1, "hidden1": 2}
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [(range(1, 5), {"output": 2, "hidden1": 3}), ([1, 4], {"output": 4, "hidden1": 4})],
+    ids=["each", "gap"],
+)
+def test_a_layer_that_wakes_between_observed_steps(steps: Sequence[int], expected: dict[str, int]) -> None:
+    """In the first batch the classes have one size, in the second they have not. Then both layers wake in two steps."""
+    model, data = flower(torch.float32)
+    inputs, labels = (torch.cat([own, other[:-1]]) for own, other in zip(data.train, data.val, strict=True))
+    data = replace(data, train=(inputs, labels))
+    [record] = observed(model, data, steps, torch.optim.Adam, batch_size=400)
+    assert 0 < record.course("grad/output/norm")[1] < 1e-7
+    assert arrivals_of(record) == expected
+
+
+@pytest.mark.parametrize(
+    ("fine", "coarse", "confirmed"),
+    [
+        (1.0, 1.0, True),
+        (1e-9, 1.0, False),
+        (1e-30, 1e-30, True),
+        (0.0, 1.0, False),
+        (0.0, 0.0, False),
+        (1e-17, 0.0, False),  # a sum that cancels in float32 exactly, and in float64 but for rounding
+        (1e-50, 0.0, True),  # too small for float32
+        (1e50, math.inf, True),  # too large for it
+        (math.nan, 1.0, False),
+    ],
+)
+def test_rounding_is_what_shrinks_in_float64(fine: float, coarse: float, confirmed: bool) -> None:
+    assert is_confirmed(fine, coarse) == confirmed

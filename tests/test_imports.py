@@ -63,6 +63,7 @@ ORDER = [
     "tracker.connection",
     "tracker.mlflow",
     "provenance",
+    "first_gradients",
     "observer",
     "report.cells",
     "report.asked",

@@ -320,17 +320,20 @@ def test_activations_losses_and_float64_are_those_of_each_member_alone(arch: Arc
     assert losses.tolist() == pytest.approx([loss.item() for loss in apart], rel=1e-5)
 
     before = {name: buffer.clone() for name, buffer in stack.buffers.items()}
-    exact = stack.again(inputs, labels, "mean", torch.float64)
-    stack.again(inputs, labels, "mean", torch.float32)  # in which all is already
+    batch = inputs, labels, "mean"
+    exact = stack.again(batch, torch.float64, {})
+    stack.again(batch, torch.float32, {})  # in which all is already
     assert all(torch.equal(buffer, before[name]) for name, buffer in stack.buffers.items())
     assert all(parameter.grad is None for parameter in stack.parameters.values())
     for member, alone in enumerate(each):
-        for layer, gradient in alone.again(inputs, labels, "mean", torch.float64).items():
+        again = alone.again(batch, torch.float64, {})
+        assert list(again) == list(exact) == list(stack.parameters)
+        for parameter, gradient in again.items():
             assert gradient.dtype == torch.float64
-            assert torch.allclose(gradient[0], exact[layer][member], atol=1e-14)
+            assert torch.allclose(gradient[0], exact[parameter][member], atol=1e-14)
         alone.backward(inputs, labels, "mean")
-        for layer, gradient in alone.gradients().items():
-            assert torch.allclose(gradient[0].double(), exact[layer][member], atol=1e-6)
+        for parameter, gradient in alone.gradients().items():
+            assert torch.allclose(gradient[0].double(), exact[parameter][member], atol=1e-6)
 
 
 def test_activations_are_those_that_the_layers_are_given(digits: Data) -> None:

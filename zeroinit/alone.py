@@ -15,6 +15,7 @@ from zeroinit.ramp import set_rates
 
 Layers = dict[str, tuple[Tensor, Tensor | None]]  # by name: weights and biases of members
 Activations = dict[str, tuple[Tensor, nn.Module]]  # by layer: what goes into its activation, (K, units, N), and that
+Batch = tuple[Tensor, Tensor, str]  # inputs and labels of a step, and the reduction of its loss
 
 
 def one_more(bias: Tensor | None) -> Tensor | None:
@@ -80,19 +81,24 @@ class Alone:
         return loss.detach() / (labels.shape[1] if reduction == "sum" else 1), hits
 
     def gradients(self) -> dict[str, Tensor]:
-        """Each layer's weight gradient (1, *shape); zeros where backward did not reach the weight."""
-        weights = {name: layer.weight for name, layer in weight_layers(self.model)}
+        """Each parameter's gradient (1, *shape); zeros where backward did not reach it."""
         return {
-            name: (torch.zeros_like(weight) if weight.grad is None else weight.grad).unsqueeze(0)
-            for name, weight in weights.items()
+            name: (torch.zeros_like(own) if own.grad is None else own.grad).unsqueeze(0)
+            for name, own in self.model.named_parameters()
         }
 
-    def again(self, inputs: Tensor, labels: Tensor, reduction: str, dtype: torch.dtype) -> dict[str, Tensor]:
-        """The gradients of a batch in that dtype; a net that cannot be copied or compute so is taken at its word."""
+    def again(self, batch: Batch, dtype: torch.dtype, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Each parameter's gradient of a batch in that dtype, with these values (1, *shape) of some parameters.
+
+        A net that cannot be copied or compute so is taken at its word.
+        """
+        inputs, labels, reduction = batch
         with torch.random.fork_rng([inputs.device] if inputs.is_cuda else []):
             try:
                 twin = deepcopy(self.model).to(dtype)
                 twin.zero_grad()
+                for name, value in values.items():
+                    twin.get_parameter(name).data.copy_(value[0])
                 loss = F.cross_entropy(twin(inputs[0].to(dtype)), labels[0], reduction=reduction)
                 loss.backward()  # type: ignore[no-untyped-call]
             except Exception:

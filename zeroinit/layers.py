@@ -38,6 +38,12 @@ def weight_layers(model: nn.Module) -> Iterator[tuple[str, WeightLayer]]:
     yield from layers.items()
 
 
+def weight_names(model: nn.Module) -> dict[str, str]:
+    """{layer: the parameter that is its weight}; layers may share one."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return {layer: names[id(module.weight)] for layer, module in weight_layers(model) if id(module.weight) in names}
+
+
 def hidden(model: nn.Module) -> list[str]:
     """The layers of hidden neurons, a row of weights each: all that act but the last, as the model names them."""
     layers = dict(declared_layers(model))

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zeroinit.alone import Alone, Layers
+from zeroinit.alone import Alone, Batch, Layers
 from zeroinit.batches import Augment, Batches, Streams
 from zeroinit.dataset.split import Data
 from zeroinit.evaluation import Evaluate, evaluate_members
+from zeroinit.layers import weight_names
 from zeroinit.stack import Stack
 from zeroinit.ties import Ties
 
@@ -41,13 +42,17 @@ class Step:
 class Gradients:
     """Weight gradients {layer: (len(members), *weight.shape)} of `step` (from 1), before that step's update.
 
-    `again` computes those of the same batch in another dtype, as long as the event is being observed.
+    `net` is what trains them, to be asked for more while the event is being observed: they are at `places` of what it
+    answers. `parameters` names each layer's weight, and `batch` is what `net.again` takes.
     """
 
     step: int
     members: list[int]
     layers: dict[str, Tensor]
-    again: Callable[[torch.dtype], dict[str, Tensor]]
+    parameters: dict[str, str]
+    net: Alone | Stack
+    places: list[int] | slice
+    batch: Batch
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,7 @@ def train(
     ends = set(lengths)
     pairs = [(member.model, member.optimizer) for member in members]
     together = Alone(*pairs[0]) if len(pairs) == 1 else Stack(pairs)
-    ties = Ties(pairs) if tied else None
+    ties, parameters = Ties(pairs) if tied else None, weight_names(members[0].model)
     # where a batch is all there is, its order is no difference between members
     drawn_from = streams(members, shuffle and batch_size < examples, augment)
     batches = Batches(data, batch_size, shuffle, augment, drawn_from)
@@ -196,23 +201,18 @@ def train(
         live = [place for place, row in enumerate(rows) if done[row].diverged_at is None]
         if not live:
             break
-        inputs, labels = next(batches)
-        losses[step - 1], hits[step - 1] = together.backward(inputs, labels, reduction)
+        batch = *next(batches), reduction
+        losses[step - 1], hits[step - 1] = together.backward(*batch)
         watched = observed(step)
         if watched:
             if shown < step - 1:
                 show(step - 1, live)
             some = some_of(live)
-
-            def again(dtype: torch.dtype) -> dict[str, Tensor]:
-                found = together.again(inputs, labels, reduction, dtype)  # noqa: B023
-                return {name: of_all[some] for name, of_all in found.items()}  # noqa: B023
-
             gradients = together.gradients()
             if ties:
-                ties.copy({f"{name}.weight": gradient for name, gradient in gradients.items()}, values=False)
-            gradients = {name: of_all[some] for name, of_all in gradients.items()}
-            observe(Gradients(step, [rows[place] for place in live], gradients, again))
+                ties.copy({name: gradients[name] for name in parameters.values()}, values=False)
+            own = {layer: gradients[name][some] for layer, name in parameters.items()}
+            observe(Gradients(step, [rows[place] for place in live], own, parameters, together, some, batch))
         together.update(step)
         if ties:
             ties.copy(together.tensors(), values=True)

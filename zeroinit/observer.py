@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from zeroinit import probe
 from zeroinit.curvature import ITERATIONS, Curvature, curvature
 from zeroinit.dataset.split import Split
+from zeroinit.first_gradients import FirstGradients
 from zeroinit.histogram import Histogram, histogram, quantiles
 from zeroinit.layers import hidden, is_activation, weight_layers
 from zeroinit.loop import Event, Gradients, Metrics, Step, Weights
@@ -88,7 +89,7 @@ class Observer:
     ) -> None:
         self.records, self.tracker, self.steps, self.tell = records, tracker, steps, tell
         self.probes, self.hidden, self.batch, self.curved = set(probes), hidden, batch, curved
-        self.arrived: set[tuple[str, int]] = set()  # layers that have had a gradient, and whose
+        self.first_gradients = FirstGradients()
         self.step, self.members = 0, list[int]()  # whose gradients were seen last
         self.start = self.before = Copies([], {})  # of the first weights that were shown, and of the last
         self.looks = 0  # at neurons
@@ -182,31 +183,9 @@ class Observer:
             self.note(f"grad/{layer}", {"norm": probe.norm(gradients)}, event.members, event.step)
 
     def watch_arrival(self, event: Gradients) -> None:
-        """arrival/<layer>: the first observed step with a weight gradient above rounding, at that step.
-
-        That is one that float64, from the same weights and batch, confirms; in float64, one that is not rounding beside
-        what float32 makes of them.
-        """
-        if len(self.arrived) == len(self.records) * len(event.layers):
-            return
-        norms = torch.stack([probe.norm(gradients) for gradients in event.layers.values()])
-        new = [
-            (index, layer, place, member)
-            for index, (layer, of_all) in enumerate(zip(event.layers, norms.tolist(), strict=True))
-            for place, (member, norm) in enumerate(zip(event.members, of_all, strict=True))
-            if norm > 0 and (layer, member) not in self.arrived
-        ]
-        if not new:
-            return
-        in_double = all(gradients.dtype == torch.float64 for gradients in event.layers.values())
-        again = event.again(torch.float32 if in_double else torch.float64)
-        others = torch.stack([probe.norm(again[layer]) for layer in event.layers])
-        fine, coarse = (norms, others.nan_to_num(0, 0, 0)) if in_double else (others, norms)
-        there = (fine > probe.ABOVE * coarse).tolist()
-        for index, layer, place, member in new:
-            if there[index][place]:
-                self.arrived.add((layer, member))
-                self.records[member].metrics.append((f"arrival/{layer}", event.step, event.step))
+        """arrival/<layer>: the first observed step with a weight gradient above rounding, at that step."""
+        for layer, member in self.first_gradients.new_layers(event):
+            self.records[member].metrics.append((f"arrival/{layer}", event.step, event.step))
 
     def watch_neurons(self, event: Weights) -> None:
         """symmetry/<layer>/{distinct, cosine} of each layer of hidden neurons."""

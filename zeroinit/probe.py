@@ -11,7 +11,6 @@ from zeroinit.histogram import EXPONENTS
 PROBES = ("gradient", "arrival", "symmetry", "pairs", "weight", "activation", "curvature")
 WIDEST = 4096  # neurons of a layer whose inner products are held
 FLAT = 0.01  # of an activation's steepest slope: below it, a unit is saturated
-ABOVE = 1e-3  # of a gradient's norm that float64 must confirm; rounding errors shrink there by 1e-9
 NEAR = 1e-3  # of the longest neuron's length: what is no further apart is taken for alike
 
 

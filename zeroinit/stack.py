@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zeroinit.alone import Activations, Layers
+from zeroinit.alone import Activations, Batch, Layers
 from zeroinit.layers import ELEMENTWISE, POOLING, is_activation, leaves, weight_layers
 from zeroinit.ramp import set_rates
 
@@ -139,19 +139,19 @@ class Stack:
         return losses, hits
 
     def gradients(self) -> dict[str, Tensor]:
-        """Each layer's weight gradients (K, *shape)."""
-        found = {name: self.parameters[f"{name}.weight"].grad for name, _ in weight_layers(self.models[0])}
-        return {name: gradient for name, gradient in found.items() if gradient is not None}
+        """Each parameter's gradient (K, *shape)."""
+        return {name: own.grad for name, own in self.parameters.items() if own.grad is not None}
 
-    def again(self, inputs: Tensor, labels: Tensor, reduction: str, dtype: torch.dtype) -> dict[str, Tensor]:
-        """The gradients of a batch in that dtype, each layer's (K, *shape)."""
+    def again(self, batch: Batch, dtype: torch.dtype, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Each parameter's gradient (K, *shape) of a batch in that dtype, with these values of some parameters."""
         twin = copy(self)
-        twin.parameters = {name: nn.Parameter(one.detach().to(dtype)) for name, one in self.parameters.items()}
+        own = {name: values.get(name, parameter).detach() for name, parameter in self.parameters.items()}
+        twin.parameters = {name: nn.Parameter(value.to(dtype)) for name, value in own.items()}
         twin.buffers = {
             name: one.to(dtype if one.is_floating_point() else one.dtype, copy=True)
             for name, one in self.buffers.items()
         }
-        twin.backward(inputs.to(dtype), labels, reduction)
+        twin.backward(batch[0].to(dtype), *batch[1:])
         return twin.gradients()
 
     @torch.no_grad()
