@@ -260,17 +260,13 @@ def without_gradient(seen: Seen) -> str | None:
 def symmetric(seen: Seen) -> str | None:
     """The neurons of a hidden layer are exact copies of one another."""
     copies = next((layer for layer in seen.layers if layer.copies), None)
-    return (
-        None if copies is None else f"all {copies.neurons.shape[1]} neurons of {copies.name} are copies of one another"
-    )
+    return f"all {len(copies.neurons[0])} neurons of {copies.name} are copies of one another" if copies else None
 
 
 def saturated(seen: Seen) -> str | None:
     """So many of a hidden layer's units that it is called SATURATED have next to no slope for any example."""
     flat = next((layer for layer in seen.layers if layer.hidden and layer.saturated >= SATURATED), None)
-    return (
-        None if flat is None else f"{flat.saturated:.0%} of {flat.neurons.shape[1]} units of {flat.name} are saturated"
-    )
+    return f"{flat.saturated:.0%} of {len(flat.neurons[0])} units of {flat.name} are saturated" if flat else None
 
 
 def falling(seen: Seen) -> str | None:
