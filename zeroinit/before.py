@@ -7,6 +7,7 @@ from zeroinit import lint, resume
 from zeroinit.audit import audit
 from zeroinit.build import build, identity_of, load, set_up_torch
 from zeroinit.config import Job
+from zeroinit.environment import environment
 from zeroinit.lint.made import listed
 from zeroinit.report import checks, show
 from zeroinit.report.cells import Cell, cells, columns
@@ -21,9 +22,10 @@ def only(jobs: Sequence[Job], a_sweep: bool) -> int:
         first.setdefault(job.cell_hash, job)
     found, filled = [], []
     for job in first.values():
-        data = load(job.values, set_up_torch(job.values))
-        model, lines, optimizer = build(job.values, data)
-        found.append((job.params, lint.findings(job.values, data, model, optimizer)))
+        with environment(job.variables):
+            data = load(job.values, set_up_torch(job.values))
+            model, lines, optimizer = build(job.values, data)
+            found.append((job.params, lint.findings(job.values, data, model, optimizer)))
         filled.append((job.params, [{key: str(value) for key, value in asdict(line).items()} for line in lines]))
     keys = columns([Cell(job.params) for job in first.values()])
     notes = confounded(filled, keys)

@@ -24,6 +24,7 @@ from zeroinit.config.identity import hash_of, identity
 from zeroinit.dataset.check import check_data
 from zeroinit.dataset.images import reshaped
 from zeroinit.dataset.split import Data, limited, normalized
+from zeroinit.environment import active_variables, environment
 from zeroinit.errors import BadInput
 from zeroinit.first_batch import check_forward
 from zeroinit.init import Filled, Rule, initialize
@@ -81,10 +82,13 @@ def load(values: Values, device: torch.device) -> Data:
     return replace(normalized(data, **values["dataset"]["normalize"]), dtype=wide)
 
 
-def stored(values: Values) -> tuple[str, int]:
-    """What decides of a data set's store: its node, and the seed of the split."""
+Stored = tuple[str, int, tuple[tuple[str, str], ...]]
+
+
+def stored(values: Values) -> Stored:
+    """What decides of a data set's store: its node, the seed of the split, and the variables that the job has set."""
     node = {key: value for key, value in values["dataset"].items() if key not in OF_BATCHES}
-    return json.dumps(node, sort_keys=True), values["seeds"]["split"]
+    return json.dumps(node, sort_keys=True), values["seeds"]["split"], active_variables()
 
 
 def check_augment(keys: Values, input_shape: tuple[int, ...]) -> None:
@@ -101,7 +105,7 @@ def check_augment(keys: Values, input_shape: tuple[int, ...]) -> None:
 
 
 @lru_cache(maxsize=4)
-def load_cached(node: str, split_seed: int, device: torch.device) -> Data:
+def load_cached(node: str, split_seed: int, variables: tuple[tuple[str, str], ...], device: torch.device) -> Data:
     keys = json.loads(node)
     shape, limit = {key: keys.pop(key) for key in ("resize", "channels")}, keys.pop("limit")
     asked = parameters_of(bound("dataset", keys).func)  # a loader may do it itself, as it decodes
@@ -112,13 +116,14 @@ def load_cached(node: str, split_seed: int, device: torch.device) -> Data:
 
 def identity_of(job: Job) -> str:
     """The identity of the job's run; loads its data."""
-    node, split_seed = stored(job.values)
-    return identity(job.config_hash, data_hash(node, split_seed, device_of(job.values["device"])), own_code(job.values))
+    with environment(job.variables):
+        data = data_hash(stored(job.values), device_of(job.values["device"]))
+        return identity(job.config_hash, data, own_code(job.values))
 
 
 @cache
-def data_hash(node: str, split_seed: int, device: torch.device) -> str:
-    return hash_of(load_cached(node, split_seed, device))
+def data_hash(store: Stored, device: torch.device) -> str:
+    return hash_of(load_cached(*store, device))
 
 
 def own_code(values: Values) -> str:
@@ -273,22 +278,28 @@ def check(jobs: Sequence[Job]) -> list[str]:
     """
     notes: dict[str, None] = {}
     for job in sorted(jobs, key=lambda job: job.params["dataset"]):  # so that each data set is loaded once
-        values = job.values
-        data = load(values, set_up_torch(values))
-        notes |= dict.fromkeys(data.notes_for(job.overrides))
-        batch_size_of(values, data)
-        groups = [values[group] for group in ("dataset", "arch", "init", "optimizer", "arithmetic", "dtype")]
-        parts = json.dumps([*groups, values["bias_scale"]["_target_"]], sort_keys=True)
-        if parts not in fitting:
-            model, _, optimizer = build(values, data)
-            named = f"arch={job.params['arch']} does not fit dataset={job.params['dataset']}"
-            size, target = batch_size_of(values, data), f"arch._target_={values['arch']['_target_']}"
-            check_forward(model, partial(make_on_device, values, data), data, size, named, target)
-            check_arithmetic(values["arithmetic"], model, optimizer, data.input_shape)
-            fitting[parts] = tuple(name for name, _ in weight_layers(model))
-        if values["check"] == "start":  # else nothing is kept
-            check_storable(job, fitting[parts])
+        with environment(job.variables):
+            notes |= dict.fromkeys(check_job(job))
     return list(notes)
+
+
+def check_job(job: Job) -> list[str]:
+    """Build what a job will train, unless one like it was built; the notes on its data."""
+    values = job.values
+    data = load(values, set_up_torch(values))
+    size = batch_size_of(values, data)
+    groups = [values[group] for group in ("dataset", "arch", "init", "optimizer", "arithmetic", "dtype")]
+    parts = json.dumps([*groups, values["bias_scale"]["_target_"], job.variables], sort_keys=True)
+    if parts not in fitting:
+        model, _, optimizer = build(values, data)
+        named = f"arch={job.params['arch']} does not fit dataset={job.params['dataset']}"
+        target = f"arch._target_={values['arch']['_target_']}"
+        check_forward(model, partial(make_on_device, values, data), data, size, named, target)
+        check_arithmetic(values["arithmetic"], model, optimizer, data.input_shape)
+        fitting[parts] = tuple(name for name, _ in weight_layers(model))
+    if values["check"] == "start":  # else nothing is kept
+        check_storable(job, fitting[parts])
+    return data.notes_for(job.overrides)
 
 
 # the layers of what this process has checked, so that a sweep's jobs are not checked again one by one

@@ -16,6 +16,8 @@ from torch import nn
 
 from zeroinit.build import batch_size_of, build, load, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
+from zeroinit.config.check import Values
+from zeroinit.environment import environment
 from zeroinit.layers import leaves
 from zeroinit.stack import why_alone
 
@@ -49,7 +51,11 @@ class Training:
 
 def net_of(job: Job, workers: int) -> Net:
     """Build what the job trains, and look at it; nothing of that depends on its seeds."""
-    values = job.values
+    with environment(job.variables):
+        return measure(job.values, workers)
+
+
+def measure(values: Values, workers: int) -> Net:
     device = set_up_torch(values)
     data = load(values, device)
     model, _, optimizer = build(values, data)
@@ -106,7 +112,8 @@ def in_common(job: Job) -> str:
         "sweep",
     )
     shared = [values[key] for key in keys]
-    return json.dumps([*shared, values["seeds"]["split"], values["optimizer"]["_target_"]], sort_keys=True)
+    of_optimizer = values["optimizer"]["_target_"]
+    return json.dumps([*shared, values["seeds"]["split"], of_optimizer, job.variables], sort_keys=True)
 
 
 def batches(job: Job, net: Net) -> str:

@@ -6,6 +6,7 @@ from statistics import median
 
 from zeroinit.build import identity_of, load, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
+from zeroinit.environment import environment
 from zeroinit.probe import PROBES
 from zeroinit.tracker import COURSE, INCOMPLETE, Record, Tracker, readable
 
@@ -64,8 +65,9 @@ def seconds_needed(jobs: Sequence[Job], known: Iterable[Record]) -> list[float |
             by_kind.setdefault(kind(record.params, record.tags["device"]), []).append(rate)
     found: list[float | None] = []
     for job in jobs:
-        device = set_up_torch(job.values)
-        steps_per_epoch = steps_per_epoch_of(job.values, load(job.values, device))
+        with environment(job.variables):
+            device = set_up_torch(job.values)
+            steps_per_epoch = steps_per_epoch_of(job.values, load(job.values, device))
         steps = job.values["steps"] or job.values["epochs"] * steps_per_epoch
         rates = by_cell.get(job.cell_hash) or by_kind.get(kind(job.params, device.type))
         found.append(median(rates) * steps if rates else None)

@@ -18,6 +18,7 @@ from zeroinit.batches import Augment
 from zeroinit.build import batch_size_of, build, identity_of, load, open_tracker, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
 from zeroinit.dataset.split import spread
+from zeroinit.environment import environment
 from zeroinit.errors import BadInput
 from zeroinit.layers import hidden
 from zeroinit.observer import LEFT_OUT, Observer, left_out
@@ -242,7 +243,7 @@ def work(jobs: Sequence[Job], why: str, sweep: str, tell: Callable[[tuple[float,
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in (("config", job.values), ("overrides", job.overrides)):
             (folder / f"{name}.yaml").write_text(yaml.dump(content, Dumper=DUMPER, sort_keys=False))
-    tracker, told, last = open_tracker(jobs[0], sweep), 0.0, None
+    told, last = 0.0, None
 
     def now_and_then(share: float, accuracy: float | None) -> None:
         nonlocal told, last
@@ -252,7 +253,9 @@ def work(jobs: Sequence[Job], why: str, sweep: str, tell: Callable[[tuple[float,
             tell((share, last))
             last = None
 
-    records = run(jobs, tracker, now_and_then, why)
+    with environment(jobs[0].variables):  # which all have in common
+        tracker = open_tracker(jobs[0], sweep)
+        records = run(jobs, tracker, now_and_then, why)
     tell((1.0, last))
     if tracker.keeps:
         for record in records:

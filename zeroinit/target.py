@@ -8,6 +8,7 @@ from copy import deepcopy
 from functools import lru_cache, partial
 from typing import Any
 
+from zeroinit.environment import active_variables
 from zeroinit.errors import BadInput
 from zeroinit.user_code import describe_error, explain_errors, explain_exits, find_user_error, locate_error
 
@@ -16,11 +17,11 @@ Node = dict[str, Any]
 
 def bound(key: str, node: Node) -> partial[Any]:
     """What the node's `_target_` names, with the node's other keys bound as arguments."""
-    return bound_once(key, json.dumps(node))
+    return bound_once(key, json.dumps(node), active_variables())
 
 
 @lru_cache(maxsize=1000)
-def bound_once(key: str, text: str) -> partial[Any]:
+def bound_once(key: str, text: str, variables: tuple[tuple[str, str], ...]) -> partial[Any]:
     """Return what `bound` returns, once for all jobs of a sweep. Hydra's instantiate takes 5 ms, so it comes last."""
     node = json.loads(text)
     if shipped := shipped_function(node):

@@ -8,7 +8,8 @@ if __name__ == "__main__":  # above the imports, as the command chooses kernels 
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +26,8 @@ from zeroinit.build import check, open_tracker
 from zeroinit.config import Job
 from zeroinit.config.check import check_uri
 from zeroinit.config.identity import hashes
+from zeroinit.config.variables import params_of_variables, store_variables_of, variables_of
+from zeroinit.environment import KEY, active_variables, environment, of_store
 from zeroinit.errors import BadInput, RunFailed
 from zeroinit.observer import LEFT_OUT
 from zeroinit.progress import Bar
@@ -38,11 +41,16 @@ from zeroinit.user_code import explain_exits
 def job_of(cfg: DictConfig) -> Job:
     """The job that a composed config (with Hydra's node, or HydraConfig set) describes. Raises BadInput."""
     hydra_config = HydraConfig.get()
-    values = config.resolve(cfg)
+    variables = variables_of(hydra_config)
+    with environment(variables):
+        values = config.resolve(cfg)
+        overrides = list(hydra_config.overrides.task)  # resolved, too
     params = config.params(values, config.options(hydra_config.runtime.choices, values))
-    overrides = list(hydra_config.overrides.task)
+    params |= params_of_variables(variables)
     folder = Path(hydra_config.sweep.dir, hydra_config.sweep.subdir) if sweeping() else hydra_config.run.dir
-    return Job(config.name(params, overrides), overrides, str(folder), values, params, *hashes(values))
+    return Job(
+        config.name(params, overrides), overrides, str(folder), values, params, *hashes(values, variables), variables
+    )
 
 
 def sweeping() -> bool:
@@ -110,6 +118,15 @@ def task(cfg: DictConfig) -> float | None:
     try:
         check_mode()
         job = job_of(cfg)
+    except BadInput as error:
+        stop(error)
+    with environment(job.variables):
+        return train_job(job)
+
+
+def train_job(job: Job) -> float | None:
+    """Check a job, and train it unless it was trained before; its best validation accuracy."""
+    try:
         tell_notes(check([job]))  # before the bar, as decoding images has one of its own
         if job.values["check"] == "only":
             with explain_exits("check=only"):
@@ -146,6 +163,29 @@ def task(cfg: DictConfig) -> float | None:
     if record.status != "FINISHED" and is_search(HydraConfig.get()):
         raise RunFailed(record.tags["error"])
     return best(record)
+
+
+@contextmanager
+def environment_of_store(cfg: DictConfig) -> Iterator[None]:
+    """The environment in which a sweep reports: of the variables that its jobs set, those of the store."""
+    try:
+        variables = store_variables_of(cfg.hydra)
+    except BadInput as error:
+        stop(error)
+    with environment(variables):
+        yield
+
+
+def check_one_store(jobs: Sequence[Job]) -> None:
+    """Raise BadInput where a job of a sweep sets another store by its variables than the process that reports has."""
+    store = of_store(dict(active_variables()))
+    odd = next((job for job in jobs if of_store(job.variables) != store), None)
+    if odd:
+        names = {name for name, _ in store.items() ^ of_store(odd.variables).items()}
+        raise BadInput(
+            f"{KEY}.{min(names)}: all runs of a sweep are kept in one store; give all of them the same value, "
+            "on the command line"
+        )
 
 
 told_notes: set[str] = set()  # of this command

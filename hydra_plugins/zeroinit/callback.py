@@ -24,6 +24,18 @@ IN_PROCESS = (  # launchers whose records come to the process that ends the swee
 class SweepCallback(Callback):
     """Stops what another plugin would do silently wrong; ends the sweep of another sweeper with a table like ours."""
 
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Stop a single run where Hydra would end in a traceback before the job starts."""
+        from zeroinit import train
+        from zeroinit.config.variables import variables_of
+        from zeroinit.errors import BadInput
+
+        HydraConfig.instance().set_config(config)
+        try:
+            variables_of(config.hydra)
+        except BadInput as error:
+            train.stop(error)
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         from zeroinit import train  # imports torch, which listing the plugins must not
         from zeroinit.errors import BadInput
@@ -66,7 +78,8 @@ class SweepCallback(Callback):
         if config.hydra.sweeper._target_ == OURS:
             return  # it has concluded itself
         try:
-            failed = self.conclude(config)
+            with train.environment_of_store(config):
+                failed = self.conclude(config)
         except BadInput as error:
             train.stop(error, code=1)
         except Exception:  # of which Hydra would make a warning and the exit code 0

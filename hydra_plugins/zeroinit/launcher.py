@@ -50,6 +50,12 @@ class SweepLauncher(Launcher):
         self.pool = Pool(self.workers) if self.workers > 1 else None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from zeroinit import train
+
+        with train.environment_of_store(self.composer.master):
+            return self.launch_jobs(job_overrides, initial_job_idx)
+
+    def launch_jobs(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from zeroinit import build, resume, runs, train
         from zeroinit.config.check import device
         from zeroinit.plan import plan
@@ -140,6 +146,7 @@ class SweepLauncher(Launcher):
                 cfg = self.composer.job(index, overrides)
                 use(cfg)
                 jobs.append(train.job_of(cfg))
+            train.check_one_store(jobs)
             train.tell_notes(build.check(jobs))
         except BadInput as error:
             train.stop(error)

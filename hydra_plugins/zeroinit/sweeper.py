@@ -36,6 +36,13 @@ class GridSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+        """Sweep in the environment that says where the runs are kept."""
+        from zeroinit import train
+
+        with train.environment_of_store(self.composer.master):
+            return self.sweep_grid(arguments)
+
+    def sweep_grid(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Expand, check and launch the grid, then print its table. Exits 1 where a run failed, 130 if interrupted."""
         from hydra.core.hydra_config import HydraConfig
 
@@ -48,6 +55,7 @@ class GridSweeper(Sweeper):
         try:
             grid = self.grid(arguments)
             jobs = [train.job_of(cfg) for cfg in self.configs(grid)]
+            train.check_one_store(jobs)
             distinct: dict[str, list[str]] = {}
             for job, overrides in zip(jobs, grid, strict=True):
                 if job.config_hash in distinct:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -27,7 +27,7 @@ except ImportError:  # jobs that are resolved already train without it: benchmar
 @dataclass(frozen=True)
 class Job:
     """One run to be made: its name for a person, what was typed for it, its folder (of Hydra), its resolved config, its
-    params, and the hashes of config and cell.
+    params, the hashes of config and cell, and the environment variables of its process.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Job:
     params: dict[str, str]
     config_hash: str
     cell_hash: str
+    variables: dict[str, str] = field(default_factory=dict)
 
 
 def resolve(cfg: DictConfig) -> Values:

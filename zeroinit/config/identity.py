@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from zeroinit.config.check import Values, device, ramped
 from zeroinit.dataset import Data
 from zeroinit.dataset.folder import root_of, state
 from zeroinit.dataset.listing import has_validation_folder
+from zeroinit.environment import KEY, changing_numbers
 from zeroinit.keys import NO_NUMBER, PLACES
 
 # Of all that turns a config and its data into numbers: raise it with each change after which a run may have others.
@@ -33,9 +35,14 @@ def hash_of(data: Data) -> str:
     return found.hexdigest()[:16]
 
 
-def hashes(values: Values) -> tuple[str, str]:
-    """(of all that can change a number, of the same less the seeds): two runs of one cell differ in the first alone."""
+def hashes(values: Values, variables: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """Return (config_hash, cell_hash): config_hash covers all that can change a number, cell_hash leaves out the seeds.
+
+    `variables` are those of the environment that the job sets.
+    """
     kept = {key: value for key, value in values.items() if key not in NO_NUMBER}
+    if numbers := changing_numbers(variables or {}):
+        kept[KEY] = numbers
     data = {key: value for key, value in kept["dataset"].items() if key not in PLACES}
     if data["_target_"] == "zeroinit.dataset.image_folder":
         if has_validation_folder(root_of(data["folder"])):

@@ -15,6 +15,7 @@ from zeroinit.build import batch_size_of, build, own_targets
 from zeroinit.config.check import Values
 from zeroinit.dataset.split import Data, Split
 from zeroinit.draws import Draw, Draws, filling
+from zeroinit.environment import active_variables
 from zeroinit.lint.batch import backward, dead, forward, look, unused
 from zeroinit.lint.made import covered, drawn_anew, evaluation, held, order, unseeded
 from zeroinit.rng import ForeignStates, restore_generators, stream
@@ -58,6 +59,7 @@ def looked_at(values: Values, data: Data, model: nn.Module, optimizer: torch.opt
     size = batch_size_of(values, data)
     inputs, labels = first_batch(values, data, min(size, max(2, WORK // max(1, numbers(model)))))
     parts = json.dumps([values[group] for group in ("dataset", "arch", "init", "bias_scale")], sort_keys=True)
+    parts += json.dumps(active_variables())
     with restore_generators(inputs.device):
         if parts not in known:
             known[parts] = [
