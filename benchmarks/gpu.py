@@ -58,7 +58,8 @@ def run_parts(arguments: argparse.Namespace) -> None:
     state_path = arguments.out / "state.json"
     running: list[tuple[Part, subprocess.Popen[bytes], float, float]] = []
     for part in PARTS:
-        if read_json(state_path).get(part.name, {}).get("status") != "complete":
+        is_wanted = part.name in arguments.only.split(",") or not arguments.only
+        if is_wanted and read_json(state_path).get(part.name, {}).get("status") != "complete":
             now = time.monotonic()
             limit = min(end - GRACE, now + part.share * 60 * arguments.minutes)
             if limit - now > 5:
@@ -137,7 +138,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--data", type=Path, default=None)
     parser.add_argument("--jobs", type=Path, default=ROOT / "benchmarks" / "gpu_jobs.json")
-    parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--only", default="", help=f"some of {','.join(part.name for part in PARTS)}")
+    parser.add_argument("--smoke", action="store_true", help="all parts at their smallest, on the CPU")
     parser.add_argument("--write-jobs", type=Path)
     parser.add_argument("--collect", type=Path)
     parser.add_argument("--part", help=argparse.SUPPRESS)

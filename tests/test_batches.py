@@ -114,3 +114,18 @@ def test_streams_side_by_side_are_each_what_it_is_alone(augment: Augment) -> Non
         if step in (3, 5):  # after the first batch of the second epoch, and at its end
             together.keep([0, -1 + len(left)] if len(left) > 2 else [1])
             left = [left[0], left[-1]] if len(left) > 2 else left[1:]
+
+
+@pytest.mark.parametrize("augment", [NONE, Augment(crop=1, flip=True)])
+def test_epochs_that_a_thread_draws_ahead_are_the_same(augment: Augment) -> None:
+    """As on CUDA; members that leave in the middle of an epoch take their drawn one with them."""
+
+    def batches(draws_ahead: bool) -> list[Tensor]:
+        streams = [(stream("order", seed), stream("augment", seed)) for seed in range(3)]
+        drawn = Batches(numbered(), 4, True, augment, streams)
+        drawn.draws_ahead = draws_ahead
+        found = [tensor for _ in range(4) for tensor in next(drawn)]
+        drawn.keep([0, 2])
+        return found + [tensor for _ in range(7) for tensor in next(drawn)]
+
+    assert all(one.equal(other) for one, other in zip(batches(True), batches(False), strict=True))

@@ -1,6 +1,7 @@
 """From whole splits to what a step is given: batches by index, augmented where asked, on the data's device."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -56,6 +57,9 @@ class Batches:
         self.examples = len(data.train[1])
         self.shuffle = shuffle and size < self.examples
         self.start = self.examples  # of the next batch in its epoch
+        self.draws_ahead = data.train[1].is_cuda
+        self.drawer = ThreadPoolExecutor(1)  # which has no thread until it is given work
+        self.ahead: Future[tuple[Tensor, Tensor | None]] | None = None
         whole = size >= self.examples and not augment
         self.whole = (data.prepare(data.train[0]).unsqueeze(0), data.train[1].unsqueeze(0)) if whole else None
 
@@ -77,24 +81,39 @@ class Batches:
         return prepared.view(*batch.shape, *prepared.shape[1:]), labels.index_select(0, flat).view_as(batch)
 
     def begin_epoch(self) -> None:
-        """Make the order and the draws of a whole epoch, so that no step waits for them."""
+        """Send the order and the draws of a whole epoch to the device, so that no step waits for them.
+
+        While a CUDA device trains on them, a thread draws those of the next: for hundreds of streams that takes a
+        quarter of a second. Each generator still draws its epochs one after another, so that no number differs.
+        """
         device = self.data.train[1].device
+        orders, changes = self.ahead.result() if self.ahead else self.draw()
+        self.ahead = self.drawer.submit(self.draw) if self.draws_ahead else None
+        self.indices = orders.to(device, non_blocking=True)
+        self.changes = None if changes is None else changes.to(device, non_blocking=True)
+        self.start = 0
+
+    def draw(self) -> tuple[Tensor, Tensor | None]:
+        """Return an epoch's order (S, examples) and, where images are changed, their draws (S, examples, 3)."""
         orders = [
             torch.randperm(self.examples, generator=order) if self.shuffle else torch.arange(self.examples)
             for order, _ in self.streams
         ]
-        self.indices = torch.stack(orders).to(device)
-        self.changes = (
-            torch.stack([self.augment.draw(self.examples, draws) for _, draws in self.streams]).to(device)
-            if self.augment
-            else None
-        )
-        self.start = 0
+        changes = [self.augment.draw(self.examples, draws) for _, draws in self.streams] if self.augment else None
+        return self.pinned(torch.stack(orders)), None if changes is None else self.pinned(torch.stack(changes))
+
+    def pinned(self, drawn: Tensor) -> Tensor:
+        """Return it in memory that a CUDA device copies from by itself."""
+        return drawn.pin_memory() if self.data.train[1].is_cuda else drawn
 
     def keep(self, places: Sequence[int]) -> None:
         """Go on with these of the streams alone; one that all members share stays."""
         if len(self.streams) == 1:
             return
+        if self.ahead:
+            orders, changes = self.ahead.result()
+            self.ahead = Future()
+            self.ahead.set_result((orders[places], None if changes is None else changes[places]))
         self.streams = [self.streams[place] for place in places]
         if self.start < self.examples:
             self.indices = self.indices[places]

@@ -171,8 +171,8 @@ def measure_between(net: Net, members: int) -> Row:
     pairs = [(model, optimizer_of(values, model)) for model in models]
     together = loop.Alone(*pairs[0]) if members == 1 else loop.Stack(pairs)
     losses = torch.zeros(1, members, device=net.device)
-    order = timed(net.device, batches.begin_epoch)
-    evaluation = timed(net.device, lambda: evaluate_members(together.predict, net.data, losses, losses, batch))
+    order = timed(net.device, batches.draw)
+    evaluation = timed(net.device, lambda: evaluate_members(together.predict, net.data, losses, losses, batch), 1)
     return {"kind": "between", "members": members, "order_ms": 1e3 * order, "evaluation_ms": 1e3 * evaluation}
 
 
