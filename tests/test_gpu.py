@@ -41,7 +41,8 @@ def bare(tmp_path: Path) -> dict[str, str]:
     folder = tmp_path / "bare"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(BLOCK)
-    return {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+    # Hydra brings a plugin of pytest, which is installed here
+    return {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def test_what_trains_imports_neither_hydra_nor_mlflow(bare: dict[str, str]) -> None:

@@ -29,7 +29,7 @@ def train_paper(tasks: Sequence[Task], out: Path, deadline: float, workers: int)
     with open_pool(workers) as pool:
         running: list[AsyncResult[list[Row]]] = []
         while (waiting or running) and time.monotonic() < deadline:
-            while waiting and len(running) < workers:
+            while waiting and len(running) < max(1, workers):
                 group = waiting.pop(0)
                 needed = seconds.get(group[0].arch, FIRST_GUESS.get(group[0].arch, 60.0))
                 if time.monotonic() + needed > deadline:

@@ -16,7 +16,7 @@ def run_tests(root: Path, out: Path, smoke: bool) -> bool:
     """
     command = [sys.executable, "-m", "pytest", "-m", "cuda", "tests/cuda", "--confcutdir=tests/cuda", "-o", "addopts="]
     command += ["-o", "filterwarnings=default", "-p", "no:cacheprovider", "-rfE", "--durations=5", "-q"]
-    command += ["-k", "logistic or probes_that", "-n", "0"] if smoke else ["-n", "6"]
+    command += ["-k", "logistic or probes_that"] if smoke else ["-n", "6"]
     environment = os.environ | ({"ZEROINIT_TEST_DEVICE": "cpu"} if smoke else {})
     with (out / "tests.txt").open("w") as file:
         ended = subprocess.run(command, cwd=root, env=environment, stdout=file, stderr=subprocess.STDOUT, check=False)
