@@ -71,7 +71,8 @@ def test_it_holds_what_the_table_does_and_what_was_seen() -> None:
     assert content["axes"] == {"init": ["init0", "init1"], "bias_scale.value": ["0.01", "0.1", "1.0"]}
     assert len(content["cells"]) == 6
     one = content["cells"][0]
-    assert one["last"]["test/accuracy"] == [0.505, pytest.approx(0.06353, abs=1e-4), 2]
+    assert one["last"]["test/accuracy"] == [0.505, 2, "50.0, 51.0"]
+    assert (one["n"], one["marked_n"], one["accuracy"]) == (2, "2", "50.0%, 51.0%")
     assert one["runs"] == [["0", 0.5, "learns", "so"], ["1", 0.51, "learns", "so"]]
     assert one["arrivals"] == {"hidden1": [2, 3, 2]}
     assert one["predicted"] == {"hidden1": 2}
@@ -161,8 +162,8 @@ def test_a_metric_that_only_some_runs_have_says_of_how_many() -> None:
     runs = grid(1, 1, 3)
     runs[0].metrics.append(("arrival/hidden2", 7, 7))
     [one] = unpacked(paged(runs, None))["cells"]
-    assert one["last"]["arrival/hidden2"] == [7, None, 1]
-    assert one["last"]["arrival/hidden1"][2] == 3
+    assert one["last"]["arrival/hidden2"] == [7, 1, ""]
+    assert one["last"]["arrival/hidden1"] == [3, 3, "± 2.48"]
 
 
 def test_a_course_is_over_all_steps_and_a_run_that_ended_early_keeps_its_last() -> None:
@@ -184,7 +185,10 @@ def test_a_course_begins_with_a_runs_first_value() -> None:
     found = course([early, late], "angle")
     assert found
     assert found.mean.tolist() == [10, 30, 40]
+    assert found.n.tolist() == [1, 2, 2]
     assert np.isnan(found.half).tolist() == [True, False, False]
+    assert found.lower[1:].tolist() == [20, 30]
+    assert found.upper[1:].tolist() == [40, 50]
 
 
 def test_arrivals_are_of_each_run_and_the_quantiles_those_of_the_entries() -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from zeroinit.report.cells import as_csv, cells, columns, mean_and_interval, rows, undecided
+from zeroinit.report.cells import as_csv, cells, columns, rows, undecided
+from zeroinit.report.statistics import mean_and_interval
 from zeroinit.report.watched import Gradients, gradients, histograms
 from zeroinit.tracker import Record
 
@@ -82,8 +83,9 @@ def test_a_key_that_another_decides_tells_nothing_apart() -> None:
 
 def test_the_csv_reads_back() -> None:
     one = record("zero", 0, 0.5)
-    lines = as_csv(rows(cells(planned(one), [one]))).decode().split()
-    assert lines == ["arch,init,bias_scale.value,n,accuracy,interval,loss,became", "fnn,zero,1,1,0.5,nan,0.5,learns"]
+    lines = as_csv(rows(cells(planned(one), [one]))).decode().splitlines()
+    assert lines[0] == "arch,init,bias_scale.value,n,counted,accuracy,interval,low,high,loss,became"
+    assert lines[1:] == ["fnn,zero,1,1,draws of the init,0.5,nan,nan,nan,0.5,learns"]
 
 
 def fake_histograms(zero_steps: int) -> dict[str, np.ndarray]:

@@ -74,8 +74,9 @@ def test_a_table_is_kept_and_judged_again_without_the_store(
         assert row["found"].replace("|", " or ") in line
     assert "a paper  or  its figure" in page  # a bar would end the cell
     assert "## mine\n\nDo zero weights learn the digits?\n" in page
-    assert re.search(r"^\| zero \| 2 \| - \| \d+\.\d\d ± \d+\.\d\d \| stuck-at-prior \|$", page, re.MULTILINE)
+    assert re.search(r"^\| zero \| 2† \| - \| \d+\.\d\d, \d+\.\d\d \| stuck-at-prior \|$", page, re.MULTILINE)
     assert re.search(r"^\| default \| 2 \| 50 \| ", page, re.MULTILINE)
+    assert "\n\n† The init draws nothing: n counts batch orders.\n\n" in page
     assert "dataset=digits" in page
     assert "float32 (native)" in page
     assert re.search(r"lr=0\.001; (cpu|cuda:0) \(.+\), .+ kernels, torch \d", page)
@@ -86,7 +87,7 @@ def test_a_table_is_kept_and_judged_again_without_the_store(
     assert Path("RESULTS.md").read_text() == page
     assert zeroinit("-cd", "own", "-cn", "mine", "seed=2").code == 0
     assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("9 runs in ")
-    assert re.search(r"^\| zero \| 3 \| ", Path("RESULTS.md").read_text(), re.MULTILINE)
+    assert re.search(r"^\| zero \| 3† \| - \| \d+\.\d\d ± ", Path("RESULTS.md").read_text(), re.MULTILINE)
     params = next(record.params for record in tracker.records() if record.params["init"] == "zero")
     tracker.prepare({FILE: Asked("", "", [("cut-short-2", "another", params)]).content()})
     assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("10 runs in ")
@@ -109,11 +110,14 @@ CLAIM = {
 
 
 def test_a_page_by_hand() -> None:
-    """90 and 92% are 91 ± 12.71: Student's t is 12.706 for n = 2, the deviation sqrt(2). Two in a stack: 2 hours."""
+    """90 and 92% are 1 ± 12.71 points above 90: Student's t is 12.706 for n = 2, the standard deviation sqrt(2).
+
+    Two in a stack: 2 hours.
+    """
     rows = [row("figure10", 0, 0.9), row("figure10", 1, 0.92), row("figure9", 0, 0.5, size="small")]
     page = markdown(merged([], rows), {name: Sweep("Why?", [CLAIM]) for name in ("figure9", "figure10")})
     assert page.index("## figure9, size=small") < page.index("## figure10, size=paper")
-    assert "| 2 | 90 | 91.00 ± 12.71 | learns |" in page
+    assert "| 2 | 90 | 90.00, 92.00 | learns |" in page
     assert "2 runs, 2 hours." in page
     assert "Of 1 judgements 0 supported, 0 refuted, 1 undetermined." in page  # the small one is of another size
     assert "| undetermined | figure10 | So it is | init=default against 90% | 2 | +1.00 ± 12.71 points" in page

@@ -8,10 +8,12 @@ from zeroinit.audit import audit
 from zeroinit.build import build, identity_of, load, set_up_torch
 from zeroinit.config import Job
 from zeroinit.environment import environment
+from zeroinit.init import state_hash
 from zeroinit.lint.made import listed
 from zeroinit.report import checks, show
 from zeroinit.report.cells import Cell, cells, columns
 from zeroinit.report.confounded import confounded
+from zeroinit.report.identical import identical_cells
 from zeroinit.tracker import Tracker, readable
 
 
@@ -20,15 +22,16 @@ def only(jobs: Sequence[Job], a_sweep: bool) -> int:
     first: dict[str, Job] = {}
     for job in jobs:
         first.setdefault(job.cell_hash, job)
-    found, filled = [], []
+    found, filled, starts = [], [], []
     for job in first.values():
         with environment(job.variables):
             data = load(job.values, set_up_torch(job.values))
             model, lines, optimizer = build(job.values, data)
             found.append((job.params, lint.findings(job.values, data, model, optimizer)))
         filled.append((job.params, [{key: str(value) for key, value in asdict(line).items()} for line in lines]))
+        starts.append((job.params, {str(job.values["seeds"]["init"]): state_hash(model)}))
     keys = columns([Cell(job.params) for job in first.values()])
-    notes = confounded(filled, keys)
+    notes = [*confounded(filled, keys), *identical_cells(starts, keys)]
     show(checks.of_cells(keys, found) if a_sweep else checks.of_run(lint.RULES, found[0][1]), notes)
     return int(any(one for _, one in found) or bool(notes))
 

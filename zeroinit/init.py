@@ -5,6 +5,7 @@ signature asks for: `generator` (the run's stream of random numbers), `fan_in` (
 the layer that the forward pass calls first). Layers are filled in the order in which the model declares them.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,15 @@ def initialize(
         )
         for name, parameter in model.named_parameters()
     ]
+
+
+def state_hash(model: nn.Module) -> str:
+    """Return a hash of the parameters and buffers: runs with the same one start from the same numbers."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.detach().contiguous().cpu().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

@@ -20,6 +20,7 @@ from zeroinit.config import Job
 from zeroinit.dataset.split import spread
 from zeroinit.environment import environment
 from zeroinit.errors import BadInput
+from zeroinit.init import state_hash
 from zeroinit.layers import hidden
 from zeroinit.observer import LEFT_OUT, Observer, left_out
 from zeroinit.probe import observed
@@ -28,7 +29,7 @@ from zeroinit.quotient import described
 from zeroinit.report.cells import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import signals_held
-from zeroinit.tracker import CHOICE, COUNTS, LAST_STEP, MAX_TAG, TRACEBACK, Record, Tracker, without_password
+from zeroinit.tracker import CHOICE, COUNTS, INIT_HASH, LAST_STEP, MAX_TAG, TRACEBACK, Record, Tracker, without_password
 from zeroinit.user_code import locate_error, message_of
 from zeroinit.verdict import EXAMPLES, JUDGED, Looked, Seen, examples_of, hopeless, learnable, look, verdict
 
@@ -141,6 +142,7 @@ def train_together(
             record.metrics += [(f"predicted_arrival/{layer}", step, 0) for layer, step in arrivals[-1].items()]
         if job.values["arithmetic"] == "quotient":
             record.tags["quotient"] = described(model)
+        record.tags[INIT_HASH] = state_hash(model)
         record.files["init.csv"] = as_csv([asdict(line) for line in filled])
         order, changes = stream("order", seeds["order"]), stream("augment", seeds["augment"])
         members.append(loop.Member(model, optimizer, order, changes, steps))

@@ -11,10 +11,11 @@ from rich.table import Table
 
 from zeroinit.errors import BadInput
 from zeroinit.report.asked import FILE, Asked, commands_of, of_records, read
-from zeroinit.report.cells import Cell, as_csv, caption, cells, columns, rows, table
+from zeroinit.report.cells import Cell, as_csv, caption, cells, columns, explain_marks, rows, table
 from zeroinit.report.claims import courses_of, judge, listed
 from zeroinit.report.confounded import confounded, lines
 from zeroinit.report.drawing import Each, draw
+from zeroinit.report.identical import identical_cells, starts_of
 from zeroinit.report.page import as_html, curves_of
 from zeroinit.report.watched import gradients, histograms_kept
 from zeroinit.tracker import Record, Tracker, readable
@@ -49,9 +50,11 @@ def conclude(asked: Asked, tracker: Tracker, each: Each = starmap) -> list[Recor
     records, left_out = readable(tracker.records())
     found = cells(asked.planned, records)
     recall(asked, found, tracker)
-    notes = [*confounded_in(found, tracker), *left_out]
-    console = show(table(rows(found)), [caption(found), *notes])
-    if judged := judge(asked.claims, found):
+    notes = [*warnings_of(found, tracker), *left_out]
+    lines, judged = rows(found), judge(asked.claims, found)
+    marks = explain_marks(str(row["counted"]) for row in (*lines, *judged))
+    console = show(table(lines), [caption(found), *marks, *notes])
+    if judged:
         console.print()
         console.print(listed(judged), markup=False, highlight=False)
     if tracker.keeps:
@@ -82,7 +85,7 @@ def remake(tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[
         raise BadInput(f"--map={unknown}: the sweep's runs have no such key; give two of {', '.join(columns(found))}")
     if len(set(axes)) < len(axes):
         raise BadInput(f"--map={axes[0]}: the key is given for both axes; give two of {', '.join(columns(found))}")
-    files = written(asked, found, [*confounded_in(found, tracker), *left_out], tracker)
+    files = written(asked, found, [*warnings_of(found, tracker), *left_out], tracker)
     if figures:
         files |= draw(found, tracker, starmap, axes)
     if folder is None:
@@ -119,9 +122,11 @@ def written(asked: Asked, found: Sequence[Cell], notes: Sequence[str], tracker: 
     return made
 
 
-def confounded_in(found: Sequence[Cell], tracker: Tracker) -> list[str]:
+def warnings_of(found: Sequence[Cell], tracker: Tracker) -> list[str]:
+    """Return what a reader should know before comparing the cells."""
     drawn = [(cell.params, lines(content)) for cell in found if (content := filled(cell, tracker))]
-    return confounded(drawn, columns(found))
+    keys = columns(found)
+    return [*confounded(drawn, keys), *identical_cells(starts_of(found), keys)]
 
 
 def show(shown: Table | None, notes: Sequence[str]) -> Patient:

@@ -53,7 +53,7 @@ def read(content: bytes) -> Asked:
         (identity, cell_hash, kept["cells"][cell_hash] | dict(*own))  # none in files of before
         for identity, cell_hash, *own in kept["runs"]
     ]
-    more = kept.get("claims", ()), kept.get("size", ""), kept.get("notes", ())
+    more = kept.get("claims", ()), kept.get("size", ""), tuple(kept.get("notes", ()))
     return Asked(kept["question"], kept["command"], planned, *more)
 
 

@@ -5,15 +5,13 @@ import io
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from rich.table import Table
-from scipy.special import stdtrit
 
 from zeroinit.keys import NO_NUMBER, PLACES
+from zeroinit.report.statistics import DRAWS, IDENTICAL, Estimate, estimate, explain_intervals, what_n_counts
 from zeroinit.tracker import COURSE, Record
 
 AXES = ("arch", "init", "bias_scale.value")  # columns of every table; a key that differs between cells joins them
@@ -44,7 +42,7 @@ FATES = {
     "running": ("R", "#FFFFFF"),
 }
 NOT_RUN = "not run"
-Numbers = NDArray[np.float64]
+NUMBERS = ("n", "counted", "accuracy", "interval", "low", "high", "loss", "became")  # of a row, behind its keys
 
 
 @dataclass
@@ -171,66 +169,71 @@ def numeric(value: str) -> bool:
         return False
 
 
-def mean_and_interval(values_by_seed: Mapping[str, Sequence[ArrayLike]]) -> tuple[int, Numbers, Numbers]:
-    """(n, mean, half width of Student's 95% interval) over draws of the init; runs with one draw are averaged first.
-
-    Values are numbers or arrays of one shape, and so is what is made of them; NaN where n leaves it undefined.
-    """
-    means = np.array([np.mean(np.asarray(values, float), axis=0) for values in values_by_seed.values()])
-    n = len(means)
-    if n == 0:
-        return 0, np.array(math.nan), np.array(math.nan)
-    half = stdtrit(n - 1, 0.975) * means.std(axis=0, ddof=1) / math.sqrt(n) if n > 1 else means[0] * math.nan
-    return n, means.mean(axis=0), half
-
-
-def by_seed(records: Iterable[Record], value: Callable[[Record], ArrayLike]) -> dict[str, list[ArrayLike]]:
-    found = defaultdict(list)
-    for record in records:
-        found[record.params["seeds.init"]].append(value(record))
-    return found
-
-
 Row = dict[str, str | int | float]
 
 
 def rows(cells: Sequence[Cell]) -> list[Row]:
-    """A row a cell: its keys, n, final test accuracy and its interval (shares of 1), final test loss, its fate."""
+    """Return a row for each cell: its keys, and NUMBERS.
+
+    `counted` says what n counts. The final test accuracy and `interval`, the half width of Student's 95% interval, are
+    shares of 1; `low` and `high` are what is shown of it (see Estimate).
+    """
     found: list[Row] = []
     keys = columns(cells)
     for cell in cells:
-        n, accuracy, half = mean_and_interval(by_seed(cell.finished, lambda record: record.last(COURSE)))
-        _, loss, _ = mean_and_interval(by_seed(cell.finished, lambda record: record.last("test/loss")))
+        accuracy, loss = (estimate(cell.finished, metric) for metric in (COURSE, "test/loss"))
         became = [
             fate if count == cell.fates.total() else f"{count} {fate}" for fate, count in cell.fates.most_common()
         ]
         row: Row = {key: cell.params.get(key, "") for key in keys}
-        row |= {
-            "n": n,
-            "accuracy": float(accuracy),
-            "interval": float(half),
-            "loss": float(loss),
-            "became": ", ".join(became),
-        }
-        found.append(row)
+        row |= {"n": accuracy.n, "counted": what_n_counts(cell.finished), "accuracy": accuracy.mean}
+        row |= {"interval": accuracy.half, "low": accuracy.low, "high": accuracy.high}
+        found.append(row | {"loss": loss.mean, "became": ", ".join(became)})
     return found
+
+
+def accuracy_of(row: Row) -> Estimate:
+    """Return the final test accuracy of a row."""
+    return Estimate(int(row["n"]), *(float(row[name]) for name in ("accuracy", "interval", "low", "high")))
+
+
+def marked_n(row: Row) -> str:
+    """Write n, with the mark of what it counts: `3`, or `3\N{DAGGER}`."""
+    return f"{row['n']}{mark(str(row['counted']))}"
+
+
+def mark(counted: str) -> str:
+    """Return the sign that leads to the note on what n counts; none for draws of the init."""
+    return "" if counted == DRAWS else "\N{DOUBLE DAGGER}" if counted == IDENTICAL else "\N{DAGGER}"
+
+
+def explain_marks(counted: Iterable[str]) -> list[str]:
+    """Return a note for each sign beside an n."""
+    notes = []
+    for word in sorted({*counted} - {DRAWS}):
+        if word == IDENTICAL:
+            why = "The init draws nothing, and the other seeds change nothing: n counts repetitions of one run."
+        else:
+            why = f"The init draws nothing: n counts {word}."
+        notes.append(f"{mark(word)} {why}")
+    return notes
 
 
 def table(rows: Sequence[Row]) -> Table:
     """For a terminal: accuracy in percent with its 95% interval, a dash where there is none."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    keys = [key for key in rows[0] if key not in ("n", "accuracy", "interval", "loss", "became")]
+    keys = [key for key in rows[0] if key not in NUMBERS]
     for key in keys:
         shown.add_column(key, overflow="fold")  # a name is wrapped where the terminal is narrow, never cut
     for name in ("n", "test accuracy", "loss"):
         shown.add_column(name, justify="right", no_wrap=True)
     shown.add_column("what became of it", overflow="fold")
     for row in rows:
-        accuracy, half, loss = (float(row[name]) for name in ("accuracy", "interval", "loss"))
+        loss = float(row["loss"])
         shown.add_row(
             *(str(row[key]) for key in keys),
-            str(row["n"]),
-            "-" if math.isnan(accuracy) else f"{accuracy:.1%}" + ("" if math.isnan(half) else f" ± {100 * half:.1f}"),
+            marked_n(row),
+            accuracy_of(row).percent(digits=1),
             "-" if math.isnan(loss) else f"{loss:.3g}",
             str(row["became"]),
         )
@@ -244,7 +247,9 @@ def caption(cells: Sequence[Cell]) -> str:
         for key, silent in SHARED.items()
         if len({cell.params.get(key) for cell in cells}) == 1 and cells[0].params.get(key, silent) != silent
     ]
-    return f"{' '.join(shared)}; after the last step, mean over n seeds of the init and Student's 95% interval"
+    intervals = explain_intervals([estimate(cell.finished, COURSE) for cell in cells], digits=1)
+    numbers = ", ".join(part for part in ("after the last step, mean over n draws of the init", intervals) if part)
+    return f"{' '.join(shared)}; {numbers}"
 
 
 def as_csv(rows: Sequence[Mapping[str, object]]) -> bytes:

@@ -9,9 +9,10 @@ import numpy as np
 from rich.table import Table
 from scipy.special import stdtrit
 
-from zeroinit.report.cells import Cell, Row, by_seed, mean_and_interval
+from zeroinit.report.cells import Cell, Row, marked_n
 from zeroinit.report.checks import plain
 from zeroinit.report.pairs import Claim, absent, asked, labels, missing, pairs
+from zeroinit.report.statistics import DRAWS, by_unit, count_units, init_draws, mean_and_interval, what_n_counts
 from zeroinit.report.watched import arrivals
 from zeroinit.tracker import COUNTS, COURSE, Record
 
@@ -42,14 +43,23 @@ def judge(claims: Sequence[Claim], cells: Sequence[Cell]) -> list[Row]:
     found: list[Row] = []
     for place, claim in enumerate(claims, 1):
         matched = pairs(claim, cells)
-        answers = [(label, answer(claim, *pair)) for label, pair in zip(labels(claim, matched), matched, strict=True)]
+        answers = [
+            (label, answer(claim, *pair), counted(*pair))
+            for label, pair in zip(labels(claim, matched), matched, strict=True)
+        ]
         for lacked in absent(claim, cells) if matched else [claim]:
-            answers.append((asked(lacked), Answer(UNDETERMINED, 0, "", missing(lacked, cells))))
-        for label, one in answers:
+            answers.append((asked(lacked), Answer(UNDETERMINED, 0, "", missing(lacked, cells)), DRAWS))
+        for label, one, counts in answers:
             row: Row = {"claim": place, "verdict": one.verdict, "says": claim["says"], "compared": label, "n": one.n}
-            row |= {"difference": one.difference, "interval": one.interval, "found": one.found}
+            row |= {"counted": counts, "difference": one.difference, "interval": one.interval, "found": one.found}
             found.append(row | {"decides": one.decides, "source": claim.get("source", "")})
     return found
+
+
+def counted(cell: Cell, other: Cell | None) -> str:
+    """Return what the n of a judgement counts: draws of the init, where one of the inits draws."""
+    sides = [what_n_counts(one.finished) for one in (cell, other) if one]
+    return DRAWS if DRAWS in sides else sides[0]
 
 
 def courses_of(claims: Iterable[Claim]) -> list[str]:
@@ -93,19 +103,26 @@ def compared(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
 
 
 def paired(cell: Cell, other: Cell) -> tuple[int, float, float]:
-    """(n, mean, half width) of the difference of two runs with the same seeds, in percentage points."""
+    """(n, mean, half width) of the difference of two runs with the same seeds, in percentage points.
+
+    Where one of the two inits draws, n counts its draws.
+    """
     theirs = {seeds(record): record.last(COURSE) for record in other.finished}
     both = [record for record in cell.finished if seeds(record) in theirs]
-    return in_points(both, lambda record: record.last(COURSE) - theirs[seeds(record)])
+    draws = init_draws(cell.finished) or init_draws(other.finished)
+    return in_points(both, lambda record: record.last(COURSE) - theirs[seeds(record)], draws)
 
 
 def from_number(cell: Cell, percent: float) -> tuple[int, float, float]:
     """The same of the runs' difference from a published accuracy."""
-    return in_points(cell.finished, lambda record: record.last(COURSE) - percent / 100)
+    draws = init_draws(cell.finished)
+    return in_points(cell.finished, lambda record: record.last(COURSE) - percent / 100, draws)
 
 
-def in_points(records: Sequence[Record], difference: Callable[[Record], float]) -> tuple[int, float, float]:
-    n, mean, half = mean_and_interval(by_seed(records, difference))
+def in_points(
+    records: Sequence[Record], difference: Callable[[Record], float], draws: bool
+) -> tuple[int, float, float]:
+    n, mean, half = mean_and_interval(by_unit(records, difference, draws))
     # of accuracies, which are shares: a difference of exactly the points that are claimed is to be seen as that
     return n, round(100 * float(mean), 9), round(100 * float(half), 9)
 
@@ -145,7 +162,7 @@ def of_every(
     """
     known = {id(record): held for record in runs if (held := holds(record)) is not None}
     there = [record for record in runs if id(record) in known]
-    n, fitting, total = len({record.params["seeds.init"] for record in there}), sum(known.values()), cell.fates.total()
+    n, fitting, total = count_units(there), sum(known.values()), cell.fates.total()
     different = sorted({*map(shown, there)})
     more = "; ..." if len(different) > TOLD else ""
     found = f"in {fitting} of {len(there)} runs: {'; '.join(different[:TOLD])}{more}" if there else ""
@@ -216,5 +233,6 @@ def listed(rows: Sequence[Row]) -> Table:
         says, source = (row["says"], row["source"]) if row["claim"] != last else ("", "")
         last = row["claim"]
         told = [str(row[key]) or "-" for key in ("verdict", "compared", "n", "found", "decides")]
+        told[2] = marked_n(row)
         shown.add_row(told[0], str(says), *told[1:], str(source))
     return shown

@@ -17,11 +17,11 @@ from zeroinit.report.asked import FILE, Asked, read
 from zeroinit.report.cells import NOT_RUN, as_csv, data_and_code, probes
 from zeroinit.report.claims import courses_of
 from zeroinit.report.pairs import Claim
-from zeroinit.tracker import CHOICE, COUNTS, COURSE, Record, Tracker, readable
+from zeroinit.tracker import CHOICE, COUNTS, COURSE, INIT_HASH, Record, Tracker, readable
 
 LAST = (COURSE, "test/loss", CHOICE)  # metrics of which the last value is kept
 MACHINE = ("device", "cpu", "cpu_capability", "kernels", "version.torch")  # what a run computed on, and with
-TAGS = ("verdict", "stopped_at", "steps_per_epoch", COUNTS, "seconds", "stack", *MACHINE)
+TAGS = ("verdict", "stopped_at", "steps_per_epoch", COUNTS, INIT_HASH, "seconds", "stack", *MACHINE)
 # params that have no part in the table, as prefixes: those that can change no number, and one that a tag has, as found
 NO_PART = (*(key for key in NO_NUMBER if key != "seed"), "device", *(f"dataset.{one}" for one in PLACES))
 TableRow = Mapping[str, str]

@@ -19,17 +19,19 @@ from zeroinit.report.cells import (
     NOT_RUN,
     Cell,
     Row,
-    by_seed,
+    accuracy_of,
     caption,
     columns,
     commonest,
+    explain_marks,
     fate_of,
-    mean_and_interval,
+    marked_n,
     ordered,
     rows,
     undecided,
 )
 from zeroinit.report.claims import judge
+from zeroinit.report.statistics import estimate, init_draws, is_share
 from zeroinit.report.watched import EXPONENTS, Course, Gradients, arrivals, course, predicted
 from zeroinit.tracker import Record
 
@@ -72,7 +74,7 @@ class Shown:
     """A cell with all that the page may show of it."""
 
     cell: Cell
-    last: dict[str, list[float | None]]
+    last: dict[str, list[float | int | str | None]]
     curves: dict[str, Course]
     watched: Gradients | None
     deep: int  # layers that it has, of which some are shown
@@ -127,6 +129,8 @@ def data(
     varying = undecided([cell.params for cell in found], keys)
     fixed = [f"{key}={found[0].params[key]}" for key in keys if len({cell.params.get(key) for cell in found}) == 1]
     commands, unknown = commands_of(asked, found)
+    lines, judged = rows(found), judge(asked.claims, found)
+    counted = explain_marks(str(row["counted"]) for row in (*lines, *judged))
     left_out = []
     if room[0] < ROOM[0][0]:
         left_out.append(f"histograms at {room[0]} steps a cell" if room[0] else "no histograms")
@@ -139,13 +143,13 @@ def data(
         "question": asked.question or question(found, varying),
         "commands": commands,
         "conditions": " ".join([*fixed, caption(found)]),
-        "notes": [*unfinished(found), *of_unknown_command(unknown), *asked.notes, *notes],
+        "notes": [*unfinished(found), *counted, *of_unknown_command(unknown), *asked.notes, *notes],
         "left_out": left_out,
-        "claims": [{key: json_of(value) for key, value in row.items()} for row in judge(asked.claims, found)],
+        "claims": [{key: json_of(value) for key, value in row.items()} | {"n": marked_n(row)} for row in judged],
         "fates": {word: colour for word, (_, colour) in FATES.items()},
         "keys": keys,
         "axes": {key: ordered(cell.params[key] for cell in found if key in cell.params) for key in varying},
-        "cells": [of_cell(one, row, room, keys) for one, row in zip(shown, rows(found), strict=True)],
+        "cells": [of_cell(one, row, room, keys) for one, row in zip(shown, lines, strict=True)],
     }
 
 
@@ -177,6 +181,8 @@ def of_cell(shown: Shown, row: Row, room: tuple[int, int, int, int | None], keys
     return {
         "params": {key: cell.params[key] for key in keys if key in cell.params},
         "n": row["n"],
+        "marked_n": marked_n(row),
+        "accuracy": accuracy_of(row).percent(digits=1),
         "became": row["became"],
         "verdict": next(iter(cell.fates), NOT_RUN) if word == "?" else word,
         "last": dict(list(shown.last.items())[:metrics]),
@@ -201,21 +207,22 @@ def of_run(record: Record) -> list[Any]:
     return [record.params["seeds.init"], number(record.last("test/accuracy"), 6), word, why]
 
 
-def finals(cell: Cell) -> dict[str, list[float | None]]:
-    """Of each metric the last value: mean, half width of its interval, and over how many draws; accuracy first."""
-    last = {id(record): {name: value for name, value, _ in record.metrics} for record in cell.finished}
-    found = {}
+def finals(cell: Cell) -> dict[str, list[float | int | str | None]]:
+    """Of each metric the last value: its mean, over how many units, and what is shown beside it; accuracy first."""
+    last = {id(record): {name for name, _, _ in record.metrics} for record in cell.finished}
+    draws, found = init_draws(cell.finished), {}
     for name in sorted(set().union(*last.values()), key=lambda name: (not name.startswith("test/"), name)):
         having = [record for record in cell.finished if name in last[id(record)]]
-        n, mean, half = mean_and_interval(by_seed(having, lambda record: last[id(record)][name]))  # noqa: B023
-        found[name] = [number(mean, 6), number(half, 6), n]  # of which the page shows fewer digits
+        made = estimate(having, name, draws)
+        spread = made.percent_spread(digits=1) if is_share(name) else made.spread()
+        found[name] = [number(made.mean, 6), made.n, spread]  # the page shows fewer digits of the mean
     return found
 
 
 def curve(drawn: Course, points: int) -> list[list[Any]]:
-    """Steps, means and half widths of a metric, at so many steps at most."""
+    """Steps, means, and from where to where the band is, of a metric, at so many steps at most."""
     kept = spaced(len(drawn.steps), points)
-    return [drawn.steps[kept].tolist(), numbers(drawn.mean[kept]), numbers(drawn.half[kept])]
+    return [drawn.steps[kept].tolist(), *(numbers(part[kept]) for part in (drawn.mean, drawn.lower, drawn.upper))]
 
 
 def spaced(length: int, most: int) -> list[int]:

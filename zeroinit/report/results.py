@@ -1,6 +1,5 @@
 """RESULTS.md: of each sweep the cells beside what was published of them, and what it claims, judged by kept runs."""
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +12,20 @@ from zeroinit.config.claims import check_claims
 from zeroinit.config.identity import VERSION
 from zeroinit.errors import BadInput
 from zeroinit.report.asked import of_records, question_of
-from zeroinit.report.cells import NOT_RUN, Cell, Row, caption, cells, columns, rows
+from zeroinit.report.cells import (
+    NOT_RUN,
+    Cell,
+    Row,
+    accuracy_of,
+    caption,
+    cells,
+    columns,
+    explain_marks,
+    marked_n,
+    rows,
+)
 from zeroinit.report.claims import judge
+from zeroinit.report.identical import identical_cells, starts_of
 from zeroinit.report.kept import PLACE, by_completeness, of_size, record_of, version
 from zeroinit.report.pairs import Claim, chosen
 from zeroinit.tracker import Record
@@ -75,16 +86,18 @@ def opening(runs: int, verdicts: Sequence[tuple[str, str, Row]]) -> list[str]:
     lines = [
         "# Results",
         f"Made by `zeroinit-results` from {runs} runs that were kept; written by no hand. Accuracies are of the test "
-        "set after the last step, in percent: the mean over n draws of the init and Student's 95% interval. A claim is "
-        "judged by paired differences over seeds, against what its sweep's file says. Published figures are "
-        "read off Schicho (2023), *Training neural network with zero weight initialization*, and are of the paper's "
-        "scale (`size=paper`); a section of another size has less data and fewer steps. "
+        "set after the last step, in percent: the mean over n draws of the init and Student's 95% interval, cut where "
+        "it would leave 0 to 100, as (low to high); with n = 2 both values. A claim is judged by paired differences "
+        "over seeds, whose intervals are not cut, against what its sweep's file says. Published figures are read off "
+        "Schicho (2023), *Training neural network with zero weight initialization*, and are of the paper's scale "
+        "(`size=paper`); a section of another size has less data and fewer steps. "
         "`image_folder (cifar10-jpeg)` is CIFAR-10 as JPEG files, whose pixels are lossy.",
         f"Of {len(verdicts)} judgements {said}.",
     ]
     if at_paper:
         lines.append("## Claims at the paper's scale")
         lines.append("\n".join(claims_table(at_paper)))
+        lines += explain_marks(str(row["counted"]) for row in at_paper)
     return lines
 
 
@@ -101,6 +114,8 @@ def section(name: str, size: str, sweep: Sweep, found: Sequence[Cell], judged: S
     hours = sum(float(one.tags.get("seconds", 0)) / int(one.tags.get("stack", 1)) for one in finished) / 3600
     shown = rows(found)
     keys = [key for key in columns(found) if len({row[key] for row in shown}) > 1]
+    notes = explain_marks(str(row["counted"]) for row in (*shown, *judged))
+    notes += identical_cells(starts_of(found), columns(found))
     lines = [f"## {name}{f', size={size}' if size else ''}", "", sweep.question, ""]
     lines.append(f"{conditions}; {', '.join([*where, *sorted(arithmetic)])}; {len(finished)} runs, {hours:.2g} hours.")
     published = "published" if size == "paper" else "published, of the paper's scale"
@@ -108,6 +123,7 @@ def section(name: str, size: str, sweep: Sweep, found: Sequence[Cell], judged: S
         [*(row[key] for key in keys), *ended(cell, row, sweep.claims)] for cell, row in zip(found, shown, strict=True)
     ]
     lines += ["", *table([*keys, "n", published, "ours", "what became of it"], body)]
+    lines += [line for note in notes for line in ("", note)]
     if judged and size != "paper":  # those of the paper's scale stand together, above
         lines += ["", *claims_table(judged)]
     return lines
@@ -124,10 +140,7 @@ def ended(cell: Cell, row: Row, claims: Sequence[Claim]) -> list[object]:
     """n, the published accuracy, ours, and what became of the cell's runs."""
     numbers = [claim for claim in claims if claim["is"] == "as_good_as" and not isinstance(claim["other"], Mapping)]
     published = next((claim["other"] for claim in numbers if chosen(claim["cell"], cell.params)), "-")
-    accuracy, half = (100 * float(row[name]) for name in ("accuracy", "interval"))
-    width = "" if math.isnan(half) else f" ± {half:.2f}"
-    ours = "-" if math.isnan(accuracy) else f"{accuracy:.2f}{width}"
-    return [row["n"], published, ours, row["became"]]
+    return [marked_n(row), published, accuracy_of(row).percent(digits=2, sign=""), row["became"]]
 
 
 def claims_table(judged: Sequence[Row]) -> list[str]:
@@ -138,7 +151,9 @@ def claims_table(judged: Sequence[Row]) -> list[str]:
     body = []
     for row in judged:
         found = f"{row['found'] or '-'}{'; would decide it: ' if row['decides'] else ''}{row['decides']}"
-        body.append([MARKS[str(row["verdict"])], *((row | {"found": found})[key] for key, _ in columns)])
+        body.append(
+            [MARKS[str(row["verdict"])], *((row | {"found": found, "n": marked_n(row)})[key] for key, _ in columns)]
+        )
     return table(["verdict", *(head for _, head in columns)], body)
 
 

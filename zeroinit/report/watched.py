@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zeroinit import histogram
-from zeroinit.report.cells import Numbers, by_seed, mean_and_interval
+from zeroinit.report.statistics import Numbers, by_unit, init_draws, mean_and_interval, shown_bounds
 from zeroinit.tracker import Record, Tracker
 
 EXPONENTS = np.arange(histogram.EXPONENTS) - 127  # of the bins of a histogram: [2^e, 2^(e+1))
@@ -20,17 +20,24 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Course:
-    """A metric over steps (T,): its mean (T,), the half width of its 95% interval (T,), NaN where n is 1, its range."""
+    """A metric over steps (T,): over n units (T,) its mean (T,) and the half width of its 95% interval (T,), uncut.
+
+    From `lower` to `upper` is what is shown of the interval (see `shown_bounds`), from `low` to `high` lie all runs.
+    NaN where n leaves them undefined.
+    """
 
     steps: Counts
+    n: Counts
     mean: Numbers
     half: Numbers
+    lower: Numbers
+    upper: Numbers
     low: Numbers
     high: Numbers
 
 
 def course(records: Sequence[Record], metric: str) -> Course | None:
-    """The metric over all steps at which a run has it, over draws of the init; None where none has it.
+    """The metric over all steps at which a run has it, over independent units; None where none has it.
 
     A run counts from its first value on (weights that are zero have no angle), and one that ended earlier than others
     with its last value from there on.
@@ -41,13 +48,15 @@ def course(records: Sequence[Record], metric: str) -> Course | None:
         return None
     filled = {id(record): held(found, steps) for record, found in of_each}
     starts = sorted({steps.index(min(found)) for _, found in of_each})
-    parts = []
+    parts, draws = [], init_draws(records)
     for first, end in pairwise([*starts, len(steps)]):
         here = [record for record, found in of_each if min(found) <= steps[first]]
         own = {id(record): filled[id(record)][first:end] for record in here}
-        _, mean, half = mean_and_interval(by_seed(here, lambda record: own[id(record)]))  # noqa: B023
+        units = by_unit(here, lambda record: own[id(record)], draws)  # noqa: B023
+        n, mean, half = mean_and_interval(units)
         values = np.array(list(own.values()))
-        parts.append((mean, half, values.min(axis=0), values.max(axis=0)))
+        spread = *shown_bounds(units, metric), values.min(axis=0), values.max(axis=0)
+        parts.append((np.full(end - first, n), mean, half, *spread))
     return Course(np.array(steps), *(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 

@@ -17,6 +17,7 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 COURSE = "test/accuracy"  # the metric by which runs are compared
 CHOICE = "val/accuracy"  # the metric by which one is chosen
 COUNTS = "test_counts"  # the tag of how many examples of each class the test set has
+INIT_HASH = "init_hash"  # the tag of the hash of a model's parameters and buffers before it trains
 NEEDED_PARAMS = ("arch", "init", "seeds.init")  # without which a run has no row in any table
 ARTIFACTS = "artifacts"  # the tag that lists the run's files, as sorted JSON
 LAST_STEP = "last_step"  # the tag of the step after which the run ended

@@ -11,9 +11,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from zeroinit.report.cells import Cell, Numbers, columns, numeric, ordered, undecided
+from zeroinit.report.cells import Cell, columns, numeric, ordered, undecided
 from zeroinit.report.figures.facets import facet_frame, facets, scale
 from zeroinit.report.figures.style import LONGEST, PALETTE, SMALL, short, strokes, thousands
+from zeroinit.report.statistics import DRAWS, Estimate, Numbers, count_units, what_n_counts
 from zeroinit.report.watched import Course, course
 from zeroinit.tracker import COURSE
 
@@ -35,7 +36,7 @@ class Curve(NamedTuple):
 
 
 def comparison_figure(cells: Sequence[Cell]) -> Figure:
-    """Test accuracy over epochs: a colour an init, a panel for what else differs, a 95% band over draws of the init.
+    """Test accuracy over epochs: a colour an init, a panel for what else differs, a band (see `shown_bounds`).
 
     Where numbers of one key are more than the inits, as three bias scales of one or two, they have the colours, in
     order. Logistic regression that is a baseline is dashed, in the panels of other archs on its data. The legend of a
@@ -64,7 +65,7 @@ def comparison_figure(cells: Sequence[Cell]) -> Figure:
     how |= {f"logistic, {name}": style | {"linestyle": "--"} for name, style in how.items()} | {BASELINE: DASHED}
     how = {name: style for name, style in how.items() if any(name == other for *_, other in shown)}
     counts = sorted({one.draws for one in curves})
-    said = f"Test accuracy after each epoch, mean and Student's 95% interval over {told(counts)} draws of the init"
+    said = f"Test accuracy after each epoch, {told_of_units(cells)}; band: {told_of_bands(counts)}"
     said += f"; the axis begins at {100 * limits[0]:.3g}%" if limits else ""
     alone = grid.down * grid.across == 1
     legend = {ending(name, curves) if alone else name: style for name, style in how.items()}
@@ -161,31 +162,45 @@ def zoomed(curves: Sequence[Curve]) -> tuple[float, float] | None:
     low, high = (float(bound(map(bound, later))) for bound in (min, max))
     if not low - start > max((high - start) / 3, NARROW):
         return None
-    ends = [one.seen.mean[-1] + sign * np.nan_to_num(one.seen.half[-1]) for one in curves for sign in (-1, 1)]
-    low, high = min(low, *ends), max(high, *ends)
+    ends = [float(end) for one in curves for end in (one.seen.lower[-1], one.seen.upper[-1]) if np.isfinite(end)]
+    low, high = min([low, *ends]), max([high, *ends])
     margin = 0.04 * max(high - low, NARROW / 4)
     return math.floor(100 * max(low - margin, 0)) / 100, min(high + margin, 1.02)
 
 
 def ending(name: str, curves: Sequence[Curve]) -> str:
     """The name of a curve and where it ends, `default: 97.73% ± 0.11`."""
-    ends = [(one.seen.mean[-1], one.seen.half[-1]) for one in curves if one.name == name]
+    ends = [one.seen for one in curves if one.name == name]
     if len(ends) != 1:
         return name
-    [(mean, half)] = ends
-    return f"{short(name, LONGEST - len(': 100.00% ± 24.84'))}: {mean:.2%}" + (
-        "" if math.isnan(half) else f" ± {100 * half:.2f}"
-    )
+    [seen] = ends
+    numbers = (float(part[-1]) for part in (seen.mean, seen.half, seen.lower, seen.upper))
+    end = Estimate(int(seen.n[-1]), *numbers).percent(digits=2)
+    return f"{short(name, LONGEST - len(': ') - len(end))}: {end}"
 
 
 def draw_curve(axes: Axes, one: Curve, style: dict[str, Any]) -> None:
     axes.plot(one.epochs, one.seen.mean, **style)
-    low, high = one.seen.mean - one.seen.half, one.seen.mean + one.seen.half
-    axes.fill_between(one.epochs, low, high, color=style["color"], alpha=0.18, linewidth=0)
+    axes.fill_between(one.epochs, one.seen.lower, one.seen.upper, color=style["color"], alpha=0.18, linewidth=0)
 
 
 def draws(cell: Cell) -> int:
-    return len({record.params["seeds.init"] for record in cell.finished})
+    return count_units(cell.finished)
+
+
+def told_of_units(cells: Sequence[Cell]) -> str:
+    """`mean over n = 3 draws of the init`, and what n counts where the init draws nothing."""
+    counts = sorted({draws(cell) for cell in cells if cell.finished})
+    others = sorted({what_n_counts(cell.finished) for cell in cells if cell.finished} - {DRAWS})
+    more = f", or {' or '.join(others)} where the init draws nothing" if others else ""
+    return f"mean over {told(counts)} draws of the init{more}"
+
+
+def told_of_bands(counts: Sequence[int]) -> str:
+    """What is drawn about a mean over so many units."""
+    interval = ["Student's 95% interval, within 0 to 100%"] if not counts or max(counts) > 2 else []
+    values = ["from one value to the other with n = 2"] if 2 in counts else []
+    return "; ".join([*interval, *values]) or "none, of n = 1"
 
 
 def told(counts: Sequence[int]) -> str:

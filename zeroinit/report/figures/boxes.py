@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zeroinit.report.cells import Numbers
 from zeroinit.report.figures.style import LETTER, PALETTE, SMALL, WIDTH, folded, frame, power, short, some, told_apart
+from zeroinit.report.statistics import Numbers
 from zeroinit.report.watched import Gradients
 
 LAYERS = 8  # in one panel, at most

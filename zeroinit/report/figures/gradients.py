@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 
-from zeroinit.report.cells import Numbers
 from zeroinit.report.figures.style import SMALL, WIDTH, bar, folded, frame, power, short, some, told_apart
+from zeroinit.report.statistics import Numbers
 from zeroinit.report.watched import Counts, Gradients
 
 LAYERS = 8  # in one figure, at most

@@ -16,17 +16,16 @@ from zeroinit.report.cells import (
     FATES,
     NOT_RUN,
     Cell,
-    by_seed,
     columns,
     commonest,
-    mean_and_interval,
     numeric,
     ordered,
     undecided,
 )
-from zeroinit.report.figures.accuracy import draws, told
+from zeroinit.report.figures.accuracy import told_of_units
 from zeroinit.report.figures.facets import named
 from zeroinit.report.figures.style import LETTER, LINE, SMALL, TALLEST, WIDTH, bar, frame, short
+from zeroinit.report.statistics import estimate, explain_intervals
 from zeroinit.tracker import COURSE
 
 SIZE = colormaps["cividis"]
@@ -66,7 +65,8 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
     titled = 1.2 * longest < each
     kept = list(rows.items())[:TALLEST]
     lost = f"; {len(rows) - len(kept)} more combinations are left out" if len(rows) > len(kept) else ""
-    counts = sorted({draws(cell) for cell in cells if cell.finished})
+    accuracies = [estimate(cell.finished, COURSE) for cell in cells]
+    intervals = explain_intervals(accuracies, digits=1)
     among = [fate for fate in [*FATES, "?"] if any(commonest(cell)[0] == fate for cell in cells)]
     mixed = "; n of m: so many runs have the commonest verdict" if any(is_mixed(cell) for cell in cells) else ""
     full = len(along) * len(up) * len(rows) == len(cells) and all(cell.finished for cell in cells)
@@ -89,8 +89,8 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
         2,
         height,
         f"What became of the cells, over {x} and {y}",
-        f"Test accuracy in percent after the last step, mean ± half of Student's 95% "
-        f"interval over {told(counts)} draws of the init{'; ' + shared if shared else ''}{mixed}{hatched}{lost}.",
+        f"Test accuracy in percent after the last step, {told_of_units(cells)}"
+        f"{', ' + intervals if intervals else ''}{'; ' + shared if shared else ''}{mixed}{hatched}{lost}.",
         key,
         left=left,
         right=0.15 + side,
@@ -194,16 +194,15 @@ def draw_fate(axes: Axes, i: int, j: int, cell: Cell | None, each: float) -> Non
 
 
 def draw_accuracy(axes: Axes, i: int, j: int, cell: Cell | None, each: float) -> None:
-    values = by_seed(cell.finished, lambda record: record.last(COURSE)) if cell else {}
-    _, mean, half = mean_and_interval(values)
-    if math.isnan(mean):
+    found = estimate(cell.finished if cell else [], COURSE)
+    if math.isnan(found.mean):
         square(axes, i, j, None)
         return
-    colour = SIZE(float(mean))[:3]
+    colour = SIZE(found.mean)[:3]
     square(axes, i, j, colour)
-    number = f"{100 * mean:.0f}" if each < 0.8 else f"{100 * mean:.1f}"
-    wide = f" ± {100 * half:.0f}" if each < 0.8 else f" ± {100 * half:.1f}"
-    text = number if math.isnan(half) else number + wide
+    digits = 0 if each < 0.8 else 1
+    number, text = f"{100 * found.mean:.{digits}f}", found.percent(digits, sign="")
+    folded = text.replace(" ± ", "\n±").replace(" (", "\n(").replace(", ", ",\n")
     # digits are wider than letters are on average
-    fitting = next((one for one in (text, text.replace(" ± ", "\n±"), number) if 1.25 * widest(one) < each), "")
+    fitting = next((one for one in (text, folded, number) if 1.25 * widest(one) < each), "")
     write(axes, i, j, fitting, colour)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from zeroinit.report.cells import Cell, columns
-from zeroinit.report.figures.accuracy import decades, draws, told
+from zeroinit.report.figures.accuracy import decades, told_of_units
 from zeroinit.report.figures.facets import facet_frame, facets, scale
 from zeroinit.report.figures.style import SMALL, some, strokes, thousands
 from zeroinit.report.watched import course, neuron_metrics
@@ -30,9 +30,8 @@ def neurons_figure(cells: Sequence[Cell], units: Sequence[Mapping[str, int]] = (
     keys = [key for key in columns(cells) if key != "init"]
     grid = facets([cell.params | {"layer": layer_of(metric)} for cell, metric in shown], [*keys, "layer"])
     how = strokes(cell.params["init"] for cell in cells)
-    counts = sorted({draws(cell) for cell, _ in shown})
     said = (
-        f"Those whose incoming weights and bias differ in a bit; mean over {told(counts)} draws of the init and "
+        f"Those whose incoming weights and bias differ in a bit; {told_of_units([cell for cell, _ in shown])}; band: "
         "the range of the runs; dotted: the units of the layer"
     )
     figure, axes = facet_frame(grid, "Distinct neurons of the hidden layers", said, how)

@@ -11,8 +11,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from zeroinit.report.cells import Numbers
 from zeroinit.report.figures.style import LETTER, LINE, SMALL, WIDTH, bar, folded, frame, power, short, some, told_apart
+from zeroinit.report.statistics import Numbers
 from zeroinit.report.watched import Counts, Gradients
 
 LAYERS = 16  # in one panel, at most

@@ -33,14 +33,13 @@ function element(tag, attributes = {}, ...children) {
 
 const put = (id, ...children) => document.getElementById(id).replaceChildren(...children);
 const label = (cell) => varying.filter((key) => key in cell.params).map((key) => `${key}=${cell.params[key]}`).join(", ");
-const percent = (value, half = null) =>
-  value === null ? "\u2013" : `${(100 * value).toFixed(1)}%` + (half === null ? "" : ` \u00b1 ${(100 * half).toFixed(1)}`);
+const percent = (value) => (value === null ? "\u2013" : `${(100 * value).toFixed(1)}%`);
 const isShare = (name) => /accuracy$|\/(zeros|dead|saturated)$/.test(name);
 const amount = (name, value) => (value === null ? "\u2013" : isShare(name) ? `${(100 * value).toFixed(1)}%` : short(value));
 // `g` keeps zeros, which `~` takes away; an e makes more of 0.0000001 than a row of zeros
 const short = (value) => (Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-3) ? d3.format(".2~e") : d3.format(".3~g"))(value);
 const thousands = (step) => d3.format("~s")(step); // each by itself: given as a name, all would share a prefix
-const last = (cell, name) => cell.last[name] ?? [null, null, 0];
+const last = (cell, name) => cell.last[name] ?? [null, 0, ""]; // mean, n, what is shown beside it
 const unit = (name) => ({ accuracy: "share", distinct: "neurons", clusters: "classes of neurons", rank: "effective rank",
   saturated: "share of units", dead: "share of units", variance: "variance", update: "relative change a step",
   angle: "degrees", loss: "cross-entropy, nats" })[name.split("/").at(-1)] ?? name;
@@ -130,7 +129,7 @@ function maps() {
   } else {
     const type = colours.logarithmic ? "log" : "linear";
     const bar = Plot.legend({ color: { type, domain: colours.domain(), scheme: "cividis",
-      label: `${NAMED[quantity] ?? quantity}, mean over n draws of the init`, tickFormat: isShare(quantity) ? "%" : undefined }, width: 320 });
+      label: `${NAMED[quantity] ?? quantity}, mean over n`, tickFormat: isShare(quantity) ? "%" : undefined }, width: 320 });
     put("legend", bar);
   }
   mark();
@@ -154,12 +153,12 @@ function map(name, cells, colours) {
 
 function tile(cell, colours) {
   if (cell === null) return element("button", { class: "none", disabled: "", "aria-label": "no such run" });
-  const [value, half, n] = colours ? last(cell, state.quantity) : [null, null, cell.n];
+  const [value, n, spread] = colours ? last(cell, state.quantity) : [null, cell.n, ""];
   const known = colours ? value !== null : cell.verdict in data.fates;
   const colour = known ? (colours ? colours(value) : data.fates[cell.verdict]) : null;
   const words = colours ? amount(state.quantity, value) : cell.verdict;
-  const more = colours ? (half === null || n < cell.n ? `n ${n}` : `\u00b1 ${isShare(state.quantity) ? (100 * half).toFixed(1) : short(half)}`)
-    : cell.agreeing === cell.runs_planned ? `n ${cell.n}` : `${cell.agreeing} of ${cell.runs_planned}`;
+  const more = colours ? (!spread || n < cell.n ? `n ${n === cell.n ? cell.marked_n : n}` : spread)
+    : cell.agreeing === cell.runs_planned ? `n ${cell.marked_n}` : `${cell.agreeing} of ${cell.runs_planned}`;
   const style = known ? `background:${colour};color:${dark(colour) ? "#fff" : "#111"}` : null;
   const index = data.cells.indexOf(cell);
   return element("button", { class: known ? null : "none", style, "data-cell": index, title: `${label(cell)}: ${cell.became}`,
@@ -179,8 +178,8 @@ function arrows(event) {
 
 const columns = [
   ...several.map((key) => ({ name: key, value: (cell) => cell.params[key] ?? "" })),
-  { name: "n", number: true, value: (cell) => cell.n },
-  { name: "test accuracy", number: true, value: (cell) => last(cell, "test/accuracy")[0], shown: (cell) => percent(...last(cell, "test/accuracy")) },
+  { name: "n", number: true, value: (cell) => cell.n, shown: (cell) => cell.marked_n },
+  { name: "test accuracy", number: true, value: (cell) => last(cell, "test/accuracy")[0], shown: (cell) => cell.accuracy },
   { name: "test loss", number: true, value: (cell) => last(cell, "test/loss")[0], shown: (cell) => amount("loss", last(cell, "test/loss")[0]) },
   { name: "what became of it", value: (cell) => cell.became },
 ];
@@ -264,7 +263,7 @@ function draw() {
   put("cell",
     element("h2", { id: "label" }, label(cell) || data.sweep),
     element("p", {}, element("span", { class: "word", style: chip(cell.verdict) }, cell.became),
-      ` test accuracy ${percent(...last(cell, "test/accuracy"))} (n ${cell.n}, 95% interval), loss ${amount("loss", last(cell, "test/loss")[0])}`),
+      ` test accuracy ${cell.accuracy} (n ${cell.marked_n}${cell.n > 2 ? ", 95% interval" : ""}), loss ${amount("loss", last(cell, "test/loss")[0])}`),
     runs(cell),
     element("div", { class: "controls" }, element("label", {}, "beside it ", against)),
     ...curves(cell, other),
@@ -280,7 +279,7 @@ function runs(cell) {
   const alike = d3.groups(cell.runs, ([, , word, why]) => `${word}\n${why}`).map(([, members]) => members);
   const lines = alike.map((members) => {
     const [, , word, why] = members[0];
-    const accuracies = [...new Set(d3.extent(members, (one) => one[1]).map((value) => percent(value ?? null, null)))];
+    const accuracies = [...new Set(d3.extent(members, (one) => one[1]).map((value) => percent(value ?? null)))];
     return element("tr", {}, element("td", {}, members.map(([seed]) => seed).join(", ")), element("td", {}, accuracies.join(" to ")),
       element("td", {}, element("span", { class: "word", style: chip(word) }, word)), element("td", {}, why));
   });
@@ -295,8 +294,8 @@ function figure(title, control, note, ...drawn) {
 }
 
 const points = (cell, name, of) => {
-  const [steps, means, halves] = cell.curves[name] ?? [[], [], []];
-  return steps.map((step, place) => ({ step, mean: means[place], low: means[place] - (halves[place] ?? 0), high: means[place] + (halves[place] ?? 0), of }))
+  const [steps, means, lows, highs] = cell.curves[name] ?? [[], [], [], []];
+  return steps.map((step, place) => ({ step, mean: means[place], low: lows[place] ?? means[place], high: highs[place] ?? means[place], of }))
     .filter((point) => point.mean !== null);
 };
 
@@ -322,13 +321,12 @@ function curves(cell, other) {
   const [own, its] = ["this cell", `beside it: ${other && label(other)}`];
   const two = (name) => [points(cell, name, own), ...(other ? [points(other, name, its)] : [])];
   const colours = new Map([[own, ONE], ...(other ? [[its, OTHER]] : [])]);
-  const above = (points) => points.map((point) => ({ ...point, low: Math.max(0, point.low) }));
   const drawn = [
     ["test/accuracy", { label: "test accuracy", domain: [0, 1], tickFormat: "%" }],
     ["train/loss", { label: "training loss (cross-entropy, nats)", zero: true, nice: true, ticks: 5, tickFormat: short }],
-  ].map(([name, y]) => lines(y.label, two(name).map(above), colours, y)).filter((one) => one);
+  ].map(([name, y]) => lines(y.label, two(name), colours, y)).filter((one) => one);
   const kinds = d3.group(Object.keys(cell.curves).filter((name) => name.split("/").length > 2), (name) => name.split("/")[0] + "/" + name.split("/").at(-1));
-  const found = drawn.length ? [figure("Curves", null, "Mean over draws of the init, with Student's 95% interval.", ...drawn)] : [];
+  const found = drawn.length ? [figure("Curves", null, "Mean over n, with a band: Student's 95% interval within the limits of the metric, or from one value to the other with n = 2.", ...drawn)] : [];
   if (kinds.size) {
     const kind = [state.series, "symmetry/distinct", ...kinds.keys()].find((one) => kinds.has(one));
     const select = element("select", { "data-control": "series", onchange: (event) => { state.series = event.target.value; draw(); } },
@@ -374,7 +372,7 @@ function wave(cell) {
       y: { type: "band", domain: names, label: null, padding: 0.06 },
       color: { scheme: "cividis", label: "median |gradient|, log\u2082", legend: there.length > 0 },
       marks: [
-        Plot.cell(there, { x: "step", y: "layer", fill: "median", tip: true, title: (one) => `${one.layer}, step ${one.step}\nmedian |g| ${short(2 ** one.median)}\nexact zeros ${percent(one.zeros, null)}` }),
+        Plot.cell(there, { x: "step", y: "layer", fill: "median", tip: true, title: (one) => `${one.layer}, step ${one.step}\nmedian |g| ${short(2 ** one.median)}\nexact zeros ${percent(one.zeros)}` }),
         Plot.cell(all.filter((one) => one.median === null), { x: "step", y: "layer", fill: NONE }),
         Plot.text(all.filter((one) => one.median === null), { x: "step", y: "layer", text: () => "\u00d7", fill: "#a33c1f" }),
         Plot.cell(front, { x: "step", y: "layer", fill: "none", stroke: OTHER, strokeWidth: 2.5, inset: 0.5 }),

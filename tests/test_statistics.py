@@ -1,0 +1,263 @@
+"""What n counts, and how intervals are written and drawn."""
+
+import csv
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Ended
+from test_page import unpacked
+from test_report import planned, record
+
+from zeroinit.report import command
+from zeroinit.report.cells import Cell, cells
+from zeroinit.report.claims import judge
+from zeroinit.report.figures import comparison_figure
+from zeroinit.report.identical import identical_cells, starts_of
+from zeroinit.report.page import curve
+from zeroinit.report.statistics import (
+    DRAWS,
+    IDENTICAL,
+    Estimate,
+    count_units,
+    estimate,
+    explain_intervals,
+    init_draws,
+    what_n_counts,
+)
+from zeroinit.report.watched import course
+from zeroinit.tracker import Record
+from zeroinit.tracker.mlflow import Mlflow
+
+# ---- what n counts
+
+
+def run_of(seed: int, order: int, start: str | None, accuracy: float = 0.5) -> Record:
+    """A run with seeds of the init and of the batch order, and the hash of its weights before it trains."""
+    made = record("zero", seed, accuracy, **({"init_hash": start} if start else {}))
+    made.params["seeds.order"] = str(order)
+    made.tags["config_hash"] = f"{seed} {order}"
+    return made
+
+
+def test_the_same_weights_for_every_seed_are_no_draws() -> None:
+    """Three seeds of the init and two orders: three draws, or two orders."""
+    several = [(seed, order) for seed in range(3) for order in range(2)]
+    drawn = [run_of(seed, order, f"weights {seed}", 0.5 + order / 10) for seed, order in several]
+    equal = [run_of(seed, order, "weights", 0.5 + order / 10) for seed, order in several]
+    assert (init_draws(drawn), count_units(drawn), what_n_counts(drawn)) == (True, 3, DRAWS)
+    assert (init_draws(equal), count_units(equal), what_n_counts(equal)) == (False, 2, "batch orders")
+    found = estimate(equal, "test/accuracy")
+    assert (found.n, found.low, found.high) == (2, 0.5, pytest.approx(0.6))
+
+
+def test_runs_of_the_same_weights_and_the_same_end_are_one_run() -> None:
+    assert what_n_counts([run_of(seed, seed, "weights") for seed in range(3)]) == IDENTICAL
+
+
+def test_a_seed_that_is_not_the_orders_is_named() -> None:
+    runs = [run_of(seed, 0, "weights", seed / 10) for seed in range(3)]
+    for seed, one in enumerate(runs):
+        one.params["seeds.forward"] = str(seed)
+    assert what_n_counts(runs) == "draws of the forward pass"
+
+
+def test_runs_from_before_the_hash_count_as_draws() -> None:
+    assert what_n_counts([run_of(seed, seed, None) for seed in range(3)]) == DRAWS
+    assert what_n_counts([run_of(0, order, "weights", order / 10) for order in range(3)]) == DRAWS  # one draw
+    mixed = [run_of(0, 0, None, 0.1), *(run_of(seed, seed, "weights", seed / 10) for seed in (1, 2))]
+    assert what_n_counts(mixed) == "batch orders"
+
+
+def test_n_of_a_judgement_counts_draws_where_one_of_the_two_inits_draws() -> None:
+    cell_runs = {
+        "zero": [record("zero", seed, 0.1 + seed / 100, init_hash="weights") for seed in range(3)],
+        "drawn": [record("drawn", seed, 0.9, init_hash=f"weights {seed}") for seed in range(3)],
+        "ones": [record("ones", seed, 0.2, init_hash="others") for seed in range(3)],
+    }
+    for runs in cell_runs.values():
+        for order, one in enumerate(runs):
+            one.params["seeds.order"] = str(order)
+    every = [one for runs in cell_runs.values() for one in runs]
+    found = cells(planned(*every), every)
+    claim: dict[str, Any] = {"says": "", "cell": {"init": "zero"}, "is": "better_than", "points": 0}
+    counted = [judge([claim | {"other": {"init": init}}], found)[0]["counted"] for init in ("drawn", "ones")]
+    assert counted == [DRAWS, "batch orders"]
+
+
+# ---- how an interval is written
+
+
+def of(*values: float) -> Estimate:
+    return estimate([record("zero", seed, value) for seed, value in enumerate(values)], "test/accuracy")
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ((), "-"),
+        ((0.975,), "97.5%"),
+        ((0.61, 0.768), "61.0%, 76.8%"),
+        ((0.96, 0.97, 0.98), "97.0% ± 2.5"),  # 0.01 x 4.303 / sqrt(3)
+        ((0.97, 0.98, 0.99), "98.0% (95.5 to 100)"),
+        ((0.60, 0.62, 0.61), "61.0% ± 2.5"),
+        ((0.02, 0.01, 0.03), "2.0% (0 to 4.5)"),
+        ((0.5, 1.0, 0.75), "75.0% (12.9 to 100)"),
+        ((0.25, 0.75, 0.5, 1.0), "62.5% (11.1 to 100)"),
+        ((1.0, 1.0, 1.0), "100.0% ± 0.0"),
+        ((0.9993, 0.9996, 0.9999), "100.0% (99.9 to 100)"),
+    ],
+)
+def test_no_interval_of_an_accuracy_is_written_beyond_its_scale(values: tuple[float, ...], shown: str) -> None:
+    assert of(*values).percent(digits=1) == shown
+
+
+def test_a_metric_that_is_no_share_is_cut_at_its_limits() -> None:
+    made = [record("zero", seed, 1 - loss) for seed, loss in enumerate((0.1, 0.2, 0.6))]
+    assert estimate(made, "test/loss").spread() == "0 to 0.957"
+    for one, slope in zip(made, (-1.0, 0.0, 1.0), strict=True):
+        one.metrics.append(("activation/hidden1/mean", slope, 1))
+    assert estimate(made, "activation/hidden1/mean").spread() == "± 2.48"
+    assert estimate(made[:2], "activation/hidden1/mean").spread() == "-1, 0"
+
+
+def test_the_caption_says_what_is_shown() -> None:
+    assert explain_intervals([of(0.5)], 1) == ""
+    assert explain_intervals([of(0.5, 0.6)], 1) == "with n = 2 both values"
+    assert explain_intervals([of(0.5, 0.6, 0.7)], 1).endswith("95% interval")
+    assert explain_intervals([of(0.5, 0.6, 0.7), of(0.5, 1.0, 0.9)], 1).endswith(
+        "cut where it would leave 0 to 100%, as (low to high)"
+    )
+
+
+def high_runs(seeds: int) -> list[Record]:
+    """Runs whose accuracy ends near 100%, with intervals that would go beyond it."""
+    return [record("zero", seed, 0.9 + 0.05 * (seed % 2)) for seed in range(seeds)]
+
+
+@pytest.mark.parametrize(("seeds", "ends"), [(3, (0.845, 0.988)), (4, (0.879, 0.971)), (2, (0.9, 0.95))])
+def test_bands_of_accuracies_stay_within_their_scale(seeds: int, ends: tuple[float, float]) -> None:
+    runs = high_runs(seeds)
+    for one in runs:
+        one.metrics.insert(1, ("test/accuracy", 0.98 if one.params["seeds.init"] == "0" else 0.5, 10))
+    drawn = course(runs, "test/accuracy")
+    assert drawn
+    assert (drawn.lower[-1], drawn.upper[-1]) == pytest.approx(ends, abs=1e-3)
+    assert np.all((drawn.lower >= 0) & (drawn.upper <= 1))
+    assert (drawn.upper[1] == 1) == (seeds > 2)  # 0.66 ± 0.69, or 0.62 ± 0.38, or the two values
+    assert max(curve(drawn, 10)[3]) <= 1
+    [panel] = [axes for axes in comparison_figure(cells(planned(*runs), runs)).axes if axes.get_visible()]
+    [band] = [one for one in panel.collections if one.get_paths() and len(one.get_paths()[0].vertices) > 4]
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min() >= 0, heights.max() <= 1) == (True, True)
+
+
+# ---- cells that are the same
+
+
+def start(init: str, scale: str, start_of: Callable[[int], str]) -> Cell:
+    made = [record(init, seed, 0.5, init_hash=start_of(seed)) for seed in range(2)]
+    for one in made:
+        one.params |= {"bias_scale.value": scale, "arch": "fnn"}
+    return Cell(made[0].params, newest=made)
+
+
+def test_a_bias_scale_of_zeros_is_warned_of() -> None:
+    keys = ["arch", "init", "bias_scale.value"]
+    zero = [start("zero", scale, lambda seed: "0") for scale in ("0.01", "1", "100")]
+    other = [start("default", scale, lambda seed, scale=scale: f"{scale} {seed}") for scale in ("0.01", "1")]  # type: ignore[misc]
+    [said] = identical_cells(starts_of([*zero, *other]), keys)
+    assert said == (
+        "Warning: these cells are identical, as bias_scale multiplies biases that are all zero: "
+        "bias_scale.value=0.01; bias_scale.value=1; bias_scale.value=100 (arch=fnn init=zero)."
+    )
+    [said] = identical_cells(starts_of([zero[1], start("constant", "1", lambda seed: "0")]), keys)
+    assert "their inits fill in the same weights: init=zero; init=constant (arch=fnn bias_scale.value=1)" in said
+    longer = start("zero", "1", lambda seed: "0")
+    longer.params["steps"] = "2"
+    assert identical_cells(starts_of([zero[1], longer]), [*keys, "steps"]) == []
+    assert identical_cells([(zero[0].params, {}), (zero[1].params, {})], keys) == []  # of old runs it is not known
+
+
+# ---- as a user meets it
+
+RULE = """\
+import torch
+
+
+def ramp_(tensor):
+    return tensor.copy_(torch.linspace(-0.3, 0.3, tensor.numel()).reshape(tensor.shape))
+"""
+INIT = "init: {weight: {_target_: mine.ramp_}, bias: {_target_: mine.ramp_}}"
+SWEEP = """\
+# Which of them draw?
+defaults: [config, _self_]
+dataset: {batch_size: 128}
+arch: {hidden: [4]}
+steps: 30
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    params: {dataset: digits, init: 'default,zero,mine', bias_scale.value: '1,3', seed: range(3)}
+claims:
+  - {says: All zero stays, source: theory, cell: {init: zero}, is: does_not_learn}
+"""
+
+
+@pytest.fixture
+def ended(zeroinit: Callable[..., Ended], database: Path) -> Ended:
+    """A sweep over an init that draws, one that does not, and a rule of one's own that does not."""
+    Path("mine.py").write_text(RULE)
+    Path("init").mkdir()
+    Path("init/mine.yaml").write_text("weight: {_target_: mine.ramp_}\nbias: {_target_: mine.ramp_}\n")
+    Path("draws.yaml").write_text(SWEEP)
+    return zeroinit("-cd", ".", "-cn", "draws", "probe=none")
+
+
+def test_the_tables_say_what_n_counts(
+    ended: Ended, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert ended.code == 0, ended.err
+    lines = [line.split() for line in ended.out.splitlines() if line.startswith("fnn ")]
+    assert {(line[1], line[3]) for line in lines} == {("default", "3"), ("zero", "3†"), ("mine", "3†")}
+    note = "† The init draws nothing: n counts batch orders."
+    warning = "Warning: these cells are identical, as bias_scale multiplies biases that are all zero: "
+    told = ended.out.splitlines()
+    assert told.count(note) == 1
+    assert [line for line in told if line.startswith("Warning: these cells are identical")] == [
+        f"{warning}bias_scale.value=1; bias_scale.value=3 (arch=fnn init=zero)."
+    ]
+    assert [line.split()[-4] for line in told if line.startswith("supported")]
+
+    tracker = Mlflow(None)
+    tracker.find("draws")
+    content = tracker.summarised("summary.csv")
+    assert content
+    counted = {(row["init"], row["counted"]) for row in csv.DictReader(io.StringIO(content.decode()))}
+    assert counted == {("default", DRAWS), ("zero", "batch orders"), ("mine", "batch orders")}
+    made = tracker.summarised("report.html")
+    assert made
+    page = unpacked(made)
+    assert note in page["notes"]
+    assert {cell["params"]["init"]: cell["marked_n"] for cell in page["cells"]} == {
+        "default": "3",
+        "zero": "3†",
+        "mine": "3†",
+    }
+    assert {row["n"] for row in page["claims"]} == {"3†"}
+
+    monkeypatch.setattr(sys, "argv", ["zeroinit-results", "draws", "--files", "."])
+    command.results()
+    results = Path("RESULTS.md").read_text()
+    assert f"\n\n{note}\n\n{warning}" in results
+    assert "| zero | 1 | 3† | - | " in results
+
+
+def test_check_only_warns_before_anything_trains(zeroinit: Callable[..., Ended]) -> None:
+    ended = zeroinit("-m", "dataset=digits", "check=only", "init=zero", "bias_scale.value=1,3")
+    assert ended.code == 1
+    assert "bias_scale multiplies biases that are all zero: bias_scale.value=1; bias_scale.value=3" in ended.out
