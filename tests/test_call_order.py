@@ -36,9 +36,9 @@ class Backwards(nn.Module):
         self.drop = nn.Dropout(0.5)
         if extra == "never called":
             self.idle = nn.Linear(3, 3)
-        if extra == "no copy":
+        if "no copy" in extra:
             self.lock = threading.Lock()
-        if extra == "eval":
+        if "eval" in extra:
             self.norm.train = lambda mode=True: self.norm  # type: ignore[method-assign, misc]
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ def test_layers_are_in_the_order_of_their_first_call(extra: str) -> None:
     assert [name for name, _ in declared_layers(model)] == ["output", "middle", "first", *idle]
 
 
-@pytest.mark.parametrize("extra", ["noise", "eval", "no copy"])
+@pytest.mark.parametrize("extra", ["noise", "eval", "no copy", "no copy, eval"])
 def test_recording_moves_nothing(extra: str) -> None:
     model = Backwards(extra=extra).train()
     model.drop.eval()
@@ -78,7 +78,7 @@ def test_recording_moves_nothing(extra: str) -> None:
     assert all(tensor.equal(before[name]) for name, tensor in model.state_dict().items())
     assert [module.training for module in (model, model.norm, model.drop)] == [True, True, False]
     assert not any(module._forward_pre_hooks for module in model.modules())
-    assert model.passes == (extra == "no copy")
+    assert model.passes == ("no copy" in extra)
 
 
 def test_a_chain_is_not_run() -> None:

@@ -120,7 +120,13 @@ def test_an_exception_of_an_optimizer_has_the_users_line(job_of: Callable[..., J
 
 def test_an_init_that_gives_nan_is_left_to_train(job_of: Callable[..., Job]) -> None:
     """It is a result, that the run diverges, and no reason to refuse a sweep."""
-    build.check([job_of(*B, TARGET, "init=constant", "init.weight.val=1e38")])
+    job = job_of(
+        *B, "arch=fnn", "arch.hidden=[8,8]", "arch.activation=relu", "init=small_normal", "init.weight.std=1e38"
+    )
+    data = build.load(job.values, torch.device("cpu"))
+    model, _, _ = build.build(job.values, data)
+    assert model(data.prepare(data.train[0][:2])).isnan().any()
+    build.check([job])
 
 
 def test_the_command_refuses_a_net_before_training(zeroinit: Command) -> None:

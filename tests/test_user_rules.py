@@ -49,6 +49,10 @@ def calls_torch_wrongly(tensor: Tensor) -> None:
     tensor.copy_(torch.zeros(3, 3, 3))
 
 
+def calls_another(tensor: Tensor) -> None:
+    raises(tensor)
+
+
 def needs_gain(tensor: Tensor, gain: float) -> None:
     tensor.fill_(gain)
 
@@ -118,6 +122,8 @@ def test_an_exception_of_a_rule_has_the_users_line() -> None:
         "init.bias._target_=test_user_rules.raises cannot fill hidden1.bias (4,): KeyError: 'gain' "
         f"(test_user_rules.py, line {line_of(raises, 'KeyError')})"
     )
+    with pytest.raises(BadInput, match=rf"\(test_user_rules\.py, line {line_of(raises, 'KeyError')}\)$"):
+        fill_net(weight=calls_another)
     with pytest.raises(BadInput) as refused:  # torch raises it, and the user's line is what has to be mended
         fill_net(weight=calls_torch_wrongly)
     place = f"(test_user_rules.py, line {line_of(calls_torch_wrongly, 'copy_')})"
