@@ -86,7 +86,7 @@ def test_a_chain_is_not_run() -> None:
     chain = nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(64, 3), nn.Tanh()), nn.Linear(3, 2))
     record_call_order(chain, torch.full((1, 5), torch.nan))  # which it could not be given
     assert called_layers(chain) == ["1.0", "2"]
-    call_order.known.clear()
+    call_order.known_orders.clear()
     resnet = arch.resnet50((1, 8, 8), 10, "elu")
     record_call_order(resnet, torch.randn(1, 1, 8, 8), key="resnet50")
     assert called_layers(resnet) == [name for name, _ in declared_layers(resnet)]

@@ -58,7 +58,9 @@ def texts_of(job_of: Callable[..., Job]) -> Callable[..., list[str]]:
         job = job_of("dataset=digits", "dataset.limit=200", "arch=logistic", *overrides)
         data = build.load(job.values, build.set_up_torch(job.values))
         model, _, optimizer = build.build(job.values, data)
-        return [one.text for one in lint.findings(job.values, data, model, optimizer) if one.rule in ("seed", "lint")]
+        return [
+            each.text for each in lint.findings(job.values, data, model, optimizer) if each.rule in ("seed", "lint")
+        ]
 
     return texts
 

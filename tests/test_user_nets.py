@@ -140,7 +140,7 @@ def test_a_pass_that_raises_in_training_fails_its_run_alone(zeroinit: Command) -
     ended = zeroinit("-m", *B, TARGET, "+arch.fault=small batch,step 5,fine", "sweep=raises")
     assert ended.code == 1
     client = MlflowClient("sqlite:///mlruns/mlflow.db")
-    [experiment] = [one.experiment_id for one in client.search_experiments() if one.name == "raises"]
+    [experiment] = [each.experiment_id for each in client.search_experiments() if each.name == "raises"]
     runs = client.search_runs([experiment], "tags.kind = 'run'")
     ends = {run.data.params["arch.fault"]: (run.info.status, run.data.tags.get("error")) for run in runs}
     assert ends == {

@@ -126,8 +126,8 @@ def test_an_exception_of_a_rule_has_the_users_line() -> None:
         fill_net(weight=calls_another)
     with pytest.raises(BadInput) as refused:  # torch raises it, and the user's line is what has to be mended
         fill_net(weight=calls_torch_wrongly)
-    place = f"(test_user_rules.py, line {line_of(calls_torch_wrongly, 'copy_')})"
-    assert str(refused.value).endswith(place)
+    location = f"(test_user_rules.py, line {line_of(calls_torch_wrongly, 'copy_')})"
+    assert str(refused.value).endswith(location)
     assert "RuntimeError: " in str(refused.value)
 
 
@@ -190,8 +190,8 @@ def test_an_exception_of_a_bias_scale_has_the_users_line() -> None:
     def mine(fan_in: int) -> float:
         return 1 / (fan_in - 5)
 
-    place = rf"ZeroDivisionError: .* \(test_user_rules\.py, line {line_of(mine, 'return')}\)"
-    with pytest.raises(BadInput, match=place):
+    location = rf"ZeroDivisionError: .* \(test_user_rules\.py, line {line_of(mine, 'return')}\)"
+    with pytest.raises(BadInput, match=location):
         fill_net(scale=mine)
 
 

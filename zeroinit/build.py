@@ -131,12 +131,12 @@ def own_code(values: Values) -> str:
 
     It is empty for a config that names no function but those of zeroinit and torch, on portable kernels.
     """
-    targets = own_targets(values)
+    targets = user_targets(values)
     files = hash_of_files(targets) if targets else ""
     return hashlib.sha256(f"{files} native kernels".encode()).hexdigest()[:16] if is_native() else files
 
 
-def own_targets(values: Values) -> tuple[str, ...]:
+def user_targets(values: Values) -> tuple[str, ...]:
     """Each `_target_` of the values that is a user's own: neither ours nor torch's."""
     known = ("zeroinit", "torch", "torchvision")
     return tuple(sorted(target for target in named(values) if target.partition(".")[0] not in known))

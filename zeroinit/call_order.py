@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from zeroinit.layers import CALLED_LAYERS, declared_layers, leaves
 from zeroinit.rng import restore_generators
 
-known: dict[str, list[str]] = {}  # by the key of an arch whose models all have the same order
+known_orders: dict[str, list[str]] = {}  # by the key of an arch whose models all have the same order
 
 
 @torch.no_grad()
@@ -25,12 +25,12 @@ def record_call_order(model: nn.Module, inputs: Tensor, key: str = "") -> None:
     """
     if is_chain_of_leaves(model) or any(map(nn.parameter.is_lazy, model.parameters())):  # which the init refuses
         return
-    order = known.get(key)
+    order = known_orders.get(key)
     if order is None:
         with restore_generators(inputs.device), _disable_current_modes():
             order = run_copy(model, inputs)
     if key:
-        known[key] = order
+        known_orders[key] = order
     vars(model)[CALLED_LAYERS] = order
 
 

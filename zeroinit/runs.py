@@ -228,8 +228,8 @@ def train_together(
 def fail(record: Record, error: BaseException, what: str = "") -> None:
     """Mark the run as one that raised, or was interrupted; `what` failed comes before the error."""
     record.status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-    place, named = locate_error(error), "" if isinstance(error, BadInput) else f"{type(error).__name__}: "
-    said = f"{what}{named}{message_of(error)}" + (f" ({place})" if place else "")
+    location, named = locate_error(error), "" if isinstance(error, BadInput) else f"{type(error).__name__}: "
+    said = f"{what}{named}{message_of(error)}" + (f" ({location})" if location else "")
     record.tags["error"] = without_password(said)[:5000]
     if not isinstance(error, KeyboardInterrupt):
         record.files[TRACEBACK] = without_password("".join(traceback.format_exception(error))).encode()

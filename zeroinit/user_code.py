@@ -44,17 +44,17 @@ def explain_exits(subject: str) -> Iterator[None]:
 def describe_error(error: BaseException) -> str:
     """Say what happened and where: `KeyError: 'gain' (rules.py, line 29)`.
 
-    An exception that no code of a user raised has no place, and its name only where its message needs it.
+    An exception that no code of a user raised has no location, and its name only where its message needs it.
     """
     message = " ".join((message_of(error).strip().splitlines() or [""])[0].split())[:MAX_CHARACTERS]
-    place = locate_error(error)
-    named = place or not message or not isinstance(error, SELF_EXPLAINING) or isinstance(error, UnicodeError)
+    location = locate_error(error)
+    named = location or not message or not isinstance(error, SELF_EXPLAINING) or isinstance(error, UnicodeError)
     text = ": ".join([*([type(error).__name__] if named else []), *([message] if message else [])])
-    return f"{text} ({place})" if place else text
+    return f"{text} ({location})" if location else text
 
 
 def message_of(error: BaseException) -> str:
-    """Return the exception's own message, without its name and place."""
+    """Return the exception's own message, without its name and location."""
     if isinstance(error, SystemExit):
         return f"sys.exit({error.code!r}) was called"
     return str(error.msg) if isinstance(error, SyntaxError) else str(error)  # the whole text would name the line, too
@@ -78,7 +78,7 @@ def locate_error(error: BaseException) -> str:
 
 
 def find_user_error(error: BaseException) -> BaseException:
-    """Return the first of an exception and its causes that has a place in a user's code, or the exception itself."""
+    """Return the first of an exception and its causes that has a location in a user's code, or the exception itself."""
     current: BaseException | None = error
     while current is not None:
         if locate_error(current):

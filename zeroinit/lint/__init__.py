@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from zeroinit.batches import Augment, Batches
-from zeroinit.build import batch_size_of, build, own_targets
+from zeroinit.build import batch_size_of, build, user_targets
 from zeroinit.config.check import Values
 from zeroinit.dataset.split import Data, Split
 from zeroinit.draws import Draw, Draws, filling
 from zeroinit.environment import active_variables
 from zeroinit.lint.batch import backward, dead, forward, look, unused
-from zeroinit.lint.made import covered, drawn_anew, evaluation, held, order, unseeded
+from zeroinit.lint.made import covered, drawn_anew, evaluation, find_unseeded, held, order
 from zeroinit.rng import ForeignStates, restore_generators, stream
 
 WORK = 1 << 26  # parameters x examples of the batch that is looked at: some 0.1 s of a dense net
@@ -97,20 +97,20 @@ def of_init(values: Values, data: Data) -> list[Finding]:
     """The findings of two inits that differ in their seed, and where code is the user's own, of one more."""
     values = values | {"arithmetic": "native"}  # a quotient has other parameters than the init fills
     seed, before = values["seeds"]["init"], ForeignStates()
-    model, draws, fills = drawn(values, data, seed)
+    model, draws, fills = build_and_watch(values, data, seed)
     moved = before.name_moved()
-    other, other_draws, _ = drawn(values, data, seed + 1)
-    is_own = own_targets({group: values[group] for group in ("arch", "init", "bias_scale")})
-    again = drawn(values, data, seed)[0] if is_own else None
+    other, other_draws, _ = build_and_watch(values, data, seed + 1)
+    has_user_code = user_targets({group: values[group] for group in ("arch", "init", "bias_scale")})
+    again = build_and_watch(values, data, seed)[0] if has_user_code else None
     return [
         *named("init", covered(model, fills)),
-        *named("seed", drawn_anew((model, of_rules(draws)), (other, of_rules(other_draws)))),
-        *named("seed", unseeded(model, draws, moved, again)),
+        *named("seed", drawn_anew((model, draws_of_rules(draws)), (other, draws_of_rules(other_draws)))),
+        *named("seed", find_unseeded(model, draws, moved, again)),
     ]
 
 
-def drawn(values: Values, data: Data, seed: int) -> tuple[nn.Module, Draws, list[Tensor]]:
-    """The model of an init seed, the draws that were made for it, and the tensors that rules have filled."""
+def build_and_watch(values: Values, data: Data, seed: int) -> tuple[nn.Module, Draws, list[Tensor]]:
+    """Build the model of an init seed; return it, the draws made for it, and the tensors that rules filled."""
     fills: list[Tensor] = []
     torch.default_generator.manual_seed(0)  # from which an arch may draw what no rule fills
     with Draws() as draws:
@@ -118,7 +118,7 @@ def drawn(values: Values, data: Data, seed: int) -> tuple[nn.Module, Draws, list
     return model, draws, fills
 
 
-def of_rules(draws: Draws) -> list[Draw]:
+def draws_of_rules(draws: Draws) -> list[Draw]:
     """The draws that rules have made; the others are the arch's own."""
     return [draw for draw in draws.seen if draw.where]
 

@@ -96,7 +96,7 @@ def drawn_anew(first: Drawn, other: Drawn) -> list[str]:
     return found
 
 
-def unseeded(model: nn.Module, draws: Draws, moved: Sequence[str], again: nn.Module | None) -> list[str]:
+def find_unseeded(model: nn.Module, draws: Draws, moved: Sequence[str], again: nn.Module | None) -> list[str]:
     """The same seed gives the same values: nothing is drawn from a generator that no seed of a run sets.
 
     `moved` are such generators that building the model has moved, by its rules or else; `again`, of code of a user's
