@@ -31,7 +31,7 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=600,
     )
 
 
@@ -70,7 +70,7 @@ def test_the_smallest_run_of_all_parts(tmp_path: Path, bare: dict[str, str], mon
     jobs, out, table = tmp_path / "jobs.json", tmp_path / "out", tmp_path / "results.csv"
     written = run("--smoke", "--write-jobs", str(jobs))
     assert written.returncode == 0, written.stderr
-    words = ["--smoke", "--minutes", "4", "--jobs", str(jobs), "--out", str(out)]
+    words = ["--smoke", "--minutes", "30", "--jobs", str(jobs), "--out", str(out)]
     first = run(*words, **bare)
     assert first.returncode == 0, first.stderr
     state = json.loads((out / "state.json").read_text())
