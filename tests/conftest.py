@@ -20,7 +20,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 
-from zeroinit import CONF, build, lint, loop, provenance, target, train
+from zeroinit import CONF, build, code_hash, lint, loop, provenance, target, train
 from zeroinit.__main__ import main
 from zeroinit.batches import Augment
 from zeroinit.config import Job
@@ -65,7 +65,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for cached in (
         build.opened,
         target.bound_once,
-        build.hash_of_files,
+        code_hash.hash_of_files,
         build.data_hash,
         provenance.provenance,
         folder.state,
@@ -129,7 +129,7 @@ def zeroinit(
         monkeypatch.setattr(sys, "argv", ["zeroinit", *words, *([f"{WORKERS}1"] if sweeps else [])])
         monkeypatch.setattr(sys, "path", list(sys.path))
         build.opened.cache_clear()
-        build.hash_of_files.cache_clear()
+        code_hash.hash_of_files.cache_clear()
         build.fitting.clear()
         lint.known.clear()
         folder.state.cache_clear()

@@ -92,6 +92,7 @@ ORDER = [
     "report.results",
     "report.command",
     "storable",
+    "code_hash",
     "build",
     "lint.made",
     "lint.batch",
@@ -107,7 +108,7 @@ ORDER = [
 ]
 FIGURES = ("style", "facets", "accuracy", "neurons", "maps", "gradients", "wave", "boxes")
 KNOWN_BY = {
-    "hydra": {"build", "target", "train", "__main__"},
+    "hydra": {"code_hash", "target", "train", "__main__"},
     "mlflow": {f"tracker.{name}" for name in ("accepted", "artifacts", "connection", "database", "mlflow")},
     "matplotlib": {f"report.figures.{name}" for name in FIGURES},
     "torchvision": {"arch", "dataset.images", "dataset.published"},

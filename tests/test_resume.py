@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from zeroinit import build, resume, runs
+from zeroinit import build, code_hash, resume, runs
 from zeroinit.config import Job, identity
 from zeroinit.report.cells import cells
 from zeroinit.tracker import Record, database
@@ -94,11 +94,11 @@ def test_own_code_is_part_of_the_identity(job_of: Callable[..., Job], monkeypatc
     monkeypatch.syspath_prepend(Path.cwd())
     Path("mine_to_change.py").write_text("def half(tensor):\n    tensor.fill_(0.5)\n")
     job = job_of(*QUICK, "init.weight._target_=mine_to_change.half")
-    assert build.own_code(job_of(*QUICK).values) == ""
+    assert code_hash.hash_code(job_of(*QUICK).values) == ""
     before = build.identity_of(job)
     Path("mine_to_change.py").write_text("def half(tensor):\n    tensor.fill_(-0.5)\n")
     assert build.identity_of(job) == before  # a process that has imported it trains what it was
-    build.hash_of_files.cache_clear()
+    code_hash.hash_of_files.cache_clear()
     assert build.identity_of(job) != before
 
 

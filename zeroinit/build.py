@@ -1,15 +1,12 @@
 """From a resolved config to what trains: data, model, optimiser, tracker; and the check that all of it fits."""
 
 import ctypes
-import hashlib
-import inspect
 import json
 import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +14,7 @@ from torch import nn
 
 from zeroinit.batches import Augment
 from zeroinit.call_order import record_call_order
+from zeroinit.code_hash import hash_code
 from zeroinit.config import Job
 from zeroinit.config.check import Values, ramped
 from zeroinit.config.check import device as device_of
@@ -28,7 +26,7 @@ from zeroinit.environment import active_variables, environment
 from zeroinit.errors import BadInput
 from zeroinit.first_batch import check_forward
 from zeroinit.init import Filled, Rule, initialize
-from zeroinit.kernels import is_native, warn_of_native_kernels
+from zeroinit.kernels import warn_of_native_kernels
 from zeroinit.layers import weight_layers
 from zeroinit.quotient import quotient
 from zeroinit.ramp import give
@@ -118,50 +116,12 @@ def identity_of(job: Job) -> str:
     """The identity of the job's run; loads its data."""
     with environment(job.variables):
         data = data_hash(stored(job.values), device_of(job.values["device"]))
-        return identity(job.config_hash, data, own_code(job.values))
+        return identity(job.config_hash, data, hash_code(job.values))
 
 
 @cache
 def data_hash(store: Stored, device: torch.device) -> str:
     return hash_of(load_cached(*store, device))
-
-
-def own_code(values: Values) -> str:
-    """Return a hash of the user's files whose functions the config names, and of kernels chosen by processor.
-
-    It is empty for a config that names no function but those of zeroinit and torch, on portable kernels.
-    """
-    targets = user_targets(values)
-    files = hash_of_files(targets) if targets else ""
-    return hashlib.sha256(f"{files} native kernels".encode()).hexdigest()[:16] if is_native() else files
-
-
-def user_targets(values: Values) -> tuple[str, ...]:
-    """Each `_target_` of the values that is a user's own: neither ours nor torch's."""
-    known = ("zeroinit", "torch", "torchvision")
-    return tuple(sorted(target for target in named(values) if target.partition(".")[0] not in known))
-
-
-@cache
-def hash_of_files(targets: tuple[str, ...]) -> str:
-    """Read once, as they are imported once: a file that is changed while a sweep runs is not what the sweep trains."""
-    from hydra.utils import get_object  # only here: shipped options need no Hydra
-
-    found = hashlib.sha256()
-    for target in targets:
-        try:
-            source = inspect.getsourcefile(inspect.unwrap(get_object(target)))
-        except TypeError:  # an object, or a function that is not Python's: where it is named
-            source = getattr(get_object(target.rpartition(".")[0]), "__file__", None)
-        found.update(Path(source).read_bytes() if source else target.encode())
-    return found.hexdigest()[:16]
-
-
-def named(node: Any) -> set[str]:
-    """Each `_target_` in the node."""
-    parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    own = {node["_target_"]} if isinstance(node, dict) and "_target_" in node else set()
-    return own.union(*map(named, parts))
 
 
 def batch_size_of(values: Values, data: Data) -> int:

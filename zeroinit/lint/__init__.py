@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from zeroinit.batches import Augment, Batches
-from zeroinit.build import batch_size_of, build, user_targets
+from zeroinit.build import batch_size_of, build
+from zeroinit.code_hash import user_targets
 from zeroinit.config.check import Values
 from zeroinit.dataset.split import Data, Split
 from zeroinit.draws import Draw, Draws, filling

@@ -1,0 +1,48 @@
+"""Which code of a user's own a config names, and a hash of it: a part of the identity of a run."""
+
+import hashlib
+import inspect
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from zeroinit.config.check import Values
+from zeroinit.kernels import is_native
+
+
+def hash_code(values: Values) -> str:
+    """Return a hash of the user's files whose functions the config names, and of kernels chosen by processor.
+
+    It is empty for a config that names no function but those of zeroinit and torch, on portable kernels.
+    """
+    targets = user_targets(values)
+    files = hash_of_files(targets) if targets else ""
+    return hashlib.sha256(f"{files} native kernels".encode()).hexdigest()[:16] if is_native() else files
+
+
+def user_targets(values: Values) -> tuple[str, ...]:
+    """Each `_target_` of the values that is a user's own: neither ours nor torch's."""
+    known = ("zeroinit", "torch", "torchvision")
+    return tuple(sorted(target for target in find_targets(values) if target.partition(".")[0] not in known))
+
+
+@cache
+def hash_of_files(targets: tuple[str, ...]) -> str:
+    """Read once, as they are imported once: a file that is changed while a sweep runs is not what the sweep trains."""
+    from hydra.utils import get_object  # only here: shipped options need no Hydra
+
+    digest = hashlib.sha256()
+    for target in targets:
+        try:
+            source = inspect.getsourcefile(inspect.unwrap(get_object(target)))
+        except TypeError:  # an object, or a function that is not Python's: where it is named
+            source = getattr(get_object(target.rpartition(".")[0]), "__file__", None)
+        digest.update(Path(source).read_bytes() if source else target.encode())
+    return digest.hexdigest()[:16]
+
+
+def find_targets(node: Any) -> set[str]:
+    """Each `_target_` in the node."""
+    parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    target = {node["_target_"]} if isinstance(node, dict) and "_target_" in node else set()
+    return target.union(*map(find_targets, parts))
