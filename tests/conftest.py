@@ -20,7 +20,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 
-from zeroinit import CONF, build, code_hash, lint, loop, provenance, target, train
+from zeroinit import CONF, build, code_hash, lint, loop, provenance, repeatable, target, train
 from zeroinit.__main__ import main
 from zeroinit.batches import Augment
 from zeroinit.config import Job
@@ -72,6 +72,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ):
         cached.cache_clear()
     build.fitting.clear()
+    repeatable.checked.clear()
     lint.known.clear()
     yield
     GlobalHydra.instance().clear()
@@ -131,6 +132,7 @@ def zeroinit(
         build.opened.cache_clear()
         code_hash.hash_of_files.cache_clear()
         build.fitting.clear()
+        repeatable.checked.clear()
         lint.known.clear()
         folder.state.cache_clear()
         code = 0

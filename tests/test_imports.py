@@ -94,6 +94,7 @@ ORDER = [
     "storable",
     "code_hash",
     "build",
+    "repeatable",
     "lint.made",
     "lint.batch",
     "lint",

@@ -32,6 +32,7 @@ from zeroinit.errors import BadInput, RunFailed
 from zeroinit.observer import LEFT_OUT
 from zeroinit.progress import Bar
 from zeroinit.provenance import COMMAND
+from zeroinit.repeatable import check_repeatable
 from zeroinit.report.asked import Asked, Planned, question_of
 from zeroinit.runs import LINT, run
 from zeroinit.tracker import CHOICE, TRACEBACK, Record, without_password
@@ -127,7 +128,7 @@ def task(cfg: DictConfig) -> float | None:
 def train_job(job: Job) -> float | None:
     """Check a job, and train it unless it was trained before; its best validation accuracy."""
     try:
-        tell_notes(check([job]))  # before the bar, as decoding images has one of its own
+        check_jobs([job])  # before the bar, as decoding images has one of its own
         if job.values["check"] == "only":
             with explain_exits("check=only"):
                 findings = before.only([job], sweeping())
@@ -186,6 +187,12 @@ def check_one_store(jobs: Sequence[Job]) -> None:
             f"{KEY}.{min(names)}: all runs of a sweep are kept in one store; give all of them the same value, "
             "on the command line"
         )
+
+
+def check_jobs(jobs: Sequence[Job]) -> None:
+    """Check all that can be checked before the first job trains, and write the notes on its data."""
+    check_repeatable(jobs)
+    tell_notes(check(jobs))
 
 
 told_notes: set[str] = set()  # of this command

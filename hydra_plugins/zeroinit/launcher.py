@@ -137,7 +137,7 @@ class SweepLauncher(Launcher):
 
     def checked(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Job]:
         """Another sweeper's jobs; stops at bad input before any of them trains, as our own sweeper does."""
-        from zeroinit import build, train
+        from zeroinit import train
         from zeroinit.errors import BadInput
 
         try:
@@ -147,7 +147,7 @@ class SweepLauncher(Launcher):
                 use(cfg)
                 jobs.append(train.job_of(cfg))
             train.check_one_store(jobs)
-            train.tell_notes(build.check(jobs))
+            train.check_jobs(jobs)
         except BadInput as error:
             train.stop(error)
         return jobs

@@ -66,7 +66,7 @@ class GridSweeper(Sweeper):
             chosen = HydraConfig.get().runtime.choices
             options = self.composer.loader.get_group_options
             check_meant(claims, [job.params for job in jobs], lambda group: options(group) if group in chosen else [])
-            train.tell_notes(build.check(jobs))
+            train.check_jobs(jobs)
             identities = [build.identity_of(job) for job in jobs]
             checks = {job.values["check"] for job in jobs}
             if "audit" in checks:
@@ -109,7 +109,8 @@ class GridSweeper(Sweeper):
             if code:  # an interrupted process may not have come to say so
                 runs.kill(jobs, tracker, started)
             pool = ours.pool if ours and not code else None
-            records = conclude(asked, tracker, pool.map) if pool else conclude(asked, tracker)
+            each = {"each": pool.map} if pool else {}
+            records = conclude(asked, tracker, since=started, **each)
         except BadInput as error:
             train.stop(error, code=code or 1)
         fine = {one.identity for one in records if one.started >= started and one.status == "FINISHED"}

@@ -1,5 +1,6 @@
 """The end of a sweep: its table, its figures, and where to look further."""
 
+import math
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from zeroinit.errors import BadInput
-from zeroinit.report.asked import FILE, Asked, commands_of, of_records, read
+from zeroinit.report.asked import FILE, Asked, as_trained, commands_of, of_records, read
 from zeroinit.report.cells import Cell, as_csv, caption, cells, columns, explain_marks, rows, table
 from zeroinit.report.claims import courses_of, judge, listed
 from zeroinit.report.confounded import confounded, lines
@@ -41,19 +42,20 @@ def introduce(question: str, commands: Sequence[str], tracker: Tracker) -> None:
     tracker.describe("\n\n".join(part for part in (question, *(f"`{command}`" for command in commands)) if part))
 
 
-def conclude(asked: Asked, tracker: Tracker, each: Each = starmap) -> list[Record]:
-    """Print the table of a sweep, and keep it with its page and figures as the summary.
+def conclude(asked: Asked, tracker: Tracker, each: Each = starmap, since: float = math.inf) -> list[Record]:
+    """Print the table of a sweep that trained `since` then, and keep it with its page and figures as the summary.
 
     `each` calls a function for each of some arguments, maybe elsewhere. Returns the records of the sweep, those of
     earlier times included.
     """
     records, left_out = readable(tracker.records())
+    asked, strays = as_trained(asked, records, since)
     found = cells(asked.planned, records)
     recall(asked, found, tracker)
     notes = [*warnings_of(found, tracker), *left_out]
     lines, judged = rows(found), judge(asked.claims, found)
     marks = explain_marks(str(row["counted"]) for row in (*lines, *judged))
-    console = show(table(lines), [caption(found), *marks, *notes])
+    console = show(table(lines), [caption(found), *marks, *notes, *strays])
     if judged:
         console.print()
         console.print(listed(judged), markup=False, highlight=False)

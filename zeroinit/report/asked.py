@@ -1,13 +1,13 @@
 """What a sweep asks, kept beside its table so that the report can be made again from the store alone."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from zeroinit.report.cells import Cell
+from zeroinit.report.cells import Cell, code, data_and_code
 from zeroinit.tracker import Record
 
 FILE = "sweep.json"
@@ -70,6 +70,49 @@ def commands_of(asked: Asked, found: Iterable[Cell]) -> tuple[list[str], int]:
             others[record.identity] = others.get(record.identity) or record.tags.get("command", "")
     commands = dict.fromkeys(command for command in (asked.command, *others.values()) if command)
     return list(commands), sum(not command for command in others.values())
+
+
+def as_trained(asked: Asked, records: Sequence[Record], since: float) -> tuple[Asked, list[str]]:
+    """Return what was asked with the identities that its runs `since` then have, and a note on those not planned.
+
+    A run that trained on other data, or with other code, than the sweep planned has another identity. It takes the
+    place of the planned one, which no run has. `records` are newest first.
+    """
+    new = [record for record in records if record.started >= since]
+    known = {record.identity for record in records}
+    strays = {record.tags["config_hash"]: record for record in reversed(new) if "config_hash" in record.tags}
+    taken: dict[str, Record] = {}
+    for identity, *_ in asked.planned:
+        stray = strays.get(identity.partition("-")[0])
+        if identity not in known and stray:
+            taken[identity] = stray
+    if not taken:
+        return asked, []
+    planned = [
+        (taken[identity].identity if identity in taken else identity, cell_hash, params)
+        for identity, cell_hash, params in asked.planned
+    ]
+    notes = [*on_strays(taken, len(planned))]
+    return replace(asked, planned=planned, notes=[*asked.notes, *notes]), notes
+
+
+def on_strays(taken: Mapping[str, Record], runs: int) -> Iterator[str]:
+    """Say how many runs had other code or other data than planned, with the first one's two hashes."""
+    first, record = next(iter(taken.items()))
+    count = f"{len(taken)} of {runs} runs"
+    if any(code(identity) != code(other.identity) for identity, other in taken.items()):
+        hashes = f"{code(record.identity)} instead of {code(first)}"
+        yield (
+            f"{count} trained with other code than the sweep planned ({hashes}): a file of yours changed while it ran. "
+            "Each row is of the code that its runs had."
+        )
+        return
+    hashes = " instead of ".join(data_and_code(one).partition("-")[0] for one in (record.identity, first))
+    yield (
+        f"{count} trained on other data than the sweep planned (hash {hashes}): the data changed while it ran, or "
+        f"dataset={record.params.get('dataset')} gives every process other data, as from a global generator. "
+        "Each row is of the data that its runs had."
+    )
 
 
 def of_records(records: Iterable[Record]) -> Asked:
