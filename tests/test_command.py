@@ -17,13 +17,13 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from zeroinit import build, loop, observer, plan, train
+from zeroinit import loop, observer, plan, train
 from zeroinit.__main__ import imported
 from zeroinit.config import Job
 from zeroinit.loop import Member
 from zeroinit.runs import run, work
 from zeroinit.signals import interrupt_for_certain, signals_held
-from zeroinit.tracker import Record, Tracker
+from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow import Mlflow
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -310,23 +310,6 @@ def test_an_interruption_keeps_what_is_done(launcher: str, zeroinit: Command, mo
     assert [row[1] for row in table] == ["zero", "zero_normal", "ones"]
     assert [" ".join(row[-2:]) for row in table[1:]] == ["- killed", "not run"]
     assert "Traceback" not in ended.err
-
-
-@pytest.mark.usefixtures("_one_by_one")
-def test_a_run_whose_process_is_gone_is_marked_killed(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As under joblib, which ends its workers at once: the run cannot say so itself."""
-
-    def gone(jobs: list[Job], tracker: Tracker, *rest: object) -> None:
-        [job] = jobs
-        hashes = {"identity": build.identity_of(job), "config_hash": job.config_hash, "cell_hash": job.cell_hash}
-        tracker.begin(Record(name=job.name, params=job.params, tags=hashes))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("zeroinit.runs.run", gone)
-    ended = zeroinit("-m", *QUICK, "seed=0,1")
-    assert ended.code == 130
-    assert [run.info.status for run in runs("sweep")] == ["KILLED"]
-    assert re.search(r"logistic +default +1 +0 +- +- +1 killed, 1 not run", ended.out)
 
 
 def test_sigterm_is_an_interruption_as_ctrl_c_is(zeroinit: Command) -> None:

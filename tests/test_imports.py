@@ -18,6 +18,7 @@ ORDER = [
     "kernels",
     "environment",
     "signals",
+    "process",
     "rng",
     "user_code",
     "target",
@@ -63,7 +64,9 @@ ORDER = [
     "tracker.accepted",
     "tracker.artifacts",
     "tracker.connection",
+    "tracker.running",
     "tracker.mlflow",
+    "stale",
     "provenance",
     "first_gradients",
     "observer",
@@ -105,12 +108,13 @@ ORDER = [
     "pool",
     "runs",
     "train",
+    "orchestrate",
     "__main__",
 ]
 FIGURES = ("style", "facets", "accuracy", "neurons", "maps", "gradients", "wave", "boxes")
 KNOWN_BY = {
     "hydra": {"code_hash", "target", "train", "__main__"},
-    "mlflow": {f"tracker.{name}" for name in ("accepted", "artifacts", "connection", "database", "mlflow")},
+    "mlflow": {f"tracker.{name}" for name in ("accepted", "artifacts", "connection", "database", "mlflow", "running")},
     "matplotlib": {f"report.figures.{name}" for name in FIGURES},
     "torchvision": {"arch", "dataset.images", "dataset.published"},
     "PIL": {"dataset.folder"},

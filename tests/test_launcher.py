@@ -14,6 +14,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from test_command import rows_of_runs
 
+from zeroinit.process import is_alive, process_of_tags
+
 pytestmark = pytest.mark.usefixtures("database")
 
 Command = Callable[..., object]
@@ -30,6 +32,26 @@ class Net(Logistic):
         marks.mkdir(exist_ok=True)
         of_a_worker = os.getsid(0) == os.getpid()
         if of_a_worker and len(list(marks.iterdir())) < deaths:
+            (marks / str(os.getpid())).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+# a store whose worker dies once so many of the runs with seeds 0 and 1 have ended in it
+MORTAL = """
+import os, pathlib, signal
+from zeroinit.tracker.mlflow import Mlflow
+
+class Mortal(Mlflow):
+    def __init__(self, uri, ends, deaths):
+        super().__init__(uri)
+        self.ends, self.deaths, self.ended = ends, deaths, 0
+
+    def end(self, record):
+        super().end(record)
+        self.ended += int(record.params["seeds.init"]) < 2
+        of_a_worker = os.getsid(0) == os.getpid()
+        marks = pathlib.Path("deaths")
+        if of_a_worker and self.ended == self.ends and len(list(marks.iterdir())) < self.deaths:
             (marks / str(os.getpid())).touch()
             os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -124,6 +146,49 @@ def test_a_worker_that_dies(deaths: int, zeroinit: Command) -> None:
     assert "Traceback" not in ended.err
 
 
+@pytest.fixture(scope="module")
+def undisturbed() -> dict[str, dict[str, list[tuple[int, float]]]]:
+    """What the grid of the next test gives, once it was trained without a death."""
+    return {}
+
+
+@pytest.mark.parametrize(("ends", "deaths"), [(1, 1), (3, 1), (4, 1), (1, 2)])
+def test_runs_that_had_ended_when_their_worker_died_are_kept(
+    ends: int, deaths: int, zeroinit: Command, undisturbed: dict[str, dict[str, list[tuple[int, float]]]]
+) -> None:
+    """Of a stack of 4: the others alone are tried once more, with the bits that they would have had."""
+    grid = ("-m", "dataset=digits", "arch=logistic", "steps=5", "init=zero,default", "seed=range(4)")
+    if not undisturbed:
+        assert zeroinit(*grid, "sweep=alone").code == 0
+        undisturbed |= by_config("alone")
+    Path("mortal.py").write_text(MORTAL)
+    Path("deaths").mkdir()
+    mortal = ("tracker._target_=mortal.Mortal", f"+tracker.ends={ends}", f"+tracker.deaths={deaths}")
+    ended = zeroinit(*grid, *mortal, TWO)
+    told = [line for line in ended.err.splitlines() if line.startswith("tried once more:")]
+    finished = [run for run in runs() if run.info.status == "FINISHED"]
+    others = sorted(run.info.status for run in runs() if run.info.status != "FINISHED")
+    assert len({run.data.tags["identity"] for run in finished}) == len(finished)
+    if ends == 4:  # nothing was left to do
+        assert (ended.code, told, len(finished), others) == (0, [], 8, [])
+    elif deaths == 1:
+        assert ended.code == 0, ended.err
+        assert (len(finished), others) == (8, ["KILLED"] * (4 - ends))
+        more = f" and {3 - ends} more" if ends < 3 else ""
+        said = f"{more}: its worker died (killed by SIGKILL); {ends} of its runs had ended and are kept"
+        assert [line.endswith(said) for line in told] == [True]
+        assert f"{4 - ends} left of 4 together, of 256 at most" in {run.data.tags["plan"] for run in finished}
+    else:  # what had ended before the second death is kept, too
+        assert ended.code == 1
+        assert (len(finished), others) == (6, ["FAILED"] * 2 + ["KILLED"] * 5)
+        failed = [line for line in ended.err.splitlines() if line.startswith("failed:")]
+        assert [line.endswith("its worker died (killed by SIGKILL)") for line in failed] == [True, True]
+    table = [line.split()[3] for line in ended.out.splitlines() if line.startswith("logistic")]
+    assert sum(map(int, table)) == len(finished)
+    for run in finished:
+        assert histories(run) == undisturbed[run.data.tags["config_hash"]]
+
+
 def test_a_member_that_fails_costs_no_other_of_its_stack(zeroinit: Command) -> None:
     """One whose init raises when it is drawn in the worker, one that diverges, one that is fine."""
     Path("moody.py").write_text(
@@ -169,6 +234,29 @@ def test_an_interruption_reaches_the_workers() -> None:
     assert "Traceback" not in err
     assert [run.info.status for run in runs()] == ["KILLED"] * 4
     assert re.search(r"fnn +default +1 +0 +- +- +killed", out)
+
+
+def test_workers_end_with_their_launcher_and_the_next_command_marks_their_runs(zeroinit: Command) -> None:
+    """Of a launcher that was killed with SIGKILL, which could tell nobody."""
+    long = ("-m", "dataset=digits", "arch.hidden=[20]", "steps=10000000", "seed=0,1,2,3")
+    command = [sys.executable, "-m", "zeroinit.train", *long, TWO]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as sweep:
+        deadline = time.monotonic() + 240  # it takes 10 s on a quiet machine
+        while rows_of_runs() < 4 and time.monotonic() < deadline:
+            time.sleep(0.5)
+        workers = {process_of_tags(run.data.tags) for run in runs()}
+        assert len(workers) == 2
+        assert all(map(is_alive, workers))
+        sweep.kill()
+    deadline = time.monotonic() + 10
+    while any(map(is_alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(is_alive, workers))
+    assert [run.info.status for run in runs()] == ["RUNNING"] * 4
+    ended = zeroinit(*long, "plan=true")
+    assert ended.code == 0
+    assert "zeroinit: 4 runs were marked RUNNING without a process that trains; now KILLED" in ended.err
+    assert [run.info.status for run in runs()] == ["KILLED"] * 4
 
 
 @pytest.mark.parametrize(

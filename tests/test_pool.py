@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from zeroinit.pool import Message, Pool
+from zeroinit.pool import Pool
+from zeroinit.process import is_alive, process_of_pid
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,12 @@ def patient(folder: str, tell: Callable[[object], None]) -> None:
         raise
 
 
+def patient_child(folder: str, tell: Callable[[object], None]) -> None:
+    """As `patient`, and says whose child it is."""
+    tell(os.getppid())
+    patient(folder, tell)
+
+
 def process(tell: Callable[[object], None]) -> int:
     time.sleep(0.2)
     return os.getpid()
@@ -84,9 +91,11 @@ def test_a_worker_that_dies_costs_no_other_its_task(times: int, pool: Pool, tmp_
         [0, 1, 2, 3] if times == 1 else [0, 2, 3]
     )
     kinds = ["retried", "died"][:times]
-    assert [message for message in heard if message.kind in ("retried", "died")] == [
-        Message(1, kind, -signal.SIGKILL) for kind in kinds
+    deaths = [message for message in heard if message.kind in ("retried", "died")]
+    assert [(death.place, death.kind, death.content.exit_code) for death in deaths] == [
+        (1, kind, -signal.SIGKILL) for kind in kinds
     ]
+    assert not any(is_alive(death.content.process) for death in deaths)
 
 
 def test_workers_stay_for_the_next_tasks_and_one_that_died_meanwhile_is_replaced(pool: Pool) -> None:
@@ -94,8 +103,10 @@ def test_workers_stay_for_the_next_tasks_and_one_that_died_meanwhile_is_replaced
     assert len(first) == 2
     assert {message.content for message in pool.run(process, [()] * 4)} == first
     gone = first.pop()
+    there = process_of_pid(gone)
     os.kill(gone, signal.SIGKILL)
-    time.sleep(0.2)
+    while is_alive(there):
+        time.sleep(0.02)
     again = {message.content for message in pool.run(process, [()] * 4)}
     assert gone not in again
     assert len(again) == 2
@@ -108,6 +119,35 @@ def test_who_stops_listening_interrupts_the_workers(pool: Pool, tmp_path: Path) 
     assert (tmp_path / "interrupted").exists()
     with pytest.raises(ProcessLookupError):
         os.kill(message.content, 0)
+
+
+def test_a_task_that_is_tried_again_is_what_the_caller_makes_of_it(pool: Pool, tmp_path: Path) -> None:
+    """Tasks 0 and 1 kill their processes; of the one something else is left to do, of the other nothing."""
+    marks = [tmp_path / str(number) for number in range(2)]
+    for mark in marks:
+        mark.mkdir()
+    tasks: list[tuple[object, ...] | None] = [(1, str(mark), 1) for mark in marks]
+    answers = {}
+    for message in pool.run(killed, tasks):
+        if message.kind == "retried":
+            tasks[message.place] = (7, str(tmp_path), 0) if message.place == 0 else None
+        else:
+            answers[message.place] = message.kind, message.content
+    assert answers == {0: ("done", 7)}
+
+
+def test_a_dead_server_costs_no_task_and_no_interruption(pool: Pool, tmp_path: Path) -> None:
+    """The process from which workers are forked: its death hides their exit codes, and they go on."""
+    fresh = Pool(1)
+    with closing(fresh.run(patient_child, [(str(tmp_path),)])) as messages:
+        server, worker = (process_of_pid(next(messages).content) for _ in range(2))
+        os.kill(server.pid, signal.SIGKILL)
+        while is_alive(server):
+            time.sleep(0.02)
+        assert is_alive(worker)
+    assert (tmp_path / "interrupted").exists()
+    assert not is_alive(worker)
+    assert fresh.map(reciprocal, [(4,)]) == [0.25]
 
 
 def reciprocal(number: float) -> float:

@@ -375,10 +375,12 @@ def test_a_member_that_diverges_leaves_the_others_their_bits(arch: Arch, same_ba
 
 @pytest.mark.parametrize("hidden", [(2,), (16,), (100, 30)])
 def test_bits_do_not_depend_on_how_many_train_together(hidden: tuple[int, ...], digits: Data) -> None:
-    """So the number of workers, and who leaves when, changes no number."""
+    """So the number of workers, and who leaves when, changes no number; nor does it if a stack's last is left alone."""
     make = partial(members, fnn(*hidden), digits, steps=20)
-    ends = {size: make(range(size)) for size in (2, 7, 64)}
-    metrics = {size: train(all_of_them, digits) for size, all_of_them in ends.items()}
+    ends = {size: make(range(size)) for size in (1, 2, 7, 64)}
+    metrics = {size: train(all_of_them, digits, stacked=True) for size, all_of_them in ends.items()}
+    assert all(torch.equal(one, state(ends[2][0])[name]) for name, one in state(ends[1][0]).items())
+    assert metrics[1][0].metrics == metrics[2][0].metrics
     for size in (7, 64):
         for index in (0, 1):
             same = state(ends[size][index])

@@ -127,6 +127,7 @@ def train(
     augment: Augment,
     reduction: Literal["mean", "sum"],
     tied: bool,
+    stacked: bool = False,
     observe: Callable[[Event], None] = ignore,
     observed: Callable[[int], bool] = always,
     judged: Collection[int] = (),
@@ -135,15 +136,15 @@ def train(
 ) -> list[Trained]:
     """Train the members by cross-entropy, each for its own number of steps, and tell `observe` as it goes.
 
-    One member trains as the plain model that it is; several as one stack, for which `stack.why_alone` must have
-    nothing against their models, and the same where they are tied. Every member stays what it would be alone: its own
-    batches, its own schedule of metrics (`evaluation_steps`). `reduction` is that of the loss whose gradient is taken;
-    losses are told as means either way. With `tied`, neurons that start equal, in and out, stay so: after
-    each update, and in the gradients that are shown, each has the numbers of the first of them. Gradients come at the
-    steps (from 1) that `observed` names; weights before and after each of their updates, once where the one is the
-    other. After the steps `judged`, `hopeless` is asked of each (step, member), with the models as they are by then;
-    one that is ends there. A member whose loss is not finite is told of no more from its next evaluation on; it stays
-    in the stack until its end, so that the others have the same bits with it as without. `evaluate` takes the metrics.
+    One member trains as the plain model that it is; several, or one that is `stacked`, as one stack, for which, as for
+    tied ones, `stack.why_alone` must have nothing against their models. Every member stays what it would be alone: its
+    own batches, its own schedule of metrics (`evaluation_steps`). `reduction` is that of the loss whose gradient is
+    taken; losses are shown as means either way. With `tied`, neurons that start equal, in and out, stay so: each has
+    the numbers of the first of them after each update, and in the gradients shown. Gradients come at the steps (from 1)
+    that `observed` names; weights before and after each of those updates, each once. After the steps `judged`, a member
+    ends of which `hopeless` (step, member) is true, with the models as they are then. A member whose loss is not finite
+    is shown no more from its next evaluation on, but stays in the stack, so that the others keep their bits. `evaluate`
+    takes the metrics.
     """
     examples = len(data.train[0])
     per_epoch = math.ceil(examples / batch_size)
@@ -151,12 +152,12 @@ def train(
     lengths = [member.steps for member in members]
     ends = set(lengths)
     pairs = [(member.model, member.optimizer) for member in members]
-    together = Alone(*pairs[0]) if len(pairs) == 1 else Stack(pairs)
+    together = Stack(pairs) if stacked or len(pairs) > 1 else Alone(*pairs[0])
     ties, parameters = Ties(pairs) if tied else None, weight_names(members[0].model)
     # where a batch is all there is, its order is no difference between members
     drawn_from = streams(members, shuffle and batch_size < examples, augment)
     batches = Batches(data, batch_size, shuffle, augment, drawn_from)
-    rows = list(range(len(members)))  # the members that still train
+    rows = list(range(len(members)))  # that still train
     of_losses = torch.promote_types(next(members[0].model.parameters()).dtype, torch.float32)
     losses = torch.zeros(max(ends), len(rows), dtype=of_losses, device=data.train[0].device)
     hits = torch.zeros_like(losses)

@@ -3,17 +3,21 @@
 import multiprocessing
 import os
 import signal
+import time
 import traceback
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing, suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import Any, NamedTuple
 
+from zeroinit.process import Process, current_process, end_with, is_alive, process_of_pid
 from zeroinit.signals import interrupt_for_certain
 
 PATIENCE = 60  # seconds that an interrupted worker has for its last writes
+EXIT_SECONDS = 5  # that a process has to end after its pipe is closed, or after SIGKILL
+START_ATTEMPTS = 3  # to start a worker, each with a new server if the last one was killed meanwhile
 # What the workers import: beside the obvious, what the first optimizer and the first connection of a process would
 MODULES = (
     "zeroinit.garbage",
@@ -30,6 +34,21 @@ class Message(NamedTuple):
     place: int
     kind: str
     content: Any
+
+
+class Death(NamedTuple):
+    """A worker process that ended before its task did, and its exit code: 255 if nobody was left to read it."""
+
+    process: Process
+    exit_code: int | None
+
+
+class Worker(NamedTuple):
+    """A worker process, the end of its pipe on this side, and what identifies it once it is dead."""
+
+    handle: ForkServerProcess
+    connection: Connection
+    process: Process
 
 
 def cores() -> int:
@@ -62,73 +81,120 @@ class Pool:
         start_server()
         self.context = multiprocessing.get_context("forkserver")
         self.workers = workers
-        self.idle: list[tuple[ForkServerProcess, Connection]] = []
+        self.idle: list[Worker] = []
 
-    def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Generator[Message]:
+    def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...] | None]) -> Generator[Message]:
         """What is heard of the tasks: for each, a worker calls function(*task, tell).
 
-        at: whatever it tells. done: what it returned. failed: the traceback of what it raised. retried: the exit code
-        of its process, which died; the task is tried once more. died: the same, for the second time. Close the iterator
-        to interrupt the workers by KeyboardInterrupt; they have as long as they still tell something, and a minute.
+        at: whatever it tells. done: what it returned. failed: the traceback of what it raised. retried: the Death of
+        its process; the task is tried once more, as it stands in `tasks` when the iterator goes on. The caller may
+        replace it there by what is left to do, or by None. died: the same, for the second time. Close the iterator to
+        interrupt the workers by KeyboardInterrupt; they have as long as they still tell something, and a minute.
         """
         waiting, died = list(range(len(tasks)))[::-1], set()
-        busy: dict[Connection, tuple[ForkServerProcess, int]] = {}
+        busy: dict[Connection, tuple[Worker, int]] = {}
         try:
             while waiting or busy:
                 while waiting and len(busy) < self.workers:
                     place = waiting.pop()
-                    process, connection = self.give((function, tasks[place]))
-                    busy[connection] = process, place
+                    task = tasks[place]
+                    if task is not None:
+                        worker = self.give((function, task))
+                        busy[worker.connection] = worker, place
                 ready = wait(list(busy))
-                for connection in [one for one in busy if one in ready]:
-                    process, place = busy[connection]
+                for connection in [pipe for pipe in busy if pipe in ready]:
+                    worker, place = busy[connection]
                     try:
                         kind, content = connection.recv()
-                    except (EOFError, OSError):  # the process is gone
-                        process.join()
-                        kind, content = "died" if place in died else "retried", process.exitcode
-                        if place not in died:
-                            waiting.append(place)
-                        died.add(place)
+                    except (EOFError, OSError):  # the process has ended
+                        kind, content = "died" if place in died else "retried", bury(worker)
                     if kind != "at":
                         del busy[connection]
                     if kind in ("done", "failed"):
-                        self.idle.append((process, connection))
+                        self.idle.append(worker)
                     yield Message(place, kind, content)
+                    if kind == "retried":
+                        died.add(place)
+                        waiting.append(place)
         finally:
-            for process, _ in busy.values():
-                if process.is_alive() and process.pid:
-                    os.kill(process.pid, signal.SIGINT)
-            for connection, (process, _) in busy.items():
-                drain(connection)
-                process.join(PATIENCE)
-                process.kill()
+            interrupt(worker for worker, _ in busy.values())
 
     def map(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> list[Any]:
         """function(*task) of each task, in their order. Raises RuntimeError where one raises or dies twice."""
-        found: dict[int, Any] = {}
+        answers: dict[int, Any] = {}
         with closing(self.run(called, [(function, task) for task in tasks])) as messages:
             for place, kind, content in messages:
                 if kind in ("failed", "died"):
                     raise RuntimeError(f"a worker could not do its task: {content}")
-                found[place] = content
-        return [found[place] for place in range(len(tasks))]
+                answers[place] = content
+        return [answers[place] for place in range(len(tasks))]
 
-    def give(self, task: tuple[Any, ...]) -> tuple[ForkServerProcess, Connection]:
+    def give(self, task: tuple[Any, ...]) -> Worker:
         """Send the task to a worker that waits for one, or to a new one."""
         while self.idle:
-            process, connection = self.idle.pop()
+            worker = self.idle.pop()
             try:
-                connection.send(task)
+                worker.connection.send(task)
             except OSError:  # it died since
                 continue
-            return process, connection
-        connection, theirs = self.context.Pipe()
-        process = self.context.Process(target=work, args=(theirs, dict(os.environ)), daemon=True)
-        process.start()
-        theirs.close()
-        connection.send(task)
-        return process, connection
+            return worker
+        worker = self.start()
+        with suppress(OSError):  # if it is dead already, its pipe says so to whoever reads
+            worker.connection.send(task)
+        return worker
+
+    def start(self) -> Worker:
+        """Start a worker. Raises OSError or EOFError if the server from which it is forked dies each time."""
+        for attempt in range(1, START_ATTEMPTS + 1):
+            connection, theirs = self.context.Pipe()
+            arguments = theirs, dict(os.environ), current_process()
+            handle = self.context.Process(target=work, args=arguments, daemon=True)
+            try:
+                handle.start()
+            except (EOFError, OSError):  # the server was killed
+                if attempt == START_ATTEMPTS:
+                    raise
+                start_server()
+                continue
+            finally:
+                theirs.close()
+            break
+        assert handle.pid
+        return Worker(handle, connection, process_of_pid(handle.pid))
+
+
+def bury(worker: Worker) -> Death:
+    """Make sure that a worker that closed its pipe has ended, so that it writes no more."""
+    worker.handle.join(EXIT_SECONDS)
+    kill(worker)
+    worker.handle.join(EXIT_SECONDS)
+    return Death(worker.process, worker.handle.exitcode)
+
+
+def kill(worker: Worker) -> None:
+    """End a worker that is alive, whether or not the server that could tell its exit code is."""
+    if is_alive(worker.process):
+        with suppress(ProcessLookupError):
+            os.kill(worker.process.pid, signal.SIGKILL)
+    deadline = time.monotonic() + EXIT_SECONDS
+    while is_alive(worker.process) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def interrupt(workers: Iterable[Worker]) -> None:
+    """Interrupt the workers, hear their last words, and see them end; a second interruption is the end at once."""
+    workers = list(workers)
+    try:
+        for worker in workers:
+            if is_alive(worker.process):
+                with suppress(ProcessLookupError):
+                    os.kill(worker.process.pid, signal.SIGINT)
+        for worker in workers:
+            drain(worker.connection)
+            worker.handle.join(PATIENCE)
+    finally:
+        for worker in workers:
+            kill(worker)
 
 
 def called(function: Callable[..., Any], task: tuple[Any, ...], tell: object) -> Any:
@@ -136,8 +202,9 @@ def called(function: Callable[..., Any], task: tuple[Any, ...], tell: object) ->
     return function(*task)
 
 
-def work(connection: Connection, environment: dict[str, str]) -> None:
-    """A worker: one task after another, until its connection is closed."""
+def work(connection: Connection, environment: dict[str, str], launcher: Process) -> None:
+    """A worker: one task after another, until its connection is closed. It ends at once when its launcher ends."""
+    end_with(launcher)
     os.setsid()  # Ctrl-C is for the process that started it, which passes it on, once
     os.environ.update(environment)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -24,6 +24,7 @@ from zeroinit.init import state_hash
 from zeroinit.layers import hidden
 from zeroinit.observer import LEFT_OUT, Observer, left_out
 from zeroinit.probe import observed
+from zeroinit.process import current_process
 from zeroinit.provenance import command_tag, device_name, provenance
 from zeroinit.quotient import described
 from zeroinit.report.cells import as_csv
@@ -39,13 +40,18 @@ BETWEEN = 0.2  # seconds between two words of how far a training is
 
 
 def run(
-    jobs: Sequence[Job], tracker: Tracker, tell: Callable[[float, float | None], None], why: str = "a single run"
+    jobs: Sequence[Job],
+    tracker: Tracker,
+    tell: Callable[[float, float | None], None],
+    why: str = "a single run",
+    stacked: bool = False,
 ) -> list[Record]:
     """Data, models, inits, optimizers, loop, tracker: jobs that train together, from their configs to their records.
 
     `tell` hears the share of the steps done, and a validation accuracy where it is taken. A run that diverges is
     FAILED, and so is one that raises, or calls sys.exit, with its traceback among the files; one that is interrupted is
-    written as KILLED before KeyboardInterrupt goes on. `why` they train together, or alone, is kept as a tag.
+    written as KILLED before KeyboardInterrupt goes on. `why` they train together, or alone, is kept as a tag. A
+    `stacked` job is the last of a stack whose others have ended: it has the bits that it would have had among them.
     """
     plan = {"stack": str(len(jobs)), "plan": why}
     records = [record_of(job, plan) for job in jobs]
@@ -53,7 +59,7 @@ def run(
         for record in records:
             with signals_held():
                 tracker.begin(record)
-        train_together(jobs, records, tracker, tell)
+        train_together(jobs, records, tracker, tell, stacked or len(jobs) > 1)
     except BaseException as error:
         for record in records:
             if record.status == "RUNNING":
@@ -77,7 +83,8 @@ def record_of(job: Job, tags: dict[str, str]) -> Record:
     }
     if size := size_of(job):
         own["size"] = size
-    return Record(name=job.name, params=job.params, tags=provenance() | command_tag() | own | tags)
+    everywhere = provenance() | command_tag() | current_process().tags()
+    return Record(name=job.name, params=job.params, tags=everywhere | own | tags)
 
 
 def size_of(job: Job) -> str:
@@ -110,7 +117,11 @@ def end(record: Record, tracker: Tracker) -> None:
 
 
 def train_together(
-    jobs: Sequence[Job], records: Sequence[Record], tracker: Tracker, tell: Callable[[float, float | None], None]
+    jobs: Sequence[Job],
+    records: Sequence[Record],
+    tracker: Tracker,
+    tell: Callable[[float, float | None], None],
+    stacked: bool,
 ) -> None:
     """Fill the records by training their jobs; a job whose model cannot be built fails alone."""
     shared = jobs[0].values
@@ -218,6 +229,7 @@ def train_together(
         augment=Augment(**shared["dataset"]["augment"]),
         reduction=shared["loss"]["reduction"],
         tied=shared["arithmetic"] == "tied",
+        stacked=stacked,
         observe=observe,
         observed=is_observed,
         judged=JUDGED if any(job.values["early_stop"] for job in jobs) else (),
@@ -235,7 +247,9 @@ def fail(record: Record, error: BaseException, what: str = "") -> None:
         record.files[TRACEBACK] = without_password("".join(traceback.format_exception(error))).encode()
 
 
-def work(jobs: Sequence[Job], why: str, sweep: str, tell: Callable[[tuple[float, float | None]], None]) -> list[Record]:
+def work(
+    jobs: Sequence[Job], why: str, sweep: str, stacked: bool, tell: Callable[[tuple[float, float | None]], None]
+) -> list[Record]:
     """One training of a sweep, in whatever process: its records, of which what the store keeps is left out.
 
     Writes the config of each job to its folder first; `tell` hears of it a few times a second.
@@ -257,7 +271,7 @@ def work(jobs: Sequence[Job], why: str, sweep: str, tell: Callable[[tuple[float,
 
     with environment(jobs[0].variables):  # which all have in common
         tracker = open_tracker(jobs[0], sweep)
-        records = run(jobs, tracker, now_and_then, why)
+        records = run(jobs, tracker, now_and_then, why, stacked)
     tell((1.0, last))
     if tracker.keeps:
         for record in records:
@@ -279,18 +293,6 @@ def lost(jobs: Sequence[Job], tracker: Tracker, error: str, trace: str = "") -> 
         record.status = "FAILED"
         end(record, tracker)
     return records
-
-
-def kill(jobs: Sequence[Job], tracker: Tracker, since: float) -> None:
-    """Mark those runs of the jobs as KILLED that began after `since` and whose process is gone."""
-    identities = set(map(identity_of, jobs))
-    try:
-        records = tracker.records()
-    except BadInput:  # the store is gone, and them with it
-        return
-    for record in records:
-        if record.status == "RUNNING" and record.started >= since and record.identity in identities:
-            tracker.kill(record)
 
 
 def weights(model: nn.Module) -> bytes:

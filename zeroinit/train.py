@@ -35,6 +35,7 @@ from zeroinit.provenance import COMMAND
 from zeroinit.repeatable import check_repeatable
 from zeroinit.report.asked import Asked, Planned, question_of
 from zeroinit.runs import LINT, run
+from zeroinit.stale import tell_dead_runs
 from zeroinit.tracker import CHOICE, TRACEBACK, Record, without_password
 from zeroinit.user_code import explain_exits
 
@@ -138,6 +139,8 @@ def train_job(job: Job) -> float | None:
                 before.audited(job)
             sys.exit()
         tracker = open_tracker(job, sweep_name())
+        if not sweeping():  # a sweep has done so before its first job
+            tell_dead_runs(tracker)
         if job.values["plan"]:
             before.planned([job], tracker, 1)
             sys.exit()

@@ -90,13 +90,14 @@ class SweepCallback(Callback):
 
     def conclude(self, config: DictConfig) -> bool:
         """Print and keep the table of the runs since the start; whether one of them failed."""
-        from zeroinit import build, train
+        from zeroinit import build, stale, train
         from zeroinit.report import conclude
         from zeroinit.report.asked import of_records
         from zeroinit.tracker import TRACEBACK, readable
 
         HydraConfig.instance().set_config(config)
         tracker = build.opened(json.dumps(dict(config.tracker)), config.sweep or train.sweep_name())
+        stale.kill_dead_runs(tracker, trains_here=False)
         since = [record for record in tracker.records() if record.started >= self.started]
         new, _ = readable(since)  # the table names the others
         if new:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import time
-import traceback
-from collections.abc import Iterable, Sequence
-from contextlib import closing
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
@@ -20,7 +15,6 @@ from hydra_plugins.zeroinit.compose import Composer, use
 
 if TYPE_CHECKING:  # they import torch, which listing the plugins must not
     from zeroinit.config import Job
-    from zeroinit.pool import Message
     from zeroinit.tracker import Record
 
 
@@ -56,10 +50,10 @@ class SweepLauncher(Launcher):
             return self.launch_jobs(job_overrides, initial_job_idx)
 
     def launch_jobs(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from zeroinit import build, resume, runs, train
+        from zeroinit import build, resume, train
         from zeroinit.config.check import device
+        from zeroinit.orchestrate import Trainings
         from zeroinit.plan import plan
-        from zeroinit.pool import Message
         from zeroinit.progress import Bar
         from zeroinit.tracker import CHOICE
 
@@ -67,62 +61,18 @@ class SweepLauncher(Launcher):
         jobs = self.jobs if self.of_ours else self.checked(job_overrides, initial_job_idx)
         if self.asked is None and self.pool and device(jobs[0].values["device"]).type == "cuda":
             self.workers = self.pool.workers = 1  # which has the memory to itself
-        sweep, started = train.sweep_name(), time.time()
+        sweep = train.sweep_name()
         tracker = build.open_tracker(jobs[0], sweep)
         asked, there = jobs, {} if self.of_ours else resume.finished(jobs, tracker)
         tracker.recall(list(there.values()), [CHOICE])
         jobs = [job for job in jobs if build.identity_of(job) not in there]
-        trainings = plan(jobs, self.workers)
-        tasks = [([jobs[place] for place in one.jobs], one.why, sweep) for one in trainings]
-        records = dict(there)  # by their identity
-        told: set[str] = set()  # what the runs' tags have to tell
-
-        def end(task: int, ended: Iterable[Record]) -> None:
-            for place, record in zip(trainings[task].jobs, ended, strict=True):
-                records[build.identity_of(jobs[place])] = record
-                for line in train.untold(record, told):
-                    bar.tell(line)
-                if record.status != "FINISHED":
-                    bar.tell(train.failed(jobs[place], record))
-            bar.next(task, len(trainings[task].jobs))
-
-        def hear(message: Message) -> None:
-            task, members = message.place, tasks[message.place][0]
-            if message.kind == "at":
-                share, accuracy = message.content
-                bar.at(share, accuracy, task, len(members))
-            elif message.kind == "done":
-                if self.pool:
-                    for record in message.content:
-                        tracker.hear(record)
-                end(task, message.content)
-            elif message.kind == "failed":
-                error = message.content.strip().splitlines()[-1]
-                end(task, runs.lost(members, tracker, error, message.content))
-            else:
-                error = f"its worker died ({how(message.content)})"
-                runs.kill(members, tracker, started)
-                if message.kind == "died":
-                    end(task, runs.lost(members, tracker, error))
-                else:
-                    more = f" and {len(members) - 1} more" if len(members) > 1 else ""
-                    bar.tell(f"tried once more: {' '.join(members[0].overrides)}{more}: {error}")
-
-        def at(task: int, content: object) -> None:
-            hear(Message(task, "at", content))
-
         with Bar(len(jobs)) as bar:
+            trainings = Trainings(jobs, plan(jobs, self.workers), sweep, tracker, bar)
             if self.pool:
-                with closing(self.pool.run(runs.work, tasks)) as messages:
-                    for message in messages:
-                        hear(message)
+                trainings.train_on(self.pool)
             else:
-                for index, task in enumerate(tasks):
-                    try:
-                        done = Message(index, "done", runs.work(*task, tell=partial(at, index)))
-                    except Exception:
-                        done = Message(index, "failed", traceback.format_exc())
-                    hear(done)
+                trainings.train_here()
+        records = there | trainings.records
         return [self.returned(job, records[build.identity_of(job)]) for job in asked]
 
     def returned(self, job: Job, record: Record) -> JobReturn:
@@ -151,8 +101,3 @@ class SweepLauncher(Launcher):
         except BadInput as error:
             train.stop(error)
         return jobs
-
-
-def how(exit_code: int) -> str:
-    """How a process ended, in words."""
-    return f"killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"

@@ -46,7 +46,8 @@ class GridSweeper(Sweeper):
         """Expand, check and launch the grid, then print its table. Exits 1 where a run failed, 130 if interrupted."""
         from hydra.core.hydra_config import HydraConfig
 
-        from zeroinit import before, build, resume, runs, train  # they import torch, which listing the plugins must not
+        # they import torch, which listing the plugins must not
+        from zeroinit import before, build, resume, runs, stale, train
         from zeroinit.config.claims import check_meant
         from zeroinit.errors import BadInput
         from zeroinit.report import announce, conclude
@@ -76,6 +77,7 @@ class GridSweeper(Sweeper):
                     findings = before.only(jobs, a_sweep=True)
                 sys.exit(findings)
             tracker = build.open_tracker(jobs[0], train.sweep_name())
+            stale.tell_dead_runs(tracker)
             ours = self.grid_launcher if isinstance(self.grid_launcher, SweepLauncher) else None
             if any(job.values["plan"] for job in jobs):
                 before.planned(jobs, tracker, ours.workers if ours else 1)
@@ -106,8 +108,7 @@ class GridSweeper(Sweeper):
             sys.stderr.write("zeroinit: interrupted; what is done is kept\n")
             code = 130
         try:
-            if code:  # an interrupted process may not have come to say so
-                runs.kill(jobs, tracker, started)
+            stale.kill_dead_runs(tracker, trains_here=False)  # an interrupted process may not have come to say so
             pool = ours.pool if ours and not code else None
             each = {"each": pool.map} if pool else {}
             records = conclude(asked, tracker, since=started, **each)

@@ -9,6 +9,7 @@ from zeroinit.errors import BadInput
 from zeroinit.report import remake
 from zeroinit.report.kept import kept_of, merged, read_table, table_of
 from zeroinit.report.results import Sweep, markdown, read_sweep
+from zeroinit.stale import tell_dead_runs
 from zeroinit.tracker.mlflow import Mlflow
 
 
@@ -27,6 +28,8 @@ def main() -> None:
     tracker.key = "--tracker"
     try:
         tracker.find(asked.sweep)
+        if asked.to is None:  # else the store may be one that is only read
+            tell_dead_runs(tracker)
         print(remake(tracker, asked.to, asked.figures or bool(asked.map), asked.map))
     except BadInput as error:
         sys.stderr.write(f"zeroinit-report: {' '.join(str(error).split())}\n")

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from mlflow.entities import Metric, Param, Run, RunTag
 
-from zeroinit.tracker import ARTIFACTS, INCOMPLETE, MAX_TAG, TRACEBACK, Record, accepted, artifacts, database
+from zeroinit.process import current_process, end_if_orphaned
+from zeroinit.tracker import ARTIFACTS, INCOMPLETE, MAX_TAG, TRACEBACK, Record, accepted, artifacts, database, running
 from zeroinit.tracker.connection import Connection
 from zeroinit.tracker.reach import is_server
 
@@ -44,6 +45,7 @@ class Mlflow(Connection):
     def begin(self, record: Record) -> None:
         """Make the run, with what is known of it before it trains."""
         began = time.perf_counter()
+        end_if_orphaned()
         run = self.client.create_run(
             self.experiment_id,
             start_time=int(record.started * 1000),
@@ -60,6 +62,7 @@ class Mlflow(Connection):
 
     def flush(self, record: Record) -> None:
         """Write the metrics that are not in the store yet."""
+        end_if_orphaned()
         run_id = record.run_id
         stamp = self.stamps.setdefault(run_id, int(time.time() * 1000))
         new = record.metrics[self.written[run_id] :]
@@ -78,6 +81,7 @@ class Mlflow(Connection):
         record.tags[ARTIFACTS] = json.dumps(sorted(record.files))
         record.tags["tracking_seconds"] = f"{record.tracking + time.perf_counter() - began:.3f}"
         self.log_tags(record.run_id, record.tags)
+        end_if_orphaned()
         self.client.set_terminated(record.run_id, record.status)
         self.complete.add(record.run_id)
 
@@ -85,6 +89,7 @@ class Mlflow(Connection):
         """Write status FAILED, error and traceback of a run that could not be written, each if the store takes it."""
         if not record.run_id:
             return
+        end_if_orphaned()
         with suppress(Exception):
             self.client.set_terminated(record.run_id, "FAILED")
         with suppress(Exception):
@@ -95,9 +100,18 @@ class Mlflow(Connection):
     def log_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         self.client.log_batch(run_id, tags=[RunTag(key, value[:MAX_TAG]) for key, value in tags.items()])
 
-    def kill(self, record: Record) -> None:
-        """Mark a run whose process is gone."""
-        self.client.set_terminated(record.run_id, "KILLED")
+    def running(self) -> list[Record]:
+        """Return the runs of every sweep of the store that are marked RUNNING, summaries included, with some tags."""
+        with self.answering("the runs cannot be read back"):
+            return running.running_in_tables(self.uri) if self.tables else running.running_of_client(self.client)
+
+    def kill(self, records: Sequence[Record]) -> int:
+        """Mark those of the runs as KILLED that are still RUNNING. Returns how many."""
+        run_ids = [record.run_id for record in records]
+        with self.answering("the runs whose process is gone cannot be marked"):
+            if self.tables:
+                return running.kill_in_tables(self.uri, run_ids)
+            return running.kill_by_client(self.client, run_ids)
 
     def hear(self, record: Record) -> None:
         """The store has the record; another process wrote all of it."""
@@ -186,7 +200,7 @@ class Mlflow(Connection):
     def prepare(self, files: dict[str, bytes]) -> None:
         """Begin a summary of a sweep's own with these files; that of an earlier one stays until `summary` anew."""
         with self.answering("the summary cannot be kept"):
-            tags = {"kind": "summary", "sweep": self.sweep}
+            tags = {"kind": "summary", "sweep": self.sweep} | current_process().tags()
             run = self.client.create_run(self.experiment_id, tags=tags, run_name="summary")
             self.own, self.places[run.info.run_id] = run.info.run_id, run.info.artifact_uri
             self.fill(self.own, files)
@@ -194,6 +208,7 @@ class Mlflow(Connection):
     def fill(self, run_id: str, files: dict[str, bytes]) -> None:
         """Write the files into a summary; it is FINISHED once all of them are there."""
         try:
+            self.log_tags(run_id, current_process().tags())  # an older one has those of another process
             self.client.update_run(run_id, "RUNNING")
             self.keep(run_id, files)
             self.client.set_terminated(run_id, "FINISHED")

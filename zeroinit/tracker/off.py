@@ -31,8 +31,13 @@ class Off:
     def mark_failed(self, record: Record) -> None:
         pass
 
-    def kill(self, record: Record) -> None:
-        record.status = "KILLED"
+    def running(self) -> list[Record]:
+        return [record for record in self.kept if record.status == "RUNNING"]
+
+    def kill(self, records: Sequence[Record]) -> int:
+        for record in records:
+            record.status = "KILLED"
+        return len(records)
 
     def hear(self, record: Record) -> None:
         self.kept.append(record)

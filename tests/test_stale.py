@@ -1,0 +1,213 @@
+"""Runs that are marked RUNNING although nothing trains them: which a later command marks KILLED, and which never."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from zeroinit import build, process, runs, stale
+from zeroinit.config import Job
+from zeroinit.process import Process, current_process, process_of_pid
+from zeroinit.report import command
+from zeroinit.stale import kill_dead_runs
+from zeroinit.tracker import Record, Tracker
+from zeroinit.tracker.mlflow import Mlflow
+
+pytestmark = pytest.mark.usefixtures("database")
+
+QUICK = ("dataset=digits", "arch=logistic", "steps=5", "probe=none")
+
+
+def ended_process() -> Process:
+    """A process of this host and boot that was alive once."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        alive = process_of_pid(child.pid)
+        assert child.stdin
+        child.stdin.close()
+    return alive
+
+
+def begin(tracker: Mlflow, name: str, tags: dict[str, str], status: str = "RUNNING") -> Record:
+    """Write a run with these tags of a process to the store, as the process would have."""
+    hashes = {"identity": name, "config_hash": name, "cell_hash": name}
+    record = Record(name, {"seeds.init": "0", "probe.measure": "[]"}, hashes | tags, status)
+    tracker.begin(record)
+    if status != "RUNNING":
+        tracker.end(record)
+    return record
+
+
+def opened(sweep: str = "sweep") -> Mlflow:
+    tracker = Mlflow(None)
+    tracker.open(sweep)
+    return tracker
+
+
+def states() -> dict[str, str]:
+    """{name of a run: its status} of the whole store, as MLflow's client has it."""
+    client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return {run.info.run_name: run.info.status for run in client.search_runs(experiments)}
+
+
+@pytest.mark.parametrize("tables", [True, False])
+def test_runs_without_a_process_are_killed_in_every_sweep_and_no_other(tables: bool) -> None:
+    """Of a database, and of a server, which is read and written by MLflow's client."""
+    here, gone = current_process(), ended_process()
+    one, other = opened("one"), opened("other")
+    begin(one, "dead", gone.tags())
+    begin(other, "dead, elsewhere", gone.tags())
+    begin(one, "pid reused", replace(here, start="1").tags())
+    begin(one, "finished", gone.tags(), "FINISHED")
+    begin(one, "failed", gone.tags(), "FAILED")
+    begin(one, "alive", process_of_pid(os.getppid()).tags())
+    begin(one, "here", here.tags())
+    begin(one, "other host", replace(gone, host="another").tags())
+    begin(one, "other host, elsewhere", replace(gone, host="another").tags())
+    begin(one, "other boot", replace(gone, boot="another").tags())
+    begin(one, "old", {})
+    one.tables = tables
+    killed, unknown = kill_dead_runs(one, trains_here=True)
+    assert killed == 3
+    assert unknown == {stale.OTHER_HOST: 2, stale.OTHER_BOOT: 1, stale.UNTAGGED: 1}
+    ended = {"dead": "KILLED", "dead, elsewhere": "KILLED", "pid reused": "KILLED"}
+    ended |= {"finished": "FINISHED", "failed": "FAILED"}
+    rest = ("alive", "here", "other host", "other host, elsewhere", "other boot", "old")
+    assert states() == ended | dict.fromkeys(rest, "RUNNING")
+    assert kill_dead_runs(one, trains_here=False)[0] == 1  # this process trains nothing
+    assert states()["here"] == "KILLED"
+
+
+@pytest.mark.parametrize("tables", [True, False])
+def test_a_run_that_ends_while_it_is_judged_stays_as_it_ended(tables: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process may write the end and then be gone, after the store was read and before it is written."""
+    tracker, gone = opened(), ended_process()
+    record = begin(tracker, "just finished", gone.tags())
+
+    def finish(judged: Process) -> bool:
+        assert judged == gone
+        record.status = "FINISHED"
+        tracker.end(record)
+        return False
+
+    monkeypatch.setattr(stale, "is_alive", finish)
+    tracker.tables = tables
+    assert kill_dead_runs(tracker, trains_here=True) == (0, {})
+    assert states() == {"just finished": "FINISHED"}
+
+
+def test_a_store_without_dead_runs_costs_one_query() -> None:
+    tracker = opened()
+    for index in range(3):
+        begin(tracker, str(index), current_process().tags())
+    statements: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    kill_dead_runs(tracker, trains_here=True)
+    event.remove(Engine, "before_cursor_execute", note)
+    assert len(statements) == 1
+
+
+@pytest.mark.parametrize("words", [(), ("-m",), ("plan=true",), ("-m", "plan=true"), ("report",)])
+def test_every_command_that_opens_a_store_marks_them(
+    words: tuple[str, ...],
+    zeroinit: Callable[..., object],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """In other sweeps, too; what it cannot judge is counted in one line."""
+    tracker, gone = opened("other"), ended_process()
+    begin(tracker, "dead", gone.tags())
+    begin(tracker, "elsewhere", replace(gone, host="another").tags())
+    begin(tracker, "elsewhere, too", replace(gone, host="another").tags())
+    if words == ("report",):
+        monkeypatch.setattr(sys, "argv", ["zeroinit-report", "other"])
+        command.main()
+        err = capfd.readouterr().err
+    else:
+        ended = zeroinit(*words, *QUICK)
+        assert ended.code == 0, ended.err
+        err = ended.err
+    assert {name: state for name, state in states().items() if name.startswith(("dead", "else"))} == {
+        "dead": "KILLED",
+        "elsewhere": "RUNNING",
+        "elsewhere, too": "RUNNING",
+    }
+    notes = [line for line in err.splitlines() if "RUNNING" in line]
+    assert notes == [
+        "zeroinit: 1 run was marked RUNNING without a process that trains; now KILLED",
+        "zeroinit: 2 runs of other hosts are still marked RUNNING",
+    ]
+
+
+def test_a_killed_run_is_trained_again_and_has_the_process_that_trained_it(zeroinit: Callable[..., object]) -> None:
+    job_tags = ended_process().tags()
+    first = zeroinit(*QUICK)
+    assert first.code == 0
+    [record] = opened("zeroinit").records()
+    assert process.process_of_tags(record.tags) == current_process()
+    client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
+    for key, value in job_tags.items():
+        client.set_tag(record.run_id, key, value)
+    client.update_run(record.run_id, status="RUNNING")
+    assert zeroinit(*QUICK).code == 0
+    assert [record.status for record in opened("zeroinit").records()] == ["FINISHED", "KILLED"]
+
+
+def test_an_interrupted_sweep_leaves_the_runs_of_another_alone(
+    zeroinit: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same identities, begun later, in the same store: their process is alive."""
+
+    def interrupted(jobs: list[Job], tracker: Tracker, *rest: object) -> None:
+        for name, owner in (("theirs", process_of_pid(os.getppid())), ("ours", current_process())):
+            hashes = {"identity": build.identity_of(jobs[0]), "config_hash": "", "cell_hash": jobs[0].cell_hash}
+            tracker.begin(Record(name, jobs[0].params, hashes | owner.tags()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "run", interrupted)
+    ended = zeroinit("-m", *QUICK, "seed=0,1")
+    assert ended.code == 130
+    assert states() == {"theirs": "RUNNING", "ours": "KILLED", "summary": "FINISHED"}
+    assert re.search(r"logistic +default +1 +0 +- +- +1 killed, 1 not run", ended.out)
+
+
+def test_a_worker_without_its_launcher_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has begun stays RUNNING, for the next command to mark."""
+    tracker = opened()
+    record = begin(tracker, "orphan", current_process().tags())
+    record.metrics.append(("test/accuracy", 0.5, 1))
+    record.status = "FINISHED"
+
+    def end(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(process, "_launcher", ended_process())
+    monkeypatch.setattr(os, "_exit", end)
+    for write in (tracker.flush, tracker.end, tracker.begin):
+        with pytest.raises(SystemExit):
+            write(record)
+    [there] = tracker.records()
+    assert (there.status, there.metrics) == ("RUNNING", [])
+
+
+def test_a_summary_that_was_cut_short_is_killed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker, gone = opened(), ended_process()
+    monkeypatch.setattr("zeroinit.tracker.mlflow.current_process", lambda: gone)
+    monkeypatch.setattr(tracker, "keep", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        tracker.prepare({"sweep.json": b""})
+    assert states() == {"summary": "RUNNING"}
+    kill_dead_runs(tracker, trains_here=True)
+    assert states() == {"summary": "KILLED"}
