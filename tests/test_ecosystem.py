@@ -13,6 +13,9 @@ import yaml
 from conftest import Ended
 from mlflow import MlflowClient
 
+from zeroinit.process import current_process, process_of_tags
+from zeroinit.tracker.mlflow import Mlflow
+
 Command = Callable[..., Ended]
 QUICK = ("dataset=digits", "arch=logistic", "steps=20")
 SEARCH = ("hydra/sweeper=optuna", "hydra.sweeper.direction=maximize")
@@ -50,6 +53,11 @@ def test_launchers_of_other_processes(
     theirs = zeroinit(*grid, f"hydra/launcher={launcher}", *words)
     assert theirs.code == 0, theirs.err
     there = losses()
+    tracker = Mlflow(None)
+    tracker.find("sweep")
+    processes = [process_of_tags(record.tags) for record in tracker.records()]
+    assert all(processes)
+    assert current_process() not in processes  # but the one that trained the run
     ours = zeroinit(*grid, "rerun=true")
     assert losses() == there
     assert len(there) == len(inits)

@@ -89,7 +89,7 @@ def test_what_the_system_hides_counts_as_alive(sleeper: subprocess.Popen[str]) -
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "kill", refuse)
         assert is_alive(child)
-        patch.setattr(process, "_state_and_start", lambda pid: ("", ""))
+        patch.setattr(process, "_state_of", lambda pid: process._State("", False))
         assert is_alive(child)
 
 

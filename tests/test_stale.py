@@ -18,7 +18,7 @@ from zeroinit.config import Job
 from zeroinit.process import Process, current_process, process_of_pid
 from zeroinit.report import command
 from zeroinit.stale import kill_dead_runs
-from zeroinit.tracker import Record, Tracker
+from zeroinit.tracker import NEEDED_PARAMS, Record, Tracker
 from zeroinit.tracker.mlflow import Mlflow
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -28,7 +28,7 @@ QUICK = ("dataset=digits", "arch=logistic", "steps=5", "probe=none")
 
 def ended_process() -> Process:
     """A process of this host and boot that was alive once."""
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as child:
         alive = process_of_pid(child.pid)
         assert child.stdin
         child.stdin.close()
@@ -38,7 +38,7 @@ def ended_process() -> Process:
 def begin(tracker: Mlflow, name: str, tags: dict[str, str], status: str = "RUNNING") -> Record:
     """Write a run with these tags of a process to the store, as the process would have."""
     hashes = {"identity": name, "config_hash": name, "cell_hash": name}
-    record = Record(name, {"seeds.init": "0", "probe.measure": "[]"}, hashes | tags, status)
+    record = Record(name, dict.fromkeys(NEEDED_PARAMS, "0") | {"probe.measure": "[]"}, hashes | tags, status)
     tracker.begin(record)
     if status != "RUNNING":
         tracker.end(record)

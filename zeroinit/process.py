@@ -11,12 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 POLL_SECONDS = 0.5  # between two checks of a launcher, where the system does not report its end
 PROC = Path("/proc")  # of Linux; elsewhere ps and sysctl are asked
 ORPHANED = 1  # exit code of a worker whose launcher has ended
 MAX_PID = 1 << 31
-DEAD_STATES = ("Z", "X")  # of /proc and ps: such a process has ended, although its parent has not noticed yet
+DEAD_STATES = ("Z", "X")  # of /proc and ps
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def current_process() -> Process:
 
 def process_of_pid(pid: int) -> Process:
     """Return the process that has this pid now."""
-    return Process(socket.gethostname(), _boot(), pid, _state_and_start(pid)[1])
+    return Process(socket.gethostname(), _boot(), pid, _state_of(pid).start)
 
 
 def is_comparable(process: Process) -> bool:
@@ -71,8 +72,8 @@ def is_alive(process: Process) -> bool:
         return False
     except PermissionError:  # it exists, and belongs to another user
         pass
-    state, start = _state_and_start(process.pid)
-    return not start or (start == process.start and state not in DEAD_STATES)
+    state = _state_of(process.pid)
+    return not state.start or (state.start == process.start and not state.has_ended)
 
 
 @cache
@@ -89,17 +90,23 @@ def _boot() -> str:
     return " ".join([boot, *spaces])
 
 
-def _state_and_start(pid: int) -> tuple[str, str]:
-    """Return the state of a process (a letter) and when it started, in the system's words; empty if not reported."""
+class _State(NamedTuple):
+    start: str  # in the words of the system, which compare as equal or not; empty if it does not report it
+    has_ended: bool  # although its parent has not asked for its exit code yet
+
+
+def _state_of(pid: int) -> _State:
     try:
         stat = (PROC / str(pid) / "stat").read_bytes()
     except OSError:
         if (PROC / "self/stat").exists():  # Linux hides this process
-            return "", ""
-        state, _, start = _output_of("ps", "-o", "stat=,lstart=", "-p", str(pid)).partition(" ")
-        return state[:1], start.strip()
-    fields = stat.rpartition(b")")[2].split()  # the name, in brackets, may hold blanks and brackets
-    return fields[0].decode(), fields[19].decode()  # fields 3 and 22 of proc(5)
+            return _State("", False)
+        letter, _, start = _output_of("ps", "-o", "stat=,lstart=", "-p", str(pid)).partition(" ")
+        return _State(start.strip(), letter[:1] in DEAD_STATES)
+    # from field 3 of proc(5) on: field 2, the name in brackets, may hold blanks and brackets
+    fields = stat.rpartition(b")")[2].decode().split()
+    letter, threads, start = fields[0], int(fields[17]), fields[19]
+    return _State(start, letter in DEAD_STATES and threads <= 1)  # its other threads may hold its files a moment longer
 
 
 def _output_of(*command: str) -> str:
