@@ -203,11 +203,16 @@ def test_a_worker_without_its_launcher_writes_nothing(monkeypatch: pytest.Monkey
 
 
 def test_a_summary_that_was_cut_short_is_killed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one of an earlier command, to which another was adding files."""
     tracker, gone = opened(), ended_process()
-    monkeypatch.setattr("zeroinit.tracker.mlflow.current_process", lambda: gone)
-    monkeypatch.setattr(tracker, "keep", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        tracker.prepare({"sweep.json": b""})
+    tracker.prepare({"sweep.json": b""})
+    assert states() == {"summary": "FINISHED"}
+    with monkeypatch.context() as patch:
+        patch.setattr("zeroinit.tracker.mlflow.current_process", lambda: gone)
+        patch.setattr(tracker, "keep", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(tracker.client, "set_terminated", lambda *args: None)  # as SIGKILL leaves no time for it
+        with pytest.raises(KeyboardInterrupt):
+            tracker.summary({"report.html": b""}, anew=False)
     assert states() == {"summary": "RUNNING"}
     kill_dead_runs(tracker, trains_here=True)
     assert states() == {"summary": "KILLED"}
