@@ -368,7 +368,7 @@ def test_the_last_accuracy_is_told(job_of: Callable[..., Job], monkeypatch: pyte
     """Also where the training ends before it is time to tell again."""
     monkeypatch.setattr("zeroinit.runs.BETWEEN", 1e9)
     told: list[tuple[float, float | None]] = []
-    [record] = work([job_of(*QUICK, "tracker=off")], "alone", "sweep", told.append)
+    [record] = work([job_of(*QUICK, "tracker=off")], "alone", "sweep", False, told.append)
     assert told[-1] == (1.0, record.last("val/accuracy"))
 
 
