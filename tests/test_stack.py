@@ -18,7 +18,7 @@ from zeroinit.loop import Event, Gradients, Member, Trained, Weights
 from zeroinit.observer import Observer
 from zeroinit.probe import distinct, mean_cosine, pairs
 from zeroinit.rng import stream
-from zeroinit.stack import Stack, why_alone
+from zeroinit.stack import Stack, subtract_labels, why_alone
 from zeroinit.tracker import Record
 from zeroinit.tracker.off import Off
 
@@ -556,3 +556,14 @@ def test_one_layer_twice_cannot_be_stacked() -> None:
 def test_optimizers_that_look_beyond_an_entry_cannot(optimizer: Callable[[nn.Module], torch.optim.Optimizer]) -> None:
     model = nn.Sequential(nn.Linear(6, 3))
     assert "not an optimizer of one group" in str(why_alone(model, optimizer(model), (6,)))
+
+
+@pytest.mark.parametrize("filled", [0, 24])
+def test_labels_are_subtracted_as_by_a_scatter(filled: int) -> None:
+    """What CUDA computes in place of a scatter; examples may be followed by columns that fill up a kernel's width."""
+    drawn = torch.Generator().manual_seed(0)
+    shares = torch.rand(3, 10, 8 + filled, generator=drawn)
+    truth = torch.randint(10, (3, 1, 8), generator=drawn)
+    scattered = shares.clone().scatter_add_(1, truth, torch.full((3, 1, 8), -1.0))
+    subtract_labels(shares, truth)
+    assert shares.equal(scattered)

@@ -28,6 +28,17 @@ OPTIMIZERS = (  # each entry's update is its own affair, so that members can lie
 )
 
 
+def subtract_labels(shares: Tensor, truth: Tensor) -> None:
+    """Subtract 1 at the label of each example, in place, with the bits of scatter_add_.
+
+    Args:
+        shares: (K, classes, N or more), with columns behind the examples that only fill up a kernel's width.
+        truth: labels (K, 1, N).
+    """
+    classes = torch.arange(shares.shape[1], device=shares.device).view(1, -1, 1)
+    shares[..., : truth.shape[2]] -= (truth == classes).to(shares.dtype)
+
+
 def why_alone(model: nn.Module, optimizer: torch.optim.Optimizer, input_shape: Sequence[int]) -> str | None:
     """The reason why models like this one cannot be stacked, in a few words; None if they can."""
     if type(model).forward is not nn.Sequential.forward:
@@ -128,8 +139,8 @@ class Stack:
             hits = (logits[..., :examples].max(1).indices == labels).sum(1)
             # of cross-entropy: softmax less one at the label; no sum over members, which a NaN would cross
             slope = log_shares.exp_()
-            if slope.is_cuda:  # where a deterministic scatter sorts its indices; the bits are the same
-                slope -= (truth == torch.arange(slope.shape[1], device=slope.device).view(1, -1, 1)).to(slope.dtype)
+            if slope.is_cuda:  # where a deterministic scatter sorts its indices
+                subtract_labels(slope, truth)
             else:
                 slope.scatter_add_(1, truth, slope.new_full((1, 1, 1), -1.0).expand_as(truth))
             if reduction == "mean":
