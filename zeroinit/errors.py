@@ -7,3 +7,7 @@ class BadInput(Exception):
 
 class RunFailed(Exception):
     """A trial of a search whose run failed or diverged: it has no value that the search could use."""
+
+
+class StoreFailed(Exception):
+    """A run cannot be written; the message says what failed."""

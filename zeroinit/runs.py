@@ -19,7 +19,7 @@ from zeroinit.build import batch_size_of, build, identity_of, load, open_tracker
 from zeroinit.config import Job
 from zeroinit.dataset.split import spread
 from zeroinit.environment import environment
-from zeroinit.errors import BadInput
+from zeroinit.errors import BadInput, StoreFailed
 from zeroinit.init import state_hash
 from zeroinit.layers import hidden
 from zeroinit.observer import LEFT_OUT, Observer, left_out
@@ -111,8 +111,7 @@ def end(record: Record, tracker: Tracker) -> None:
     try:
         tracker.end(record)
     except Exception as error:
-        before = f"{record.tags['error']}; " if "error" in record.tags else ""
-        fail(record, error, f"{before}the store does not take the run: ")
+        fail(record, error, f"{record.tags['error']}; " if "error" in record.tags else "")
         tracker.mark_failed(record)
 
 
@@ -237,11 +236,12 @@ def train_together(
     )
 
 
-def fail(record: Record, error: BaseException, what: str = "") -> None:
-    """Mark the run as one that raised, or was interrupted; `what` failed comes before the error."""
+def fail(record: Record, error: BaseException, before: str = "") -> None:
+    """Mark the run as one that raised, or was interrupted; `before` is what had failed before the error."""
     record.status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-    location, named = locate_error(error), "" if isinstance(error, BadInput) else f"{type(error).__name__}: "
-    said = f"{what}{named}{message_of(error)}" + (f" ({location})" if location else "")
+    named = "" if isinstance(error, BadInput | StoreFailed) else f"{type(error).__name__}: "
+    location = locate_error(error)
+    said = f"{before}{named}{message_of(error)}" + (f" ({location})" if location else "")
     record.tags["error"] = without_password(said)[:5000]
     if not isinstance(error, KeyboardInterrupt):
         record.files[TRACEBACK] = without_password("".join(traceback.format_exception(error))).encode()

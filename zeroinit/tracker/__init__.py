@@ -100,8 +100,9 @@ class Tracker(Protocol):
     `refuses` needs no open store. Of {name: value} of params, tags or metrics it returns the first name that the store
     can never take, and why.
 
-    `end` writes the files, then metrics and tags, then the status, and raises what the store raises. A run whose `end`
-    raised is not FINISHED; `mark_failed` then writes that it FAILED, as far as the store answers, and raises nothing.
+    `begin` and `end` raise StoreFailed where the store does not take the run. `end` writes the files, then metrics and
+    tags, then the status: a run whose `end` raised is not FINISHED. `mark_failed` then writes that it FAILED, as far as
+    the store answers, and raises nothing.
 
     `hear` is for a record that another process has kept to its end. What `records`, `finished` and `everywhere` give,
     newest first, may hold each metric's last value alone, until `recall` puts the whole course of some into them.

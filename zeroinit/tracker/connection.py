@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from zeroinit.errors import BadInput
+from zeroinit.errors import BadInput, StoreFailed
 from zeroinit.tracker import accepted, artifacts, without_password
 from zeroinit.tracker.reach import few_retries, file_of, why_not, why_read_only
 
@@ -29,6 +29,18 @@ def wait_for_each_other(connection: Any, record: object) -> None:
     """Processes that write to one SQLite file wait a minute for each other, and not SQLite's own five seconds."""
     if isinstance(connection, sqlite3.Connection):
         connection.execute("pragma busy_timeout = 60000")
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Raise StoreFailed for whatever a write of a run raises, with the message of the error that began it."""
+    try:
+        yield
+    except Exception as error:
+        first: BaseException = error
+        while isinstance(first, MlflowException | SQLAlchemyError) and (inner := first.__cause__ or first.__context__):
+            first = inner
+        raise StoreFailed(f"the store does not take the run: {type(first).__name__}: {first}") from error
 
 
 class Connection:

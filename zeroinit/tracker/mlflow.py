@@ -17,7 +17,7 @@ from mlflow.entities import Metric, Param, Run, RunTag
 
 from zeroinit.process import current_process, end_if_orphaned
 from zeroinit.tracker import ARTIFACTS, INCOMPLETE, MAX_TAG, TRACEBACK, Record, accepted, artifacts, database, running
-from zeroinit.tracker.connection import Connection
+from zeroinit.tracker.connection import Connection, writing
 from zeroinit.tracker.reach import is_server
 
 MAX_NOTE = 5000  # characters of an experiment's tag in MLflow's own tables
@@ -42,8 +42,9 @@ class Mlflow(Connection):
         """Return the first {name: value} of params, tags or metrics that MLflow never takes: its name, and why."""
         return accepted.find_refused(values, self.uri.startswith(IGNORE_CASE))
 
+    @writing()
     def begin(self, record: Record) -> None:
-        """Make the run, with what is known of it before it trains."""
+        """Make the run, with what is known of it before it trains. Raises StoreFailed."""
         began = time.perf_counter()
         end_if_orphaned()
         run = self.client.create_run(
@@ -71,8 +72,9 @@ class Mlflow(Connection):
             self.written[run_id] += len(some)
         del self.stamps[run_id]
 
+    @writing()
     def end(self, record: Record) -> None:
-        """Write the run's files, then its metrics and tags, then its status. Raises what the store raises."""
+        """Write the run's files, then its metrics and tags, then its status. Raises StoreFailed."""
         if not record.run_id:  # it could not even begin
             return
         began = time.perf_counter()
