@@ -1,5 +1,7 @@
 """What the tables of a database tell of a sweep against what MLflow's own client does."""
 
+import time
+
 import pytest
 from mlflow import MlflowClient
 
@@ -120,3 +122,31 @@ def test_a_sweep_that_is_not_there(uri: str | None, sweep: str, said: str, track
         Mlflow(uri).find(sweep)
     assert str(raised.value).startswith(said)
     assert {one.name for one in MlflowClient(tracker.uri).search_experiments()} == {"Default", "two", "other"}
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_metrics_that_are_sent_again_are_in_the_store_once(
+    commits: bool, tracker: Mlflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 1500 points, the second batch fails; the store may have taken it, and the answer is lost."""
+    record = Record("run", {"seeds.init": "0"}, {"config_hash": "x"})
+    tracker.begin(record)
+    record.metrics += [("train/loss", 0.5, step) for step in range(1500)]
+    real, calls = tracker.client.log_batch, []
+
+    def log_batch(run_id: str, **what: object) -> None:
+        calls.append(what)
+        if len(calls) != 2 or commits:
+            real(run_id, **what)
+        if len(calls) == 2:
+            raise OSError("no answer")
+
+    monkeypatch.setattr(tracker.client, "log_batch", log_batch)
+    with pytest.raises(OSError, match="no answer"):
+        tracker.flush(record)
+    record.metrics.append(("test/accuracy", 0.5, 1500))
+    record.status = "FINISHED"
+    time.sleep(0.002)  # so that the clock has another millisecond
+    tracker.end(record)
+    history = tracker.client.get_metric_history(record.run_id, "train/loss")
+    assert sorted(point.step for point in history) == list(range(1500))

@@ -31,15 +31,19 @@ def wait_for_each_other(connection: Any, record: object) -> None:
         connection.execute("pragma busy_timeout = 60000")
 
 
+def first_error(error: BaseException) -> BaseException:
+    """Return the error that MLflow and SQLAlchemy have wrapped, in messages of many lines, into others."""
+    inner = error.__cause__ or error.__context__
+    return first_error(inner) if inner and isinstance(error, MlflowException | SQLAlchemyError) else error
+
+
 @contextmanager
 def writing() -> Iterator[None]:
     """Raise StoreFailed for whatever a write of a run raises, with the message of the error that began it."""
     try:
         yield
     except Exception as error:
-        first: BaseException = error
-        while isinstance(first, MlflowException | SQLAlchemyError) and (inner := first.__cause__ or first.__context__):
-            first = inner
+        first = first_error(error)
         raise StoreFailed(f"the store does not take the run: {type(first).__name__}: {first}") from error
 
 
@@ -111,7 +115,7 @@ class Connection:
                 if make and not folder:  # a server chooses it
                     self.check_artifacts(self.client.get_experiment(self.experiment_id).artifact_location)
         except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-            raise self.bad(str(error).splitlines()[0]) from error
+            raise self.bad(str(first_error(error)).splitlines()[0]) from error
 
     def check_artifacts(self, folder: str) -> None:
         """Raise BadInput if the files of runs cannot be kept in the folder of this uri."""
@@ -130,4 +134,4 @@ class Connection:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            raise self.bad(f"{what} ({str(error).splitlines()[0]})") from error
+            raise self.bad(f"{what} ({str(first_error(error)).splitlines()[0]})") from error
