@@ -62,7 +62,8 @@ class Failing:
         real_files, real_begin = LocalArtifactRepository.log_artifacts, SqlAlchemyStore.create_run
 
         def log_batch(store: Any, run_id: str, metrics: Any, params: Any, tags: Any) -> None:
-            for what, items in (("metrics", metrics), ("params", params), ("tags", tags)):
+            of_end = [tag for tag in tags if tag.key == "last_step"]  # others may write tags, too
+            for what, items in (("metrics", metrics), ("params", params), ("tags", of_end)):
                 if items:
                     self.meet(what)
             real_batch(store, run_id, metrics, params, tags)
@@ -100,7 +101,7 @@ def test_a_single_run_that_cannot_be_written_is_not_finished(what: str, zeroinit
     [state] = states("zeroinit")
     assert (ended.code, state) == (1, "RUNNING" if what == "status" else "FAILED")
     assert "No space left on device" in ended.out
-    if what not in ("tags", "status"):
+    if what != "status":
         assert "No space left on device" in runs("zeroinit")[0].data.tags["error"]
     again = zeroinit(*QUICK)
     assert again.code == 0, again.err
