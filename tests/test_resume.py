@@ -172,7 +172,7 @@ def test_the_same_command_finishes_a_sweep(
     assert "4 of 6 runs were trained before; rerun=true trains them again" in ended.out
     assert sum(trained) == 2
     assert len([one for one in asked if len(one) == 2 and one[1] is not None]) == 1
-    assert [line.split()[3:4] for line in ended.out.splitlines() if line.startswith("logistic")] == [["3"], ["3"]]
+    assert [line.split()[3:4] for line in ended.out.splitlines() if line.startswith("logistic")] == [["3†"], ["3"]]
     del trained[:]
     assert zeroinit("-m", *QUICK, "init=zero,default", "seed=0,1", "optimizer.lr=0.01,1e38").code == 1
     assert sum(trained) == 4
