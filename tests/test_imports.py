@@ -106,6 +106,7 @@ ORDER = [
     "before",
     "plan",
     "pool",
+    "failures",
     "runs",
     "train",
     "orchestrate",

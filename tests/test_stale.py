@@ -206,6 +206,8 @@ def test_a_summary_that_was_cut_short_is_killed_too(monkeypatch: pytest.MonkeyPa
     """Also one of an earlier command, to which another was adding files."""
     tracker, gone = opened(), ended_process()
     tracker.prepare({"sweep.json": b""})
+    assert states() == {"summary": "RUNNING"}
+    tracker.summary({"summary.csv": b""}, anew=True)
     assert states() == {"summary": "FINISHED"}
     with monkeypatch.context() as patch:
         patch.setattr("zeroinit.tracker.mlflow.current_process", lambda: gone)

@@ -88,10 +88,12 @@ def test_a_summary_is_made_anew_or_added_to(tracker: Mlflow) -> None:
 
 def test_a_summary_that_is_begun_leaves_the_last_until_it_is_done(tracker: Mlflow) -> None:
     tracker.prepare({"sweep.json": b"asked"})
+    assert [one.status for one in tracker.kind("summary")] == ["RUNNING", "FINISHED"]
     assert tracker.summarised("sweep.json") == b"asked"
     assert [tracker.file(one, "summary.csv") for one in tracker.kind("summary")] == [None, b"n"]
     tracker.summary({"summary.csv": b"new"}, anew=True)
     assert [tracker.file(one, "summary.csv") for one in tracker.kind("summary")] == [b"new"]
+    assert [one.status for one in tracker.kind("summary")] == ["FINISHED"]
 
 
 def test_what_a_person_wrote_of_a_sweep_stays(tracker: Mlflow) -> None:

@@ -10,7 +10,7 @@ from mlflow.entities import Run
 
 Command = Callable[..., Ended]
 QUICK = ("dataset=digits", "arch.hidden=[4]", "steps=20")
-QUITS = """
+QUITS = r"""
 import sys
 
 import torch
@@ -42,6 +42,8 @@ class Late(FNN):
         return super().forward(inputs)
 
     def stop(self):
+        if self.how == "unreadable":
+            raise ValueError("not \udcff text\0")
         raise KeyboardInterrupt if self.how == "interrupt" else Stop("now")
 
 
@@ -97,6 +99,16 @@ def test_an_exit_while_it_trains_is_a_failed_run(mode: tuple[str, ...], how: str
     found = runs("sweep" if mode else "zeroinit")
     assert [run.info.status for run in found] == ["FAILED"] * (2 if mode else 1)
     assert all(run.data.tags["error"].startswith(f"{said} (quits.py, line ") for run in found)
+
+
+@pytest.mark.usefixtures("database")
+def test_an_error_whose_message_is_no_text_is_kept_all_the_same(zeroinit: Command) -> None:
+    ended = zeroinit(*QUICK, "arch._target_=quits.Late", "+arch.how=unreadable")
+    assert ended.code == 1
+    [run] = runs("zeroinit")
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"].startswith(r"ValueError: not \udcff text\0 (quits.py, line ")
+    assert r"ValueError: not \udcff text" in ended.err
 
 
 @pytest.mark.usefixtures("database")

@@ -3,7 +3,6 @@
 import io
 import json
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +18,7 @@ from zeroinit.build import batch_size_of, build, identity_of, load, open_tracker
 from zeroinit.config import Job
 from zeroinit.dataset.split import spread
 from zeroinit.environment import environment
-from zeroinit.errors import BadInput, StoreFailed
+from zeroinit.failures import as_text, end, fail
 from zeroinit.init import state_hash
 from zeroinit.layers import hidden
 from zeroinit.observer import LEFT_OUT, Observer, left_out
@@ -30,8 +29,7 @@ from zeroinit.quotient import described
 from zeroinit.report.cells import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import signals_held
-from zeroinit.tracker import CHOICE, COUNTS, INIT_HASH, LAST_STEP, MAX_TAG, TRACEBACK, Record, Tracker, without_password
-from zeroinit.user_code import locate_error, message_of
+from zeroinit.tracker import CHOICE, COUNTS, INIT_HASH, LAST_STEP, MAX_TAG, TRACEBACK, Record, Tracker
 from zeroinit.verdict import EXAMPLES, JUDGED, Looked, Seen, examples_of, hopeless, learnable, look, verdict
 
 LINT = "lint"  # the tag of what was found before the training
@@ -103,16 +101,6 @@ def size_of(job: Job) -> str:
         "steps": job.values["steps"] if any(one.startswith("steps=") for one in job.overrides) else None,
     }
     return ", ".join([size["name"], *(f"{key}={value}" for key, value in changed.items() if value is not None)])
-
-
-def end(record: Record, tracker: Tracker) -> None:
-    """Write the run's end. A run that cannot be written has failed, in the store too, where that still answers."""
-    record.ended = True
-    try:
-        tracker.end(record)
-    except Exception as error:
-        fail(record, error, f"{record.tags['error']}; " if "error" in record.tags else "")
-        tracker.mark_failed(record)
 
 
 def train_together(
@@ -236,17 +224,6 @@ def train_together(
     )
 
 
-def fail(record: Record, error: BaseException, before: str = "") -> None:
-    """Mark the run as one that raised, or was interrupted; `before` is what had failed before the error."""
-    record.status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-    named = "" if isinstance(error, BadInput | StoreFailed) else f"{type(error).__name__}: "
-    location = locate_error(error)
-    said = f"{before}{named}{message_of(error)}" + (f" ({location})" if location else "")
-    record.tags["error"] = without_password(said)[:5000]
-    if not isinstance(error, KeyboardInterrupt):
-        record.files[TRACEBACK] = without_password("".join(traceback.format_exception(error))).encode()
-
-
 def work(
     jobs: Sequence[Job], why: str, sweep: str, stacked: bool, tell: Callable[[tuple[float, float | None]], None]
 ) -> list[Record]:
@@ -282,10 +259,10 @@ def work(
 
 def lost(jobs: Sequence[Job], tracker: Tracker, error: str, trace: str = "") -> list[Record]:
     """Jobs whose training is gone without a record, as runs that FAILED."""
-    records = [record_of(job, {"error": without_password(error)[:5000]}) for job in jobs]
+    records = [record_of(job, {"error": as_text(error).decode()[:5000]}) for job in jobs]
     for record in records:
         if trace:
-            record.files[TRACEBACK] = without_password(trace).encode()
+            record.files[TRACEBACK] = as_text(trace)
         try:
             tracker.begin(record)
         except Exception as gone:  # the store is, too; it is told all the same

@@ -200,20 +200,24 @@ class Mlflow(Connection):
         return artifacts.read_file(self.places[record.run_id], self.uri, name)
 
     def prepare(self, files: dict[str, bytes]) -> None:
-        """Begin a summary of a sweep's own with these files; that of an earlier one stays until `summary` anew."""
+        """Begin a summary of a sweep's own with these files; that of an earlier one stays until `summary` anew.
+
+        It is RUNNING until `summary` adds the rest.
+        """
         with self.answering("the summary cannot be kept"):
             tags = {"kind": "summary", "sweep": self.sweep} | current_process().tags()
             run = self.client.create_run(self.experiment_id, tags=tags, run_name="summary")
             self.own, self.places[run.info.run_id] = run.info.run_id, run.info.artifact_uri
-            self.fill(self.own, files)
+            self.fill(self.own, files, "RUNNING")
 
-    def fill(self, run_id: str, files: dict[str, bytes]) -> None:
-        """Write the files into a summary; it is FINISHED once all of them are there."""
+    def fill(self, run_id: str, files: dict[str, bytes], status: str = "FINISHED") -> None:
+        """Write the files into a summary, then its status."""
         try:
             self.log_tags(run_id, current_process().tags())  # an older one has those of another process
             self.client.update_run(run_id, "RUNNING")
             self.keep(run_id, files)
-            self.client.set_terminated(run_id, "FINISHED")
+            if status != "RUNNING":
+                self.client.set_terminated(run_id, status)
         except BaseException as error:
             with suppress(Exception):
                 self.client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
@@ -233,8 +237,9 @@ class Mlflow(Connection):
                 run_id = there[0]
                 self.fill(run_id, files)
             else:
-                self.prepare(files)
+                self.prepare({})
                 run_id, there = self.own, [self.own, *there]
+                self.fill(run_id, files)
             if anew:
                 for older in there[there.index(run_id) + 1 :]:
                     self.client.delete_run(older)
