@@ -1,7 +1,7 @@
 """Which jobs of a sweep train together: a pure function of their configs, the workers and the constants below.
 
 Nothing is timed at run time, so the same sweep has the same plan; on CUDA its free memory has a say. The constants
-were read from the table that benchmarks/stacking.py printed (benchmarks/README.md).
+were read from the tables that benchmarks/stacking.py and benchmarks/gpu.py printed (benchmarks/README.md).
 """
 
 import json
@@ -24,8 +24,16 @@ from zeroinit.stack import why_alone
 LARGEST = 1_000_000  # parameters of a model of which a stack still gains a fifth on a CPU
 CACHE = 16 << 20  # bytes of a stack on a CPU, beyond which more members gain nothing
 FEWEST = 8  # members that a stack on a CPU may have whatever they take: such a model alone leaves the cache, too
-MOST = 256  # members
-SHARE = 0.5  # of CUDA's free memory for one stack
+# members; on an H100, 256 dense nets (784-500-10) gain 178 times the speed of one, and 512 gain 183 times
+MOST = 256
+# members of a stack with convolutions on CUDA: the most that were timed; 7 and 15 of `mnist_cnn` gain 1.8 times
+CUDA_MOST_CONVOLUTIONAL = 15
+# multiplications of a step's convolutions, forward, up to which members are faster together on CUDA. On an H100 a
+# member of a stack takes 1.1 ms (`mnist_cnn`, 1.3e9) or 7.3 ms (`cifar_cnn`, 17e9); alone they take 2.0 and 6.0 ms.
+# The line through 1.1 and 7.3 ms meets 2 ms, which the smallest nets take alone, too, at 3.6e9
+CUDA_MOST_CONVOLUTION_WORK = 3_000_000_000
+# of CUDA's free memory for one stack by the estimate below. On an H100 a member took 1.0 to 1.5 times the estimate
+SHARE = 0.5
 FIXED = 500_000  # multiplications that take as long as the fixed costs of a step; for the order of the work alone
 
 
@@ -63,14 +71,11 @@ def measure(values: Values, workers: int) -> Net:
     alone = why_alone(model, optimizer, data.input_shape)
     if values["arithmetic"] == "quotient":
         alone = "a quotient network has the shape that its own init gives it"
-    if not alone and device.type == "cpu":
-        if any(isinstance(layer, nn.Conv2d) for layer in model.modules()):
-            alone = "convolutions gain nothing together on a CPU"
-        elif parameters > LARGEST:
-            alone = f"its {parameters} parameters gain less than a fifth together on a CPU"
+    inputs = data.prepare(data.train[0][:1])
+    if not alone:
+        alone = why_slower_together(device.type, model, inputs, batch)
     most = most_alike = 1
     if not alone:
-        inputs = data.prepare(data.train[0][:1])
         size = inputs.element_size()
         # parameters, gradients and two moments; activations and their gradients
         alike = size * (4 * parameters + 2 * batch * activations(model, inputs))
@@ -80,9 +85,38 @@ def measure(values: Values, workers: int) -> Net:
             most, most_alike = memory // own, memory // alike
         else:
             most, most_alike = (max(FEWEST, CACHE // member) for member in (own, alike))
-    most, most_alike = (max(1, min(limit, MOST)) for limit in (most, most_alike))
+    # only CUDA stacks convolutions
+    at_most = CUDA_MOST_CONVOLUTIONAL if has_convolutions(model) else MOST
+    most, most_alike = (max(1, min(limit, at_most)) for limit in (most, most_alike))
     full_batch = batch == len(data.train[0])
     return Net(alone, most, most_alike, full_batch, batch * parameters, steps_per_epoch_of(values, data))
+
+
+def why_slower_together(device_type: str, model: nn.Module, inputs: torch.Tensor, batch: int) -> str | None:
+    """Return why a model that can be stacked is not faster so, or None if it is; `inputs` is a batch of one example."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    if device_type == "cpu":
+        if has_convolutions(model):
+            return "convolutions gain nothing together on a CPU"
+        if parameters > LARGEST:
+            return f"its {parameters} parameters gain less than a fifth together on a CPU"
+    elif has_convolutions(model) and batch * convolution_work(model, inputs) > CUDA_MOST_CONVOLUTION_WORK:
+        return "convolutions of this size lose time together on CUDA"
+    return None
+
+
+def has_convolutions(model: nn.Module) -> bool:
+    return any(isinstance(layer, nn.Conv2d) for layer in model.modules())
+
+
+@torch.no_grad()
+def convolution_work(model: nn.Module, inputs: torch.Tensor) -> int:
+    """Return the multiplications that the convolutions of a stackable model make of `inputs`, forward."""
+    work = 0
+    for _, layer in leaves(model.eval()):
+        inputs = layer(inputs)
+        work += inputs.numel() * layer.weight[0].numel() if isinstance(layer, nn.Conv2d) else 0
+    return work
 
 
 @torch.no_grad()
