@@ -10,7 +10,9 @@ from gpu_parts.files import Row, add_row, read_rows
 from gpu_parts.jobs import LATER, Task
 from gpu_parts.training import open_pool, train_rows
 
-WORKERS = 3  # processes that share the device: small nets leave it idle while Python thinks
+# processes that share the device: the paper's steps keep it busy, so more would wait for one another. On an H100 a
+# stack of 7 `mnist_cnn` took 161 s beside two other processes, and 51 s by itself
+WORKERS = 1
 GAIN = 1.3  # by which a stack must beat its members alone, as the speed part measured
 FIRST_GUESS = {"mnist_cnn": 25.0, "cifar_cnn": 90.0, "resnet50": 420.0}  # seconds of a run, until one has been timed
 
