@@ -97,8 +97,8 @@ def test_a_single_run(zeroinit: Command) -> None:
     assert float(run.data.tags["tracking_seconds"]) > 0
     assert run.data.params["init"] == "zero_normal"
     assert artifact(run, "init.csv").read_text().splitlines()[:2] == [
-        "parameter,shape,rule,mean,std,zeros",
-        "hidden1.weight,16x64,zeros_(),0.0,0.0,1.0",
+        "parameter,shape,rule,mean,std,zeros,rule_mean,rule_std,rule_mean_error,rule_std_error",
+        "hidden1.weight,16x64,zeros_(),0.0,0.0,1.0,0.0,0.0,0.0,0.0",
     ]
     with np.load(artifact(run, "histograms.npz")) as kept:
         assert kept["steps"].tolist() == [*range(1, 21), 26]

@@ -98,6 +98,7 @@ ORDER = [
     "code_hash",
     "build",
     "repeatable",
+    "moments",
     "lint.made",
     "lint.batch",
     "lint",

@@ -1,7 +1,6 @@
 """What is told of jobs in the place of training them: plan=true, check=only and check=audit."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from zeroinit import lint, resume
 from zeroinit.audit import audit
@@ -10,6 +9,7 @@ from zeroinit.config import Job
 from zeroinit.environment import environment
 from zeroinit.init import state_hash
 from zeroinit.lint.made import listed
+from zeroinit.moments import with_moments
 from zeroinit.report import checks, show
 from zeroinit.report.cells import Cell, cells, columns
 from zeroinit.report.confounded import confounded
@@ -28,7 +28,8 @@ def only(jobs: Sequence[Job], a_sweep: bool) -> int:
             data = load(job.values, set_up_torch(job.values))
             model, lines, optimizer = build(job.values, data)
             found.append((job.params, lint.findings(job.values, data, model, optimizer)))
-        filled.append((job.params, [{key: str(value) for key, value in asdict(line).items()} for line in lines]))
+            drawn = with_moments(job.values, model, lines)
+        filled.append((job.params, [{key: str(value) for key, value in line.items()} for line in drawn]))
         starts.append((job.params, {str(job.values["seeds"]["init"]): state_hash(model)}))
     keys = columns([Cell(job.params) for job in first.values()])
     notes = [*confounded(filled, keys), *identical_cells(starts, keys)]

@@ -7,12 +7,12 @@ the layer that the forward pass calls first). Layers are filled in the order in 
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,42 @@ class Filled:
     zeros: float
 
 
+class Assignment(NamedTuple):
+    """A parameter and the rule of the config's `key` that fills it, before it is multiplied by the scale.
+
+    The rule may ask for the `facts` about its layer, and for a generator.
+    """
+
+    name: str
+    tensor: Tensor
+    key: str
+    rule: Rule
+    scale: float
+    facts: Mapping[str, int]
+
+
+def assign_rules(
+    model: nn.Module,
+    weight: Rule,
+    bias: Rule,
+    bias_scale: Callable[[int], float],
+    layers: Sequence[str] | None = None,
+    rest: tuple[Rule, Rule] | None = None,
+) -> Iterator[Assignment]:
+    """Yield the rule of each weight and bias, in the order in which they are filled; see `initialize`."""
+    depths = {name: depth for depth, (name, _) in enumerate(weight_layers(model), start=1)}
+    for name, layer in declared_layers(model):
+        fan_in = layer.weight[0].numel()
+        facts = {"fan_in": fan_in, "depth": depths[name]}
+        if rest is None or layers is None or matches(name, layers):
+            key, of_weight, of_bias, scale = "init", weight, bias, scale_of(bias_scale, fan_in)
+        else:
+            key, (of_weight, of_bias), scale = "init.rest", rest, 1.0
+        yield Assignment(f"{name}.weight", layer.weight, f"{key}.weight", of_weight, 1.0, facts)
+        if layer.bias is not None:
+            yield Assignment(f"{name}.bias", layer.bias, f"{key}.bias", of_bias, scale, facts)
+
+
 @torch.no_grad()
 def initialize(
     model: nn.Module,
@@ -67,19 +103,12 @@ def initialize(
         raise BadInput(f"init.layers={list(layers)}: give `rest`, the rules of the other layers, too")
     check_patterns(layers or [], [name for name, _ in declared_layers(model)])
     rules: dict[Tensor, str] = {}
-    depths = {name: depth for depth, (name, _) in enumerate(weight_layers(model), start=1)}
-    for name, layer in declared_layers(model):
-        fan_in = layer.weight[0].numel()
-        given = {"generator": generator, "fan_in": fan_in, "depth": depths[name]}
-        if rest is None or layers is None or matches(name, layers):
-            key, of_weight, of_bias, scale = "init", weight, bias, scale_of(bias_scale, fan_in)
-        else:
-            key, (of_weight, of_bias), scale = "init.rest", rest, 1.0
-        rules[layer.weight] = fill(f"{key}.weight", of_weight, layer.weight, f"{name}.weight", given)
-        if layer.bias is not None:
-            by = fill(f"{key}.bias", of_bias, layer.bias, f"{name}.bias", given)
-            rules[layer.bias] = f"{by} * {scale:.6g}"
-            layer.bias.mul_(scale)
+    for one in assign_rules(model, weight, bias, bias_scale, layers, rest):
+        by = fill(one.key, one.rule, one.tensor, one.name, {"generator": generator, **one.facts})
+        is_weight = one.name.endswith(".weight")
+        rules[one.tensor] = by if is_weight else f"{by} * {one.scale:.6g}"
+        if not is_weight:
+            one.tensor.mul_(one.scale)
     for module in model.modules():
         if isinstance(module, NORMALISATION):
             rules.update(dict.fromkeys(module.parameters(recurse=False), "torch's own"))

@@ -4,7 +4,6 @@ import io
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -21,6 +20,7 @@ from zeroinit.environment import environment
 from zeroinit.failures import as_text, end, fail
 from zeroinit.init import state_hash
 from zeroinit.layers import hidden
+from zeroinit.moments import with_moments
 from zeroinit.observer import LEFT_OUT, Observer, left_out
 from zeroinit.probe import observed
 from zeroinit.process import current_process
@@ -81,8 +81,7 @@ def record_of(job: Job, tags: dict[str, str]) -> Record:
     }
     if size := size_of(job):
         own["size"] = size
-    everywhere = provenance() | command_tag() | current_process().tags()
-    return Record(name=job.name, params=job.params, tags=everywhere | own | tags)
+    return Record(job.name, job.params, provenance() | command_tag() | current_process().tags() | own | tags)
 
 
 def size_of(job: Job) -> str:
@@ -141,7 +140,7 @@ def train_together(
         if job.values["arithmetic"] == "quotient":
             record.tags["quotient"] = described(model)
         record.tags[INIT_HASH] = state_hash(model)
-        record.files["init.csv"] = as_csv([asdict(line) for line in filled])
+        record.files["init.csv"] = as_csv(with_moments(job.values, model, filled))
         order, changes = stream("order", seeds["order"]), stream("augment", seeds["augment"])
         members.append(loop.Member(model, optimizer, order, changes, steps))
         trained_records.append((job, record))
