@@ -179,9 +179,9 @@ def test_a_grid(zeroinit: Command) -> None:
     assert not any("mlflow.parentRunId" in run.data.tags for run in runs("mine"))
     table = [line.split() for line in ended.out.splitlines() if line.startswith("logistic")]
     assert [row[:4] for row in table] == [
-        ["logistic", init, value, "2"] for init in ("zero", "zero_normal") for value in ("0.1", "1")
+        ["logistic", init, value, n] for init, n in (("zero", "2†"), ("zero_normal", "2")) for value in ("0.1", "1")
     ]
-    assert all(re.fullmatch(r"\d+\.\d%", row[4]) and row[5] == "±" for row in table)
+    assert all(re.fullmatch(r"\d+\.\d%, \d+\.\d%", f"{row[4]} {row[5]}") for row in table)
     assert "8/8 runs" in ended.err
     assert "dataset=digits dataset.batch_size=128 steps=30 optimizer=adam optimizer.lr=0.001; after the" in ended.out
     [summary] = runs("mine", "summary")
@@ -200,7 +200,7 @@ def test_a_grid(zeroinit: Command) -> None:
     ]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in files if path.suffix == ".png")
     lines = artifact(summary, "summary.csv").read_text().splitlines()
-    assert lines[0] == "arch,init,bias_scale.value,n,accuracy,interval,loss,became"
+    assert lines[0] == "arch,init,bias_scale.value,n,counted,accuracy,interval,low,high,loss,became"
     assert len(lines) == 5
     [folder] = Path("mlruns/hydra").glob("*/*")
     for index in range(8):

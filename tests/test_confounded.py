@@ -51,6 +51,17 @@ def test_moments_are_those_of_the_rule_and_not_of_six_draws(
     assert (scaled.rule_mean, scaled.rule_std) == pytest.approx((-10 * found.rule_mean, 10 * found.rule_std))
 
 
+def test_two_equal_fills_are_no_proof_that_a_rule_draws_nothing() -> None:
+    """A coin for a single bias: of any two fills, every second pair is equal."""
+
+    def coin_(tensor: Tensor, generator: torch.Generator) -> Tensor:
+        return tensor.bernoulli_(generator=generator)
+
+    found = moments_of(partial(coin_), 1)
+    assert abs(found.rule_mean - 0.5) < 4 * found.rule_mean_error
+    assert found.rule_std == pytest.approx(0.5, abs=0.02)
+
+
 def test_the_error_of_a_rule_whose_entries_depend_on_each_other_is_larger() -> None:
     """Each row repeats: 8 x 200 entries are 200 draws."""
     rows, alone = moments_of(partial(init.row_constant_), 8, 200), moments_of(partial(init.lecun_normal_), 8, 200)
@@ -83,6 +94,21 @@ def test_no_generator_is_moved_and_a_rule_that_raises_has_no_moments() -> None:
 
     facts = {"fan_in": 16, "depth": 1}
     one = Assignment("l.bias", torch.empty(3), "init.bias", partial(once_), 1.0, facts)
+    assert moments.moments_of(one) is None
+
+
+def test_a_rule_is_not_heard_and_a_slow_one_not_waited_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loud_(tensor: Tensor) -> Tensor:
+        print("filling")
+        return tensor.normal_()
+
+    moments_of(partial(loud_), 5)
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(moments, "LONGEST_SECONDS", 0)
+    facts = {"fan_in": 16, "depth": 1}
+    one = Assignment("l.bias", torch.empty(7), "init.bias", partial(loud_), 1.0, facts)
     assert moments.moments_of(one) is None
 
 

@@ -1,7 +1,10 @@
 """The moments of what a rule fills in, from many fills: a bias of six entries says little about its rule."""
 
+import io
 import math
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +20,7 @@ from zeroinit.target import bound, parameters_of
 
 ENTRIES = 4_000  # that are drawn at least, so that standard errors are some hundredths of the standard deviation
 MIN_FILLS, MAX_FILLS = 32, 400
+LONGEST_SECONDS = 5
 MAX_NUMEL = 1 << 16  # entries of the largest parameters whose rules are asked; their fills take 0.02 s
 
 
@@ -62,8 +66,10 @@ def moments_of(assignment: Assignment) -> Moments | None:
     arguments = {key: value for key, value in assignment.facts.items() if key in parameters}
     key = rule.func, repr(rule.args), repr(rule.keywords), shape, repr(arguments), active_variables()
     if key not in known:
+        silence = io.StringIO()  # what a rule prints is for the one time that it fills the model
         try:
-            known[key] = draw_moments(assignment, arguments, "generator" in parameters)
+            with redirect_stdout(silence), redirect_stderr(silence):
+                known[key] = draw_moments(assignment, arguments, "generator" in parameters)
         except (Exception, SystemExit):  # as of a rule that may be called once; the run needs no moments
             known[key] = None
     moments, scale = known[key], assignment.scale
@@ -74,22 +80,26 @@ def moments_of(assignment: Assignment) -> Moments | None:
 
 
 @torch.no_grad()
-def draw_moments(assignment: Assignment, arguments: Mapping[str, Any], takes_generator: bool) -> Moments:
+def draw_moments(assignment: Assignment, arguments: Mapping[str, Any], takes_generator: bool) -> Moments | None:
     """Fill a tensor of the parameter's shape again and again, from a generator that no run draws from.
 
-    Standard errors are those of the fills' own means, as the entries of one fill may depend on each other.
+    Standard errors are those of the fills' own means, as the entries of one fill may depend on each other. None of a
+    rule that takes longer than LONGEST_SECONDS.
     """
     shape = assignment.tensor.shape
     count = min(max(MIN_FILLS, math.ceil(ENTRIES / shape.numel())), MAX_FILLS)
     fills = torch.full((count, *shape), math.nan)
+    deadline = time.monotonic() + LONGEST_SECONDS
     with restore_generators(fills.device):
         torch.manual_seed(stream_seed("moments", 0))
         generator = {"generator": stream("moments", 0)} if takes_generator else {}
         for index, tensor in enumerate(fills):
             assignment.rule(tensor, **arguments, **generator)
-            if index == 1 and tensor.equal(fills[0]):  # it draws nothing
-                fills = fills[:2]
+            if index + 1 == MIN_FILLS and fills[:MIN_FILLS].eq(fills[0]).all():  # it draws nothing
+                fills = fills[:MIN_FILLS]
                 break
+            if time.monotonic() > deadline:
+                return None
     values = fills.flatten(1).double()
     means, mean = values.mean(1), values.mean()
     variances = (values - mean).square().mean(1)
