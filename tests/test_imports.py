@@ -58,6 +58,8 @@ ORDER = [
     "config.claims",
     "config.variables",
     "config",
+    "job_folder",
+    "hooks",
     "tracker.off",
     "tracker.reach",
     "tracker.database",

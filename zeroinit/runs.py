@@ -4,10 +4,8 @@ import io
 import json
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
-import yaml
 from torch import nn
 
 from zeroinit import lint, loop
@@ -18,6 +16,7 @@ from zeroinit.config import Job
 from zeroinit.dataset.split import spread
 from zeroinit.environment import environment
 from zeroinit.failures import as_text, end, fail
+from zeroinit.hooks import train_in_folders
 from zeroinit.init import state_hash
 from zeroinit.layers import hidden
 from zeroinit.moments import with_moments
@@ -33,7 +32,6 @@ from zeroinit.tracker import CHOICE, COUNTS, INIT_HASH, LAST_STEP, MAX_TAG, TRAC
 from zeroinit.verdict import EXAMPLES, JUDGED, Looked, Seen, examples_of, hopeless, learnable, look, verdict
 
 LINT = "lint"  # the tag of what was found before the training
-DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where PyYAML has it
 BETWEEN = 0.2  # seconds between two words of how far a training is
 
 
@@ -228,13 +226,9 @@ def work(
 ) -> list[Record]:
     """One training of a sweep, in whatever process: its records, of which what the store keeps is left out.
 
-    Writes the config of each job to its folder first; `tell` hears of it a few times a second.
+    Writes the config of each job to its folder first; a job whose folder cannot be written to fails alone. `tell` hears
+    of the training a few times a second.
     """
-    for job in jobs:
-        folder = Path(job.folder, ".hydra")
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in (("config", job.values), ("overrides", job.overrides)):
-            (folder / f"{name}.yaml").write_text(yaml.dump(content, Dumper=DUMPER, sort_keys=False))
     told, last = 0.0, None
 
     def now_and_then(share: float, accuracy: float | None) -> None:
@@ -245,9 +239,13 @@ def work(
             tell((share, last))
             last = None
 
-    with environment(jobs[0].variables):  # which all have in common
+    with environment(jobs[0].variables):
         tracker = open_tracker(jobs[0], sweep)
-        records = run(jobs, tracker, now_and_then, why, stacked)
+    records = train_in_folders(
+        jobs,
+        lambda some: run(some, tracker, now_and_then, why, stacked),
+        lambda job, reason: lost([job], tracker, reason)[0],
+    )
     tell((1.0, last))
     if tracker.keeps:
         for record in records:

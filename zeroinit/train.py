@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,17 +26,17 @@ from zeroinit.build import check, open_tracker
 from zeroinit.config import Job
 from zeroinit.config.check import check_uri
 from zeroinit.config.identity import hashes
-from zeroinit.config.variables import params_of_variables, store_variables_of, variables_of
-from zeroinit.environment import KEY, active_variables, environment, of_store
-from zeroinit.errors import BadInput, RunFailed
+from zeroinit.config.variables import params_of_variables, variables_of
+from zeroinit.environment import environment
+from zeroinit.errors import BadInput, Ended, RunFailed
 from zeroinit.observer import LEFT_OUT
 from zeroinit.progress import Bar
-from zeroinit.provenance import COMMAND
+from zeroinit.provenance import COMMAND, provenance
 from zeroinit.repeatable import check_repeatable
 from zeroinit.report.asked import Asked, Planned, question_of
 from zeroinit.runs import LINT, run
 from zeroinit.stale import tell_dead_runs
-from zeroinit.tracker import CHOICE, TRACEBACK, Record, without_password
+from zeroinit.tracker import CHOICE, TRACEBACK, Record, Tracker, without_password
 from zeroinit.user_code import explain_exits
 
 
@@ -118,39 +118,31 @@ def best(record: Record) -> float | None:
 def task(cfg: DictConfig) -> float | None:
     """Hydra's task function: one job, on its own or under any launcher."""
     try:
-        check_mode()
-        job = job_of(cfg)
-    except BadInput as error:
-        stop(error)
-    with environment(job.variables):
-        return train_job(job)
+        return train_job(cfg)
+    except SystemExit as end:
+        if sweeping():
+            raise
+        if not end.code:
+            return None
+        raise Ended(int(end.code)) from None  # so that callbacks hear of the job's end
 
 
-def train_job(job: Job) -> float | None:
-    """Check a job, and train it unless it was trained before; its best validation accuracy."""
+def train_job(cfg: DictConfig) -> float | None:
+    """Check a job, and train it unless it was trained before; its best validation accuracy.
+
+    Data and store are where the command was typed; the job trains in its own folder where hydra.job.chdir=true.
+    """
     try:
-        check_jobs([job])  # before the bar, as decoding images has one of its own
-        if job.values["check"] == "only":
-            with explain_exits("check=only"):
-                findings = before.only([job], sweeping())
-            sys.exit(findings)
-        if job.values["check"] == "audit":
-            with explain_exits("check=audit"):
-                before.audited(job)
-            sys.exit()
-        tracker = open_tracker(job, sweep_name())
-        if not sweeping():  # a sweep has done so before its first job
-            tell_dead_runs(tracker)
-        if job.values["plan"]:
-            before.planned([job], tracker, 1)
-            sys.exit()
-        for there in resume.finished([job], tracker).values():
-            tracker.recall([there], [CHOICE])
-            print(f"{became(there)}\nIt was trained before; rerun=true trains it again.\n{tracker.how_to_see()}")
-            return best(there)
+        check_mode()
+        with folder_of_command():
+            job = job_of(cfg)
+            with environment(job.variables):
+                tracker, trained = prepare(job)
     except BadInput as error:
         stop(error)
-    with Bar(1) as bar:
+    if trained:
+        return best(trained)
+    with environment(job.variables), Bar(1) as bar:
         [record] = run([job], tracker, bar.at)
         for line in untold(record, set()):
             bar.tell(line)
@@ -160,7 +152,9 @@ def train_job(job: Job) -> float | None:
         print(became(record))
         if TRACEBACK in record.files:
             sys.stderr.write(record.files[TRACEBACK].decode())
-        if where := tracker.how_to_see():
+        with folder_of_command():
+            where = tracker.how_to_see()
+        if where:
             print(where)
         if record.status != "FINISHED":
             sys.exit(1)
@@ -169,27 +163,40 @@ def train_job(job: Job) -> float | None:
     return best(record)
 
 
+def prepare(job: Job) -> tuple[Tracker, Record | None]:
+    """Check a job, and open its tracker; with the run, if it was trained before. Exits where nothing is to be trained.
+
+    Raises:
+        BadInput: The job cannot be trained, or its run cannot be kept.
+    """
+    check_jobs([job])  # before the bar, as decoding images has one of its own
+    if job.values["check"] == "only":
+        with explain_exits("check=only"):
+            findings = before.only([job], sweeping())
+        sys.exit(findings)
+    if job.values["check"] == "audit":
+        with explain_exits("check=audit"):
+            before.audited(job)
+        sys.exit()
+    tracker = open_tracker(job, sweep_name())
+    if not sweeping():  # a sweep has done so before its first job
+        tell_dead_runs(tracker)
+    if job.values["plan"]:
+        before.planned([job], tracker, 1)
+        sys.exit()
+    for trained in resume.finished([job], tracker).values():
+        tracker.recall([trained], [CHOICE])
+        print(f"{became(trained)}\nIt was trained before; rerun=true trains it again.\n{tracker.how_to_see()}")
+        return tracker, trained
+    provenance()  # kept for the run's tags, which are of this folder's repository
+    return tracker, None
+
+
 @contextmanager
-def environment_of_store(cfg: DictConfig) -> Iterator[None]:
-    """The environment in which a sweep reports: of the variables that its jobs set, those of the store."""
-    try:
-        variables = store_variables_of(cfg.hydra)
-    except BadInput as error:
-        stop(error)
-    with environment(variables):
+def folder_of_command() -> Iterator[None]:
+    """The current folder is the one in which the command was typed, whatever hydra.job.chdir says."""
+    with chdir(HydraConfig.get().runtime.cwd):
         yield
-
-
-def check_one_store(jobs: Sequence[Job]) -> None:
-    """Raise BadInput where a job of a sweep sets another store by its variables than the process that reports has."""
-    store = of_store(dict(active_variables()))
-    odd = next((job for job in jobs if of_store(job.variables) != store), None)
-    if odd:
-        names = {name for name, _ in store.items() ^ of_store(odd.variables).items()}
-        raise BadInput(
-            f"{KEY}.{min(names)}: all runs of a sweep are kept in one store; give all of them the same value, "
-            "on the command line"
-        )
 
 
 def check_jobs(jobs: Sequence[Job]) -> None:

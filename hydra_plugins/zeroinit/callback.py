@@ -29,12 +29,22 @@ class SweepCallback(Callback):
         from zeroinit import train
         from zeroinit.config.variables import variables_of
         from zeroinit.errors import BadInput
+        from zeroinit.job_folder import check_folder
 
         HydraConfig.instance().set_config(config)
         try:
             variables_of(config.hydra)
+            check_folder("hydra.run.dir", Path(config.hydra.run.dir, config.hydra.output_subdir or ""))
         except BadInput as error:
             train.stop(error)
+
+    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Give a single run that has told why it ends its exit code, in the place of Hydra's traceback."""
+        from zeroinit.errors import Ended
+
+        error = kwargs["job_return"]._return_value
+        if isinstance(error, Ended):
+            sys.exit(error.code)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         from zeroinit import train  # imports torch, which listing the plugins must not
@@ -72,13 +82,14 @@ class SweepCallback(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         from zeroinit import train
+        from zeroinit.config.variables import environment_of_store
         from zeroinit.errors import BadInput
         from zeroinit.tracker import without_password
 
         if config.hydra.sweeper._target_ == OURS:
             return  # it has concluded itself
         try:
-            with train.environment_of_store(config):
+            with environment_of_store(config.hydra):
                 failed = self.conclude(config)
         except BadInput as error:
             train.stop(error, code=1)

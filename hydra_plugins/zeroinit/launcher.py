@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from hydra_plugins.zeroinit.callback import OURS
 from hydra_plugins.zeroinit.compose import Composer, use
+from hydra_plugins.zeroinit.job_hooks import with_callbacks
 
 if TYPE_CHECKING:  # they import torch, which listing the plugins must not
     from zeroinit.config import Job
@@ -39,15 +40,21 @@ class SweepLauncher(Launcher):
         if config.hydra.job.chdir:
             train.stop(BadInput("hydra.job.chdir=true: runs of a sweep train together, in one folder; give false"))
         self.composer = Composer(hydra_context.config_loader, config)
+        self.callbacks = hydra_context.callbacks
         self.of_ours = config.hydra.sweeper._target_ == OURS
         self.is_search = train.is_search(config.hydra)
         self.pool = Pool(self.workers) if self.workers > 1 else None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from zeroinit import train
+        from zeroinit.config.variables import environment_of_store
+        from zeroinit.errors import BadInput
 
-        with train.environment_of_store(self.composer.master):
-            return self.launch_jobs(job_overrides, initial_job_idx)
+        try:
+            with environment_of_store(self.composer.master.hydra):
+                return self.launch_jobs(job_overrides, initial_job_idx)
+        except BadInput as error:
+            train.stop(error)
 
     def launch_jobs(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from zeroinit import build, resume, train
@@ -88,6 +95,7 @@ class SweepLauncher(Launcher):
     def checked(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Job]:
         """Another sweeper's jobs; stops at bad input before any of them trains, as our own sweeper does."""
         from zeroinit import train
+        from zeroinit.config.variables import check_one_store
         from zeroinit.errors import BadInput
 
         try:
@@ -95,8 +103,8 @@ class SweepLauncher(Launcher):
             for index, overrides in enumerate(job_overrides, start=first):
                 cfg = self.composer.job(index, overrides)
                 use(cfg)
-                jobs.append(train.job_of(cfg))
-            train.check_one_store(jobs)
+                jobs.append(with_callbacks(train.job_of(cfg), cfg, self.callbacks))
+            check_one_store(job.variables for job in jobs)
             train.check_jobs(jobs)
         except BadInput as error:
             train.stop(error)

@@ -17,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.zeroinit.compose import Composer, use
+from hydra_plugins.zeroinit.job_hooks import with_callbacks
 from hydra_plugins.zeroinit.launcher import SweepLauncher
 
 MANY = 100  # runs whose configs take a second or two
@@ -31,6 +32,7 @@ class GridSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.folder = Path(config.hydra.sweep.dir)
         self.composer = Composer(hydra_context.config_loader, config)
+        self.callbacks = hydra_context.callbacks
         self.grid_launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -38,9 +40,14 @@ class GridSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Sweep in the environment that says where the runs are kept."""
         from zeroinit import train
+        from zeroinit.config.variables import environment_of_store
+        from zeroinit.errors import BadInput
 
-        with train.environment_of_store(self.composer.master):
-            return self.sweep_grid(arguments)
+        try:
+            with environment_of_store(self.composer.master.hydra):
+                return self.sweep_grid(arguments)
+        except BadInput as error:
+            train.stop(error)
 
     def sweep_grid(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Expand, check and launch the grid, then print its table. Exits 1 where a run failed, 130 if interrupted."""
@@ -49,14 +56,16 @@ class GridSweeper(Sweeper):
         # they import torch, which listing the plugins must not
         from zeroinit import before, build, resume, runs, stale, train
         from zeroinit.config.claims import check_meant
+        from zeroinit.config.variables import check_one_store
         from zeroinit.errors import BadInput
+        from zeroinit.job_folder import check_folder
         from zeroinit.report import announce, conclude
         from zeroinit.user_code import explain_exits
 
         try:
             grid = self.grid(arguments)
-            jobs = [train.job_of(cfg) for cfg in self.configs(grid)]
-            train.check_one_store(jobs)
+            jobs = [with_callbacks(train.job_of(cfg), cfg, self.callbacks) for cfg in self.configs(grid)]
+            check_one_store(job.variables for job in jobs)
             distinct: dict[str, list[str]] = {}
             for job, overrides in zip(jobs, grid, strict=True):
                 if job.config_hash in distinct:
@@ -86,10 +95,10 @@ class GridSweeper(Sweeper):
             runs_planned = zip(identities, jobs, strict=True)
             planned = [(identity, job.cell_hash, job.params) for identity, job in runs_planned]
             asked = train.asked(planned, claims, runs.size_of(jobs[0]))
+            check_folder("hydra.sweep.dir", self.folder)
             announce(asked, tracker)
         except BadInput as error:
             train.stop(error)
-        self.folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.composer.master, self.folder / "multirun.yaml")
 
         started, code = time.time(), 0

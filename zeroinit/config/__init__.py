@@ -27,7 +27,8 @@ except ImportError:  # jobs that are resolved already train without it: benchmar
 @dataclass(frozen=True)
 class Job:
     """One run to be made: its name for a person, what was typed for it, its folder (of Hydra), its resolved config, its
-    params, the hashes of config and cell, and the environment variables of its process.
+    params, the hashes of config and cell, the environment variables of its process, and, pickled, what is called there
+    at its start and end (zeroinit.hooks.JobHooks).
     """
 
     name: str
@@ -38,6 +39,7 @@ class Job:
     config_hash: str
     cell_hash: str
     variables: dict[str, str] = field(default_factory=dict)
+    hooks: bytes = b""
 
 
 def resolve(cfg: DictConfig) -> Values:

@@ -1,11 +1,21 @@
 """The environment variables that a config sets: those of a job, of its store, and their params."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from omegaconf.errors import OmegaConfBaseException
 
-from zeroinit.environment import KEY, OF_STORE, changing_numbers, checked_variables, is_secret
+from zeroinit.environment import (
+    KEY,
+    OF_STORE,
+    active_variables,
+    changing_numbers,
+    checked_variables,
+    environment,
+    is_secret,
+    of_store,
+)
 from zeroinit.errors import BadInput
 from zeroinit.tracker import without_password
 
@@ -27,9 +37,22 @@ def variables_of(hydra_node: Any, prefix: str = "") -> dict[str, str]:
     return checked_variables(variables)
 
 
-def store_variables_of(hydra_node: Any) -> dict[str, str]:
-    """Those variables that say where and how runs are kept."""
-    return variables_of(hydra_node, OF_STORE)
+@contextmanager
+def environment_of_store(hydra_node: Any) -> Iterator[None]:
+    """The environment in which a sweep reports: of the variables that its jobs set, those of the store."""
+    with environment(variables_of(hydra_node, OF_STORE)):
+        yield
+
+
+def check_one_store(of_jobs: Iterable[Mapping[str, str]]) -> None:
+    """Raise BadInput where the variables of a job name another store than those of the process that reports."""
+    store = of_store(dict(active_variables()))
+    for variables in of_jobs:
+        if other := store.items() ^ of_store(variables).items():
+            raise BadInput(
+                f"{KEY}.{min(other)[0]}: all runs of a sweep are kept in one store; give all of them the same value, "
+                "on the command line"
+            )
 
 
 def params_of_variables(variables: Mapping[str, str]) -> dict[str, str]:
