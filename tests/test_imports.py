@@ -57,6 +57,8 @@ ORDER = [
     "config.identity",
     "config.claims",
     "config.variables",
+    "config.choices",
+    "config.saved",
     "config",
     "job_folder",
     "hooks",
@@ -111,13 +113,14 @@ ORDER = [
     "pool",
     "failures",
     "runs",
+    "rerun",
     "train",
     "orchestrate",
     "__main__",
 ]
 FIGURES = ("style", "facets", "accuracy", "neurons", "maps", "gradients", "wave", "boxes")
 KNOWN_BY = {
-    "hydra": {"code_hash", "target", "train", "__main__"},
+    "hydra": {"code_hash", "target", "rerun", "train", "__main__"},
     "mlflow": {f"tracker.{name}" for name in ("accepted", "artifacts", "connection", "database", "mlflow", "running")},
     "matplotlib": {f"report.figures.{name}" for name in FIGURES},
     "torchvision": {"arch", "dataset.images", "dataset.published"},

@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from zeroinit.config import Job
+from zeroinit.config.saved import hydra_yaml
 from zeroinit.errors import BadInput
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where PyYAML has it
@@ -27,7 +28,8 @@ def write_config(job: Job) -> str:
     folder = Path(job.folder, HYDRA)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in (("config", job.values), ("overrides", job.overrides)):
+        config = {"config": job.saved.values, "hydra": hydra_yaml(job.saved)} if job.saved else {"config": job.values}
+        for name, content in (config | {"overrides": job.overrides}).items():
             (folder / f"{name}.yaml").write_text(yaml.dump(content, Dumper=DUMPER, sort_keys=False))
     except OSError as error:
         return f"its folder {job.folder} cannot be written to ({_reason(error)})"

@@ -21,11 +21,12 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from zeroinit import CONF, before, config, resume
+from zeroinit import CONF, before, config, rerun, resume
 from zeroinit.build import check, open_tracker
 from zeroinit.config import Job
 from zeroinit.config.check import check_uri
 from zeroinit.config.identity import hashes
+from zeroinit.config.saved import to_save
 from zeroinit.config.variables import params_of_variables, variables_of
 from zeroinit.environment import environment
 from zeroinit.errors import BadInput, Ended, RunFailed
@@ -50,9 +51,9 @@ def job_of(cfg: DictConfig) -> Job:
     params = config.params(values, config.options(hydra_config.runtime.choices, values))
     params |= params_of_variables(variables)
     folder = Path(hydra_config.sweep.dir, hydra_config.sweep.subdir) if sweeping() else hydra_config.run.dir
-    return Job(
-        config.name(params, overrides), overrides, str(folder), values, params, *hashes(values, variables), variables
-    )
+    name = config.name(params, overrides)
+    saved = to_save(cfg, hydra_config, values, sweep_name()) if sweeping() else None
+    return Job(name, overrides, str(folder), values, params, *hashes(values, variables), variables, saved)
 
 
 def sweeping() -> bool:
@@ -69,7 +70,7 @@ def sweep_name() -> str:
     if not sweeping():
         return "zeroinit"
     name = str(HydraConfig.get().job.config_name)
-    return "sweep" if name == "config" else name
+    return "sweep" if name in ("config", rerun.NAME) else name
 
 
 def asked(planned: Sequence[Planned], claims: Sequence[Mapping[str, Any]], size: str) -> Asked:
@@ -296,4 +297,9 @@ def main() -> None:
         stop(error)
     except HydraException:
         pass  # Hydra parses them again, and tells it in its own words
+    try:
+        if rerun.run_from_folder(task.__wrapped__):
+            return
+    except BadInput as error:
+        stop(error)
     task()

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from zeroinit import CONF
 from zeroinit.config.check import Values, at, check
+from zeroinit.config.choices import targets
 from zeroinit.config.claims import check_claims
 from zeroinit.config.identity import plain
+from zeroinit.config.saved import Saved
 from zeroinit.errors import BadInput
 from zeroinit.keys import NO_NUMBER, OF_SWEEPS
 
@@ -27,8 +28,8 @@ except ImportError:  # jobs that are resolved already train without it: benchmar
 @dataclass(frozen=True)
 class Job:
     """One run to be made: its name for a person, what was typed for it, its folder (of Hydra), its resolved config, its
-    params, the hashes of config and cell, the environment variables of its process, and, pickled, what is called there
-    at its start and end (zeroinit.hooks.JobHooks).
+    params, the hashes of config and cell, the environment variables of its process, what a sweep writes to its folder,
+    and, pickled, what is called in its process at its start and end (zeroinit.hooks.JobHooks).
     """
 
     name: str
@@ -39,6 +40,7 @@ class Job:
     config_hash: str
     cell_hash: str
     variables: dict[str, str] = field(default_factory=dict)
+    saved: Saved | None = None
     hooks: bytes = b""
 
 
@@ -104,18 +106,6 @@ def name(params: Mapping[str, str], overrides: list[str]) -> str:
     scale = [f"x{params['bias_scale.value']}"] if "bias_scale.value" in params else []
     words = [params["arch"], params["init"], *scale, f"seed {params['seeds.init']}", *typed]
     return " ".join(words)[:250]
-
-
-@cache
-def targets(path: Path) -> dict[str, str]:
-    """{key of a node in the option's file: its `_target_`}; none for an option of the user's own."""
-    found = {}
-    option = OmegaConf.load(path) if path.is_file() else OmegaConf.create()
-    assert isinstance(option, DictConfig)
-    for key, node in [("", option), *option.items()]:
-        if isinstance(node, DictConfig) and "_target_" in node:
-            found[str(key)] = str(node["_target_"])
-    return found
 
 
 def params(values: Values, options: Mapping[str, str]) -> dict[str, str]:

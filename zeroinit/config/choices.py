@@ -1,0 +1,54 @@
+"""The shipped options of config groups: what functions they name, and which of them a config has."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from zeroinit import CONF
+from zeroinit.config.check import Values
+
+
+@cache
+def targets(path: Path) -> dict[str, str]:
+    """{key of a node in the option's file: its `_target_`}; none for an option of the user's own."""
+    found = {}
+    option = OmegaConf.load(path) if path.is_file() else OmegaConf.create()
+    assert isinstance(option, DictConfig)
+    for key, node in [("", option), *option.items()]:
+        if isinstance(node, DictConfig) and "_target_" in node:
+            found[str(key)] = str(node["_target_"])
+    return found
+
+
+def infer_choices(values: Values) -> dict[str, Any]:
+    """The shipped option of each group that has most in common with the values, for folders that do not say it."""
+    choices = {}
+    for entry in OmegaConf.load(CONF / "config.yaml").defaults:
+        if isinstance(entry, DictConfig):
+            [(key, usual)] = entry.items()
+            group, _, package = str(key).partition("@")
+            if not group.startswith("override "):
+                node = OmegaConf.select(OmegaConf.create(values), package or group)
+                choices[str(key)] = _closest_option(group, str(usual), node)
+    return choices
+
+
+def _closest_option(group: str, usual: str, node: Any) -> str:
+    """The option with the most keys that the node has, too, less those that it has not; a function counts twice."""
+    if not isinstance(node, DictConfig):
+        return usual
+    paths = sorted((CONF / group).glob("*.yaml"), key=lambda path: (path.stem != usual, path.stem))
+    return max(paths, key=lambda path: _keys_in_common(OmegaConf.load(path), node)).stem
+
+
+def _keys_in_common(option: Any, node: Any) -> int:
+    total = 0
+    for key, value in option.items():
+        other = node.get(key)
+        if isinstance(value, DictConfig):
+            total += _keys_in_common(value, other if isinstance(other, DictConfig) else {})
+        else:
+            total += (1 if value == other else -1) * (2 if key == "_target_" else 1)
+    return total

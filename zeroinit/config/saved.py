@@ -1,0 +1,97 @@
+"""What a sweep writes of a job to its folder `.hydra`, and how such a folder, or a single run's, is read again."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from zeroinit.config.check import Values
+from zeroinit.config.choices import infer_choices
+from zeroinit.environment import is_secret
+from zeroinit.errors import BadInput
+
+# interpolations that mean something else, or nothing, in another command
+OF_COMMAND = re.compile(r"\$\{(hydra|now):")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A config as it was composed, with its interpolations, and what Hydra's node knows of it beside."""
+
+    values: Values
+    choices: dict[str, Any]  # option of each group
+    variables: dict[str, str]  # hydra.job.env_set
+    sweep: str | None  # the sweep that the job is of; None of a single run
+
+
+def to_save(cfg: DictConfig, hydra_node: Any, resolved: Values, sweep: str) -> Saved:
+    """What to save of a sweep's job, with the resolved value in the place of what refers to the command.
+
+    Variables whose values are for nobody to read are left out.
+    """
+    values = {}
+    for key, node in cfg.items_ex(resolve=False):
+        if key != "hydra":
+            raw = OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
+            values[str(key)] = _lasting(raw, resolved.get(str(key), raw))
+    env_set = OmegaConf.to_container(hydra_node.job.env_set)
+    assert isinstance(env_set, dict)
+    variables = {str(name): value for name, value in env_set.items() if not is_secret(str(name))}
+    return Saved(values, _task_choices(hydra_node.runtime.choices), variables, sweep)
+
+
+def hydra_yaml(saved: Saved) -> Values:
+    """The saved config's hydra.yaml: the part of Hydra's own file that is read again."""
+    job = {"config_name": saved.sweep, "env_set": saved.variables}
+    return {"hydra": {"mode": "MULTIRUN", "job": job, "runtime": {"choices": saved.choices}}}
+
+
+def read_saved(path: Path) -> Saved | None:
+    """Read a saved config, with the hydra.yaml beside it if there is one; None of a config with a defaults list.
+
+    Raises:
+        BadInput: The file is none that a run has saved.
+    """
+    values = _load(path)
+    if "defaults" in values:
+        return None
+    if "hydra" in values:
+        raise BadInput(
+            f"{path}: it has a node hydra and no defaults list, as what Hydra keeps of a sweep; give the folder .hydra "
+            "of one of its runs, or the sweep's command"
+        )
+    beside = path.with_name("hydra.yaml")
+    hydra_node = _load(beside).get("hydra") if beside.is_file() else None
+    hydra_node = hydra_node if isinstance(hydra_node, dict) else {}
+    job, runtime = hydra_node.get("job") or {}, hydra_node.get("runtime") or {}
+    sweep = job.get("config_name") if hydra_node.get("mode") == "MULTIRUN" else None
+    choices = infer_choices(values) | _task_choices(runtime.get("choices") or {})
+    return Saved(values, choices, job.get("env_set") or {}, "sweep" if sweep == "config" else sweep)
+
+
+def _task_choices(choices: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(key): option for key, option in choices.items() if not str(key).startswith("hydra/")}
+
+
+def _lasting(raw: Any, resolved: Any) -> Any:
+    """The raw value, with resolved ones where it refers to the command."""
+    if isinstance(raw, dict) and isinstance(resolved, dict):
+        return {key: _lasting(value, resolved.get(key, value)) for key, value in raw.items()}
+    if isinstance(raw, list) and isinstance(resolved, list) and len(raw) == len(resolved):
+        return [_lasting(*pair) for pair in zip(raw, resolved, strict=True)]
+    return resolved if isinstance(raw, str) and OF_COMMAND.search(raw) else raw
+
+
+def _load(path: Path) -> Values:
+    try:
+        content = yaml.safe_load(path.read_text())
+        values = OmegaConf.to_container(OmegaConf.load(path)) if content else {}
+    except (yaml.YAMLError, OSError, UnicodeError) as error:
+        raise BadInput(f"{path}: it cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise BadInput(f"{path}: it holds no keys; give the config.yaml of a run's folder .hydra")
+    return {str(key): value for key, value in values.items()}
