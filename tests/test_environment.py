@@ -48,14 +48,14 @@ def points(generator):
     return Data(*[(inputs, torch.tensor([0, 1, 0, 1]))] * 3, num_classes=2)
 """
 QUICK = ("dataset=xor", "arch=logistic", "steps=2", "probe=none")
-MINE = ("dataset._target_=mine.points", "arch._target_=mine.Net", "init.weight._target_=mine.fill")
+MINE = ("dataset._target_=reads_x.points", "arch._target_=reads_x.Net", "init.weight._target_=reads_x.fill")
 
 
 @pytest.fixture(autouse=True)
 def _mine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path.cwd())
     monkeypatch.delenv("X", raising=False)
-    Path("mine.py").write_text(READS_X)
+    Path("reads_x.py").write_text(READS_X)
 
 
 def read() -> set[tuple[str, str]]:
@@ -89,7 +89,7 @@ def test_a_sweep_sets_the_variables_as_a_single_run_does(zeroinit: Command) -> N
 @pytest.mark.usefixtures("database")
 def test_workers_set_them_too_and_each_job_its_own(zeroinit: Command) -> None:
     """X is 1 and the seed. The runs have zeroinit's own net, so that they would share a stack if X were the same."""
-    words = (*QUICK, "init.weight._target_=mine.fill", "+hydra.job.env_set.X=1${seed}", "seed=0,1")
+    words = (*QUICK, "init.weight._target_=reads_x.fill", "+hydra.job.env_set.X=1${seed}", "seed=0,1")
     ended = zeroinit("-m", *words, TWO)
     assert ended.code == 0
     by_seed = {run.data.params["seeds.init"]: run for run in runs()}
@@ -107,7 +107,7 @@ def test_workers_set_them_too_and_each_job_its_own(zeroinit: Command) -> None:
 
 @pytest.mark.usefixtures("database")
 def test_jobs_with_the_same_variables_share_a_stack(zeroinit: Command) -> None:
-    ended = zeroinit("-m", *QUICK, "init.weight._target_=mine.fill", "+hydra.job.env_set.X=1", "seed=0,1")
+    ended = zeroinit("-m", *QUICK, "init.weight._target_=reads_x.fill", "+hydra.job.env_set.X=1", "seed=0,1")
     assert ended.code == 0
     assert {run.data.tags["stack"] for run in runs()} == {"2"}
 
@@ -136,7 +136,7 @@ def test_a_value_that_refers_to_a_variable_of_its_job(job_of: Callable[..., Job]
 
 def test_caches_tell_jobs_apart(job_of: Callable[..., Job]) -> None:
     """The same config in one process, with two values of a variable that data, rule and arch read."""
-    words = (*QUICK, *MINE, "+init.weight.gain._target_=mine.gain")
+    words = (*QUICK, *MINE, "+init.weight.gain._target_=reads_x.gain")
     jobs = [job_of(*words, f"+hydra.job.env_set.X={value}") for value in (1, 2)]
     build.check(jobs)
     assert read() == {(part, value) for part in ("argument", "rule", "arch", "data", "forward") for value in "12"}

@@ -55,13 +55,13 @@ class Broken(Callback):
     def on_job_start(self, config, **kwargs):
         raise ValueError("out of tape")
 """
-MINE = "+hydra.callbacks.mine._target_=callbacks.Mine"
+MINE = "+hydra.callbacks.mine._target_=job_callbacks.Mine"
 
 
 @pytest.fixture(autouse=True)
 def _callbacks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path.cwd())
-    Path("callbacks.py").write_text(CALLBACKS)
+    Path("job_callbacks.py").write_text(CALLBACKS)
 
 
 def called() -> list[str]:
@@ -89,7 +89,7 @@ def test_callbacks_are_called_once_for_each_member_of_a_stack(zeroinit: Command)
 
 
 @pytest.mark.usefixtures("database")
-@pytest.mark.parametrize("word", [MINE, "+hydra.callbacks.mine={_target_: callbacks.Mine, unpicklable: true}"])
+@pytest.mark.parametrize("word", [MINE, "+hydra.callbacks.mine={_target_: job_callbacks.Mine, unpicklable: true}"])
 def test_callbacks_are_called_in_the_worker(word: str, zeroinit: Command) -> None:
     """One that cannot be sent to a worker is made anew there, without what it was told at the sweep's start."""
     ended = zeroinit("-m", *QUICK, word, "arch=logistic,fnn", "seed=0", TWO)
@@ -126,7 +126,7 @@ def test_bad_input_of_a_single_run_ends_its_job_too(zeroinit: Command) -> None:
 
 @pytest.mark.usefixtures("database")
 def test_an_exception_of_a_callback_is_a_warning_as_hydras_is(zeroinit: Command) -> None:
-    word = "+hydra.callbacks.broken._target_=callbacks.Broken"
+    word = "+hydra.callbacks.broken._target_=job_callbacks.Broken"
     with pytest.warns(UserWarning, match=r"Callback Broken.on_job_start raised ValueError: out of tape"):
         assert zeroinit("-m", *QUICK, word, "seed=0,1").code == 0
     assert [run.info.status for run in runs()] == ["FINISHED"] * 2
@@ -159,8 +159,8 @@ class Net(Logistic):
 
 @pytest.mark.usefixtures("database")
 def test_chdir_leaves_the_store_where_the_command_was_typed(zeroinit: Command) -> None:
-    Path("mine.py").write_text(WRITES)
-    words = (*QUICK, "arch._target_=mine.Net")
+    Path("writes_here.py").write_text(WRITES)
+    words = (*QUICK, "arch._target_=writes_here.Net")
     ended = zeroinit(*words, "hydra.job.chdir=true", "hydra.run.dir=job")
     assert ended.code == 0
     assert "sqlite:///mlruns/mlflow.db" in ended.out

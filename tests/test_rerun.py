@@ -23,7 +23,7 @@ WORDS = (
     "bias_scale.value=0.5",
     "optimizer=adamw",
     "~optimizer.weight_decay",
-    "init.weight._target_=mine.fill",
+    "init.weight._target_=fills_by_x.fill",
     "steps=7",
     "probe=none",
     "+hydra.job.env_set.X=3",
@@ -39,7 +39,7 @@ def fill(tensor, generator):
 @pytest.fixture(autouse=True)
 def _mine(monkeypatch: pytest.MonkeyPatch, database: Path) -> None:
     monkeypatch.syspath_prepend(Path.cwd())
-    Path("mine.py").write_text(FILL)
+    Path("fills_by_x.py").write_text(FILL)
 
 
 def run_of(sweep: str, seed: int = 0) -> Run:
@@ -78,7 +78,7 @@ def test_another_seed_or_option_of_it(zeroinit: Command) -> None:
         if "optimizer=sgd" in words:
             typed.remove("~optimizer.weight_decay")
         if "init=zero_uniform" in words:
-            typed.remove("init.weight._target_=mine.fill")
+            typed.remove("init.weight._target_=fills_by_x.fill")
         assert BEFORE in zeroinit(*typed, *words).out, words
     assert len(set(identities("zeroinit"))) == 5
 
