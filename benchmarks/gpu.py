@@ -12,7 +12,6 @@ smallest on a CPU.
 """
 
 import argparse
-import json
 import os
 import signal
 import subprocess
@@ -101,10 +100,7 @@ def run_part(arguments: argparse.Namespace) -> bool:
     deadline = time.monotonic() + arguments.seconds
     out, smoke = arguments.out, arguments.smoke
     if arguments.part == "kernels":
-        return kernels.probe_kernels(out, Path(__file__), smoke)
-    if arguments.part == "one-kernel":
-        print(json.dumps(kernels.describe_kernels()))
-        return True
+        return kernels.measure_kernels(out, smoke)
     if arguments.part == "summary":
         return summary.write_summary(out)
     if arguments.part == "tests":

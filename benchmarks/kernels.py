@@ -87,12 +87,22 @@ def train_case(case: Case) -> tuple[str, float]:
     return digest.hexdigest(), seconds
 
 
-def run_choice(settings: dict[str, str]) -> dict[str, tuple[str, float]]:
-    """Train every case in a process that has these variables set and no other of NAMES."""
-    environment = {name: value for name, value in os.environ.items() if name not in NAMES} | settings
-    words = [sys.executable, __file__, "--child"]
-    ended = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
-    return json.loads(ended.stdout)
+def start_choice(choice: str, cases: Sequence[str]) -> "subprocess.Popen[str]":
+    """Start a process that trains the cases with the variables of this choice set, and no other of NAMES.
+
+    It prints {case: what `train_case` returns} as JSON.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in NAMES} | CHOICES[choice]
+    words = [sys.executable, __file__, "--child", *cases]
+    return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def read_choice(process: "subprocess.Popen[str]") -> dict[str, tuple[str, float]]:
+    """Wait for the process and return what it printed. Raises RuntimeError if it failed."""
+    printed, _ = process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"a process that trains the cases ended with exit code {process.returncode}")
+    return json.loads(printed)
 
 
 def describe_machine() -> dict[str, str]:
@@ -126,15 +136,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="write all numbers to this file as well")
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs="+", choices=CASES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        print(json.dumps({name: train_case(case) for name, case in CASES.items()}))
+        print(json.dumps({name: train_case(CASES[name]) for name in arguments.child}))
         return
     runs: dict[str, list[dict[str, tuple[str, float]]]] = {choice: [] for choice in CHOICES}
     for _ in range(arguments.rounds):
-        for choice, settings in CHOICES.items():
-            runs[choice].append(run_choice(settings))
+        for choice in CHOICES:
+            runs[choice].append(read_choice(start_choice(choice, list(CASES))))
     machine = describe_machine()
     if arguments.out:
         arguments.out.write_text(json.dumps({"machine": machine, "runs": runs}, indent=1) + "\n")
