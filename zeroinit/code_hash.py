@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from zeroinit.config.check import Values
-from zeroinit.kernels import is_native
+from zeroinit.kernels import are_portable, is_native, kernel_settings
 
 
 def hash_code(values: Values) -> str:
-    """Return a hash of the user's files whose functions the config names, and of kernels chosen by processor.
+    """Return a hash of the user's files whose functions the config names, and of kernels that are not portable.
 
     It is empty for a config that names no function but those of zeroinit and torch, on portable kernels.
     """
     targets = user_targets(values)
     files = hash_of_files(targets) if targets else ""
-    return hashlib.sha256(f"{files} native kernels".encode()).hexdigest()[:16] if is_native() else files
+    if are_portable():
+        return files
+    kernels = "native" if is_native() else kernel_settings()
+    return hashlib.sha256(f"{files} {kernels} kernels".encode()).hexdigest()[:16]
 
 
 def user_targets(values: Values) -> tuple[str, ...]:

@@ -41,6 +41,11 @@ def is_native() -> bool:
     return choice == "native"
 
 
+def are_portable() -> bool:
+    """Whether no variable of the environment asks for other kernels than those of PORTABLE."""
+    return not is_native() and all(os.environ.get(name, value) == value for name, value in PORTABLE.items())
+
+
 @cache
 def cpu_info() -> Mapping[str, str]:
     """The first processor's entry of /proc/cpuinfo; empty on a system that has no such file."""
