@@ -1,4 +1,4 @@
-"""Exceptions with a meaning of their own; a user sees both as a sentence, without a traceback."""
+"""Exceptions with a meaning of their own; a user sees each as a sentence, without a traceback."""
 
 
 class BadInput(Exception):

@@ -40,7 +40,7 @@ class Trainings:
             Task(some, training.why, sweep, len(some) > 1) for some, training in zip(members, planned, strict=True)
         ]
         self.records: dict[str, Record] = {}
-        self.told: set[str] = set()  # lines of the runs' tags that are on the screen
+        self.shown_lines: set[str] = set()  # of the runs' tags
 
     def train_here(self) -> None:
         """Train one task after the other in this process."""
@@ -78,7 +78,7 @@ class Trainings:
         """Take the records of members of a task that have ended, and tell what is to be told of them."""
         for record in ended:
             self.records[record.identity] = record
-            for line in train.untold(record, self.told):
+            for line in train.untold(record, self.shown_lines):
                 self.bar.tell(line)
             if record.status != "FINISHED":
                 self.bar.tell(train.failed(self.jobs[record.identity], record))
@@ -98,7 +98,7 @@ class Trainings:
         identities = {record.identity for record in ended}
         left = [job for job in task.jobs if identity_of(job) not in identities]
         self.end(index, ended)
-        error = f"its worker died ({how(death.exit_code)})"
+        error = f"its worker died ({describe_exit(death.exit_code)})"
         if not retried:
             self.end(index, runs.lost(left, self.tracker, error))
         elif not left:
@@ -116,7 +116,7 @@ class Trainings:
             kill_dead_runs(self.tracker, trains_here=True)
             ended = ended_in(death.process, [identity_of(job) for job in jobs], self.tracker)
             self.tracker.recall(ended, [CHOICE])
-        except BadInput:  # the store does not answer; what it has is found by the next command
+        except BadInput:  # the store does not answer; the next command reads what it has
             return []
         for record in ended:
             trace = self.tracker.file(record, TRACEBACK) if record.status == "FAILED" else None
@@ -124,7 +124,7 @@ class Trainings:
         return ended
 
 
-def how(exit_code: int | None) -> str:
+def describe_exit(exit_code: int | None) -> str:
     """Return how a process ended, in words."""
     if exit_code is None:
         return "without an exit code"

@@ -35,9 +35,7 @@ def kill_dead_runs(tracker: Tracker, trains_here: bool) -> tuple[int, Counter[st
             unknown[UNTAGGED] += 1
         elif not is_comparable(process):
             unknown[OTHER_HOST if process.host != here.host else OTHER_BOOT] += 1
-        elif process == here:
-            dead += [] if trains_here else [record]
-        elif not is_alive(process):
+        elif not (trains_here if process == here else is_alive(process)):
             dead.append(record)
     return (tracker.kill(dead) if dead else 0), unknown
 

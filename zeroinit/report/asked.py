@@ -92,11 +92,11 @@ def as_trained(asked: Asked, records: Sequence[Record], since: float) -> tuple[A
         (taken[identity].identity if identity in taken else identity, cell_hash, params)
         for identity, cell_hash, params in asked.planned
     ]
-    notes = [*on_strays(taken, len(planned))]
+    notes = [*describe_strays(taken, len(planned))]
     return replace(asked, planned=planned, notes=[*asked.notes, *notes]), notes
 
 
-def on_strays(taken: Mapping[str, Record], runs: int) -> Iterator[str]:
+def describe_strays(taken: Mapping[str, Record], runs: int) -> Iterator[str]:
     """Say how many runs had other code or other data than planned, with the first one's two hashes."""
     first, record = next(iter(taken.items()))
     count = f"{len(taken)} of {runs} runs"

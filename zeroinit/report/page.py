@@ -143,7 +143,7 @@ def data(
         "question": asked.question or question(found, varying),
         "commands": commands,
         "conditions": " ".join([*fixed, caption(found)]),
-        "notes": [*unfinished(found), *counted, *of_unknown_command(unknown), *asked.notes, *notes],
+        "notes": [*unfinished(found), *counted, *note_unknown_commands(unknown), *asked.notes, *notes],
         "left_out": left_out,
         "claims": [{key: json_of(value) for key, value in row.items()} | {"n": marked_n(row)} for row in judged],
         "fates": {word: colour for word, (_, colour) in FATES.items()},
@@ -160,7 +160,7 @@ def unfinished(found: Sequence[Cell]) -> list[str]:
     return [f"{planned - missing} of {planned} runs have finished."] if missing else []
 
 
-def of_unknown_command(count: int) -> list[str]:
+def note_unknown_commands(count: int) -> list[str]:
     """A line on runs that no command on the page trains."""
     runs = "1 run was" if count == 1 else f"{count} runs were"
     return [f"{runs} trained by an earlier command that was not recorded."] if count else []

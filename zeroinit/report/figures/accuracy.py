@@ -65,7 +65,7 @@ def comparison_figure(cells: Sequence[Cell]) -> Figure:
     how |= {f"logistic, {name}": style | {"linestyle": "--"} for name, style in how.items()} | {BASELINE: DASHED}
     how = {name: style for name, style in how.items() if any(name == other for *_, other in shown)}
     counts = sorted({one.draws for one in curves})
-    said = f"Test accuracy after each epoch, {told_of_units(cells)}; band: {told_of_bands(counts)}"
+    said = f"Test accuracy after each epoch, {describe_units(cells)}; band: {describe_bands(counts)}"
     said += f"; the axis begins at {100 * limits[0]:.3g}%" if limits else ""
     alone = grid.down * grid.across == 1
     legend = {ending(name, curves) if alone else name: style for name, style in how.items()}
@@ -188,7 +188,7 @@ def draws(cell: Cell) -> int:
     return count_units(cell.finished)
 
 
-def told_of_units(cells: Sequence[Cell]) -> str:
+def describe_units(cells: Sequence[Cell]) -> str:
     """`mean over n = 3 draws of the init`, and what n counts where the init draws nothing."""
     counts = sorted({draws(cell) for cell in cells if cell.finished})
     others = sorted({what_n_counts(cell.finished) for cell in cells if cell.finished} - {DRAWS})
@@ -196,7 +196,7 @@ def told_of_units(cells: Sequence[Cell]) -> str:
     return f"mean over {told(counts)} draws of the init{more}"
 
 
-def told_of_bands(counts: Sequence[int]) -> str:
+def describe_bands(counts: Sequence[int]) -> str:
     """What is drawn about a mean over so many units."""
     interval = ["Student's 95% interval, within 0 to 100%"] if not counts or max(counts) > 2 else []
     values = ["from one value to the other with n = 2"] if 2 in counts else []

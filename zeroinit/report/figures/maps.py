@@ -22,7 +22,7 @@ from zeroinit.report.cells import (
     ordered,
     undecided,
 )
-from zeroinit.report.figures.accuracy import told_of_units
+from zeroinit.report.figures.accuracy import describe_units
 from zeroinit.report.figures.facets import named
 from zeroinit.report.figures.style import LETTER, LINE, SMALL, TALLEST, WIDTH, bar, frame, short
 from zeroinit.report.statistics import estimate, explain_intervals
@@ -89,7 +89,7 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
         2,
         height,
         f"What became of the cells, over {x} and {y}",
-        f"Test accuracy in percent after the last step, {told_of_units(cells)}"
+        f"Test accuracy in percent after the last step, {describe_units(cells)}"
         f"{', ' + intervals if intervals else ''}{'; ' + shared if shared else ''}{mixed}{hatched}{lost}.",
         key,
         left=left,

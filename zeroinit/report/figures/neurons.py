@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from zeroinit.report.cells import Cell, columns
-from zeroinit.report.figures.accuracy import decades, told_of_units
+from zeroinit.report.figures.accuracy import decades, describe_units
 from zeroinit.report.figures.facets import facet_frame, facets, scale
 from zeroinit.report.figures.style import SMALL, some, strokes, thousands
 from zeroinit.report.watched import course, neuron_metrics
@@ -31,7 +31,7 @@ def neurons_figure(cells: Sequence[Cell], units: Sequence[Mapping[str, int]] = (
     grid = facets([cell.params | {"layer": layer_of(metric)} for cell, metric in shown], [*keys, "layer"])
     how = strokes(cell.params["init"] for cell in cells)
     said = (
-        f"Those whose incoming weights and bias differ in a bit; {told_of_units([cell for cell, _ in shown])}; band: "
+        f"Those whose incoming weights and bias differ in a bit; {describe_units([cell for cell, _ in shown])}; band: "
         "the range of the runs; dotted: the units of the layer"
     )
     figure, axes = facet_frame(grid, "Distinct neurons of the hidden layers", said, how)
