@@ -1,4 +1,4 @@
-"""All that a borrowed GPU is to tell, in one command: correctness, speed, and the paper's runs at its own scale.
+"""Tests, timings and the paper's runs at its own scale on a GPU, in one command.
 
     python benchmarks/gpu.py --write-jobs JOBS --data FOLDER          where Hydra is installed, beforehand
     python benchmarks/gpu.py --minutes 8 --jobs JOBS --data FOLDER --out OUT

@@ -35,7 +35,7 @@ def provenance() -> dict[str, str]:
 
 
 def version_of(name: str) -> str:
-    """Return the installed version; that of the checkout where zeroinit is not installed, as on a borrowed machine."""
+    """Return the installed version; that of the checkout where zeroinit is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What the tests of a CUDA device stand on. Nothing here imports Hydra or MLflow, which a borrowed machine may lack."""
+"""What the tests of a CUDA device use. Nothing here imports Hydra or MLflow, which a GPU machine may lack."""
 
 import os
 from collections.abc import Iterator
