@@ -257,7 +257,10 @@ def test_what_does_not_learn_is_known_by_its_verdicts() -> None:
     failed.status = "FAILED"
     waking = run("zero", 5, 0.1)
     waking.tags["verdict"] = "still-waking"
-    for more in (failed, waking):
+    unwritten, incomplete = run("zero", 5, 0.1), run("zero", 5, 0.1)
+    for record, status in ((unwritten, "FAILED"), (incomplete, "INCOMPLETE")):
+        record.tags["verdict"], record.status = "symmetric", status
+    for more in (failed, waking, unwritten, incomplete):
         row = judged(NOTHING, [*records, more])
         assert (row["verdict"], row["n"]) == ("undetermined", 4)
         assert row["decides"] == "1 of 5 runs, which wake still, failed or have not ended"

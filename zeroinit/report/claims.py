@@ -9,7 +9,7 @@ import numpy as np
 from rich.table import Table
 from scipy.special import stdtrit
 
-from zeroinit.report.cells import Cell, Row, marked_n
+from zeroinit.report.cells import Cell, Row, fate_of, marked_n
 from zeroinit.report.checks import plain
 from zeroinit.report.pairs import Claim, absent, asked, labels, missing, pairs
 from zeroinit.report.statistics import DRAWS, by_unit, count_units, init_draws, mean_and_interval, what_n_counts
@@ -89,7 +89,7 @@ def compared(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
     if not n:
         return Answer(UNDETERMINED, 0, "", "finished runs of both with the same seeds" if other else "finished runs")
     total = sum(one.fates.total() for one in (cell, other) if one)
-    diverged = sum(run.tags.get("verdict") == "diverged" for one in (cell, other) if one for run in one.newest)
+    diverged = sum(fate_of(run) == "diverged" for one in (cell, other) if one for run in one.newest)
     low, high = difference - half, difference + half
     above = low > threshold if better else low >= threshold
     below = high <= threshold if better else high < threshold
@@ -188,12 +188,10 @@ def does_not_learn(cell: Cell) -> Answer:
     """Whether every run ended at the majority class or diverged. A run that learned in part refutes it."""
 
     def holds(record: Record) -> bool | None:
-        word = record.tags.get("verdict")
+        word = fate_of(record)
         return word in LEARNED_NOTHING if word in (*LEARNED, *LEARNED_NOTHING) else None
 
-    return of_every(
-        cell, cell.newest, holds, lambda record: record.tags["verdict"], "wake still, failed or have not ended"
-    )
+    return of_every(cell, cell.newest, holds, fate_of, "wake still, failed or have not ended")
 
 
 def arrives_in_order(cell: Cell, order: Sequence[str]) -> Answer:
