@@ -129,6 +129,15 @@ def test_env_copy_is_a_variable_too(job_of: Callable[..., Job], monkeypatch: pyt
     assert job_of(*QUICK, "hydra.job.env_copy=[X]").config_hash == job_of(*QUICK, "+hydra.job.env_set.X=1").config_hash
 
 
+@pytest.mark.usefixtures("database")
+def test_a_variable_may_refer_to_keys_in_a_single_run_too(zeroinit: Command) -> None:
+    words = (*QUICK, "init.weight._target_=reads_x.fill", "+hydra.job.env_set.X=1${seed}")
+    assert zeroinit(*words, "seed=2").code == 0
+    [run] = runs("zeroinit")
+    assert run.data.params["hydra.job.env_set.X"] == "12"
+    assert read() == {("rule", "12")}
+
+
 def test_a_value_that_refers_to_a_variable_of_its_job(job_of: Callable[..., Job]) -> None:
     job = job_of("arch.activation=${oc.env:X}", "+hydra.job.env_set.X=tanh")
     assert job.values["arch"]["activation"] == "tanh"

@@ -26,7 +26,7 @@ WORDS = (
     "init.weight._target_=fills_by_x.fill",
     "steps=7",
     "probe=none",
-    "+hydra.job.env_set.X=3",
+    "+hydra.job.env_set.X=3${seed}",
 )
 FILL = """
 import os
@@ -77,6 +77,8 @@ def test_another_seed_or_option_of_it(zeroinit: Command) -> None:
         typed = [word for word in WORDS if word.split("=")[0] not in [word.split("=")[0] for word in words]]
         if "optimizer=sgd" in words:
             typed.remove("~optimizer.weight_decay")
+        if "seed=3" in words:  # Hydra's file of a single run has the variable as it was
+            typed = [word.replace("3${seed}", "30") for word in typed]
         if "init=zero_uniform" in words:
             typed.remove("init.weight._target_=fills_by_x.fill")
         assert BEFORE in zeroinit(*typed, *words).out, words
@@ -127,7 +129,7 @@ def test_a_folder_from_before_there_was_a_hydra_yaml(zeroinit: Command) -> None:
     values = yaml.safe_load(config.read_text())
     values |= {"seeds": dict.fromkeys(values["seeds"], 0), "epochs": None}
     config.write_text(yaml.dump(values))
-    words = ("-cp", "out/0/.hydra", "sweep=sweep", "+hydra.job.env_set.X=3")
+    words = ("-cp", "out/0/.hydra", "sweep=sweep", "+hydra.job.env_set.X=30")
     assert BEFORE in zeroinit(*words).out
     assert zeroinit(*words, "rerun=true").code == 0
     assert run_of("sweep").data.params == first.data.params | {"rerun": "true", "sweep": "sweep"}
@@ -142,6 +144,12 @@ def test_each_shipped_option_is_known_by_its_values(key: str) -> None:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             values = OmegaConf.to_container(compose("config", [f"{key}={option}"]))
         assert infer_choices(values)[key] == option
+
+
+def test_a_folder_that_is_not_there_is_that_of_the_current_folder(zeroinit: Command) -> None:
+    ended = zeroinit("-cp", "nowhere", "-cn", "config")
+    assert ended.code != 0
+    assert str(Path("nowhere").absolute()) in ended.err
 
 
 @pytest.mark.parametrize(

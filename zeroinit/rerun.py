@@ -44,7 +44,7 @@ def run_from_folder(task_function: Callable[[DictConfig], Any]) -> bool:
         node = primary_config(saved, groups_of(overrides))
         ConfigStore.instance().store(name=NAME, node=node, provider="zeroinit")
         args.config_path, args.config_name = None, NAME
-    elif folder.is_dir():
+    elif not args.config_path.startswith(("pkg://", "file://")):
         args.config_path = str(folder)
     _run_hydra(args=args, args_parser=parser, task_function=task_function, config_path=str(CONF), config_name="config")
     return True

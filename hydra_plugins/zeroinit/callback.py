@@ -10,7 +10,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from hydra_plugins.zeroinit.search import adapt_optuna
 
@@ -33,10 +33,12 @@ class SweepCallback(Callback):
 
         HydraConfig.instance().set_config(config)
         try:
-            variables_of(config.hydra)
+            variables = variables_of(config.hydra)
             check_folder("hydra.run.dir", Path(config.hydra.run.dir, config.hydra.output_subdir or ""))
         except BadInput as error:
             train.stop(error)
+        with read_write(config.hydra), open_dict(config.hydra):
+            config.hydra.job.env_set = variables  # Hydra cannot resolve those that refer to other keys
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Give a single run that has told why it ends its exit code, in the place of Hydra's traceback."""
