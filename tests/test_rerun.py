@@ -63,6 +63,8 @@ def test_a_single_run(zeroinit: Command) -> None:
     assert first.data.tags["identity"] == second.data.tags["identity"]
     assert first.data.params["arch"] == "fnn"
     assert BEFORE in zeroinit("-cp", "again/.hydra", "rerun=false").out  # of a run that came from a saved config itself
+    assert zeroinit("-m", "-cp", "job/.hydra", "seed=0,1").code == 0
+    assert len(runs("sweep")) == 2  # as any grid from the command line
 
 
 def test_another_seed_or_option_of_it(zeroinit: Command) -> None:
