@@ -90,7 +90,12 @@ def test_seed_is_the_seed_of_every_stream_but_the_split(job_of: Callable[..., Jo
         (["dataset.limit=null"], True, True),
         (["dataset.limit=500"], False, False),
         (
-            ["+size.epochs=3", "+published.epochs=4", "claims=[{says: so, cell: {init: zero}, is: at_the_prior}]"],
+            [
+                "+published.epochs=10",
+                "+size.epochs=${published.epochs}",
+                "epochs=${size.epochs}",
+                "claims=[{says: so, cell: {init: zero}, is: at_the_prior}]",
+            ],
             True,
             True,
         ),
@@ -153,7 +158,6 @@ def test_params_are_the_keys_that_one_types(job_of: Callable[..., Job]) -> None:
         (["init=zero", "init.weight._target_=mine.rule"], "init", "zero weight=mine.rule"),
         (["init.bias={_target_:torch.nn.init.ones_}"], "init", "default bias=torch.nn.init.ones_"),
         (["arch=logistic"], "arch", "logistic"),
-        (["+extra.sub._target_=mine.f"], "arch", "fnn"),
     ],
 )
 def test_a_function_of_the_users_own_is_named(

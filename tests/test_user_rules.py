@@ -93,7 +93,7 @@ REFUSED = {
     multiplies: "or computes them from what was there; fill every entry with a number that does not depend on that",
     reshapes: "it makes hidden1.weight (4, 5) of torch.float32 (7,) of torch.float32; fill it as it is",
     doubles: "it makes hidden1.weight (4, 5) of torch.float32 (4, 5) of torch.float64; fill it as it is",
-    needs_gain: "missing a required argument: 'gain'; its arguments are the keys beside it (none): ",
+    needs_gain: "missing a required argument: 'gain'; the keys that it takes are gain: ",
     torch.nn.init.dirac_: "Only tensors with 3, 4, or 5 dimensions are supported",
 }
 

@@ -36,7 +36,7 @@ class FNN(nn.Sequential):
 
     def __init__(self, input_shape: Sequence[int], num_classes: int, hidden: Sequence[int], activation: str) -> None:
         super().__init__()
-        if not isinstance(hidden, list | tuple) or not all(isinstance(width, int) and width > 0 for width in hidden):
+        if not isinstance(hidden, list | tuple) or not all(type(width) is int and width > 0 for width in hidden):
             raise BadInput(f"arch.hidden={hidden}: give the widths as a list of positive whole numbers, such as [500]")
         self.add_module("flatten", nn.Flatten())
         fan_in = math.prod(input_shape)

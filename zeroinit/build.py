@@ -28,6 +28,7 @@ from zeroinit.first_batch import check_forward
 from zeroinit.init import Filled, Rule, initialize
 from zeroinit.kernels import warn_of_native_kernels
 from zeroinit.layers import weight_layers
+from zeroinit.limits import check_examples, check_memory, check_steps
 from zeroinit.quotient import quotient
 from zeroinit.ramp import give
 from zeroinit.rng import stream
@@ -222,7 +223,11 @@ def open_tracker(job: Job, sweep: str) -> Tracker:
 
 @lru_cache
 def opened(node: str, sweep: str) -> Tracker:
-    tracker: Tracker = call("tracker", json.loads(node))
+    keys = json.loads(node)
+    tracker: Tracker = call("tracker", keys)
+    if not hasattr(tracker, "open"):
+        target, made = keys["_target_"], type(tracker).__name__
+        raise BadInput(f"tracker._target_={target}: it returned a {made}; return a zeroinit.tracker.Tracker")
     tracker.open(sweep)
     return tracker
 
@@ -248,9 +253,11 @@ def check_job(job: Job) -> list[str]:
     values = job.values
     data = load(values, set_up_torch(values))
     size = batch_size_of(values, data)
-    groups = [values[group] for group in ("dataset", "arch", "init", "optimizer", "arithmetic", "dtype")]
-    parts = json.dumps([*groups, values["bias_scale"]["_target_"], job.variables], sort_keys=True)
+    check_steps(values, steps_per_epoch_of(values, data))
+    check_examples(values, data)
+    parts = parts_of(job)
     if parts not in fitting:
+        check_memory(values, data, job.params["arch"])
         model, _, optimizer = build(values, data)
         named = f"arch={job.params['arch']} does not fit dataset={job.params['dataset']}"
         target = f"arch._target_={values['arch']['_target_']}"
@@ -264,6 +271,17 @@ def check_job(job: Job) -> list[str]:
 
 # the layers of what this process has checked, so that a sweep's jobs are not checked again one by one
 fitting: dict[str, tuple[str, ...]] = {}
+
+
+def parts_of(job: Job) -> str:
+    """What decides whether a job's model, data and optimizer fit together."""
+    groups = [job.values[group] for group in ("dataset", "arch", "init", "optimizer", "arithmetic", "dtype")]
+    return json.dumps([*groups, job.values["bias_scale"]["_target_"], job.variables], sort_keys=True)
+
+
+def layers_of(job: Job) -> tuple[str, ...]:
+    """The names of the layers of a job that was checked."""
+    return fitting[parts_of(job)]
 
 
 def check_arithmetic(

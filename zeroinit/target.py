@@ -8,6 +8,7 @@ from copy import deepcopy
 from functools import lru_cache, partial
 from typing import Any
 
+from zeroinit.arguments import check_values
 from zeroinit.environment import active_variables
 from zeroinit.errors import BadInput
 from zeroinit.user_code import describe_error, explain_errors, explain_exits, find_user_error, locate_error
@@ -22,8 +23,14 @@ def bound(key: str, node: Node) -> partial[Any]:
 
 @lru_cache(maxsize=1000)
 def bound_once(key: str, text: str, variables: tuple[tuple[str, str], ...]) -> partial[Any]:
-    """Return what `bound` returns, once for all jobs of a sweep. Hydra's instantiate takes 5 ms, so it comes last."""
-    node = json.loads(text)
+    """Return what `bound` returns, once for all jobs of a sweep."""
+    function = load_target(key, json.loads(text))
+    check_values(key, function.func, function.keywords)
+    return function
+
+
+def load_target(key: str, node: Node) -> partial[Any]:
+    """Import what the node names, and bind its other keys. Hydra's instantiate takes 5 ms, so it comes last."""
     if shipped := shipped_function(node):
         return partial(shipped, **{name: value for name, value in node.items() if name != "_target_"})
     from hydra.errors import InstantiationException
@@ -77,9 +84,10 @@ def check_arguments(key: str, subject: str, function: partial[Any], *arguments: 
     try:
         signature.bind(*arguments, **(function.keywords | named))
     except TypeError as error:
+        keys = ", ".join([*signature.parameters][len(arguments) :])
         raise BadInput(
-            f"{subject}: {error}; its arguments are the keys beside it "
-            f"({', '.join(function.keywords) or 'none'}): drop one with ~{key}.KEY, add one with +{key}.KEY=VALUE"
+            f"{subject}: {error}; the keys that it takes are {keys or 'none'}: drop one with ~{key}.KEY, add one with "
+            f"+{key}.KEY=VALUE"
         ) from error
 
 

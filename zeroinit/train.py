@@ -8,6 +8,7 @@ if __name__ == "__main__":  # above the imports, as the command chooses kernels 
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
@@ -16,21 +17,21 @@ from typing import Any, NoReturn
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from zeroinit import CONF, before, config, rerun, resume
+from zeroinit import CONF, before, composition, config, rerun, resume
 from zeroinit.build import check, open_tracker
 from zeroinit.config import Job
-from zeroinit.config.check import check_uri
 from zeroinit.config.identity import hashes
 from zeroinit.config.saved import to_save
 from zeroinit.config.variables import params_of_variables, variables_of
 from zeroinit.environment import environment
 from zeroinit.errors import BadInput, Ended, RunFailed
 from zeroinit.observer import LEFT_OUT
+from zeroinit.overrides import check_plugins, check_typed
 from zeroinit.progress import Bar
 from zeroinit.provenance import COMMAND, provenance
 from zeroinit.repeatable import check_repeatable
@@ -40,20 +41,30 @@ from zeroinit.stale import tell_dead_runs
 from zeroinit.tracker import CHOICE, TRACEBACK, Record, Tracker, without_password
 from zeroinit.user_code import explain_exits
 
+MAX_SENTENCE = 1500  # characters of a message on stderr
+
 
 def job_of(cfg: DictConfig) -> Job:
     """The job that a composed config (with Hydra's node, or HydraConfig set) describes. Raises BadInput."""
     hydra_config = HydraConfig.get()
     variables = variables_of(hydra_config)
     with environment(variables):
-        values = config.resolve(cfg)
-        overrides = list(hydra_config.overrides.task)  # resolved, too
+        values = config.resolve(cfg, hydra_config)
+        overrides = override_lines(hydra_config.overrides.task)
     params = config.params(values, config.options(hydra_config.runtime.choices, values))
     params |= params_of_variables(variables)
     folder = Path(hydra_config.sweep.dir, hydra_config.sweep.subdir) if sweeping() else hydra_config.run.dir
     name = config.name(params, overrides)
     saved = to_save(cfg, hydra_config, values, sweep_name()) if sweeping() else None
     return Job(name, overrides, str(folder), values, params, *hashes(values, variables), variables, saved)
+
+
+def override_lines(task: Any) -> list[str]:
+    """The overrides as they were typed, with `${key}` resolved where it can be."""
+    try:
+        return list(task)
+    except OmegaConfBaseException:  # of a key that is relative to the place for which it was typed
+        return [str(line) for line in OmegaConf.to_container(task) or ()]
 
 
 def sweeping() -> bool:
@@ -240,14 +251,21 @@ def became(record: Record) -> str:
 
 
 def stop(error: BadInput, code: int = 2) -> NoReturn:
-    """Tell the one sentence, and end with the exit code: 2 before any training, 1 if the store fails after it."""
-    sys.stderr.write(f"zeroinit: {' '.join(str(error).split())}\n")
+    """Write the one sentence, without the middle of a very long one, and end with the exit code.
+
+    The code is 2 before any training, and 1 if the store fails after it.
+    """
+    text = " ".join(str(error).split())
+    if len(text) > MAX_SENTENCE:
+        text = f"{text[: MAX_SENTENCE // 2]} ... {text[-MAX_SENTENCE // 2 :]}"
+    sys.stderr.write(f"zeroinit: {text}\n")
     sys.exit(code)
 
 
 def check_mode() -> None:
-    """Raise BadInput for axes that Hydra would leave out, as it takes their file for that of a single run."""
+    """Raise BadInput for plugins that are none, and for axes that Hydra would leave out of what it takes for a run."""
     hydra_config = HydraConfig.get()
+    check_plugins(hydra_config)
     axes = hydra_config.sweeper.get("params") or ()
     if axes and not sweeping() and not any(word.startswith("hydra.mode=") for word in sys.argv):
         raise BadInput(
@@ -256,37 +274,11 @@ def check_mode() -> None:
         )
 
 
-def check_typed(overrides: Sequence[Override]) -> None:
-    """Raise BadInput for what Hydra would answer with a page of its own, or write to a file.
-
-    That is a number or nothing where a group wants an option (bias_scale=0.1 means bias_scale.value=0.1), an axis
-    without values or with one twice, and a password.
-    """
-    meant = {"bias_scale": "bias_scale.value", "optimizer": "optimizer.lr"}
-    for override in overrides:
-        key, line = override.key_or_group, without_password(str(override.input_line))
-        if override.is_delete():
-            continue
-        if override.is_sweep_override() and not override.is_discrete_sweep():
-            continue  # an interval, which only an optimising sweeper takes
-        values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
-        is_group = (CONF / key).is_dir()
-        if not values or (is_group and values == [""]):
-            raise BadInput(f"{line}: the axis has no values; give at least one")
-        twice = next((value for index, value in enumerate(values) if value in values[:index]), None)
-        if twice is not None:
-            raise BadInput(f"{line}: the axis has the value {twice} twice; give each value once")
-        number = next((value for value in values if isinstance(value, int | float) and value is not True), None)
-        if key in meant and number is not None:
-            accepted = ", ".join(sorted(path.stem for path in (CONF / key).glob("*.yaml")))
-            raise BadInput(f"{key}={number}: say {meant[key]}={number}; {key} itself is one of {accepted}")
-        if key == "tracker.uri":
-            for value in values:
-                check_uri(value)
-
-
 def main() -> None:
-    """Hand the command line to Hydra, after a look for what Hydra would answer badly."""
+    """Hand the command line to Hydra, and tell what Hydra refuses in one sentence.
+
+    With HYDRA_FULL_ERROR=1 in the environment, Hydra's own exception is shown instead.
+    """
     told_notes.clear()
     sys.path.append(os.getcwd())  # so that arch._target_=mine.Net finds mine.py
     os.environ[COMMAND] = typed_command()  # for the tags of runs in other processes, too
@@ -296,10 +288,27 @@ def main() -> None:
     except BadInput as error:
         stop(error)
     except HydraException:
-        pass  # Hydra parses them again, and tells it in its own words
+        pass  # Hydra parses them again
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        run_task()
+        return
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises its errors and prints none
     try:
-        if rerun.run_from_folder(task.__wrapped__):
-            return
+        run_task()
+    except BrokenPipeError:  # of whoever read the output
+        raise
     except BadInput as error:
         stop(error)
-    task()
+    except Exception as error:
+        if refused := composition.explain(error):
+            stop(refused)
+        sys.stderr.write(without_password(traceback.format_exc()))
+        sys.exit(1)
+    finally:
+        del os.environ["HYDRA_FULL_ERROR"]
+
+
+def run_task() -> None:
+    """Hand the command to Hydra: with a saved config if -cp names one, else with zeroinit's own."""
+    if not rerun.run_from_folder(task.__wrapped__):
+        task()

@@ -51,8 +51,13 @@ class SweepCallback(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         from zeroinit import train  # imports torch, which listing the plugins must not
         from zeroinit.errors import BadInput
+        from zeroinit.overrides import check_plugins
 
         self.started = time.time()
+        try:
+            check_plugins(config.hydra)
+        except BadInput as error:
+            train.stop(error)
         adapt_optuna(config)
         launcher = config.hydra.runtime.choices["hydra/launcher"]
         direction = config.hydra.sweeper.get("direction", "maximize")

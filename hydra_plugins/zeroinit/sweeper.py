@@ -1,11 +1,13 @@
 """The sweeper: the product of the axes, every job checked before the first one trains, a table at the end."""
 
+from __future__ import annotations
+
 import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,14 +22,17 @@ from hydra_plugins.zeroinit.compose import Composer, use
 from hydra_plugins.zeroinit.job_hooks import with_callbacks
 from hydra_plugins.zeroinit.launcher import SweepLauncher
 
+if TYPE_CHECKING:  # it imports torch, which listing the plugins must not
+    from zeroinit.config import Job
+
 MANY = 100  # runs whose configs take a second or two
 
 
 class GridSweeper(Sweeper):
     """`params` maps each axis to its values, as one types them; an axis on the command line takes its place."""
 
-    def __init__(self, params: dict[str, Any]) -> None:
-        self.params = params
+    def __init__(self, params: dict[str, Any] | None) -> None:
+        self.params = params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.folder = Path(config.hydra.sweep.dir)
@@ -51,11 +56,8 @@ class GridSweeper(Sweeper):
 
     def sweep_grid(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Expand, check and launch the grid, then print its table. Exits 1 where a run failed, 130 if interrupted."""
-        from hydra.core.hydra_config import HydraConfig
-
         # they import torch, which listing the plugins must not
         from zeroinit import before, build, resume, runs, stale, train
-        from zeroinit.config.claims import check_meant
         from zeroinit.config.variables import check_one_store
         from zeroinit.errors import BadInput
         from zeroinit.job_folder import check_folder
@@ -73,10 +75,8 @@ class GridSweeper(Sweeper):
                     raise BadInput(f"{same}: the two would be one and the same run; drop the axis that changes nothing")
                 distinct[job.config_hash] = overrides
             claims = jobs[0].values["claims"]
-            chosen = HydraConfig.get().runtime.choices
-            options = self.composer.loader.get_group_options
-            check_meant(claims, [job.params for job in jobs], lambda group: options(group) if group in chosen else [])
             train.check_jobs(jobs)
+            self.check_claims(jobs, arguments)
             identities = [build.identity_of(job) for job in jobs]
             checks = {job.values["check"] for job in jobs}
             if "audit" in checks:
@@ -99,7 +99,10 @@ class GridSweeper(Sweeper):
             announce(asked, tracker)
         except BadInput as error:
             train.stop(error)
-        OmegaConf.save(self.composer.master, self.folder / "multirun.yaml")
+        try:
+            OmegaConf.save(self.composer.master, self.folder / "multirun.yaml")
+        except OSError as error:
+            train.stop(BadInput(f"hydra.sweep.dir={self.folder}: {error.strerror}; name a folder that can be written"))
 
         started, code = time.time(), 0
 
@@ -131,16 +134,16 @@ class GridSweeper(Sweeper):
         return returned
 
     def grid(self, arguments: list[str]) -> list[list[str]]:
-        """The overrides of each job. Raises BadInput for an axis that is none."""
-        from zeroinit import train
+        """The overrides of each job. Raises BadInput for an axis that is none, or too many runs."""
         from zeroinit.errors import BadInput
+        from zeroinit.overrides import check_size, check_typed
 
         axes = [f"{key}={typed(values)}" for key, values in self.params.items()]
         empty = next((axis for axis in axes if axis.endswith("=")), None)
         if empty:
             raise BadInput(f"{empty}: the axis has no values; give at least one")
         overrides = OverridesParser.create(self.composer.loader).parse_overrides([*axes, *arguments])
-        train.check_typed(overrides)
+        check_typed(overrides)
         interval = next((one for one in overrides if one.is_sweep_override() and not one.is_discrete_sweep()), None)
         if interval:
             raise BadInput(
@@ -149,9 +152,24 @@ class GridSweeper(Sweeper):
         sizes = next((one for one in overrides if one.is_sweep_override() and one.key_or_group == "size"), None)
         if sizes:
             raise BadInput(f"{sizes.input_line}: the axes are made of it, so that it cannot be one; give one size")
+        check_size(overrides)
         # the seeds change slowest, so that a sweep cut short has seen every cell
         overrides.sort(key=lambda override: not override.key_or_group.startswith("seed"))
         return BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
+
+    def check_claims(self, jobs: Sequence[Job], arguments: Sequence[str]) -> None:
+        """Raise BadInput for a claim about a key, an option, a cell or a layer that the sweep does not have."""
+        from hydra.core.hydra_config import HydraConfig
+
+        from zeroinit import runs
+        from zeroinit.claim_cells import check_cells
+        from zeroinit.config.claims import check_meant
+        from zeroinit.overrides import keys_of
+
+        claims, chosen = jobs[0].values["claims"], HydraConfig.get().runtime.choices
+        options = self.composer.loader.get_group_options
+        check_meant(claims, [job.params for job in jobs], lambda group: options(group) if group in chosen else [])
+        check_cells(claims, jobs, runs.size_of(jobs[0]) or chosen.get("size", ""), keys_of(arguments))
 
     def configs(self, grid: list[list[str]]) -> Iterator[DictConfig]:
         from zeroinit.progress import counted

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from functools import cache
 from typing import Any
 
 from zeroinit import CONF
@@ -15,6 +13,7 @@ from zeroinit.config.choices import targets
 from zeroinit.config.claims import check_claims
 from zeroinit.config.identity import plain
 from zeroinit.config.saved import Saved
+from zeroinit.config.unknown import check_keys
 from zeroinit.errors import BadInput
 from zeroinit.keys import NO_NUMBER, OF_SWEEPS
 
@@ -44,12 +43,17 @@ class Job:
     hooks: bytes = b""
 
 
-def resolve(cfg: DictConfig) -> Values:
-    """The config as plain values, without Hydra's own node. Raises BadInput where one is missing or out of range."""
+def resolve(cfg: DictConfig, hydra_node: Any) -> Values:
+    """Return the config as plain values, without Hydra's own node and without helper keys.
+
+    Raises:
+        BadInput: a key is unknown, or a value is missing or out of range.
+    """
     values: Values = {}
+    helpers = check_keys(cfg, hydra_node)
     try:
         for key in cfg:
-            if key != "hydra":
+            if key != "hydra" and key not in helpers:
                 node = cfg[key]
                 is_node = OmegaConf.is_config(node)
                 values[str(key)] = (
@@ -57,20 +61,9 @@ def resolve(cfg: DictConfig) -> Values:
                 )
     except OmegaConfBaseException as error:
         raise BadInput(f"{error.full_key}: {str(error).splitlines()[0]}") from error
-    for key in values:
-        close = get_close_matches(key, known(), 1, cutoff=0.8) if key not in known() else []
-        if close:  # other keys may be there for a sweep's file to refer to
-            raise BadInput(f"{key}: there is no such key; give {close[0]}, or call it otherwise")
     check(values)
     check_claims(at(values, "claims"))
     return values
-
-
-@cache
-def known() -> frozenset[str]:
-    """The keys of a config that mean something."""
-    groups = (path.name for path in CONF.iterdir() if path.is_dir())
-    return frozenset({*map(str, OmegaConf.load(CONF / "config.yaml")), *groups, *OF_SWEEPS})
 
 
 def options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:

@@ -1,12 +1,12 @@
 """What a composed config must satisfy before anything is built from it."""
 
 import json
-import math
 import re
 from typing import Any
 
 import torch
 
+from zeroinit.arguments import MAX_INT, finite
 from zeroinit.errors import BadInput
 from zeroinit.probe import PROBES
 from zeroinit.tracker import without_password
@@ -14,6 +14,9 @@ from zeroinit.tracker import without_password
 ARITHMETICS = ("native", "tied", "quotient")
 DTYPES = ("float32", "float64")
 STREAMS = ("init", "order", "augment", "forward", "split")
+MAX_SEED = 2**64 - 1
+MAX_STEPS = 10**8  # the losses of one run are then 0.8 GB
+MAX_THREADS = 1024
 CHECKS = ("start", "only", "audit")
 
 Values = dict[str, Any]
@@ -31,12 +34,12 @@ def check(values: Values) -> None:
         raise BadInput(f"epochs={epochs} and steps={steps}: give one of them and set the other to null")
     if epochs is None and steps is None:
         raise BadInput("epochs=null and steps=null: give one of them, a whole number from 1")
-    whole("epochs" if steps is None else "steps", epochs if steps is None else steps, 1)
-    whole("threads", at(values, "threads"), 1)
+    whole("epochs" if steps is None else "steps", epochs if steps is None else steps, 1, most=MAX_STEPS)
+    whole("threads", at(values, "threads"), 1, most=MAX_THREADS)
     if at(values, "dataset.batch_size") != "all":
         whole("dataset.batch_size", at(values, "dataset.batch_size"), 1, " or all")
     for key in ("seed", *(f"seeds.{stream}" for stream in STREAMS)):
-        whole(key, at(values, key), 0)
+        whole(key, at(values, key), 0, most=MAX_SEED)
     check_dataset(values)
     layers = at(values, "init.layers")
     for pattern in layers if isinstance(layers, list) and layers else [layers]:
@@ -48,6 +51,8 @@ def check(values: Values) -> None:
         raise BadInput(f"loss.reduction={at(values, 'loss.reduction')}: give mean or sum")
     if at(values, "check") not in CHECKS:
         raise BadInput(f"check={at(values, 'check')}: give {', '.join(CHECKS[:-1])} or {CHECKS[-1]}")
+    if values["check"] != "start" and at(values, "plan") is True:
+        raise BadInput(f"check={values['check']} and plan=true: give one of them")
     if at(values, "arithmetic") not in ARITHMETICS:
         raise BadInput(
             f"arithmetic={at(values, 'arithmetic')}: give {', '.join(ARITHMETICS[:-1])} or {ARITHMETICS[-1]}"
@@ -75,9 +80,6 @@ def check_ramp(values: Values) -> None:
     factor = at(values, "ramp.factor")
     if not finite(factor) or factor <= 0:
         raise BadInput(f"ramp.factor={factor}: give a finite number above 0")
-    for key in values["ramp"]:
-        if key not in ("steps", "factor"):
-            raise BadInput(f"ramp.{key}: there is no such key; steps and factor are all")
 
 
 def ramped(values: Values) -> bool:
@@ -100,7 +102,7 @@ def check_probes(values: Values) -> None:
     if at(values, "check") == "audit":
         whole("probe.dense", dense, 1, ", as check=audit replays so many steps")
     curved = at(values, "probe.curvature")
-    if not isinstance(curved, list) or not all(type(step) is int and step >= 0 for step in curved):
+    if not isinstance(curved, list) or not all(type(step) is int and 0 <= step <= MAX_INT for step in curved):
         raise BadInput(
             f"probe.curvature={curved}: give a list of whole numbers from 0, the updates after which to look"
         )
@@ -116,9 +118,6 @@ def check_dataset(values: Values) -> None:
     for node, keys in (("augment", ("crop", "flip")), ("normalize", ("mean", "std"))):
         for key in keys:
             at(values, f"dataset.{node}.{key}")
-        for key in values["dataset"][node]:
-            if key not in keys:
-                raise BadInput(f"dataset.{node}.{key}: there is no such key; {' and '.join(keys)} are all")
     whole("dataset.augment.crop", at(values, "dataset.augment.crop"), 0)
     if at(values, "dataset.limit") is not None:
         whole("dataset.limit", values["dataset"]["limit"], 1, ", or null")
@@ -166,13 +165,12 @@ def check_uri(uri: Any) -> None:
         )
 
 
-def whole(key: str, value: Any, least: int, accepted_too: str = "") -> None:
+def whole(key: str, value: Any, least: int, accepted_too: str = "", most: int = MAX_INT) -> None:
+    """Raise BadInput for what is no whole number from `least` to `most`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise BadInput(f"{key}={value}: give a whole number from {least}{accepted_too}")
-
-
-def finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if value > most:
+        raise BadInput(f"{key}={value}: give a whole number from {least} to {most}{accepted_too}")
 
 
 def number(key: str, value: Any) -> None:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from zeroinit import CONF
-from zeroinit.config.check import finite
+from zeroinit.arguments import finite
 from zeroinit.errors import BadInput
 from zeroinit.keys import NO_NUMBER
 
@@ -68,7 +68,7 @@ def check_meant(
                     raise BadInput(f"{name}: no run has such a key; give one that can be typed, such as {close[0]}")
                 value, there = claim[side][key], {one.get(key) for one in params}
                 for one in value if isinstance(value, list) else [value]:
-                    if (given := options(key)) and one not in given and one not in there:
+                    if (given := options(key)) and str(one) not in {*given, *there}:
                         raise BadInput(f"{name}={one}: there is no such option; give one of {', '.join(given)}")
 
 

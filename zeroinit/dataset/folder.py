@@ -107,8 +107,10 @@ def samples_of(parts: dict[str, Part]) -> Samples:
 
 def root_of(folder: str) -> Path:
     try:
-        return Path(folder).expanduser().absolute()
-    except (TypeError, RuntimeError) as error:  # no text, or the home of nobody
+        root = Path(folder).expanduser().absolute()
+        root.is_dir()
+        return root
+    except (TypeError, RuntimeError, OSError) as error:  # no text, the home of nobody, or a name that is too long
         raise BadInput(
             f"dataset.folder={json.dumps(folder)}: give the folder that holds train/<class>/ and test/<class>/"
         ) from error

@@ -44,9 +44,14 @@ def reshaped(data: Data, resize: Resize, channels: int | None) -> Data:
     return data
 
 
+def physical_memory() -> int:
+    """The bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def check_memory(key: str, shape: tuple[int, ...], size: int = 1) -> None:
     """Raise BadInput where an array of this shape, with entries of `size` bytes, is more than the machine's memory."""
-    needed, there = math.prod(shape) * size, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed, there = math.prod(shape) * size, physical_memory()
     if needed > there:
         raise BadInput(
             f"{key}: {shape[0]} images of {'x'.join(str(side) for side in shape[1:])} are {needed / 2**30:.0f} GiB, "

@@ -1,0 +1,125 @@
+"""What is typed on the command line, or as an axis in a sweep file, before Hydra composes it."""
+
+import json
+import math
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from itertools import islice
+from typing import Any
+
+from hydra.core.override_parser.types import Override, QuotedString
+from omegaconf import DictConfig, OmegaConf
+
+from zeroinit import CONF
+from zeroinit.config.check import check_uri
+from zeroinit.errors import BadInput
+from zeroinit.tracker import without_password
+
+MAX_AXIS_VALUES = 100_000  # of an axis, and runs of a grid: beyond it, composing alone takes hours
+
+
+def check_typed(overrides: Sequence[Override]) -> None:
+    """Raise BadInput for what Hydra would answer with a page of its own, or write to a file.
+
+    That is a value where a group wants an option (bias_scale=0.1 means bias_scale.value=0.1), an axis without values
+    or with one twice, and a password.
+    """
+    for override in overrides:
+        key, line = override.key_or_group, without_password(str(override.input_line))
+        if override.is_delete():
+            continue
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            continue  # an interval, which only an optimising sweeper takes
+        values = axis_values(override, line) if override.is_sweep_override() else [override.value()]
+        is_group = bool(key) and any((CONF / key).glob("*.yaml"))
+        if not values or (is_group and values == [""]):
+            raise BadInput(f"{line}: the axis has no values; give at least one")
+        twice = find_repeated(values)
+        if twice is not None:
+            raise BadInput(f"{line}: the axis has the value {twice} twice; give each value once")
+        for value in values if is_group else ():
+            check_option(key, str(override.input_line).partition("=")[0].lstrip("+"), value)
+        if key == "tracker.uri":
+            for value in values:
+                check_uri(value)
+
+
+def find_repeated(values: Sequence[Any]) -> Any:
+    """The first value that an earlier one equals; None without any."""
+    hashed = [value for value in values if isinstance(value, Hashable)]
+    others = [value for value in values if not isinstance(value, Hashable)]
+    earlier: set[Hashable] = set()
+    for value in hashed:
+        if value in earlier:
+            return value
+        earlier.add(value)
+    return next((value for index, value in enumerate(others) if value in others[:index]), None)
+
+
+def axis_values(override: Override, line: str) -> list[Any]:
+    """The values of an axis. Raises BadInput where there are too many to try, or the axis cannot be counted."""
+    try:
+        values = list(islice(override.sweep_iterator(), MAX_AXIS_VALUES + 1))
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise BadInput(f"{line}: the axis cannot be read: {error}") from error
+    if len(values) > MAX_AXIS_VALUES:
+        raise BadInput(f"{line}: the axis has more than {MAX_AXIS_VALUES:,} values; give fewer")
+    return values
+
+
+def check_size(overrides: Sequence[Override]) -> None:
+    """Raise BadInput for a grid of more runs than can be composed."""
+    axes = [override for override in overrides if override.is_sweep_override()]
+    runs = math.prod(len(axis_values(axis, str(axis.input_line))) for axis in axes)
+    if runs > MAX_AXIS_VALUES:
+        lines = " ".join(str(axis.input_line) for axis in axes)
+        raise BadInput(f"{lines}: these axes are {runs:,} runs; give at most {MAX_AXIS_VALUES:,}")
+
+
+def check_option(group: str, key: str, value: Any) -> None:
+    """Raise BadInput for a value that is not the name of an option, where a config group wants one."""
+    if isinstance(value, str | QuotedString | dict) and value not in ("", {}):
+        return  # Hydra says which options there are; keys in braces change those of the option
+    meant = {"bias_scale": "bias_scale.value", "optimizer": "optimizer.lr"}
+    accepted = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
+    typed = json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+    if group in meant and isinstance(value, int | float) and not isinstance(value, bool):
+        raise BadInput(f"{key}={typed}: say {meant[group]}={typed}; {key} itself is one of {accepted}")
+    others = "such as" if group.startswith("hydra/") else "one of"  # Hydra has more than conf/ has
+    raise BadInput(f"{key}={typed}: give the name of one option, {others} {accepted}")
+
+
+def keys_of(lines: Iterable[str]) -> set[str]:
+    """The keys that overrides change: `init.rest` of `init@init.rest=zero`."""
+    names = (line.lstrip("+~").partition("=")[0].partition("@") for line in lines)
+    return {package or key for key, _, package in names}
+
+
+def check_hydra_keys(path: str, node: Any, groups: Collection[str] = ()) -> None:
+    """Raise BadInput for a key that Hydra would ignore: no node of its own and none of `groups` has it."""
+    schema = OmegaConf.get_type(node)
+    if not is_dataclass(schema) or schema.__module__ != "hydra.conf":
+        return  # a node of a plugin, whose constructor checks its keys
+    known = {field.name for field in fields(schema)} | {*groups}
+    for key in node:
+        if key not in known:
+            close = get_close_matches(str(key), sorted(known), 1, cutoff=0) or sorted(known)[:1]
+            raise BadInput(f"{path}.{key}: Hydra has no such key; the nearest key is {path}.{close[0]}")
+        child = node._get_node(key)
+        if isinstance(child, DictConfig) and not child._is_none():
+            check_hydra_keys(f"{path}.{key}", child)
+
+
+def check_plugins(hydra_node: Any) -> None:
+    """Raise BadInput where the launcher, the sweeper or the axes of a sweep are not what Hydra can use."""
+    check_hydra_keys("hydra", hydra_node, {group.partition("/")[2] for group in hydra_node.runtime.choices})
+    for plugin in ("launcher", "sweeper"):
+        node = hydra_node.get(plugin)
+        if not (isinstance(node, DictConfig) and isinstance(node.get("_target_"), str)):
+            raise BadInput(f"hydra.{plugin}={node}: choose one by hydra/{plugin}=NAME, and change its keys alone")
+    axes = hydra_node.sweeper.get("params")
+    if axes is not None and not isinstance(axes, DictConfig):
+        raise BadInput(
+            f"hydra.sweeper.params={axes}: give keys, each with the values of an axis, such as {{seed: range(3)}}"
+        )
