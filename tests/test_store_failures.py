@@ -2,9 +2,11 @@
 
 import csv
 import errno
+import json
 import os
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,15 @@ from mlflow.entities import Run
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+from zeroinit.config import Job
+from zeroinit.report.cells import fate_of
 from zeroinit.report.command import main as report
 from zeroinit.report.kept import kept_of
+from zeroinit.runs import run as train_jobs
+from zeroinit.tracker import COUNTS, TRACEBACK, Record
 from zeroinit.tracker.mlflow import Mlflow
+from zeroinit.tracker.off import Off
+from zeroinit.train import failed
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -212,3 +220,51 @@ def test_a_report_counts_no_incomplete_run(
     tracker = Mlflow(None)
     tracker.find("sweep")
     assert sorted(row["status"] for row in kept_of(tracker, [])) == ["FINISHED", "INCOMPLETE"]
+
+
+@pytest.mark.parametrize(
+    ("status", "tags", "fate"),
+    [
+        ("FINISHED", {"verdict": "learned"}, "learned"),
+        ("FINISHED", {}, "finished"),
+        ("FAILED", {"verdict": "diverged"}, "diverged"),
+        ("FAILED", {"verdict": "learned", "error": "the store does not take the run"}, "failed"),
+        ("RUNNING", {"verdict": "learned"}, "running"),
+        ("INCOMPLETE", {"verdict": "learned"}, "incomplete"),
+    ],
+)
+def test_a_verdict_counts_for_a_finished_run_alone(status: str, tags: dict[str, str], fate: str) -> None:
+    assert fate_of(Record("run", {}, tags, status)) == fate
+
+
+def test_a_traceback_that_cannot_be_written_costs_no_other_run(job_of: Callable[..., Job]) -> None:
+    job = replace(job_of(*QUICK, "tracker=off"), folder="blocked/0")
+    Path("blocked").write_text("")
+    record = Record("run", {}, {"error": "ValueError: no"}, "FAILED", files={TRACEBACK: b"Traceback"})
+    assert failed(job, record).endswith("ValueError: no (no traceback in blocked/0/traceback.txt: Not a directory)")
+
+
+def test_counts_that_are_too_long_for_a_tag_are_left_out(
+    job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut, they could not be read."""
+    job = job_of(*QUICK, "tracker=off")
+    [record] = train_jobs([job], Off(), lambda share, accuracy: None)
+    assert len(json.loads(record.tags[COUNTS])) == 10
+    monkeypatch.setattr("zeroinit.runs.MAX_TAG", 20)
+    [record] = train_jobs([job], Off(), lambda share, accuracy: None)
+    assert (record.status, COUNTS in record.tags) == ("FINISHED", False)
+
+
+def test_a_long_command_and_long_tags_do_not_prevent_a_sweep() -> None:
+    tracker = Mlflow(None)
+    tracker.open("long")
+    tracker.describe("zeroinit " + "x" * 30_000)
+    assert len(tracker.client.get_experiment_by_name("long").tags["mlflow.note.content"]) == 5000
+    record = Record("run", {}, {"identity": "a", "quotient": "x" * 10_000})
+    tracker.begin(record)
+    record.metrics, record.status = [("test/accuracy", 0.5, 1)], "FINISHED"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRUNCATE_LONG_VALUES", "false")
+        tracker.end(record)
+    assert [one.status for one in tracker.records()] == ["FINISHED"]
