@@ -28,13 +28,13 @@ class Task(NamedTuple):
 
 
 class Trainings:
-    """Jobs of a sweep, as they were planned to train together; `records`, by identity, are of those that have ended."""
+    """Jobs of a sweep, as planned to train together; `records`, by planned identity, are of those that have ended."""
 
     def __init__(
         self, jobs: Sequence[Job], planned: Sequence[Training], sweep: str, tracker: Tracker, bar: Bar
     ) -> None:
         self.tracker, self.bar = tracker, bar
-        self.jobs = {identity_of(job): job for job in jobs}
+        self.jobs = {job.config_hash: job for job in jobs}
         members = [[jobs[place] for place in training.jobs] for training in planned]
         self.tasks: list[Task | None] = [
             Task(some, training.why, sweep, len(some) > 1) for some, training in zip(members, planned, strict=True)
@@ -77,11 +77,13 @@ class Trainings:
     def end(self, index: int, ended: Sequence[Record]) -> None:
         """Take the records of members of a task that have ended, and tell what is to be told of them."""
         for record in ended:
-            self.records[record.identity] = record
+            # a worker that loaded other data has given the run another identity than the planned one
+            job = self.jobs[record.tags["config_hash"]]
+            self.records[identity_of(job)] = record
             for line in train.untold(record, self.shown_lines):
                 self.bar.tell(line)
             if record.status != "FINISHED":
-                self.bar.tell(train.failed(self.jobs[record.identity], record))
+                self.bar.tell(train.failed(job, record))
         self.bar.next(index, len(ended))
 
     def give_up(self, index: int, trace: str) -> None:

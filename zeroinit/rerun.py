@@ -27,7 +27,7 @@ def run_from_folder(task_function: Callable[[DictConfig], Any]) -> bool:
     and every group that is typed. The folder is that of the current folder, where Hydra looks in the package.
 
     Raises:
-        BadInput: The folder has a file of that name that is no config.
+        BadInput: There is no such folder, or it has a file of that name that is no config.
     """
     if not any(word.startswith(("-cp", "--config-p")) for word in sys.argv[1:]):
         return False
@@ -45,6 +45,10 @@ def run_from_folder(task_function: Callable[[DictConfig], Any]) -> bool:
         ConfigStore.instance().store(name=NAME, node=node, provider="zeroinit")
         args.config_path, args.config_name = None, NAME
     elif not args.config_path.startswith(("pkg://", "file://")):
+        if not folder.is_dir():
+            raise BadInput(
+                f"--config-path={folder}: there is no such folder; give the folder of a config, as RUN/.hydra"
+            )
         args.config_path = str(folder)
     _run_hydra(args=args, args_parser=parser, task_function=task_function, config_path=str(CONF), config_name="config")
     return True

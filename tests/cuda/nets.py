@@ -1,10 +1,12 @@
-"""Nets, data and trainings that the tests of a CUDA device share."""
+"""Nets, data and trainings that the tests of a CUDA device share. Nothing here imports Hydra or MLflow."""
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +19,7 @@ from zeroinit.dataset.split import limited
 from zeroinit.init import default_, initialize
 from zeroinit.rng import stream
 
+TESTED = os.environ.get("ZEROINIT_TEST_DEVICE", "cuda")  # cpu: to try the tests themselves
 ARCHS: dict[str, Callable[..., nn.Module]] = {
     "logistic": Logistic,
     "fnn": partial(FNN, hidden=[100], activation="elu"),
@@ -120,3 +123,11 @@ def furthest(run: Run, other: Run) -> float:
             pairs += [(state[name].double(), state2[name].double()) for name in state]
         differences += [((one - two).abs().max() / two.abs().max().clamp(min=1e-30)).item() for one, two in pairs]
     return max(differences)
+
+
+def give_device() -> Iterator[torch.device]:
+    """Give the device under test; skip the test where it is not there. For a fixture of each file."""
+    if TESTED == "cuda" and not torch.cuda.is_available():
+        pytest.skip("torch finds no CUDA device")
+    yield torch.device(TESTED)
+    torch.use_deterministic_algorithms(False)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from nets import ARCHS, EXAMPLES, STACKABLE, Run, data_of, furthest, members_of, outcome, train
+from nets import ARCHS, EXAMPLES, STACKABLE, Run, data_of, furthest, give_device, members_of, outcome, train
 from torch import Tensor, nn
 
 from zeroinit import loop
@@ -18,6 +18,7 @@ from zeroinit.stack import Stack
 from zeroinit.ties import Ties
 
 pytestmark = pytest.mark.cuda
+device = pytest.fixture(give_device)
 CPU = torch.device("cpu")
 # other kernels add up in another order: the unit roundoff, times what six steps of Adam make of it, as it divides small
 # gradients by their size

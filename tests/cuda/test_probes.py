@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from nets import Run, data_of, members_of, train
+from nets import Run, data_of, give_device, members_of, train
 from torch import Tensor, nn
 
 from zeroinit import loop, probe
@@ -20,6 +20,7 @@ from zeroinit.tracker.off import Off
 from zeroinit.verdict import look
 
 pytestmark = pytest.mark.cuda
+device = pytest.fixture(give_device)
 CPU = torch.device("cpu")
 
 
