@@ -160,8 +160,8 @@ def test_a_trial_that_diverges_is_failed_and_the_search_goes_on(
 @pytest.mark.usefixtures("database")
 def test_a_trial_that_diverges_late_is_not_the_best(zeroinit: Command, studies: list[optuna.Study]) -> None:
     """It had the best accuracy of the two before its loss was not finite."""
-    Path("nets.py").write_text(LATE)
-    words = ("arch._target_=nets.Late", "optimizer=sgd", "optimizer.lr=0.1", "dataset.batch_size=all")
+    Path("late_nets.py").write_text(LATE)
+    words = ("arch._target_=late_nets.Late", "optimizer=sgd", "optimizer.lr=0.1", "dataset.batch_size=all")
     ended = search(zeroinit, "choice(0.001,1)", *words)
     assert ended.code == 1
     [study] = studies

@@ -192,7 +192,6 @@ import torch
 def ramp_(tensor):
     return tensor.copy_(torch.linspace(-0.3, 0.3, tensor.numel()).reshape(tensor.shape))
 """
-INIT = "init: {weight: {_target_: mine.ramp_}, bias: {_target_: mine.ramp_}}"
 SWEEP = """\
 # Which of them draw?
 defaults: [config, _self_]
@@ -211,9 +210,9 @@ claims:
 @pytest.fixture
 def ended(zeroinit: Callable[..., Ended], database: Path) -> Ended:
     """A sweep over an init that draws, one that does not, and a rule of one's own that does not."""
-    Path("mine.py").write_text(RULE)
+    Path("ramp_rule.py").write_text(RULE)
     Path("init").mkdir()
-    Path("init/mine.yaml").write_text("weight: {_target_: mine.ramp_}\nbias: {_target_: mine.ramp_}\n")
+    Path("init/mine.yaml").write_text("weight: {_target_: ramp_rule.ramp_}\nbias: {_target_: ramp_rule.ramp_}\n")
     Path("draws.yaml").write_text(SWEEP)
     return zeroinit("-cd", ".", "-cn", "draws", "probe=none")
 
