@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from nets import ARCHS, EXAMPLES, STACKABLE, Run, data_of, furthest, give_device, members_of, outcome, train
+from cuda_trainings import ARCHS, EXAMPLES, STACKABLE, Run, data_of, furthest, give_device, members_of, outcome, train
 from torch import Tensor, nn
 
 from zeroinit import loop

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from nets import Run, data_of, give_device, members_of, train
+from cuda_trainings import Run, data_of, give_device, members_of, train
 from torch import Tensor, nn
 
 from zeroinit import loop, probe
