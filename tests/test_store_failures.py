@@ -36,11 +36,11 @@ SWEEP = ("-m", *QUICK, "seed=0,1")  # one stack of two runs
 
 
 def runs(sweep: str, kind: str = "run") -> list[Run]:
-    """The runs of a sweep in the store as MLflow's own client reads them, by the second they began in and seed."""
+    """Return the runs of a sweep as MLflow's own client reads them, by the time they began at, then by seed."""
     client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
     experiment = client.get_experiment_by_name(sweep)
     there = client.search_runs([experiment.experiment_id], f"tags.kind = '{kind}'")
-    return sorted(there, key=lambda run: (run.info.start_time // 1000, run.data.params.get("seeds.init")))
+    return sorted(there, key=lambda run: (run.info.start_time, run.data.params.get("seeds.init", "")))
 
 
 def states(sweep: str, kind: str = "run") -> list[str]:
