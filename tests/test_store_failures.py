@@ -62,10 +62,16 @@ def is_whole(run: Run) -> bool:
 
 
 class Failing:
-    """Writes of MLflow that raise OSError: those named, by what they write, from the call number `first` on."""
+    """Writes of MLflow that raise OSError: those of `what`, after the first calls, up to the last.
 
-    def __init__(self, patch: pytest.MonkeyPatch, what: str, first: int = 0, last: int = 10**9) -> None:
-        self.what, self.first, self.last, self.calls = what, first, last, 0
+    `for_good`: once one has failed, each write of whatever kind fails.
+    """
+
+    def __init__(
+        self, patch: pytest.MonkeyPatch, what: str, first: int = 0, last: int = 10**9, for_good: bool = False
+    ) -> None:
+        self.what, self.first, self.last, self.for_good = what, first, last, for_good
+        self.calls, self.failed = 0, False
         real_batch, real_status = SqlAlchemyStore.log_batch, SqlAlchemyStore.update_run_info
         real_files, real_begin = LocalArtifactRepository.log_artifacts, SqlAlchemyStore.create_run
 
@@ -94,10 +100,9 @@ class Failing:
         patch.setattr(LocalArtifactRepository, "log_artifacts", log_artifacts)
 
     def meet(self, what: str) -> None:
-        if what != self.what:
-            return
-        self.calls += 1
-        if self.first < self.calls <= self.last:
+        self.calls += what == self.what
+        if (what == self.what and self.first < self.calls <= self.last) or (self.failed and self.for_good):
+            self.failed = True
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -117,6 +122,15 @@ def test_a_single_run_that_cannot_be_written_is_not_finished(what: str, zeroinit
     assert [is_whole(run) for run in runs("zeroinit")] == [False, True]
     assert states("zeroinit")[1] == "FINISHED"
     assert "It was trained before" in zeroinit(*QUICK).out
+
+
+@pytest.mark.parametrize("what", ["files", "metrics", "tags"])
+def test_a_store_that_fails_for_good_has_no_finished_run(what: str, zeroinit: Command) -> None:
+    """Not even FAILED can be written."""
+    with pytest.MonkeyPatch.context() as patch:
+        Failing(patch, what, for_good=True)
+        assert zeroinit(*QUICK).code == 1
+    assert states("zeroinit") == ["RUNNING"]
 
 
 @pytest.mark.parametrize("launcher", ["hydra.launcher.workers=1", "hydra/launcher=basic"])
