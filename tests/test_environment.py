@@ -182,6 +182,10 @@ def test_the_environment_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("word", "said"),
     [
+        (
+            "hydra.job.env_copy=[NOWHERE]",
+            "hydra.job.env_copy=[NOWHERE]: there is no environment variable NOWHERE; set it",
+        ),
         ("+hydra.job.env_set={a-b: 1}", "hydra.job.env_set.a-b: give a name of letters, digits and _"),
         ("+hydra.job.env_set.X=${nothing}", "hydra.job.env_set.X: Interpolation key 'nothing' not found"),
         ("+hydra.job.env_set.OMP_NUM_THREADS=2", "hydra.job.env_set.OMP_NUM_THREADS=2: torch has read it before any"),

@@ -109,10 +109,11 @@ def test_what_a_sweep_file_defines_is_still_referred_to(zeroinit: Command) -> No
     Path("own/widths.yaml").write_text(
         "defaults: [config, override dataset: xor, override probe: none, _self_]\n"
         "width: 4\n"
+        "inits: zero,default\n"
         "steps: 2\n"
         "arch: {hidden: ['${width}']}\n"
         "seed: ${hydra:job.num}\n"
-        "hydra: {mode: MULTIRUN, sweep: {dir: out}, sweeper: {params: {init: 'zero,default'}}}\n"
+        "hydra: {mode: MULTIRUN, sweep: {dir: out}, sweeper: {params: {init: '${inits}'}}}\n"
     )
     assert zeroinit("-cd", "own", "-cn", "widths").code == 0
     again = zeroinit("-cp", "out/1/.hydra")

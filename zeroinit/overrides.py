@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
@@ -43,6 +44,16 @@ def check_typed(overrides: Sequence[Override]) -> None:
         if key == "tracker.uri":
             for value in values:
                 check_uri(value)
+        if key == "hydra.job.env_copy":
+            check_variables(line, values)
+
+
+def check_variables(line: str, values: Iterable[Any]) -> None:
+    """Raise BadInput for a variable that Hydra is to copy to the jobs and the environment does not have."""
+    for names in values:
+        absent = [str(name) for name in names if str(name) not in os.environ] if isinstance(names, list) else []
+        if absent:
+            raise BadInput(f"{line}: there is no environment variable {absent[0]}; set it, or leave it out")
 
 
 def find_repeated(values: Sequence[Any]) -> Any:

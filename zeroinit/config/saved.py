@@ -1,5 +1,6 @@
 """What a sweep writes of a job to its folder `.hydra`, and how such a folder, or a single run's, is read again."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from zeroinit.config.check import Values
 from zeroinit.config.choices import infer_choices
-from zeroinit.environment import is_secret
+from zeroinit.environment import KEY, is_secret
 from zeroinit.errors import BadInput
 
 # interpolations that mean something else, or nothing, in another command
@@ -31,7 +32,7 @@ class Saved:
 def to_save(cfg: DictConfig, hydra_node: Any, resolved: Values, sweep: str) -> Saved:
     """What to save of a sweep's job, with the resolved value in the place of what refers to the command.
 
-    Variables whose values are for nobody to read are left out.
+    Variables whose values are for nobody to read are left out, and keys to which only the axes of the sweep referred.
     """
     values = {}
     for key, node in cfg.items_ex(resolve=False):
@@ -41,7 +42,12 @@ def to_save(cfg: DictConfig, hydra_node: Any, resolved: Values, sweep: str) -> S
     env_set = OmegaConf.to_container(hydra_node.job.env_set)
     assert isinstance(env_set, dict)
     variables = {str(name): value for name, value in env_set.items() if not is_secret(str(name))}
-    return Saved(values, _task_choices(hydra_node.runtime.choices), variables, sweep)
+    saved = values | {KEY: variables}
+    unused = {key for key in values if key not in resolved and not _is_referred_to(key, saved)}
+    choices = _task_choices(hydra_node.runtime.choices)
+    if not _is_referred_to("size", saved):
+        choices.pop("size", None)
+    return Saved({key: value for key, value in values.items() if key not in unused}, choices, variables, sweep)
 
 
 def hydra_yaml(saved: Saved) -> Values:
@@ -75,6 +81,12 @@ def read_saved(path: Path) -> Saved | None:
 
 def _task_choices(choices: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(key): option for key, option in choices.items() if not str(key).startswith("hydra/")}
+
+
+def _is_referred_to(key: str, values: Values) -> bool:
+    """Whether another key of the values has an interpolation of this one."""
+    others = json.dumps({other: value for other, value in values.items() if other != key})
+    return bool(re.search(rf"\$\{{{re.escape(key)}[}}.\[]", others))
 
 
 def _lasting(raw: Any, resolved: Any) -> Any:
