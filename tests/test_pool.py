@@ -41,8 +41,8 @@ def killed(number: int, folder: str, times: int, tell: Callable[[object], None])
 
 def patient(folder: str, tell: Callable[[object], None]) -> None:
     """Until it is interrupted, of which it leaves a note."""
-    tell(os.getpid())
     try:
+        tell(os.getpid())
         time.sleep(60)
     except KeyboardInterrupt:
         (Path(folder) / "interrupted").touch()
@@ -134,6 +134,16 @@ def test_a_task_that_is_tried_again_is_what_the_caller_makes_of_it(pool: Pool, t
         else:
             answers[message.place] = message.kind, message.content
     assert answers == {0: ("done", 7)}
+
+
+def test_the_last_task_may_be_taken_back_after_its_worker_died(pool: Pool, tmp_path: Path) -> None:
+    """The iterator ends, although no worker is busy and no task waits."""
+    tasks: list[tuple[object, ...] | None] = [(1, str(tmp_path), 1)]
+    kinds = []
+    for message in pool.run(killed, tasks):
+        kinds.append(message.kind)
+        tasks[message.place] = None
+    assert kinds == ["retried"]
 
 
 def test_a_dead_server_costs_no_task_and_no_interruption(pool: Pool, tmp_path: Path) -> None:

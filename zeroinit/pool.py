@@ -101,6 +101,8 @@ class Pool:
                     if task is not None:
                         worker = self.give((function, task))
                         busy[worker.connection] = worker, place
+                if not busy:  # the caller left nothing to do; without a connection, wait() would wait forever
+                    continue
                 ready = wait(list(busy))
                 for connection in [pipe for pipe in busy if pipe in ready]:
                     worker, place = busy[connection]

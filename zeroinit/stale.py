@@ -23,11 +23,13 @@ def kill_dead_runs(tracker: Tracker, trains_here: bool) -> tuple[int, Counter[st
         trains_here: whether this very process may still train the runs that carry its tags.
 
     Returns:
-        How many runs were marked, and how many this process cannot judge, by reason. A run of another host, boot or
-        container may be alive and is never marked, nor is a run without process tags.
+        How many trainings were marked, and how many runs this process cannot judge, by reason. A sweep's summary is
+        marked but not counted. A run of another host, boot or container may be alive and is never marked, nor is a
+        run without process tags.
     """
     here = current_process()
     dead: list[Record] = []
+    summaries: list[Record] = []
     unknown: Counter[str] = Counter()
     for record in tracker.running():
         process = process_of_tags(record.tags)
@@ -36,7 +38,9 @@ def kill_dead_runs(tracker: Tracker, trains_here: bool) -> tuple[int, Counter[st
         elif not is_comparable(process):
             unknown[OTHER_HOST if process.host != here.host else OTHER_BOOT] += 1
         elif not (trains_here if process == here else is_alive(process)):
-            dead.append(record)
+            (summaries if record.tags.get("kind") == "summary" else dead).append(record)
+    if summaries:
+        tracker.kill(summaries)
     return (tracker.kill(dead) if dead else 0), unknown
 
 
