@@ -163,6 +163,7 @@ def test_bad_input_is_one_line(words: tuple[str, ...], zeroinit: Command, monkey
         (["lr=0.5"], "lr=0.5: there is no such key; use optimizer.lr"),
         (["optimizer.nestrov=true"], "optimizer.nestrov=true: the config has no such key; "),
         (["-cn", "quikstart"], "-cn quikstart: there is no such config file; give a sweep of zeroinit, such as quick"),
+        (["~tracker.uri"], "~tracker.uri: there is no such key, or its value is null, which Hydra cannot delete"),
         (["seed=range(8)"], "seed=range(8): it is an axis of a sweep; give -m"),
         (["seed=0,1"], "seed=0,1: more than one value is an axis of a sweep; give -m, or [A,B] for a list"),
         (["init=constant,zero"], "init=constant,zero: more than one value is an axis of a sweep; give -m"),

@@ -119,6 +119,16 @@ def test_a_store_without_dead_runs_costs_one_query() -> None:
     assert len(statements) == 1
 
 
+def test_any_number_of_dead_runs_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database refuses a statement with tens of thousands of values."""
+    tracker, gone = opened(), ended_process()
+    for index in range(3):
+        begin(tracker, str(index), gone.tags())
+    monkeypatch.setattr("zeroinit.tracker.running.MAX_IN", 2)
+    assert kill_dead_runs(tracker, trains_here=True) == (3, {})
+    assert {*states().values()} == {"KILLED"}
+
+
 @pytest.mark.parametrize("words", [(), ("-m",), ("plan=true",), ("-m", "plan=true"), ("report",)])
 def test_every_command_that_opens_a_store_marks_them(
     words: tuple[str, ...],
@@ -216,5 +226,5 @@ def test_a_summary_that_was_cut_short_is_killed_too(monkeypatch: pytest.MonkeyPa
         with pytest.raises(KeyboardInterrupt):
             tracker.summary({"report.html": b""}, anew=False)
     assert states() == {"summary": "RUNNING"}
-    kill_dead_runs(tracker, trains_here=True)
+    assert kill_dead_runs(tracker, trains_here=True) == (0, {})  # it is no training
     assert states() == {"summary": "KILLED"}

@@ -6,7 +6,7 @@ import pytest
 from mlflow import MlflowClient
 
 from zeroinit.errors import BadInput
-from zeroinit.tracker import Record
+from zeroinit.tracker import Record, database
 from zeroinit.tracker.mlflow import Mlflow
 
 METRICS = [("test/accuracy", 0.1, 0), ("grad/hidden1/norm", 0.5, 1), ("grad/hidden1/norm", 0.25, 2)]
@@ -64,8 +64,12 @@ def test_courses_are_those_of_the_client(tracker: Mlflow) -> None:
     assert list(ours[0].course("train/loss")) == [2]  # the last of each other
 
 
-@pytest.mark.parametrize("tables", [True, False])
-def test_finished_runs_are_found_by_their_identity(tables: bool, tracker: Mlflow) -> None:
+@pytest.mark.parametrize(("tables", "max_in"), [(True, 1000), (True, 1), (False, 1000)])
+def test_finished_runs_are_found_by_their_identity(
+    tables: bool, max_in: int, tracker: Mlflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where they are more than one IN (...) may list."""
+    monkeypatch.setattr(database, "MAX_IN", max_in)
     for name, status in (("a", "FINISHED"), ("b", "FAILED"), ("c", "FINISHED")):
         record = Record(name, {"seeds.init": "0"}, {"identity": name, "config_hash": name})
         tracker.begin(record)
@@ -84,6 +88,19 @@ def test_a_summary_is_made_anew_or_added_to(tracker: Mlflow) -> None:
     tracker.summary({"only.txt": b"only"}, anew=True)
     assert tracker.summarised("summary.csv") is None
     assert len(tracker.kind("summary")) == 1
+
+
+def test_a_summary_of_a_sweep_that_still_trains_stays_running(tracker: Mlflow) -> None:
+    """A report adds its files to it meanwhile."""
+    tracker.prepare({"sweep.json": b"jobs"})
+    report = Mlflow(None)
+    report.open(tracker.sweep)
+    report.summary({"report.html": b"page"}, anew=False)
+    assert tracker.summarised("report.html") == b"page"
+    assert [summary.status for summary in tracker.kind("summary")] == ["RUNNING", "FINISHED"]
+    tracker.summary({"summary.csv": b"table"}, anew=True)
+    assert [summary.status for summary in tracker.kind("summary")] == ["FINISHED"]
+    assert tracker.summarised("report.html") == b"page"
 
 
 def test_a_summary_that_is_begun_leaves_the_last_until_it_is_done(tracker: Mlflow) -> None:

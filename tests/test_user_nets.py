@@ -113,6 +113,21 @@ def test_what_a_function_returns_is_checked(words: str, said: str, job_of: Calla
     assert str(refused.value) == f"{words}{said}"
 
 
+class NoTracker:
+    """A user's tracker as of an earlier version: without the methods that later ones call."""
+
+    def open(self, sweep: str) -> None: ...
+
+
+def test_a_tracker_has_all_methods(zeroinit: Command) -> None:
+    ended = zeroinit(*B, "tracker=off", "tracker._target_=test_user_nets.NoTracker")
+    assert ended.code == 2
+    assert ended.err == (
+        "zeroinit: tracker._target_=test_user_nets.NoTracker: it returned a NoTracker, which has no refuses and no "
+        "begin; return a zeroinit.tracker.Tracker, which has all of its methods\n"
+    )
+
+
 def test_an_exception_of_an_optimizer_has_the_users_line(job_of: Callable[..., Job]) -> None:
     with pytest.raises(BadInput, match=r"^optimizer: KeyError: 'lr' \(test_user_nets\.py, line \d+\)$"):
         build.check([job_of(*B, "optimizer=sgd", "optimizer._target_=test_user_nets.broken_optimizer")])

@@ -225,9 +225,14 @@ def open_tracker(job: Job, sweep: str) -> Tracker:
 def opened(node: str, sweep: str) -> Tracker:
     keys = json.loads(node)
     tracker: Tracker = call("tracker", keys)
-    if not hasattr(tracker, "open"):
+    methods = [name for name, member in vars(Tracker).items() if callable(member) and not name.startswith("_")]
+    absent = [name for name in methods if not callable(getattr(tracker, name, None))]
+    if absent:
         target, made = keys["_target_"], type(tracker).__name__
-        raise BadInput(f"tracker._target_={target}: it returned a {made}; return a zeroinit.tracker.Tracker")
+        raise BadInput(
+            f"tracker._target_={target}: it returned a {made}, which has no {' and no '.join(absent[:2])}; return a "
+            "zeroinit.tracker.Tracker, which has all of its methods"
+        )
     tracker.open(sweep)
     return tracker
 

@@ -102,6 +102,10 @@ def of_unknown(match: re.Match[str]) -> str:
 PATTERNS: list[tuple[str, Callable[[re.Match[str]], str]]] = [  # what Hydra says, and what to say instead
     (r"Could not override '(?P<key>.*?)'\..*use \+(?P<line>[^\n]*)", of_unknown),
     (
+        r"Could not delete from config\. '(.*?)' does not exist",
+        lambda match: f"~{match[1]}: there is no such key, or its value is null, which Hydra cannot delete",
+    ),
+    (
         r"Ambiguous value for argument '(.*?)'\n",
         lambda match: f"{match[1]}: more than one value is an axis of a sweep; give -m, or [A,B] for a list",
     ),

@@ -47,9 +47,11 @@ class Trainings:
         for index, task in enumerate(self.tasks):
             assert task
             try:
-                self.end(index, runs.work(*task, tell=partial(self.show, index)))
+                records = runs.work(*task, tell=partial(self.show, index))
             except Exception:
                 self.give_up(index, traceback.format_exc())
+            else:
+                self.end(index, records)
 
     def train_on(self, pool: Pool) -> None:
         """Train the tasks on the pool's workers."""

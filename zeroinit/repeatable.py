@@ -4,12 +4,9 @@ Each process of a sweep loads the data by itself, and a run is known by a hash o
 from a global generator, or from none that is seeded, gives every process other data, and runs that nobody has planned.
 """
 
-import random
 import time
 from collections.abc import Iterable
-from typing import Any
 
-import numpy as np
 import torch
 
 from zeroinit.build import data_hash, load_cached, set_up_torch, stored
@@ -18,6 +15,7 @@ from zeroinit.config import Job
 from zeroinit.config.identity import hash_of
 from zeroinit.environment import environment
 from zeroinit.errors import BadInput
+from zeroinit.rng import ForeignStates
 
 SLOW_SECONDS = 5  # data that take longer are loaded twice only where a global generator has moved meanwhile
 
@@ -43,14 +41,14 @@ def check_job(job: Job) -> None:
     node, _, variables = store
     if (node, variables) in checked:
         return
-    before, started = global_generators(), time.perf_counter()
+    before, started = GlobalStates(), time.perf_counter()
     load_cached(*store, device)
-    is_slow, has_moved = time.perf_counter() - started > SLOW_SECONDS, global_generators() != before
+    is_slow, has_moved = time.perf_counter() - started > SLOW_SECONDS, before.have_moved()
     if not is_slow or has_moved:
-        first, before = data_hash(store, device), global_generators()
+        first, before = data_hash(store, device), GlobalStates()
         second = hash_of(load_cached.__wrapped__(*store, device))
         if first != second:
-            is_global = has_moved or global_generators() != before
+            is_global = has_moved or before.have_moved()
             source = "it draws from a global generator" if is_global else "it depends on more than its arguments"
             raise BadInput(
                 f"dataset._target_={job.values['dataset']['_target_']}: two calls with the same seed gave different "
@@ -59,7 +57,13 @@ def check_job(job: Job) -> None:
     checked.add((node, variables))
 
 
-def global_generators() -> list[Any]:
-    """The states of Python's, numpy's and torch's global generators."""
-    _, keys, position, *_ = np.random.get_state(legacy=True)
-    return [random.getstate(), (np.asarray(keys).tobytes(), position), torch.get_rng_state().numpy().tobytes()]
+class GlobalStates(ForeignStates):
+    """The states of torch's global generator on the CPU, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.torch = torch.get_rng_state()
+
+    def have_moved(self) -> bool:
+        """Return whether something has drawn from one of the three since."""
+        return bool(self.name_moved()) or not torch.equal(torch.get_rng_state(), self.torch)

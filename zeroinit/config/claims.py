@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from functools import cache
 from typing import Any
 
-from zeroinit import CONF
 from zeroinit.arguments import finite
+from zeroinit.config.unknown import all_keys
 from zeroinit.errors import BadInput
 from zeroinit.keys import NO_NUMBER
 
@@ -63,32 +62,13 @@ def check_meant(
                 name = f"claims[{place}].{side}.{key}"
                 if key.partition(".")[0] in (*NO_NUMBER, "seeds"):
                     raise BadInput(f"{name}: it tells no cells apart, as a cell is all of its seeds; leave it out")
-                if key not in known and key not in shipped():
+                if key not in known and key not in all_keys():
                     close = get_close_matches(key, sorted(known), 1) or ["init"]
                     raise BadInput(f"{name}: no run has such a key; give one that can be typed, such as {close[0]}")
                 value, there = claim[side][key], {one.get(key) for one in params}
                 for one in value if isinstance(value, list) else [value]:
                     if (given := options(key)) and str(one) not in {*given, *there}:
                         raise BadInput(f"{name}={one}: there is no such option; give one of {', '.join(given)}")
-
-
-@cache
-def shipped() -> frozenset[str]:
-    """The keys of all shipped options."""
-    from omegaconf import OmegaConf  # only here: what trains does without it
-
-    found = set()
-
-    def walk(node: Any, path: str) -> None:
-        if isinstance(node, dict):
-            for key, value in node.items():
-                walk(value, f"{path}.{key}")
-        else:
-            found.add(path)
-
-    for option in CONF.glob("*/*.yaml"):
-        walk(OmegaConf.to_container(OmegaConf.load(option)), option.parent.name)
-    return frozenset(found)
 
 
 def is_text(value: Any) -> bool:

@@ -11,6 +11,14 @@ from sqlalchemy import ColumnElement, Connection, NullPool, create_engine, selec
 
 from zeroinit.tracker import Record
 
+MAX_IN = 1000  # values of an IN (...): databases refuse a statement with tens of thousands
+
+
+def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """Yield the items in their order, at most `size` at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
 
 @contextmanager
 def connected(uri: str) -> Iterator[Connection]:
@@ -30,8 +38,10 @@ def records(
         SqlRun.lifecycle_stage == "active",
     )
     if identities is not None:
+        asked += (SqlRun.status == "FINISHED",)
+    if identities is not None and len(identities) <= MAX_IN:  # else it reads all that finished, and drops the rest
         having: Any = select(SqlTag.run_uuid).where(SqlTag.key == "identity", SqlTag.value.in_(identities))
-        asked += (SqlRun.status == "FINISHED", SqlRun.run_uuid.in_(having))
+        asked += (SqlRun.run_uuid.in_(having),)
     params: dict[str, dict[str, str]] = defaultdict(dict)
     tags: dict[str, dict[str, str]] = defaultdict(dict)
     metrics: dict[str, list[tuple[str, float, int]]] = defaultdict(list)
@@ -49,10 +59,11 @@ def records(
             points.join(SqlRun, SqlRun.run_uuid == last.run_uuid).where(*asked).order_by(last.key)
         ):
             metrics[run_id].append((key, math.nan if is_nan else value, step))
+    wanted = {*identities} if identities is not None else set()
     return [
         (Record(name, params[one], tags[one], status, metrics[one], started=start / 1000, run_id=one), place)
         for one, name, status, start, place in runs
-        if tags[one].get("kind") == kind
+        if tags[one].get("kind") == kind and (identities is None or tags[one].get("identity") in wanted)
     ]
 
 

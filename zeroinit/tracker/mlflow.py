@@ -6,11 +6,10 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from mlflow.entities import Metric, Param, Run, RunTag
@@ -57,7 +56,7 @@ class Mlflow(Connection):
         self.written[record.run_id] = 0
         self.places[record.run_id] = run.info.artifact_uri
         params = [Param(key, value) for key, value in record.params.items()]
-        for some in chunks(params, 100):
+        for some in database.chunks(params, 100):
             self.client.log_batch(record.run_id, params=some)
         record.tracking += time.perf_counter() - began
 
@@ -67,7 +66,7 @@ class Mlflow(Connection):
         run_id = record.run_id
         stamp = self.stamps.setdefault(run_id, int(time.time() * 1000))
         new = record.metrics[self.written[run_id] :]
-        for some in chunks([Metric(name, value, stamp, step) for name, value, step in new], 1000):
+        for some in database.chunks([Metric(name, value, stamp, step) for name, value, step in new], 1000):
             self.client.log_batch(run_id, metrics=some)
             self.written[run_id] += len(some)
         del self.stamps[run_id]
@@ -229,13 +228,17 @@ class Mlflow(Connection):
         The artifacts of one that is replaced go with MLflow's own garbage collection.
         """
         with self.answering("the summary cannot be kept"):
-            there = [record.run_id for record in self.kind("summary")]  # newest first
+            summaries = self.kind("summary")  # newest first
+            there = [record.run_id for record in summaries]
             if anew and self.own in there:
                 run_id = self.own
                 self.fill(run_id, files)
             elif there and not anew:
                 run_id = there[0]
-                self.fill(run_id, files)
+                if summaries[0].status == "RUNNING" and run_id != self.own:
+                    self.keep(run_id, files)  # its sweep still trains, and writes the status when it ends
+                else:
+                    self.fill(run_id, files)
             else:
                 self.prepare({})
                 run_id, there = self.own, [self.own, *there]
@@ -283,8 +286,3 @@ def as_record(run: Run) -> Record:
         started=run.info.start_time / 1000,
         run_id=run.info.run_id,
     )
-
-
-def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -10,7 +10,7 @@ from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
 from sqlalchemy import NullPool, create_engine, select, update
 
 from zeroinit.tracker import Record
-from zeroinit.tracker.database import connected
+from zeroinit.tracker.database import MAX_IN, chunks, connected
 
 PROCESS_TAGS = ("process.host", "process.boot", "process.pid", "process.start")
 TAGS = ("kind", "identity", "config_hash", *PROCESS_TAGS)  # without a kind, a run is not of this project
@@ -35,10 +35,15 @@ def running_in_tables(uri: str) -> list[Record]:
 
 
 def kill_in_tables(uri: str, run_ids: Sequence[str]) -> int:
-    """Mark those of the runs as KILLED that are still RUNNING, in one statement. Returns how many."""
-    changed = update(SqlRun).where(SqlRun.run_uuid.in_(run_ids), SqlRun.status == "RUNNING")
+    """Mark those of the runs as KILLED that are still RUNNING, in one transaction. Returns how many."""
+    killed = {"status": "KILLED", "end_time": int(time.time() * 1000)}
     with create_engine(uri, poolclass=NullPool).begin() as connection:
-        return connection.execute(changed.values(status="KILLED", end_time=int(time.time() * 1000))).rowcount
+        return sum(
+            connection.execute(
+                update(SqlRun).where(SqlRun.run_uuid.in_(some), SqlRun.status == "RUNNING").values(killed)
+            ).rowcount
+            for some in chunks(run_ids, MAX_IN)
+        )
 
 
 def running_of_client(client: MlflowClient) -> list[Record]:
