@@ -10,6 +10,8 @@ import pytest
 import torch
 from hydra.errors import ConfigCompositionException
 
+from zeroinit import composition
+
 Command = Callable[..., object]
 QUICK = ("dataset=digits", "arch=logistic", "steps=30")
 
@@ -175,6 +177,17 @@ def test_what_hydra_refuses_is_one_line(words: list[str], said: str, zeroinit: C
     [line] = ended.err.splitlines()
     assert line.startswith(f"zeroinit: {said}")
     assert "hydra.cc" not in line
+
+
+def test_hydra_may_be_installed_below_a_folder_of_our_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a virtual environment inside of a clone."""
+    monkeypatch.setattr(composition, "HYDRA", tmp_path / "zeroinit" / ".venv" / "hydra")
+    code = compile("def configure_log():\n    assert False", str(composition.HYDRA / "core" / "utils.py"), "exec")
+    names: dict[str, Callable[[], None]] = {}
+    exec(code, names)
+    with pytest.raises(AssertionError) as raised:
+        names["configure_log"]()
+    assert str(composition.explain(raised.value)).startswith("hydra.verbose: give true, false")
 
 
 def test_hydra_full_error_shows_the_exception(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:

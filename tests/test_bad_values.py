@@ -206,7 +206,7 @@ AXES = {
     "hydra/launcher=nothing": "hydra/launcher=nothing: there is no such option; give one of ",
     "hydra/launcher=null": "hydra/launcher=null: give the name of one option, such as zeroinit",
     "hydra.verbose=1.5": "hydra.verbose: give true, false, or a list of names of loggers",
-    "hydra.sweep.dir=/dev/null/x": "hydra.sweep.dir=/dev/null/x: Not a directory; name a folder that can be written",
+    "hydra.sweep.dir=/dev/null/x": "hydra.sweep.dir=/dev/null/x: Not a directory: /dev/null/x; give a folder that can",
     "check=only plan=true": "check=only and plan=true: give one of them",
     "init.rest.weight.std=1": "init.rest.weight.std=1: the config has no such key; ",
     "+init.rest.weight.std=1": "init.rest.weight.std=1: init.layers=null leaves it no layer; give a pattern there too",

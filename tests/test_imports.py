@@ -61,6 +61,7 @@ ORDER = [
     "config.variables",
     "config.choices",
     "config.saved",
+    "config.resolve",
     "config",
     "job_folder",
     "hooks",

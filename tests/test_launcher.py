@@ -225,7 +225,7 @@ def test_an_interruption_reaches_the_workers() -> None:
     command = [sys.executable, "-m", "zeroinit.train", *long, TWO]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 240  # it takes 10 s on a quiet machine
-        while rows_of_runs() < 4 and time.monotonic() < deadline:
+        while rows_of_runs() < 4 and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.5)
         time.sleep(1)
         process.send_signal(signal.SIGTERM)

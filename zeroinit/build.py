@@ -33,7 +33,7 @@ from zeroinit.quotient import quotient
 from zeroinit.ramp import give
 from zeroinit.rng import stream
 from zeroinit.stack import OPTIMIZERS, why_alone
-from zeroinit.storable import check_storable
+from zeroinit.storable import check_storable, make_tracker
 from zeroinit.target import bound, call, parameters_of
 from zeroinit.ties import moves_alike
 from zeroinit.tracker import Tracker
@@ -223,16 +223,7 @@ def open_tracker(job: Job, sweep: str) -> Tracker:
 
 @lru_cache
 def opened(node: str, sweep: str) -> Tracker:
-    keys = json.loads(node)
-    tracker: Tracker = call("tracker", keys)
-    methods = [name for name, member in vars(Tracker).items() if callable(member) and not name.startswith("_")]
-    absent = [name for name in methods if not callable(getattr(tracker, name, None))]
-    if absent:
-        target, made = keys["_target_"], type(tracker).__name__
-        raise BadInput(
-            f"tracker._target_={target}: it returned a {made}, which has no {' and no '.join(absent[:2])}; return a "
-            "zeroinit.tracker.Tracker, which has all of its methods"
-        )
+    tracker = make_tracker(json.loads(node))
     tracker.open(sweep)
     return tracker
 

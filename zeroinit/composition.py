@@ -4,19 +4,27 @@ import re
 import traceback
 from collections.abc import Callable
 from difflib import get_close_matches
-from pathlib import PurePath
+from pathlib import Path
 
+import hydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
+import zeroinit
 from zeroinit import SWEEPS
 from zeroinit.config.unknown import FUNCTIONS, advice
 from zeroinit.errors import BadInput
 
-OURS = ("zeroinit", "hydra_plugins")  # folders of modules that run after Hydra has composed
-ENTRY = ("main", "command")  # functions of ours that stand above Hydra in every traceback
-COMPOSING = ("config_loader_impl", "config_repository", "defaults_list", "override_parser")  # of Hydra's files
+PACKAGE = Path(zeroinit.__file__).parent
+OURS = (PACKAGE, PACKAGE.parent / "hydra_plugins" / "zeroinit")
+HYDRA = Path(hydra.__file__).parent
+COMPOSING = {
+    "config_loader_impl",
+    "config_repository",
+    "defaults_list",
+    "override_parser",
+}  # files and folders of Hydra
 
 
 def explain(error: Exception) -> BadInput | None:
@@ -27,10 +35,16 @@ def explain(error: Exception) -> BadInput | None:
 
 
 def is_raised_by_hydra(error: Exception) -> bool:
-    """Whether Hydra raised it while it composed a config, or before it called any function of ours."""
-    frames = [(PurePath(frame.filename), frame.name) for frame in traceback.extract_tb(error.__traceback__)]
-    composing = any(name in str(path) for path, _ in frames for name in COMPOSING if "hydra" in path.parts)
-    return composing or not any(set(OURS) & set(path.parts) and name not in ENTRY for path, name in frames)
+    """Return whether Hydra raised it while it composed a config, or before it called any function of ours."""
+    files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    of_hydra = [file.is_relative_to(HYDRA) for file in files]
+    if not any(of_hydra):
+        return False
+    below = files[of_hydra.index(True) :]  # above stand the functions of ours that start Hydra
+    is_composing = any(
+        COMPOSING & {*file.relative_to(HYDRA).with_suffix("").parts} for file in below if file.is_relative_to(HYDRA)
+    )
+    return is_composing or not any(file.is_relative_to(folder) for file in below for folder in OURS)
 
 
 def sentence(error: Exception) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 import yaml
 
 from zeroinit.config import Job
-from zeroinit.config.saved import hydra_yaml
 from zeroinit.errors import BadInput
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where PyYAML has it
@@ -28,7 +27,7 @@ def write_config(job: Job) -> str:
     folder = Path(job.folder, HYDRA)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        config = {"config": job.saved.values, "hydra": hydra_yaml(job.saved)} if job.saved else {"config": job.values}
+        config = {"config": job.saved.values, "hydra": job.saved.hydra_yaml} if job.saved else {"config": job.values}
         for name, content in (config | {"overrides": job.overrides}).items():
             (folder / f"{name}.yaml").write_text(yaml.dump(content, Dumper=DUMPER, sort_keys=False))
     except OSError as error:

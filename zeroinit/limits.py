@@ -4,7 +4,6 @@ import torch
 from torch import nn
 
 from zeroinit.config.check import MAX_STEPS, Values
-from zeroinit.config.unknown import schema
 from zeroinit.dataset.images import physical_memory
 from zeroinit.dataset.split import Data
 from zeroinit.errors import BadInput
@@ -23,6 +22,8 @@ def check_steps(values: Values, steps_per_epoch: int) -> None:
 
 def check_examples(values: Values, data: Data) -> None:
     """Raise BadInput where a probe is to see more examples than there are; the default means all that there are."""
+    from zeroinit.config.unknown import schema  # only here: jobs that are resolved already train without OmegaConf
+
     examples, there = values["probe"]["examples"], len(data.train[0])
     if examples > there and examples != schema()["probe"]["examples"]:
         raise BadInput(f"probe.examples={examples}: the training set has {there} examples; give 1 to {there}")

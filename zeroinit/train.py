@@ -22,9 +22,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from zeroinit import CONF, before, composition, config, rerun, resume
+from zeroinit import CONF, before, composition, rerun, resume
 from zeroinit.build import check, open_tracker
-from zeroinit.config import Job
+from zeroinit.config import Job, resolve
 from zeroinit.config.identity import hashes
 from zeroinit.config.saved import to_save
 from zeroinit.config.variables import params_of_variables, variables_of
@@ -49,12 +49,12 @@ def job_of(cfg: DictConfig) -> Job:
     hydra_config = HydraConfig.get()
     variables = variables_of(hydra_config)
     with environment(variables):
-        values = config.resolve(cfg, hydra_config)
+        values = resolve.resolve(cfg, hydra_config)
         overrides = override_lines(hydra_config.overrides.task)
-    params = config.params(values, config.options(hydra_config.runtime.choices, values))
+    params = resolve.params(values, resolve.options(hydra_config.runtime.choices, values))
     params |= params_of_variables(variables)
     folder = Path(hydra_config.sweep.dir, hydra_config.sweep.subdir) if sweeping() else hydra_config.run.dir
-    name = config.name(params, overrides)
+    name = resolve.name(params, overrides)
     saved = to_save(cfg, hydra_config, values, sweep_name()) if sweeping() else None
     return Job(name, overrides, str(folder), values, params, *hashes(values, variables), variables, saved)
 

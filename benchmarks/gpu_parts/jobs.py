@@ -88,7 +88,14 @@ def write_tasks(path: Path, data: Path | None, device: str, smoke: bool) -> None
         ]
     found = [*others, *(Task("speed", [], made_for(job, device)) for job in speed)]
     found += [Task("outcomes", [], made_for(job, device)) for job in outcomes]
-    path.write_text(json.dumps([asdict(task) for task in found], separators=(",", ":")) + "\n")
+    path.write_text(json.dumps([as_json(task) for task in found], separators=(",", ":")) + "\n")
+
+
+def as_json(task: Task) -> dict[str, Any]:
+    """Return what `read_tasks` reads: without Hydra's hooks and saved config, as no Hydra runs there."""
+    entry = asdict(task)
+    del entry["job"]["hooks"], entry["job"]["saved"]
+    return entry
 
 
 def archs(tasks: list[Task]) -> list[str]:

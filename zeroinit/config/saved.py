@@ -28,6 +28,12 @@ class Saved:
     variables: dict[str, str]  # hydra.job.env_set
     sweep: str | None  # the sweep that the job is of; None of a single run
 
+    @property
+    def hydra_yaml(self) -> Values:
+        """The content of hydra.yaml: the part of Hydra's own file that is read again."""
+        job = {"config_name": self.sweep, "env_set": self.variables}
+        return {"hydra": {"mode": "MULTIRUN", "job": job, "runtime": {"choices": self.choices}}}
+
 
 def to_save(cfg: DictConfig, hydra_node: Any, resolved: Values, sweep: str) -> Saved:
     """What to save of a sweep's job, with the resolved value in the place of what refers to the command.
@@ -48,12 +54,6 @@ def to_save(cfg: DictConfig, hydra_node: Any, resolved: Values, sweep: str) -> S
     if not _is_referred_to("size", saved):
         choices.pop("size", None)
     return Saved({key: value for key, value in values.items() if key not in unused}, choices, variables, sweep)
-
-
-def hydra_yaml(saved: Saved) -> Values:
-    """The saved config's hydra.yaml: the part of Hydra's own file that is read again."""
-    job = {"config_name": saved.sweep, "env_set": saved.variables}
-    return {"hydra": {"mode": "MULTIRUN", "job": job, "runtime": {"choices": saved.choices}}}
 
 
 def read_saved(path: Path) -> Saved | None:
