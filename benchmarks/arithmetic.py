@@ -23,12 +23,13 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
-from zeroinit import CONF, loop
-from zeroinit.batches import Augment
+from zeroinit import CONF
 from zeroinit.build import batch_size_of, build, load, set_up_torch
 from zeroinit.config import Job
+from zeroinit.config.compose import job_of
+from zeroinit.dataset.batches import Augment
 from zeroinit.rng import stream
-from zeroinit.train import job_of
+from zeroinit.training import loop
 
 WORK = {  # what trains
     "MNIST 784-500-10": ("dataset=mnist5k", "arch.hidden=[500]", "steps=56"),

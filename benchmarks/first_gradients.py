@@ -21,13 +21,14 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from zeroinit import arch, bias_scale, loop
-from zeroinit.batches import Augment
+from zeroinit import arch, bias_scale
 from zeroinit.dataset import Data, image_folder
+from zeroinit.dataset.batches import Augment
 from zeroinit.init import initialize
 from zeroinit.layers import weight_layers
 from zeroinit.progress import Bar
 from zeroinit.rng import stream
+from zeroinit.training import loop
 
 ARCHS = {"cifar_cnn": arch.CifarCNN, "mnist_cnn": arch.MnistCNN, "resnet50": arch.resnet50}
 

@@ -53,10 +53,11 @@ def train_case(case: Case) -> tuple[str, float]:
     """Return (SHA-256 of the final weights, CPU seconds of the training) of a case, on one thread."""
     import torch
 
-    from zeroinit import arch, init, loop
-    from zeroinit.batches import Augment
-    from zeroinit.dataset.split import Data
+    from zeroinit import arch, init
+    from zeroinit.dataset.batches import Augment
+    from zeroinit.dataset.data import Data
     from zeroinit.rng import stream
+    from zeroinit.training import loop
 
     torch.set_num_threads(1)
     shape = case.channels, case.side, case.side

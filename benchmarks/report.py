@@ -40,7 +40,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.chdir(arguments.store)
     if not Path("mlruns").is_dir():
-        subprocess.run([sys.executable, "-m", "zeroinit.train", "-m", *GRID], check=True, capture_output=True)
+        subprocess.run([sys.executable, "-m", "zeroinit", "-m", *GRID], check=True, capture_output=True)
     tracker = Mlflow(None)
     tracker.find("big")
 
@@ -53,7 +53,7 @@ def main() -> None:
         tracker.recall(tracker.records(), METRICS)
 
     def report() -> None:
-        command = "from zeroinit.report.command import main; main()"
+        command = "from zeroinit.report.cli import main; main()"
         subprocess.run([sys.executable, "-c", command, "big", "--to", "made"], check=True, capture_output=True)
 
     sides: dict[str, Callable[[], None]] = {"report": report, "tables": by_tables, "client": by_client}

@@ -40,9 +40,9 @@ from torchvision import datasets, transforms
 
 from zeroinit import CONF
 from zeroinit.build import check, load, open_tracker, set_up_torch
+from zeroinit.config.compose import job_of
 from zeroinit.rng import stream
-from zeroinit.runs import run
-from zeroinit.train import job_of
+from zeroinit.sweep.runner import run
 
 
 def net() -> nn.Module:

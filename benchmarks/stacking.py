@@ -4,7 +4,8 @@
 
 Training alone, in one process with one thread: no tracking, no observation, evaluation as the loop does it. The two
 sides take turns. A ratio is K times the median of one member alone over the median of the stack. From this table the
-constants of zeroinit/plan.py are read; what they decide stands below each net, beside the best that was measured.
+constants of zeroinit/sweep/stacking.py are read; what they decide stands below each net, beside the best that was
+measured.
 """
 
 import argparse
@@ -24,13 +25,14 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
-from zeroinit import CONF, loop
-from zeroinit.batches import Augment
+from zeroinit import CONF
 from zeroinit.build import batch_size_of, build, load, set_up_torch
 from zeroinit.config import Job
-from zeroinit.plan import net_of
+from zeroinit.config.compose import job_of
+from zeroinit.dataset.batches import Augment
 from zeroinit.rng import stream
-from zeroinit.train import job_of
+from zeroinit.sweep.stacking import net_of
+from zeroinit.training import loop
 
 CIFAR = ("dataset=mnist5k", "dataset.resize=32", "dataset.channels=3")  # of the shape of CIFAR-10
 WORK: dict[str, tuple[tuple[str, ...], Sequence[int]]] = {  # what trains: overrides, and how many together

@@ -28,7 +28,7 @@ import torch
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 import zeroinit.garbage  # noqa: F401
-from zeroinit import train
+from zeroinit import cli
 
 BETWEEN = 2  # seconds between two looks at the memory, of which one takes 0.1 s
 BASIC = "hydra/launcher=basic"
@@ -106,10 +106,10 @@ def in_a_run_of_basic(words: list[str]) -> dict[str, float]:
         setattr(owner, name, call)
 
     timed(ConfigLoaderImpl, "load_sweep_config", "composing")
-    timed(train, "run", "the run itself")
+    timed(cli, "run", "the run itself")
     timed(hydra.core.utils, "run_job")
     sys.argv = ["zeroinit", *words, BASIC, "sweep=in-a-run"]
-    train.main()
+    cli.main()
     runs = len(spans) // 3
     whole = max(ended for _, ended in spans) - min(started for started, _ in spans)
     return {name: seconds / runs for name, seconds in (spent | {"the rest": whole - sum(spent.values())}).items()}

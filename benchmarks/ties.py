@@ -25,13 +25,13 @@ pin_kernels()  # before torch is imported, as the command does
 import torch
 from torch import nn
 
-from zeroinit import loop
 from zeroinit.arch import ACTIVATIONS, FNN
-from zeroinit.batches import Augment
 from zeroinit.dataset import Data, digits, mnist5k
+from zeroinit.dataset.batches import Augment
 from zeroinit.dataset.images import reshaped
 from zeroinit.init import initialize, layer_constant_
 from zeroinit.rng import stream
+from zeroinit.training import loop
 
 WIDTHS = (1, 2, 3, 4, 5, 12, 20, 48, 77, 129, 333, 496, 500, 504, 511, 512, 513)
 ZEROS = partial(nn.init.zeros_)

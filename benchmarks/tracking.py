@@ -27,9 +27,9 @@ from hydra.core.hydra_config import HydraConfig
 from zeroinit import CONF
 from zeroinit.build import check, open_tracker
 from zeroinit.config import Job
-from zeroinit.probe import PROBES
-from zeroinit.runs import run
-from zeroinit.train import job_of
+from zeroinit.config.compose import job_of
+from zeroinit.probes.measures import PROBES
+from zeroinit.sweep.runner import run
 
 SIDES = {
     "untracked": "tracker=off",

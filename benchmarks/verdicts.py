@@ -44,8 +44,8 @@ from hydra.core.hydra_config import HydraConfig
 
 from zeroinit import CONF
 from zeroinit.build import check, load, open_tracker, set_up_torch
-from zeroinit.runs import run
-from zeroinit.train import job_of
+from zeroinit.config.compose import job_of
+from zeroinit.sweep.runner import run
 
 CHOICES = {
     "dataset": ["digits", "mnist5k", "planar", "xor"],

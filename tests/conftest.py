@@ -20,13 +20,18 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 
-from zeroinit import CONF, build, code_hash, lint, loop, provenance, repeatable, target, train
+from zeroinit import CONF, build
 from zeroinit.__main__ import main
-from zeroinit.batches import Augment
-from zeroinit.config import Job
+from zeroinit.build import repeatable
+from zeroinit.config import Job, code_hash, target
+from zeroinit.config.compose import job_of as compose_job
 from zeroinit.dataset import folder
-from zeroinit.report import drawing
+from zeroinit.dataset.batches import Augment
+from zeroinit.diagnostics import lint
+from zeroinit.report import select_figures
 from zeroinit.rng import stream
+from zeroinit.tracker import provenance
+from zeroinit.training import loop
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where the tests are a job in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -138,7 +143,7 @@ def zeroinit(
         code = 0
         with pytest.MonkeyPatch.context() as patch:
             if "_figures" not in request.fixturenames:
-                patch.setattr(drawing, "drawn_figure", not_drawn)
+                patch.setattr(select_figures, "drawn_figure", not_drawn)
             try:
                 main()
             except SystemExit as end:
@@ -158,7 +163,7 @@ def job_of() -> Callable[..., Job]:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             cfg = compose(config_name, list(overrides), return_hydra_config=True)
         HydraConfig.instance().set_config(cfg)
-        return train.job_of(cfg)
+        return compose_job(cfg)
 
     return job
 

@@ -16,18 +16,19 @@ import pytest
 import torch
 from torch import nn
 
-from zeroinit import bias_scale, dataset, loop
+from zeroinit import bias_scale, dataset
 from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50
-from zeroinit.arrival import predicted
-from zeroinit.batches import Augment
 from zeroinit.dataset import Data
-from zeroinit.first_gradients import is_confirmed
+from zeroinit.dataset.batches import Augment
 from zeroinit.init import initialize
 from zeroinit.layers import weight_layers
-from zeroinit.observer import Observer
+from zeroinit.probes.first_gradients import is_confirmed
+from zeroinit.probes.observer import Observer
+from zeroinit.probes.wavefront import predicted
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
-from zeroinit.tracker.off import Off
+from zeroinit.tracker.memory import Off
+from zeroinit.training import loop
 
 ROUNDING = 1e-6  # the largest entry, in float32, of a gradient that is zero in mathematics
 

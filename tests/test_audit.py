@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zeroinit import audit, build
-from zeroinit.audit import DRAWS, EITHER, NOISE, ROUNDING, RULE, Audit, Drawn, Replay
+from zeroinit import build
 from zeroinit.config import Job
-from zeroinit.draws import Draws, filling, forward
+from zeroinit.config.target import bound
+from zeroinit.diagnostics import symmetry
+from zeroinit.diagnostics.random_ops import Draws, filling, forward
+from zeroinit.diagnostics.symmetry import DRAWS, EITHER, NOISE, ROUNDING, RULE, Audit, Drawn, Replay
 from zeroinit.init import initialize
 from zeroinit.rng import stream, stream_seed
-from zeroinit.target import bound
 
 Command = Callable[..., object]
 GLOBAL, STREAM = "torch's global generator", "the stream init"
@@ -47,7 +48,7 @@ def alternating_(tensor: Tensor, fan_in: int) -> Tensor:
 
 
 def of(job: Job) -> Audit:
-    return audit.audit(job.values, build.load(job.values, build.set_up_torch(job.values)))
+    return symmetry.audit(job.values, build.load(job.values, build.set_up_torch(job.values)))
 
 
 def broken(found: Audit) -> dict[tuple[str, str, str], dict[str, int]]:
@@ -67,7 +68,7 @@ def test_draws_are_counted_exactly(digits: Callable[..., Audit]) -> None:
             ["hidden1.weight", "hidden1.bias", "output.weight", "output.bias"],
             64 * 16 + 16 + 16 * 10 + 10,
             GLOBAL,
-            audit.OVERWRITTEN,
+            symmetry.OVERWRITTEN,
         ),
         Drawn("init", ["hidden1.bias"], 16, STREAM, "its values"),
         Drawn("init", ["output.bias"], 10, STREAM, "its values"),
@@ -83,7 +84,7 @@ def test_noise_and_what_construction_keeps_are_counted(digits: Callable[..., Aud
     ]
     scaled = digits("arch=logistic", "arch._target_=test_audit.Scaled", "init=zero", "probe.dense=1")
     assert scaled.drawn == [
-        Drawn("construction", ["1.weight", "1.bias", "3.weight", "3.bias"], 610, GLOBAL, audit.OVERWRITTEN),
+        Drawn("construction", ["1.weight", "1.bias", "3.weight", "3.bias"], 610, GLOBAL, symmetry.OVERWRITTEN),
         Drawn("construction", ["2.weight"], 8, GLOBAL, "its values"),
         Drawn("construction", ["kept"], 5, GLOBAL, "its values"),
         Drawn("construction", ["what the net does not hold"], 3, GLOBAL, "none: it is not kept"),
@@ -93,7 +94,7 @@ def test_noise_and_what_construction_keeps_are_counted(digits: Callable[..., Aud
 def test_many_draws_of_a_kind_share_a_line(job_of: Callable[..., Job]) -> None:
     job = job_of("dataset=digits", "arch.hidden=[4,4,4,4]")
     data = build.load(job.values, build.set_up_torch(job.values))
-    drawn, means, unknown = audit.draws(job.values, data)
+    drawn, means, unknown = symmetry.draws(job.values, data)
     names = [
         f"{layer}.{part}" for layer in (*(f"hidden{d}" for d in (1, 2, 3, 4)), "output") for part in ("weight", "bias")
     ]
@@ -111,7 +112,7 @@ def test_rounding(digits: Callable[..., Audit]) -> None:
     assert step > 0
     assert (
         found.notes[-1]
-        == f"The symmetry is broken by {ROUNDING} alone (hidden1 after step {step}). {audit.FOLLOWS[ROUNDING]}"
+        == f"The symmetry is broken by {ROUNDING} alone (hidden1 after step {step}). {symmetry.FOLLOWS[ROUNDING]}"
     )
     [said] = found.notes[:-1]
     assert said.startswith("At the start, hidden1: gradients ")
@@ -126,7 +127,7 @@ def test_constant_rows(digits: Callable[..., Audit]) -> None:
     assert one.notes[-1].startswith(f"The symmetry is broken by {ROUNDING} alone (hidden1 after step ")
     assert list(broken(two)["drawn", "none", "tied"]) == ["hidden1"]
     assert broken(two)["mean", "none", "tied"] == {}
-    assert one.notes[-1].endswith(audit.FOLLOWS[ROUNDING])
+    assert one.notes[-1].endswith(symmetry.FOLLOWS[ROUNDING])
     assert two.notes[-1].startswith(f"The symmetry is broken by {DRAWS} alone (hidden1 after step ")
 
 
@@ -139,7 +140,7 @@ def test_init_draws(digits: Callable[..., Audit]) -> None:
         ("mean", "none", "native"): {},
         ("mean", "none", "tied"): {},
     }
-    said = f"The symmetry is broken by {DRAWS} alone (hidden1, hidden2 at the start). {audit.FOLLOWS[DRAWS]}"
+    said = f"The symmetry is broken by {DRAWS} alone (hidden1, hidden2 at the start). {symmetry.FOLLOWS[DRAWS]}"
     assert found.notes == [said]
 
 
@@ -159,14 +160,14 @@ def test_forward_noise(digits: Callable[..., Audit]) -> None:
     assert found.notes[1:] == [
         "No replays of tied arithmetic, which is for nets that can be stacked: 3 is a Dropout that cannot be stacked "
         "there.",
-        f"The symmetry is broken by {NOISE} alone (1 after step 1). {audit.FOLLOWS[NOISE]}",
+        f"The symmetry is broken by {NOISE} alone (1 after step 1). {symmetry.FOLLOWS[NOISE]}",
     ]
 
 
 def test_the_rule_itself(digits: Callable[..., Audit]) -> None:
     found = digits("init=zero", "init.weight._target_=test_audit.alternating_", "arch.hidden=[16]", "probe.dense=2")
     assert [one.classes["hidden1"][0] for one in found.replays] == [2, 2]
-    assert found.notes == [f"The symmetry is broken by {RULE} alone (hidden1 at the start). {audit.FOLLOWS[RULE]}"]
+    assert found.notes == [f"The symmetry is broken by {RULE} alone (hidden1 at the start). {symmetry.FOLLOWS[RULE]}"]
 
 
 def test_nothing(digits: Callable[..., Audit]) -> None:
@@ -206,12 +207,12 @@ def replays(**first: int | None) -> list[Replay]:
     ],
 )
 def test_causes_are_told_by_what_they_add(found: list[Replay], said: str) -> None:
-    assert audit.answer(found, 3).startswith(f"The symmetry is broken {said}.")
+    assert symmetry.answer(found, 3).startswith(f"The symmetry is broken {said}.")
 
 
 def test_causes_that_act_only_together() -> None:
     found = replays(drawn_drawn_native=2, drawn_mean_native=None, mean_drawn_native=None, mean_mean_native=None)
-    assert audit.answer(found, 3) == "No cause alone breaks the symmetry, and together they do (l after step 2)."
+    assert symmetry.answer(found, 3) == "No cause alone breaks the symmetry, and together they do (l after step 2)."
 
 
 def test_the_command(zeroinit: Command, tmp_path: Path) -> None:

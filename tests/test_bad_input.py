@@ -10,7 +10,7 @@ import pytest
 import torch
 from hydra.errors import ConfigCompositionException
 
-from zeroinit import composition
+from zeroinit.config import composition
 
 Command = Callable[..., object]
 QUICK = ("dataset=digits", "arch=logistic", "steps=30")

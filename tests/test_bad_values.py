@@ -13,7 +13,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from hydra_plugins.zeroinit.compose import Composer
-from zeroinit import CONF, arguments, build, composition, limits, train
+from zeroinit import CONF, build
+from zeroinit.build import limits
+from zeroinit.config import arguments, composition
+from zeroinit.config.compose import job_of as compose_job
 from zeroinit.config.unknown import all_keys
 from zeroinit.dataset import images
 from zeroinit.errors import BadInput
@@ -54,7 +57,7 @@ def built() -> Iterator[Callable[..., None]]:
         def build_job(*words: str) -> None:
             cfg = composer.job(0, words)
             HydraConfig.instance().set_config(cfg)
-            build.check([train.job_of(cfg)])
+            build.check([compose_job(cfg)])
 
         yield build_job
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from zeroinit.batches import Augment, Batches
 from zeroinit.dataset import Data
+from zeroinit.dataset.batches import Augment, Batches
 from zeroinit.rng import stream
 
 NONE = Augment(crop=0, flip=False)

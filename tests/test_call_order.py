@@ -11,14 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zeroinit import arch, build, call_order, runs
-from zeroinit.audit import draws
+from zeroinit import arch, build, call_order
 from zeroinit.call_order import record_call_order
 from zeroinit.config import Job
+from zeroinit.diagnostics.symmetry import draws
 from zeroinit.init import initialize, layer_constant_
 from zeroinit.layers import called_layers, declared_layers, hidden, weight_layers
 from zeroinit.rng import stream
-from zeroinit.tracker.off import Off
+from zeroinit.sweep import runner
+from zeroinit.tracker.memory import Off
 
 INPUTS = torch.randn(2, 64)
 
@@ -121,7 +122,7 @@ def digits(job_of: Callable[..., Job]) -> Callable[..., Job]:
 
 def test_metrics_and_verdict_are_of_the_layers_that_act_first(digits: Callable[..., Job]) -> None:
     job = digits("init=constant", "optimizer=sgd", "probe=all", "+arch.extra=never called", "probe.curvature=[0]")
-    [record] = runs.run([job], Keeps(), lambda share, accuracy: None)
+    [record] = runner.run([job], Keeps(), lambda share, accuracy: None)
     assert record.status == "FINISHED", record.tags["error"]
     names = list(dict.fromkeys(name for name, _, _ in record.metrics))
     assert [name for name in names if name.startswith("symmetry/") and name.endswith("distinct")] == [

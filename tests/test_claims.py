@@ -16,9 +16,9 @@ from test_page import report, unpacked
 from zeroinit.config import Job
 from zeroinit.config.claims import check_claims, check_meant
 from zeroinit.errors import BadInput
-from zeroinit.report.asked import Asked, read
 from zeroinit.report.cells import Cell, cells
 from zeroinit.report.claims import courses_of, judge, seeds_needed
+from zeroinit.report.manifest import Asked, read
 from zeroinit.report.page import as_html
 from zeroinit.tracker import Record
 

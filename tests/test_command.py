@@ -17,14 +17,18 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from zeroinit import loop, observer, plan, train
+from zeroinit import cli
 from zeroinit.__main__ import imported
 from zeroinit.config import Job
-from zeroinit.loop import Member
-from zeroinit.runs import run, work
+from zeroinit.probes import observer
 from zeroinit.signals import interrupt_for_certain, signals_held
+from zeroinit.sweep import stacking
+from zeroinit.sweep.messages import best_val_accuracy
+from zeroinit.sweep.runner import run, work
 from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow import Mlflow
+from zeroinit.training import loop
+from zeroinit.training.loop import Member
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -42,7 +46,7 @@ def runs(sweep: str, kind: str = "run") -> list[Run]:
 @pytest.fixture
 def _one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """No model is small enough for a stack."""
-    monkeypatch.setattr(plan, "LARGEST", 0)
+    monkeypatch.setattr(stacking, "LARGEST", 0)
 
 
 def artifact(run: Run, name: str) -> Path:
@@ -321,7 +325,7 @@ def test_sigterm_is_an_interruption_as_ctrl_c_is(zeroinit: Command) -> None:
 
 def test_ctrl_c_marks_the_run_killed() -> None:
     """In a process of its own, by the signal itself."""
-    command = [sys.executable, "-m", "zeroinit.train", "dataset=digits", "arch.hidden=[20]", "steps=10000000"]
+    command = [sys.executable, "-m", "zeroinit", "dataset=digits", "arch.hidden=[20]", "steps=10000000"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 240  # it takes 7 s on a quiet machine
         while not rows_of_runs() and time.monotonic() < deadline:
@@ -366,7 +370,7 @@ def test_a_store_that_fails_for_a_moment_costs_no_run(zeroinit: Command, monkeyp
 
 def test_the_last_accuracy_is_told(job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the training ends before it is time to tell again."""
-    monkeypatch.setattr("zeroinit.runs.BETWEEN", 1e9)
+    monkeypatch.setattr("zeroinit.sweep.runner.BETWEEN", 1e9)
     told: list[tuple[float, float | None]] = []
     [record] = work([job_of(*QUICK, "tracker=off")], "alone", "sweep", False, told.append)
     assert told[-1] == (1.0, record.last("val/accuracy"))
@@ -397,7 +401,7 @@ def test_an_interruption_that_falls_into_a_finaliser_is_not_lost(monkeypatch: py
 def test_tracker_off_keeps_nothing_and_does_not_import_mlflow(database: Path, tmp_path: Path) -> None:
     database.unlink()
     code = (
-        "import sys; from zeroinit.train import main\n"
+        "import sys; from zeroinit.cli import main\n"
         "sys.argv = ['zeroinit', '-m', 'tracker=off', 'dataset=xor', 'steps=5', 'seed=0,1',"
         " 'hydra.launcher.workers=1']\n"
         "main()\n"
@@ -498,7 +502,7 @@ def test_only_the_sweeps_own_runs_decide_its_exit_code(zeroinit: Command) -> Non
         return real(*args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zeroinit.runs.run", with_a_neighbour)
+        patch.setattr("zeroinit.sweep.runner.run", with_a_neighbour)
         assert zeroinit("-m", *QUICK, "seed=0,1").code == 0
 
 
@@ -510,7 +514,7 @@ def test_a_store_that_is_gone_at_the_end_is_told_in_one_line(
             raise MlflowException("connection refused by http://me:secret@host")
         return []
 
-    monkeypatch.setattr("zeroinit.tracker.database.records", gone)
+    monkeypatch.setattr("zeroinit.tracker.mlflow_sql.records", gone)
     ended = zeroinit("-m", *QUICK, "seed=0,1")
     assert ended.code == 2
     assert ended.err.splitlines()[-1] == (
@@ -542,8 +546,8 @@ def test_an_axis_on_the_command_line_replaces_the_sweeps(zeroinit: Command) -> N
 
 def test_the_return_value_is_the_best_validation_accuracy(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    real = train.best
-    monkeypatch.setattr(train, "best", lambda record: seen.append(real(record)) or seen[-1])
+    real = best_val_accuracy
+    monkeypatch.setattr(cli, "best_val_accuracy", lambda record: seen.append(real(record)) or seen[-1])
     zeroinit(*QUICK, "epochs=null", "seed=1")
     [run] = runs("zeroinit")
     assert seen == [max(value for _, value in histories(run)["val/accuracy"])]
@@ -558,8 +562,8 @@ def test_help_is_for_a_person(zeroinit: Command) -> None:
 
 def test_a_terminal_is_told_that_it_starts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing of it stays, and nothing of it is in a file."""
-    assert imported() is train
+    assert imported() is cli
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert imported() is train
+    assert imported() is cli
     assert capsys.readouterr().err == "zeroinit: starting\r\033[K"

@@ -13,10 +13,11 @@ from mlflow import MlflowClient
 from test_page import unpacked
 from test_report import planned, record
 
-from zeroinit import provenance, train
-from zeroinit.report import command
-from zeroinit.report.asked import Asked, commands_of, of_records
+from zeroinit.cli import typed_command
+from zeroinit.report import cli
 from zeroinit.report.cells import cells
+from zeroinit.report.manifest import Asked, commands_of, of_records
+from zeroinit.tracker import provenance
 from zeroinit.tracker.mlflow import Mlflow
 
 Command = Callable[..., Ended]
@@ -69,12 +70,12 @@ def test_a_report_without_a_summary_has_the_commands_of_its_runs(
 ) -> None:
     assert zeroinit(*XOR[1:], "sweep=grown", "seed=4").code == 0
     monkeypatch.setattr(sys, "argv", ["zeroinit-report", "grown", "--to", "made"])
-    command.main()
+    cli.main()
     [one] = unpacked(Path("made/report.html").read_bytes())["commands"]
     assert one == "zeroinit dataset=xor 'arch.hidden=[2]' steps=2 probe=none sweep=grown seed=4"
     client = MlflowClient(f"sqlite:///{database}")
     client.delete_tag(records()[0].run_id, "command")
-    command.main()
+    cli.main()
     content = unpacked(Path("made/report.html").read_bytes())
     assert content["commands"] == []
     assert content["notes"] == ["1 run was trained by an earlier command that was not recorded."]
@@ -104,7 +105,7 @@ def test_a_search_without_a_seed_says_that_its_command_draws_other_trials(zeroin
 
 def test_a_password_or_a_part_of_a_command_is_no_tag(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["zeroinit", "tracker.uri=postgresql://me:secret@there/db"])
-    assert train.typed_command() == "zeroinit tracker.uri=postgresql://***@there/db"
+    assert typed_command() == "zeroinit tracker.uri=postgresql://***@there/db"
     for command_typed, tag in (("", {}), ("a" * 5000, {"command": "a" * 5000}), ("a" * 5001, {})):
         monkeypatch.setenv(provenance.COMMAND, command_typed)
         assert provenance.command_tag() == tag

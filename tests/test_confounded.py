@@ -11,10 +11,11 @@ import torch
 from conftest import Ended
 from torch import Tensor, nn
 
-from zeroinit import init, moments
+from zeroinit import init
 from zeroinit.config import Job
+from zeroinit.diagnostics import moments
 from zeroinit.init import Assignment
-from zeroinit.report.confounded import Line, confounded, lines, rounded
+from zeroinit.report.confounding import Line, confounded, lines, rounded
 from zeroinit.rng import stream
 
 START = "Warning: these inits also differ in scale, so a difference may be due to that. Rules of "

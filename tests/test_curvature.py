@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit import dataset
-from zeroinit.alone import Alone
 from zeroinit.arch import FNN, MnistCNN
-from zeroinit.curvature import Parameters, curvature, lanczos
 from zeroinit.dataset import Data
+from zeroinit.probes.curvature import Parameters, curvature, lanczos
 from zeroinit.rng import stream
-from zeroinit.stack import Stack
+from zeroinit.training.single import Alone
+from zeroinit.training.stack import Stack
 
 
 @pytest.fixture(scope="module")

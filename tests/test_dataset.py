@@ -19,8 +19,8 @@ from torchvision.datasets import CIFAR10
 from zeroinit import build, dataset
 from zeroinit.config import Job
 from zeroinit.dataset import Data
+from zeroinit.dataset.data import normalized, stratified
 from zeroinit.dataset.images import reshaped
-from zeroinit.dataset.split import normalized, stratified
 from zeroinit.errors import BadInput
 from zeroinit.rng import stream
 

@@ -10,15 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from zeroinit import dataset, loop, probe
-from zeroinit.alone import Alone
+from zeroinit import dataset
 from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50
-from zeroinit.batches import Augment
 from zeroinit.dataset import Data
+from zeroinit.dataset.batches import Augment
+from zeroinit.dataset.data import normalized
 from zeroinit.dataset.images import reshaped
-from zeroinit.dataset.split import normalized
+from zeroinit.probes import measures
 from zeroinit.rng import stream
-from zeroinit.stack import Stack
+from zeroinit.training import loop
+from zeroinit.training.single import Alone
+from zeroinit.training.stack import Stack
 
 META = torch.device("meta")
 ARCHS: dict[str, Callable[..., nn.Module]] = {
@@ -119,18 +121,18 @@ def _fake_cuda() -> Iterator[None]:
 
 
 PROBES: dict[str, Callable[[Tensor], Any]] = {
-    "bit_counts": probe.bit_counts,
-    "distinct": probe.distinct,
-    "pairs": probe.pairs,
-    "steepest": lambda values: probe.steepest(nn.Tanh()),
-    "norm": probe.norm,
-    "mean_cosine": probe.mean_cosine,
-    "effective_rank": lambda values: probe.effective_rank(probe.gram(values[0])),
-    "relative_update": lambda values: probe.relative_update(values, 2 * values),
-    "angle": lambda values: probe.angle(values, 2 * values),
-    "dead": probe.dead,
-    "saturated": lambda values: probe.saturated(values, 1.0),
-    "neurons": lambda values: probe.neurons(values, values[:, :, 0]),
+    "bit_counts": measures.bit_counts,
+    "distinct": measures.distinct,
+    "pairs": measures.pairs,
+    "steepest": lambda values: measures.steepest(nn.Tanh()),
+    "norm": measures.norm,
+    "mean_cosine": measures.mean_cosine,
+    "effective_rank": lambda values: measures.effective_rank(measures.gram(values[0])),
+    "relative_update": lambda values: measures.relative_update(values, 2 * values),
+    "angle": lambda values: measures.angle(values, 2 * values),
+    "dead": measures.dead,
+    "saturated": lambda values: measures.saturated(values, 1.0),
+    "neurons": lambda values: measures.neurons(values, values[:, :, 0]),
 }
 
 
@@ -163,4 +165,4 @@ def test_a_stack_predicts_on_the_device(arch: str) -> None:
 @pytest.mark.usefixtures("_fake_cuda")
 def test_a_fake_device_refuses_another() -> None:
     with pytest.raises(Exception, match="device"):
-        probe.relative_update(torch.empty(3, 8, device="cuda"), torch.empty(3, 8, device="cpu"))
+        measures.relative_update(torch.empty(3, 8, device="cuda"), torch.empty(3, 8, device="cpu"))

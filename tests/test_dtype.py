@@ -9,17 +9,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zeroinit import audit, build, loop, runs, verdict
+from zeroinit import build
 from zeroinit.config import Job
 from zeroinit.dataset import Data
+from zeroinit.diagnostics import symmetry
+from zeroinit.diagnostics.lint import findings
 from zeroinit.layers import weight_layers
-from zeroinit.lint import findings
-from zeroinit.loop import Member
-from zeroinit.observer import Observer
-from zeroinit.plan import plan
+from zeroinit.probes import outcome
+from zeroinit.probes.observer import Observer
 from zeroinit.rng import stream
+from zeroinit.sweep import runner
+from zeroinit.sweep.stacking import plan
 from zeroinit.tracker import Record
-from zeroinit.tracker.off import Off
+from zeroinit.tracker.memory import Off
+from zeroinit.training import loop
+from zeroinit.training.loop import Member
 
 Jobs = Callable[..., Job]
 DTYPES = ("float32", "float64")
@@ -76,7 +80,7 @@ def test_both_start_from_the_same_numbers(init: str, job_of: Jobs) -> None:
 
 def test_what_there_is_to_be_learnt_is_the_same(job_of: Jobs) -> None:
     single, double = (built(job_of("dataset=digits", f"dtype={dtype}"))[0] for dtype in DTYPES)
-    assert verdict.learnable(single) == verdict.learnable(double)
+    assert outcome.learnable(single) == outcome.learnable(double)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -84,7 +88,7 @@ def test_a_run_is_a_plain_loop_in_float64(optimizer: str, job_of: Jobs) -> None:
     """To the bit, losses included; a run in float32 from the same numbers ends elsewhere."""
     words = ["dataset=digits", "arch.hidden=[20]", "init=zero_normal", f"optimizer={optimizer}", "steps=30"]
     job = job_of(*words, "dtype=float64", "seed=3")
-    [record] = runs.run([job], Off(), lambda share, accuracy: None)
+    [record] = runner.run([job], Off(), lambda share, accuracy: None)
     [model], _ = trained([job])
 
     data = build.load(job_of(*words).values, torch.device("cpu"))
@@ -117,7 +121,7 @@ def test_a_run_is_a_plain_loop_in_float64(optimizer: str, job_of: Jobs) -> None:
         test = F.cross_entropy(logits(data.test[0].double()), data.test[1]).item()
     assert record.last("train/loss") == pytest.approx(mean, rel=1e-14)
     assert record.last("test/loss") == pytest.approx(test, rel=1e-14)
-    [single] = runs.run([job_of(*words, "seed=3")], Off(), lambda share, accuracy: None)
+    [single] = runner.run([job_of(*words, "seed=3")], Off(), lambda share, accuracy: None)
     assert 1e-12 < abs(single.last("test/loss") - test) < 1e-3
 
 
@@ -182,7 +186,7 @@ def test_the_lint_has_the_limits_of_each(job_of: Jobs) -> None:
 
 def test_the_audit_knows_the_draws_and_the_rounding_of_float64(job_of: Jobs) -> None:
     single, double = (
-        audit.audit(job.values, build.load(job.values, torch.device("cpu")))
+        symmetry.audit(job.values, build.load(job.values, torch.device("cpu")))
         for job in (
             job_of("dataset=digits", "init=row_constant", "arch.hidden=[129]", "probe.dense=5", f"dtype={dtype}")
             for dtype in DTYPES
@@ -200,9 +204,9 @@ def test_weights_verdicts_and_quantiles_are_of_float64(job_of: Jobs) -> None:
         for layer, following in pairwise(layer for _, layer in weight_layers(model)):
             nn.init.constant_(layer.weight, 0.01)
             following.weight[0] = 1e-60
-    looked = verdict.look(model, (data.prepare(data.train[0][:50]), data.train[1][:50]))
+    looked = outcome.look(model, (data.prepare(data.train[0][:50]), data.train[1][:50]))
     gradient = looked.layers[0].gradient
     assert gradient is not None
     assert 0 < gradient < 1e-55
     assert math.isfinite(gradient)
-    assert runs.weights(model) != runs.weights(model.float())
+    assert runner.weights(model) != runner.weights(model.float())

@@ -9,8 +9,9 @@ import pytest
 from mlflow import MlflowClient
 from test_launcher import TWO, runs
 
-from zeroinit import build, lint
+from zeroinit import build
 from zeroinit.config import Job
+from zeroinit.diagnostics import lint
 from zeroinit.environment import environment
 
 Command = Callable[..., object]

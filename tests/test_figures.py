@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from test_report import added, fake_histograms, planned, record, stored
 
-from zeroinit.report import drawing
+from zeroinit.report import select_figures
 from zeroinit.report.cells import Cell, cells, ordered
-from zeroinit.report.drawing import around, draw, telling
 from zeroinit.report.figures import (
     axes_of,
     boxes_figure,
@@ -32,9 +31,10 @@ from zeroinit.report.figures import (
 from zeroinit.report.figures.boxes import scaled
 from zeroinit.report.figures.facets import facets
 from zeroinit.report.figures.style import told_apart
-from zeroinit.report.watched import Gradients
+from zeroinit.report.histories import Gradients
+from zeroinit.report.select_figures import around, draw, telling
 from zeroinit.tracker import Record
-from zeroinit.tracker.off import Off
+from zeroinit.tracker.memory import Off
 
 
 def counted(values: np.ndarray) -> dict[str, np.ndarray]:
@@ -542,7 +542,7 @@ def test_a_worker_that_dies_costs_the_figures_alone(capsys: pytest.CaptureFixtur
 
 def test_runs_that_saw_no_step_together_have_no_figures_of_gradients() -> None:
     apart = [stored({name: part[[step]] for name, part in fake_histograms(2).items()}) for step in (0, 1)]
-    assert drawing.drawn_figure("wave", [("init=a", apart, {}, {})], None) == "its runs saw no step together"
+    assert select_figures.drawn_figure("wave", [("init=a", apart, {}, {})], None) == "its runs saw no step together"
 
 
 @pytest.mark.parametrize("name", ["gradients", "boxes"])
@@ -554,5 +554,5 @@ def test_of_a_pair_that_saw_no_step_together_the_telling_cell_is_drawn(
     monkeypatch.setattr("zeroinit.report.figures.boxes_figure", lambda pair: shown.append((pair[0][0],)) or Figure())
     apart = [stored({key: part[[step]] for key, part in fake_histograms(2).items()}) for step in (0, 1)]
     pair = [(f"init={init}", [content], {}, {}) for init, content in zip("ab", apart, strict=True)]
-    assert isinstance(drawing.drawn_figure(name, pair), bytes)
+    assert isinstance(select_figures.drawn_figure(name, pair), bytes)
     assert shown == [("init=b",)]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zeroinit import SWEEPS
 from zeroinit.config import Job
-from zeroinit.probe import effective_rank, gram
+from zeroinit.probes.measures import effective_rank, gram
 
 JobOf = Callable[..., Job]
 Course = Callable[[Job], list[dict[str, Tensor]]]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from zeroinit import kernels
-from zeroinit.code_hash import hash_code
+from zeroinit.config.code_hash import hash_code
 
 BEFORE_TORCH = """
 import os, sys

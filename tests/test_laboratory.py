@@ -15,11 +15,12 @@ import yaml
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from zeroinit import CONF, SWEEPS, build, dataset, init, probe
+from zeroinit import CONF, SWEEPS, build, dataset, init
 from zeroinit.arch import FNN
 from zeroinit.config import Job
-from zeroinit.curvature import curvature
 from zeroinit.dataset import Data
+from zeroinit.probes import measures
+from zeroinit.probes.curvature import curvature
 from zeroinit.rng import stream
 
 JobOf = Callable[..., Job]
@@ -260,10 +261,10 @@ def test_the_units_that_an_elu_saturates_are_those_with_a_bias_below_log_of_a_hu
     job = job_of("dataset=digits", "arch.hidden=[500]", "init=zero_normal", f"bias_scale.value={scale}")
     model, _, _ = build.build(job.values, build.load(job.values, torch.device("cpu")))
     biases = model.hidden1.bias.detach()
-    slopes = probe.slopes(nn.ELU(), biases[None, :, None].expand(1, -1, 3))
-    share = (biases < math.log(probe.FLAT)).double().mean()
-    assert probe.saturated(slopes, probe.steepest(nn.ELU())).item() == share
-    expected = 0.5 * math.erfc(-math.log(probe.FLAT) / scale / math.sqrt(2))
+    slopes = measures.slopes(nn.ELU(), biases[None, :, None].expand(1, -1, 3))
+    share = (biases < math.log(measures.FLAT)).double().mean()
+    assert measures.saturated(slopes, measures.steepest(nn.ELU())).item() == share
+    expected = 0.5 * math.erfc(-math.log(measures.FLAT) / scale / math.sqrt(2))
     assert share.item() == pytest.approx(expected, abs=3 * math.sqrt(0.25 / 500))
 
 

@@ -222,7 +222,7 @@ def test_without_a_tracker_the_table_is_of_the_workers_records(database: Path, z
 def test_an_interruption_reaches_the_workers() -> None:
     """Their runs are KILLED, the table is printed, and no process is left."""
     long = ("-m", "dataset=digits", "arch.hidden=[20]", "steps=10000000", "seed=0,1,2,3")
-    command = [sys.executable, "-m", "zeroinit.train", *long, TWO]
+    command = [sys.executable, "-m", "zeroinit", *long, TWO]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 240  # it takes 10 s on a quiet machine
         while rows_of_runs() < 4 and process.poll() is None and time.monotonic() < deadline:
@@ -239,7 +239,7 @@ def test_an_interruption_reaches_the_workers() -> None:
 def test_workers_end_with_their_launcher_and_the_next_command_marks_their_runs(zeroinit: Command) -> None:
     """Of a launcher that was killed with SIGKILL, which could tell nobody."""
     long = ("-m", "dataset=digits", "arch.hidden=[20]", "steps=10000000", "seed=0,1,2,3")
-    command = [sys.executable, "-m", "zeroinit.train", *long, TWO]
+    command = [sys.executable, "-m", "zeroinit", *long, TWO]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as sweep:
         deadline = time.monotonic() + 240  # it takes 10 s on a quiet machine
         while rows_of_runs() < 4 and time.monotonic() < deadline:

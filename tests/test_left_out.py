@@ -9,7 +9,7 @@ from conftest import Ended
 from mlflow import MlflowClient
 from test_page import unpacked
 
-from zeroinit.report import command
+from zeroinit.report import cli
 
 SWEEP = (
     "# Does it learn?\ndefaults: [config, _self_]\nhydra:\n  mode: MULTIRUN\n  sweeper:\n    params: {seed: range(2)}\n"
@@ -52,7 +52,7 @@ def test_a_run_without_parameters_does_not_prevent_the_report(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["zeroinit-report", "mine", "--to", "made"])
-    command.main()
+    cli.main()
     captured = capfd.readouterr()
     assert captured.out == "made\n"
     assert [line.startswith(LINE) for line in captured.err.splitlines()] == [True]
@@ -61,7 +61,7 @@ def test_a_run_without_parameters_does_not_prevent_the_report(
     assert [note.startswith(LINE) for note in content["notes"]] == [True]
 
     monkeypatch.setattr(sys, "argv", ["zeroinit-results", "mine", "--files", "."])
-    command.results()
+    cli.results()
     captured = capfd.readouterr()
     assert captured.out.startswith("2 runs in docs/results.csv")
     assert captured.err.startswith(LINE)

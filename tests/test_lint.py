@@ -12,14 +12,16 @@ import torch
 from mlflow import MlflowClient
 from torch import Tensor, nn
 
-from zeroinit import CONF, arch, build, lint, runs
+from zeroinit import CONF, arch, build
 from zeroinit.config import Job
-from zeroinit.draws import Draws, filling
+from zeroinit.config.target import bound
+from zeroinit.diagnostics import construction, first_batch, lint
+from zeroinit.diagnostics.lint import Finding
+from zeroinit.diagnostics.random_ops import Draws, filling
 from zeroinit.init import initialize
-from zeroinit.lint import Finding, batch, made
 from zeroinit.rng import stream
-from zeroinit.target import bound
-from zeroinit.tracker.off import Off
+from zeroinit.sweep import runner
+from zeroinit.tracker.memory import Off
 
 Command = Callable[..., object]
 INITS = sorted(path.stem for path in (CONF / "init").glob("*.yaml"))
@@ -116,7 +118,7 @@ def test_the_published_recursion_over_a_resnet50() -> None:
 
     zero(model)
     assert len(filled) == 4
-    [said] = made.covered(model, filled)
+    [said] = construction.covered(model, filled)
     assert said == (
         "no rule fills layer1.0.conv1.weight, layer1.0.conv1.bias, 101 more, layer4.2.conv3.bias: 99.7% of all numbers"
     )
@@ -126,7 +128,7 @@ def test_the_published_recursion_over_a_resnet50() -> None:
         rule(bound("zero", {"_target_": "torch.nn.init.zeros_"})), bias_scale=float,
     )  # fmt: skip
     assert len(all_filled) == 108
-    assert made.covered(model, all_filled) == []
+    assert construction.covered(model, all_filled) == []
 
 
 def test_a_parameter_of_two_layers(job_of: Callable[..., Job]) -> None:
@@ -139,15 +141,15 @@ def test_the_optimizer_of_a_copy() -> None:
     """Published with SGD: the model is deep-copied after the optimiser was made."""
     model = arch.FNN((4,), 2, [3], "elu")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    assert made.held(model, optimizer) == []
-    assert made.held(deepcopy(model), optimizer) == [
+    assert construction.held(model, optimizer) == []
+    assert construction.held(deepcopy(model), optimizer) == [
         "SGD holds 0 of 4 parameters, not hidden1.weight, hidden1.bias, output.weight, output.bias",
         "SGD holds 4 parameters that are not the model's, as those of a copy",
     ]
     some = torch.optim.SGD(model.hidden1.parameters(), lr=0.1)
-    assert made.held(model, some) == ["SGD holds 2 of 4 parameters, not output.weight, output.bias"]
+    assert construction.held(model, some) == ["SGD holds 2 of 4 parameters, not output.weight, output.bias"]
     model.output.requires_grad_(False)
-    assert made.held(model, some) == []  # what is frozen need not be held
+    assert construction.held(model, some) == []  # what is frozen need not be held
 
 
 def test_five_copies_of_one_draw(job_of: Callable[..., Job]) -> None:
@@ -200,7 +202,7 @@ def test_a_layer_that_no_gradient_reaches(job_of: Callable[..., Job]) -> None:
 
 def test_a_net_that_cannot_be_copied_trains_all_the_same(job_of: Callable[..., Job]) -> None:
     job = job_of("dataset=digits", "arch=logistic", "arch._target_=test_lint.Net", "+arch.fault=no copy", "steps=2")
-    [record] = runs.run([job], Off(), lambda share, accuracy: None)
+    [record] = runner.run([job], Off(), lambda share, accuracy: None)
     assert record.status == "FINISHED"
     said = "test_lint.Net default x1, lint: not looked at: TypeError: cannot pickle '_thread.lock' object"
     assert record.tags["lint"] == said
@@ -240,13 +242,13 @@ def test_dead_units_are_counted_one_by_one() -> None:
             model[0].bias -= 1
             alive = sum(bool((model[0](inputs)[:, unit] > 0).any()) for unit in range(40))
         assert 0 < alive < 40
-        assert batch.look(model, inputs, labels, "mean").units == [("1", 40 - alive, 40)]
+        assert first_batch.look(model, inputs, labels, "mean").units == [("1", 40 - alive, 40)]
 
 
 def test_layers_behind_a_frozen_one_are_looked_at() -> None:
     model = arch.FNN((5,), 3, [4, 6], "relu")
     model.hidden1.requires_grad_(False)
-    seen = batch.look(model, torch.randn(7, 5), torch.randint(3, (7,)), "mean")
+    seen = first_batch.look(model, torch.randn(7, 5), torch.randint(3, (7,)), "mean")
     assert [signal.slope > 0 for signal in seen.signals] == [False, True, True]
     assert seen.unused == []
 
@@ -280,7 +282,9 @@ def test_signals_are_what_a_plain_pass_has() -> None:
     outputs.append(model.hidden2(outputs[0].relu()))
     outputs.append(model.output(outputs[1].relu()))
     slopes = torch.autograd.grad(nn.functional.cross_entropy(outputs[2], labels), outputs)
-    for signal, output, slope in zip(batch.look(model, inputs, labels, "mean").signals, outputs, slopes, strict=True):
+    for signal, output, slope in zip(
+        first_batch.look(model, inputs, labels, "mean").signals, outputs, slopes, strict=True
+    ):
         assert signal.size == pytest.approx((output**2).mean().sqrt().item())
         assert signal.spread == pytest.approx((output - output.mean(0)).square().mean().sqrt().item())
         assert signal.slope == pytest.approx((slope**2).mean().sqrt().item())
@@ -325,7 +329,7 @@ def test_it_changes_no_number(job_of: Callable[..., Job], monkeypatch: pytest.Mo
     job = job_of("dataset=digits", "arch=logistic", "arch._target_=test_lint.Net", "steps=15")
 
     def metrics() -> list[tuple[str, float, int]]:
-        [record] = runs.run([job], Off(), lambda share, accuracy: None)
+        [record] = runner.run([job], Off(), lambda share, accuracy: None)
         assert record.status == "FINISHED"
         return record.metrics
 
@@ -372,8 +376,8 @@ def test_findings_are_told_once_and_kept(zeroinit: Command, job_of: Callable[...
     told = [line for line in ended.err.splitlines() if line.startswith("fnn ones x1, ")]
     assert len(told) == 2
     client = MlflowClient("sqlite:///mlruns/mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name("told").experiment_id], "tags.kind = 'run'")
-    tags = {(run.data.params["init"], run.data.params["seed"]): run.data.tags.get("lint") for run in runs}
+    stored = client.search_runs([client.get_experiment_by_name("told").experiment_id], "tags.kind = 'run'")
+    tags = {(run.data.params["init"], run.data.params["seed"]): run.data.tags.get("lint") for run in stored}
     assert set(tags) == {(init, seed) for init in ("ones", "zero_normal") for seed in "01"}
     assert "\n".join(told) in tags.values()
     assert {tags["zero_normal", seed] for seed in "01"} == {None}

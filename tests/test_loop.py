@@ -11,15 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zeroinit import bias_scale, dataset, loop
-from zeroinit.alone import Alone
+from zeroinit import bias_scale, dataset
 from zeroinit.arch import FNN, Logistic
-from zeroinit.batches import Augment
 from zeroinit.dataset import Data
-from zeroinit.evaluation import evaluate
+from zeroinit.dataset.batches import Augment
 from zeroinit.init import Rule, initialize
-from zeroinit.loop import Event, Gradients, Member, Trained, Weights, evaluation_steps
 from zeroinit.rng import stream
+from zeroinit.training import loop
+from zeroinit.training.evaluation import evaluate
+from zeroinit.training.loop import Event, Gradients, Member, Trained, Weights, evaluation_steps
+from zeroinit.training.single import Alone
 
 train = partial(loop.train, augment=Augment(crop=0, flip=False), reduction="mean", tied=False)
 ZEROS, NORMAL = partial(nn.init.zeros_), partial(nn.init.normal_)

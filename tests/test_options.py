@@ -18,11 +18,13 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
 
-from zeroinit import CONF, SWEEPS, build, runs, train
+from zeroinit import CONF, SWEEPS, build, cli
 from zeroinit.config import Job
+from zeroinit.config.compose import job_of as compose_job
 from zeroinit.dataset import Data, digits
 from zeroinit.rng import stream
-from zeroinit.tracker.off import Off
+from zeroinit.sweep import runner
+from zeroinit.tracker.memory import Off
 
 TRAINED = {
     group: sorted(path.stem for path in (CONF / group).glob("*.yaml"))
@@ -40,7 +42,7 @@ def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
 def finite_to_the_end(job: Job) -> None:
     kept = Off()
     build.check([job])
-    [record] = runs.run([job], kept, lambda share, accuracy: None)
+    [record] = runner.run([job], kept, lambda share, accuracy: None)
     assert record.status == "FINISHED"
     assert kept.records() == [record]
     assert all(torch.tensor([value for _, value, _ in record.metrics]).isfinite())
@@ -169,12 +171,12 @@ def test_sweeps(path: Path, job_of: Callable[..., Job]) -> None:
         loader = GlobalHydra.instance().config_loader()
         master = loader.load_configuration(path.stem, size, run_mode=RunMode.MULTIRUN)
         sweeper = Plugins.instance().instantiate_sweeper(
-            hydra_context=HydraContext(config_loader=loader, callbacks=None), task_function=train.task, config=master
+            hydra_context=HydraContext(config_loader=loader, callbacks=None), task_function=cli.task, config=master
         )
         shorter = [*size, "epochs=null", "steps=2"]
-        jobs = [train.job_of(cfg) for cfg in sweeper.configs(sweeper.grid(shorter))]
+        jobs = [compose_job(cfg) for cfg in sweeper.configs(sweeper.grid(shorter))]
     assert f"{len(jobs)} runs" in text
     build.check(jobs)
     for job in (jobs[0], jobs[-1]):
-        [record] = runs.run([job], Off(), lambda share, accuracy: None)
+        [record] = runner.run([job], Off(), lambda share, accuracy: None)
         assert record.status == "FINISHED"

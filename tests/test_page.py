@@ -19,11 +19,11 @@ from test_report import fake_histograms, planned, record
 
 from zeroinit.__main__ import main as zeroinit
 from zeroinit.report import announce
-from zeroinit.report.asked import Asked, of_records, read
 from zeroinit.report.cells import FATES, cells, commonest
-from zeroinit.report.command import main
+from zeroinit.report.cli import main
+from zeroinit.report.histories import Gradients, arrivals, course, gradients, predicted
+from zeroinit.report.manifest import Asked, of_records, read
 from zeroinit.report.page import as_html, curves_of, thinned
-from zeroinit.report.watched import Gradients, arrivals, course, gradients, predicted
 from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow import Mlflow
 
@@ -245,7 +245,7 @@ def sweep(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.setattr("sys.argv", words.split())
         patch.setattr("sys.path", list(sys.path))
-        patch.setattr("zeroinit.report.drawing.drawn_figure", not_drawn)
+        patch.setattr("zeroinit.report.select_figures.drawn_figure", not_drawn)
         zeroinit()
     [page] = folder.glob("mlruns/artifacts/asked/*/artifacts/report.html")
     shutil.copy(page, folder)

@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 import torch
 
-from zeroinit import plan as planning
 from zeroinit.config import Job
-from zeroinit.plan import Net, Training, cuts, net_of, plan
+from zeroinit.sweep import stacking as planning
+from zeroinit.sweep.stacking import Net, Training, cuts, net_of, plan
 
 SMALL = Net(alone=None, most=16, most_alike=16, full_batch=False, multiplications=1000, steps_per_epoch=10)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from zeroinit.pool import Pool
 from zeroinit.process import is_alive, process_of_pid
+from zeroinit.sweep.pool import Pool
 
 
 @pytest.fixture(scope="module")

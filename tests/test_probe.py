@@ -11,15 +11,14 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from zeroinit import histogram as histograms
-from zeroinit import loop, probe
 from zeroinit.arch import ACTIVATIONS, FNN, CifarCNN, Logistic
-from zeroinit.batches import Augment
 from zeroinit.dataset import Data
-from zeroinit.histogram import Histogram
+from zeroinit.dataset.batches import Augment
 from zeroinit.layers import hidden
-from zeroinit.observer import Observer, left_out
-from zeroinit.probe import (
+from zeroinit.probes import histogram as histograms
+from zeroinit.probes import measures
+from zeroinit.probes.histogram import Histogram
+from zeroinit.probes.measures import (
     FLAT,
     NEAR,
     PROBES,
@@ -35,10 +34,12 @@ from zeroinit.probe import (
     slopes,
     steepest,
 )
-from zeroinit.quotient import quotient
+from zeroinit.probes.observer import Observer, left_out
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
-from zeroinit.tracker.off import Off
+from zeroinit.tracker.memory import Off
+from zeroinit.training import loop
+from zeroinit.training.quotient import quotient
 
 
 def histogram(values: torch.Tensor) -> Histogram:
@@ -363,7 +364,7 @@ def test_what_is_not_finite_is_neither() -> None:
 
 
 def test_norms_of_tiny_values_survive() -> None:
-    assert probe.norm(torch.full((1, 4), 1e-30)).item() == pytest.approx(2e-30)
+    assert measures.norm(torch.full((1, 4), 1e-30)).item() == pytest.approx(2e-30)
 
 
 # Schedule

@@ -14,11 +14,11 @@ from zeroinit.arch import MnistCNN, resnet50
 from zeroinit.config import Job
 from zeroinit.dataset import Data
 from zeroinit.errors import BadInput
-from zeroinit.plan import net_of
-from zeroinit.quotient import described, expanded, quotient
-from zeroinit.runs import run
-from zeroinit.ties import first_equals, moves_alike
-from zeroinit.tracker.off import Off
+from zeroinit.sweep.runner import run
+from zeroinit.sweep.stacking import net_of
+from zeroinit.tracker.memory import Off
+from zeroinit.training.quotient import described, expanded, quotient
+from zeroinit.training.ties import first_equals, moves_alike
 
 # constant weights behind a layer give it a gradient that is zero in mathematics, as the slopes at the outputs add up to
 # zero; what rounding leaves of it, an adaptive optimizer divides by itself, unless eps is larger

@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from zeroinit import build, dataset, loop, ramp
-from zeroinit.batches import Augment, Batches
+from zeroinit import build, dataset
 from zeroinit.config import Job
 from zeroinit.dataset import Data
+from zeroinit.dataset.batches import Augment, Batches
 from zeroinit.errors import BadInput
 from zeroinit.rng import stream
+from zeroinit.training import loop, warmup
 
 train = partial(
     loop.train, shuffle=True, augment=Augment(crop=0, flip=False), reduction="mean", tied=False, batch_size=32
@@ -38,10 +39,10 @@ def flat(model: nn.Module) -> torch.Tensor:
 def test_the_rate_of_each_step() -> None:
     """Of step 1 the factor times the rate, and then less by the same each step; of step 5 and all later the rate."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.125)
-    ramp.give(optimizer, steps=4, factor=9)
+    warmup.give(optimizer, steps=4, factor=9)
     rates = []
     for step in range(1, 8):
-        ramp.set_rates(optimizer, step)
+        warmup.set_rates(optimizer, step)
         rates.append(optimizer.param_groups[0]["lr"] / 0.125)
     assert rates == [9, 7, 5, 3, 1, 1, 1]
 

@@ -18,8 +18,8 @@ from conftest import Ended
 from test_folder import fill
 
 from zeroinit import CONF, SWEEPS
-from zeroinit.report.command import main as report
-from zeroinit.target import bound_once
+from zeroinit.config.target import bound_once
+from zeroinit.report.cli import main as report
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

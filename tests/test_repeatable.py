@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from zeroinit import build, repeatable
+from zeroinit import build
+from zeroinit.build import repeatable
 from zeroinit.dataset import Data
-from zeroinit.report.asked import Asked, as_trained, read
-from zeroinit.report.command import main
+from zeroinit.report.cli import main
+from zeroinit.report.manifest import Asked, as_trained, read
 from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow import Mlflow
 

@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from zeroinit.report.cells import as_csv, cells, columns, rows, undecided
+from zeroinit.report.histories import Gradients, gradients, histograms
 from zeroinit.report.statistics import mean_and_interval
-from zeroinit.report.watched import Gradients, gradients, histograms
 from zeroinit.tracker import Record
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from zeroinit.report import command
-from zeroinit.report.asked import FILE, Asked
-from zeroinit.report.kept import merged, read_table, table_of
-from zeroinit.report.results import Sweep, markdown
+from zeroinit.report import cli
+from zeroinit.report.archive import merged, read_table, table_of
+from zeroinit.report.manifest import FILE, Asked
+from zeroinit.report.results_page import Sweep, markdown
 from zeroinit.tracker.mlflow import Mlflow
 
 SWEEP = """\
@@ -42,7 +42,7 @@ def results(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
         monkeypatch.setattr(sys, "argv", ["zeroinit-results", *words])
         code = 0
         try:
-            command.results()
+            cli.results()
         except SystemExit as end:
             code = int(end.code or 0)
         said = capfd.readouterr()

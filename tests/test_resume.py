@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from zeroinit import build, code_hash, resume, runs
-from zeroinit.config import Job, identity
+from zeroinit import build
+from zeroinit.config import Job, code_hash, identity
 from zeroinit.report.cells import cells
-from zeroinit.tracker import Record, database
+from zeroinit.sweep import resume, runner
+from zeroinit.tracker import Record, mlflow_sql
+from zeroinit.tracker.memory import Off
 from zeroinit.tracker.mlflow import Mlflow
-from zeroinit.tracker.off import Off
 
 GOLDEN = Path(__file__).parent / "golden" / "numbers.json"
 QUICK = ("dataset=digits", "arch=logistic", "steps=30", "probe=none")
@@ -40,7 +41,7 @@ TRAINED = {
 
 def numbers(jobs: list[Job]) -> dict[str, Any]:
     """What a golden file has of jobs that train together: config hashes, the data's hash, losses at the end."""
-    records = runs.run(jobs, Off(), lambda share, accuracy: None)
+    records = runner.run(jobs, Off(), lambda share, accuracy: None)
     return {
         "config_hash": [job.config_hash for job in jobs],
         "data_hash": build.identity_of(jobs[0]).split("-")[1],
@@ -135,15 +136,15 @@ def test_a_run_that_was_watched_stands_for_a_newer_one_that_was_not() -> None:
 def trained(database: Path) -> Iterator[list[int]]:
     """How many runs each training has had."""
     counts: list[int] = []
-    real = runs.run
+    real = runner.run
 
     def counted(jobs: list[Job], *rest: Any) -> list[Record]:
         counts.append(len(jobs))
         return real(jobs, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zeroinit.runs.run", counted)
-        patch.setattr("zeroinit.train.run", counted)
+        patch.setattr("zeroinit.sweep.runner.run", counted)
+        patch.setattr("zeroinit.cli.run", counted)
         yield counts
 
 
@@ -164,8 +165,8 @@ def test_the_same_command_finishes_a_sweep(
     """By one query, whatever the number of runs; those that failed are run again."""
     assert zeroinit("-m", *QUICK, "init=zero,default", "seed=0,1", "optimizer.lr=0.01,1e38").code == 1  # it diverges
     asked = []
-    real = database.records
-    monkeypatch.setattr(database, "records", lambda *args: asked.append(args[2:]) or real(*args))
+    real = mlflow_sql.records
+    monkeypatch.setattr(mlflow_sql, "records", lambda *args: asked.append(args[2:]) or real(*args))
     del trained[:]
     ended = zeroinit("-m", *QUICK, "init=zero,default", "seed=range(3)", "optimizer.lr=0.01")
     assert ended.code == 0
@@ -202,7 +203,7 @@ def test_probes_and_weights_that_a_run_lacks_are_a_reason(zeroinit: Callable[...
 
 def test_an_optimising_sweeper_is_given_what_was_found(job_of: Callable[..., Job]) -> None:
     """The best validation accuracy over its course, of which the store's list has the last value alone."""
-    from zeroinit.train import best
+    from zeroinit.sweep.messages import best_val_accuracy
 
     tracker = Mlflow(None)
     tracker.open("sweep")
@@ -213,9 +214,9 @@ def test_an_optimising_sweeper_is_given_what_was_found(job_of: Callable[..., Job
     kept.status = "FINISHED"
     tracker.end(kept)
     [found] = resume.finished([job], tracker).values()
-    assert best(found) == 0.4
+    assert best_val_accuracy(found) == 0.4
     tracker.recall([found], ["val/accuracy"])
-    assert best(found) == 0.9
+    assert best_val_accuracy(found) == 0.9
 
 
 def test_plan_tells_what_is_done_and_what_the_rest_will_take(zeroinit: Callable[..., Any], trained: list[int]) -> None:

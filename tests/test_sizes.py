@@ -18,8 +18,10 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 from PIL import Image
 
-from zeroinit import CONF, SWEEPS, runs, train
+from zeroinit import CONF, SWEEPS, cli
 from zeroinit.config import Job
+from zeroinit.config.compose import job_of as compose_job
+from zeroinit.sweep import runner
 
 Command = Callable[..., Ended]
 PAPER = sorted(path.stem for path in SWEEPS.glob("*.yaml") if "- size: small" in path.read_text())
@@ -55,14 +57,14 @@ def grid(name: str, size: str) -> tuple[list[dict[str, str]], Callable[[int], Jo
         words = [f"size={size}"]
         master = loader.load_configuration(name, words, run_mode=RunMode.MULTIRUN)
         sweeper: Any = Plugins.instance().instantiate_sweeper(
-            hydra_context=HydraContext(config_loader=loader, callbacks=None), task_function=train.task, config=master
+            hydra_context=HydraContext(config_loader=loader, callbacks=None), task_function=cli.task, config=master
         )
     typed = sweeper.grid(words)
 
     def job(index: int) -> Job:
         cfg = sweeper.composer.job(index, typed[index])
         HydraConfig.instance().set_config(cfg)
-        return train.job_of(cfg)
+        return compose_job(cfg)
 
     return [dict(word.split("=", 1) for word in words) for words in typed], job
 
@@ -152,7 +154,7 @@ def test_what_is_typed_in_the_place_of_a_size_is_no_longer_that_size(
             Path("pictures", name).mkdir(parents=True)
             Image.new("RGB", (32, 32)).save(Path("pictures", name, "0.png"))
     typed = words if any(word.startswith("dataset=") for word in words) else [*words, "dataset=cifar10"]
-    assert runs.size_of(job_of(*typed, "hydra.mode=RUN", config_name=sweep)) == tag
+    assert runner.size_of(job_of(*typed, "hydra.mode=RUN", config_name=sweep)) == tag
 
 
 def test_an_axis_on_the_command_line_takes_the_place_of_the_sizes(zeroinit: Command) -> None:

@@ -8,19 +8,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zeroinit import bias_scale, dataset, loop
-from zeroinit.alone import Alone
+from zeroinit import bias_scale, dataset
 from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50
-from zeroinit.batches import Augment
 from zeroinit.dataset import Data
+from zeroinit.dataset.batches import Augment
 from zeroinit.init import Rule, default_, initialize
-from zeroinit.loop import Event, Gradients, Member, Trained, Weights
-from zeroinit.observer import Observer
-from zeroinit.probe import distinct, mean_cosine, pairs
+from zeroinit.probes.measures import distinct, mean_cosine, pairs
+from zeroinit.probes.observer import Observer
 from zeroinit.rng import stream
-from zeroinit.stack import Stack, subtract_labels, why_alone
 from zeroinit.tracker import Record
-from zeroinit.tracker.off import Off
+from zeroinit.tracker.memory import Off
+from zeroinit.training import loop
+from zeroinit.training.loop import Event, Gradients, Member, Trained, Weights
+from zeroinit.training.single import Alone
+from zeroinit.training.stack import Stack, subtract_labels, why_alone
 
 DENSE, CONVOLUTION = 1e-6, 5e-5  # the largest difference of any weight after 50 steps
 ZEROS, NORMAL, DEFAULT = partial(nn.init.zeros_), partial(nn.init.normal_), partial(default_)

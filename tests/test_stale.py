@@ -13,13 +13,14 @@ from mlflow import MlflowClient
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from zeroinit import build, process, runs, stale
+from zeroinit import build, process
 from zeroinit.config import Job
 from zeroinit.process import Process, current_process, process_of_pid
-from zeroinit.report import command
-from zeroinit.stale import kill_dead_runs
-from zeroinit.tracker import NEEDED_PARAMS, Record, Tracker
+from zeroinit.report import cli
+from zeroinit.sweep import runner
+from zeroinit.tracker import NEEDED_PARAMS, Record, Tracker, stale
 from zeroinit.tracker.mlflow import Mlflow
+from zeroinit.tracker.stale import kill_dead_runs
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -143,7 +144,7 @@ def test_every_command_that_opens_a_store_marks_them(
     begin(tracker, "elsewhere, too", replace(gone, host="another").tags())
     if words == ("report",):
         monkeypatch.setattr(sys, "argv", ["zeroinit-report", "other"])
-        command.main()
+        cli.main()
         err = capfd.readouterr().err
     else:
         ended = zeroinit(*words, *QUICK)
@@ -186,7 +187,7 @@ def test_an_interrupted_sweep_leaves_the_runs_of_another_alone(
             tracker.begin(Record(name, jobs[0].params, hashes | owner.tags()))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "run", interrupted)
+    monkeypatch.setattr(runner, "run", interrupted)
     ended = zeroinit("-m", *QUICK, "seed=0,1")
     assert ended.code == 130
     assert states() == {"theirs": "RUNNING", "ours": "KILLED", "summary": "FINISHED"}

@@ -13,10 +13,11 @@ from conftest import Ended
 from test_page import unpacked
 from test_report import planned, record
 
-from zeroinit.report import command
+from zeroinit.report import cli
 from zeroinit.report.cells import Cell, cells
 from zeroinit.report.claims import judge
 from zeroinit.report.figures import comparison_figure
+from zeroinit.report.histories import course
 from zeroinit.report.identical import identical_cells, starts_of
 from zeroinit.report.page import curve
 from zeroinit.report.statistics import (
@@ -29,7 +30,6 @@ from zeroinit.report.statistics import (
     init_draws,
     what_n_counts,
 )
-from zeroinit.report.watched import course
 from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow import Mlflow
 
@@ -250,7 +250,7 @@ def test_the_tables_say_what_n_counts(
     assert {row["n"] for row in page["claims"]} == {"3†"}
 
     monkeypatch.setattr(sys, "argv", ["zeroinit-results", "draws", "--files", "."])
-    command.results()
+    cli.results()
     results = Path("RESULTS.md").read_text()
     assert f"\n\n{note}\n\n{warning}" in results
     assert "| zero | 1 | 3† | - | " in results

@@ -10,8 +10,8 @@ import pytest
 from conftest import Ended
 from mlflow import MlflowClient
 
-from zeroinit.metric_names import metrics_of_layers
-from zeroinit.tracker import reach
+from zeroinit.probes.metrics import metrics_of_layers
+from zeroinit.tracker import reachable
 from zeroinit.tracker.mlflow import Mlflow
 
 Command = Callable[..., Ended]
@@ -139,7 +139,7 @@ def test_a_store_whose_folder_cannot_be_made(zeroinit: Command) -> None:
 
 def test_a_store_that_can_only_be_read(database: Path, zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests may run as root, who may write anywhere."""
-    monkeypatch.setattr(reach.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(reachable.os, "access", lambda path, mode: False)
     line = refused(zeroinit(*QUICK))
     assert line == (
         f"zeroinit: tracker.uri=sqlite:///mlruns/mlflow.db: the folder {database.parent} cannot be written to; "
@@ -150,7 +150,7 @@ def test_a_store_that_can_only_be_read(database: Path, zeroinit: Command, monkey
 def test_a_store_that_another_process_never_unlocks(
     database: Path, zeroinit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reach, "LOCKED", 0.1)
+    monkeypatch.setattr(reachable, "LOCKED", 0.1)
     with closing(sqlite3.connect(database)) as other:
         other.execute("begin immediate")
         line = refused(zeroinit(*QUICK))

@@ -18,14 +18,14 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from zeroinit.config import Job
+from zeroinit.report.archive import kept_of
 from zeroinit.report.cells import fate_of
-from zeroinit.report.command import main as report
-from zeroinit.report.kept import kept_of
-from zeroinit.runs import run as train_jobs
+from zeroinit.report.cli import main as report
+from zeroinit.sweep.messages import failure_line
+from zeroinit.sweep.runner import run as train_jobs
 from zeroinit.tracker import COUNTS, TRACEBACK, Record
+from zeroinit.tracker.memory import Off
 from zeroinit.tracker.mlflow import Mlflow
-from zeroinit.tracker.off import Off
-from zeroinit.train import failed
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -255,7 +255,9 @@ def test_a_traceback_that_cannot_be_written_costs_no_other_run(job_of: Callable[
     job = replace(job_of(*QUICK, "tracker=off"), folder="blocked/0")
     Path("blocked").write_text("")
     record = Record("run", {}, {"error": "ValueError: no"}, "FAILED", files={TRACEBACK: b"Traceback"})
-    assert failed(job, record).endswith("ValueError: no (no traceback in blocked/0/traceback.txt: Not a directory)")
+    assert failure_line(job, record).endswith(
+        "ValueError: no (no traceback in blocked/0/traceback.txt: Not a directory)"
+    )
 
 
 def test_counts_that_are_too_long_for_a_tag_are_left_out(
@@ -265,7 +267,7 @@ def test_counts_that_are_too_long_for_a_tag_are_left_out(
     job = job_of(*QUICK, "tracker=off")
     [record] = train_jobs([job], Off(), lambda share, accuracy: None)
     assert len(json.loads(record.tags[COUNTS])) == 10
-    monkeypatch.setattr("zeroinit.runs.MAX_TAG", 20)
+    monkeypatch.setattr("zeroinit.sweep.runner.MAX_TAG", 20)
     [record] = train_jobs([job], Off(), lambda share, accuracy: None)
     assert (record.status, COUNTS in record.tags) == ("FINISHED", False)
 

@@ -10,16 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zeroinit import dataset, loop
+from zeroinit import dataset
 from zeroinit.arch import FNN, CifarCNN
-from zeroinit.batches import Augment
 from zeroinit.dataset import Data
+from zeroinit.dataset.batches import Augment
 from zeroinit.init import initialize, layer_constant_, row_constant_
 from zeroinit.layers import weight_layers
-from zeroinit.loop import Event, Gradients, Member, Weights
-from zeroinit.probe import distinct
+from zeroinit.probes.measures import distinct
 from zeroinit.rng import stream
-from zeroinit.ties import Ties, first_equals, held_by, moves_alike
+from zeroinit.training import loop
+from zeroinit.training.loop import Event, Gradients, Member, Weights
+from zeroinit.training.ties import Ties, first_equals, held_by, moves_alike
 
 ZEROS = partial(nn.init.zeros_)
 TIED = {

@@ -6,7 +6,7 @@ import pytest
 from mlflow import MlflowClient
 
 from zeroinit.errors import BadInput
-from zeroinit.tracker import Record, database
+from zeroinit.tracker import Record, mlflow_sql
 from zeroinit.tracker.mlflow import Mlflow
 
 METRICS = [("test/accuracy", 0.1, 0), ("grad/hidden1/norm", 0.5, 1), ("grad/hidden1/norm", 0.25, 2)]
@@ -69,7 +69,7 @@ def test_finished_runs_are_found_by_their_identity(
     tables: bool, max_in: int, tracker: Mlflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where they are more than one IN (...) may list."""
-    monkeypatch.setattr(database, "MAX_IN", max_in)
+    monkeypatch.setattr(mlflow_sql, "MAX_IN", max_in)
     for name, status in (("a", "FINISHED"), ("b", "FAILED"), ("c", "FINISHED")):
         record = Record(name, {"seeds.init": "0"}, {"identity": name, "config_hash": name})
         tracker.begin(record)

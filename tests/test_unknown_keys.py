@@ -39,7 +39,7 @@ UNKNOWN = {f"{word}": f"{word.lstrip('+')}: there is no such key; {advice}" for 
     "+size.epochs=3": "size.epochs=3: no key refers to ${size.epochs}, so it changes nothing; leave it out",
     "+published.epochs=3": "published.epochs=3: no key refers to ${published.epochs}, so it changes nothing; ",
     "optimizer.nestrov=true": "optimizer.nestrov=true: the config has no such key; the nearest key is optimizer.betas",
-    "+tracker.foo=1": "tracker._target_=zeroinit.tracker.off.Off: got an unexpected keyword argument 'foo'; ",
+    "+tracker.foo=1": "tracker._target_=zeroinit.tracker.memory.Off: got an unexpected keyword argument 'foo'; ",
     "+dataset.foo=1": "dataset._target_=zeroinit.dataset.xor: got an unexpected keyword argument 'foo'; ",
     "+arch.foo=1": "arch._target_=zeroinit.arch.FNN: got an unexpected keyword argument 'foo'; the keys that it takes",
     "+optimizer.foo=1": "optimizer._target_=torch.optim.Adam: got an unexpected keyword argument 'foo'; ",

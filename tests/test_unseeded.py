@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zeroinit import build, lint
+from zeroinit import build
 from zeroinit.config import Job
+from zeroinit.diagnostics import lint
 from zeroinit.rng import ForeignStates, restore_generators
 
 ADVICE = "draw from the `generator` that a rule is handed"

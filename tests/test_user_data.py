@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from zeroinit.dataset import Data
 from zeroinit.dataset.check import check_data
-from zeroinit.dataset.split import Split
+from zeroinit.dataset.data import Split
 from zeroinit.errors import BadInput
 
 Command = Callable[..., Any]

@@ -8,16 +8,17 @@ import pytest
 import torch
 from torch import nn
 
-from zeroinit import build, dataset, runs
+from zeroinit import build, dataset
 from zeroinit.arch import FNN, Logistic
-from zeroinit.arrival import is_chain, predicted
 from zeroinit.config import Job
 from zeroinit.dataset import Data
-from zeroinit.dataset.split import spread
+from zeroinit.dataset.data import spread
+from zeroinit.probes.outcome import EXAMPLES, Learnable, Looked, examples_of, hopeless, learnable, look
+from zeroinit.probes.wavefront import is_chain, predicted
 from zeroinit.rng import stream
+from zeroinit.sweep import runner
 from zeroinit.tracker import Record
-from zeroinit.tracker.off import Off
-from zeroinit.verdict import EXAMPLES, Learnable, Looked, examples_of, hopeless, learnable, look
+from zeroinit.tracker.memory import Off
 
 JobOf = Callable[..., Job]
 BIAS = ["init.bias._target_=torch.nn.init.constant_", "+init.bias.val=-100"]
@@ -61,7 +62,7 @@ def trained(job_of: JobOf, *words: str) -> Record:
     width = [] if "arch=logistic" in words else ["arch.hidden=[64]"]
     job = job_of("dataset=digits", *width, "steps=200", "tracker=off", *words)
     build.check([job])
-    [record] = runs.run([job], Off(), lambda share, accuracy: None)
+    [record] = runner.run([job], Off(), lambda share, accuracy: None)
     return record
 
 
@@ -107,7 +108,7 @@ def test_in_a_stack_it_ends_that_member_alone(job_of: JobOf) -> None:
         job_of("dataset=digits", "arch.hidden=[64]", "steps=200", "early_stop=true", f"init={init}", "tracker=off")
         for init in ("zero", "zero_normal", "zero_uniform")
     ]
-    records = runs.run(jobs, Off(), lambda share, accuracy: None)
+    records = runner.run(jobs, Off(), lambda share, accuracy: None)
     assert [record.tags.get("stopped_at") for record in records] == ["25", None, None]
     assert [max(record.course("val/accuracy")) for record in records] == [25, 200, 200]
     assert [record.tags["verdict"] for record in records] == ["stuck-at-prior", *["partly-learned"] * 2]
@@ -116,7 +117,9 @@ def test_in_a_stack_it_ends_that_member_alone(job_of: JobOf) -> None:
 def test_a_member_that_diverges_before_its_first_step_leaves_the_others_of_its_stack(job_of: JobOf) -> None:
     """It has no metrics at all, on which a reason could rest."""
     words = ("dataset=digits", "arch=logistic", "init=zero_normal", "steps=5", "tracker=off")
-    records = runs.run([job_of(*words, f"bias_scale.value={scale}") for scale in ("3e38", "1")], Off(), lambda *_: None)
+    records = runner.run(
+        [job_of(*words, f"bias_scale.value={scale}") for scale in ("3e38", "1")], Off(), lambda *_: None
+    )
     assert [record.status for record in records] == ["FAILED", "FINISHED"]
     assert records[0].tags["verdict"] == "diverged"
     assert records[0].tags["reason"] == "the loss is not finite at step 0"
@@ -246,7 +249,7 @@ def test_an_awkward_net_of_ones_own_trains_and_has_a_verdict(job_of: JobOf, data
     job = job_of("dataset=digits", "arch=logistic", "steps=300", "probe=all", "early_stop=true")
     job.values["arch"] = {"_target_": "test_verdict.Own"}
     tracker = build.open_tracker(job, "own")
-    [record] = runs.run([job], tracker, lambda share, accuracy: None)
+    [record] = runner.run([job], tracker, lambda share, accuracy: None)
     assert record.status == "FINISHED", record.tags["error"]
     assert record.tags["verdict"] == "partly-learned"
     assert record.last("grad/output/norm") > 0
@@ -277,7 +280,7 @@ def test_a_net_that_cannot_be_looked_at_keeps_its_run(job_of: JobOf, monkeypatch
     def fails(*args: object) -> None:
         raise MemoryError("no more")
 
-    monkeypatch.setattr(runs, "look", fails)
+    monkeypatch.setattr(runner, "look", fails)
     record = trained(job_of, "init=zero", "early_stop=true")
     assert (record.status, record.tags["verdict"]) == ("FINISHED", "stuck-at-prior")
 

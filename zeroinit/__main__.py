@@ -11,8 +11,8 @@ from typing import NoReturn
 import zeroinit.garbage  # noqa: F401
 from zeroinit.errors import BadInput
 from zeroinit.kernels import pin_kernels
-from zeroinit.pool import cores, end_server, start_server
 from zeroinit.signals import interrupt_for_certain
+from zeroinit.sweep.pool import cores, end_server, start_server
 
 
 def main() -> None:
@@ -61,17 +61,17 @@ def command() -> NoReturn:
 
 
 def imported() -> ModuleType:
-    """zeroinit.train; a terminal is told of the seconds that this takes."""
+    """zeroinit.cli; a terminal is told of the seconds that this takes."""
     shown = sys.stderr.isatty()
     if shown:
         sys.stderr.write("zeroinit: starting\r")
         sys.stderr.flush()
-    from zeroinit import train
+    from zeroinit import cli
 
     if shown:
         sys.stderr.write("\033[K")  # of which nothing stays
         sys.stderr.flush()
-    return train
+    return cli
 
 
 def complete() -> None:

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from zeroinit.config.target import check_arguments, parameters_of
 from zeroinit.errors import BadInput
 from zeroinit.layers import declared_layers, weight_layers
-from zeroinit.target import check_arguments, parameters_of
 from zeroinit.user_code import explain_errors
 
 Rule = partial[Tensor]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gpu_parts.files import read_rows
-from zeroinit.report.kept import merged, read_table, table_of
+from zeroinit.report.archive import merged, read_table, table_of
 
 
 def collect(folder: Path, table: Path) -> None:

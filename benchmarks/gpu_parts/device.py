@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from zeroinit.config import Job
-from zeroinit.dataset.split import Data
+from zeroinit.dataset.data import Data
 
 
 @dataclass(frozen=True)

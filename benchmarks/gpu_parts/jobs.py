@@ -135,7 +135,7 @@ def composing() -> Iterator[Callable[[str, list[str]], list[Job]]]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import OmegaConf
 
-    from zeroinit.train import job_of
+    from zeroinit.config.compose import job_of
 
     parser = OverridesParser.create()
 

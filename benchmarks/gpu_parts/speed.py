@@ -20,14 +20,14 @@ from gpu_parts.device import Net, card, reset_memory, set_tf32, timed, wait
 from gpu_parts.files import Row, add_row, read_rows
 from gpu_parts.jobs import Task
 from gpu_parts.products import measure_products
-from zeroinit import loop
-from zeroinit.batches import Augment, Batches
 from zeroinit.build import batch_size_of, build, load, optimizer_of, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
-from zeroinit.evaluation import evaluate_members
+from zeroinit.dataset.batches import Augment, Batches
 from zeroinit.layers import weight_layers
 from zeroinit.rng import stream
-from zeroinit.stack import why_alone
+from zeroinit.training import loop
+from zeroinit.training.evaluation import evaluate_members
+from zeroinit.training.stack import why_alone
 
 MEMBERS = {"fnn": (1, 16, 64, 256, 512), "mnist_cnn": (1, 3, 7, 15), "cifar_cnn": (1, 3, 7), "resnet50": (1,)}
 MEMBERS_SMOKE = {"fnn": (1, 2), "mnist_cnn": (1,)}

@@ -7,12 +7,12 @@ from multiprocessing.pool import Pool, ThreadPool
 
 from gpu_parts.files import Row
 from gpu_parts.jobs import Task
-from zeroinit import runs
 from zeroinit.config import Job
 from zeroinit.kernels import pin_kernels
-from zeroinit.report.kept import row_of
+from zeroinit.report.archive import row_of
+from zeroinit.sweep import runner
 from zeroinit.tracker import Record
-from zeroinit.tracker.off import Off
+from zeroinit.tracker.memory import Off
 
 
 class Memory(Off):
@@ -23,7 +23,7 @@ class Memory(Off):
 
 def train(jobs: Sequence[Job]) -> list[Record]:
     """Train the jobs together, with the probes of their configs."""
-    return runs.run(jobs, Memory(), lambda share, accuracy: None, why=f"{len(jobs)} together")
+    return runner.run(jobs, Memory(), lambda share, accuracy: None, why=f"{len(jobs)} together")
 
 
 def train_rows(tasks: Sequence[Task]) -> list[Row]:
@@ -38,7 +38,7 @@ def train_rows(tasks: Sequence[Task]) -> list[Row]:
             "arch": task.arch,
             "call_seconds": taken,
             "error": record.tags.get("error", ""),
-            "traceback": record.files.get(runs.TRACEBACK, b"").decode()[-2000:],
+            "traceback": record.files.get(runner.TRACEBACK, b"").decode()[-2000:],
             "rows": [row_of(sweep, record, []) for sweep in task.sweeps],
         }
         for task, record in zip(tasks, records, strict=True)

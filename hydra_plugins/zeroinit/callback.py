@@ -26,17 +26,17 @@ class SweepCallback(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Stop a single run where Hydra would end in a traceback before the job starts."""
-        from zeroinit import train
+        from zeroinit import cli
         from zeroinit.config.variables import variables_of
         from zeroinit.errors import BadInput
-        from zeroinit.job_folder import check_folder
+        from zeroinit.sweep.job_folder import check_folder
 
         HydraConfig.instance().set_config(config)
         try:
             variables = variables_of(config.hydra)
             check_folder("hydra.run.dir", Path(config.hydra.run.dir, config.hydra.output_subdir or ""))
         except BadInput as error:
-            train.stop(error)
+            cli.stop(error)
         with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.job.env_set = variables  # Hydra cannot resolve those that refer to other keys
 
@@ -49,21 +49,21 @@ class SweepCallback(Callback):
             sys.exit(error.code)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        from zeroinit import train  # imports torch, which listing the plugins must not
+        from zeroinit import cli  # imports torch, which listing the plugins must not
+        from zeroinit.config.overrides import check_plugins
         from zeroinit.errors import BadInput
-        from zeroinit.overrides import check_plugins
 
         self.started = time.time()
         try:
             check_plugins(config.hydra)
         except BadInput as error:
-            train.stop(error)
+            cli.stop(error)
         adapt_optuna(config)
         launcher = config.hydra.runtime.choices["hydra/launcher"]
         direction = config.hydra.sweeper.get("direction", "maximize")
         direction = getattr(direction, "name", direction)
         if config.hydra.runtime.choices.tracker == "off" and config.hydra.launcher._target_ not in IN_PROCESS:
-            train.stop(
+            cli.stop(
                 BadInput(
                     f"tracker=off: its runs are known in the process that trains them alone, and "
                     f"hydra/launcher={launcher} trains in others; set one of them otherwise"
@@ -73,14 +73,14 @@ class SweepCallback(Callback):
             if config[key] != usual and config.hydra.sweeper._target_ != OURS:
                 sweeper = config.hydra.runtime.choices["hydra/sweeper"]
                 asked, instead = f"{key}={config[key]}", f"{key}={str(usual).lower()}"
-                train.stop(
+                cli.stop(
                     BadInput(
                         f"{asked}: hydra/sweeper={sweeper} chooses runs by what earlier ones became; give {instead}, "
                         "or leave the sweeper out"
                     )
                 )
         if direction != "maximize":
-            train.stop(
+            cli.stop(
                 BadInput(
                     f"hydra.sweeper.direction={direction}: the value of a run is its best validation accuracy; "
                     "give hydra.sweeper.direction=maximize"
@@ -88,7 +88,7 @@ class SweepCallback(Callback):
             )
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        from zeroinit import train
+        from zeroinit import cli
         from zeroinit.config.variables import environment_of_store
         from zeroinit.errors import BadInput
         from zeroinit.tracker import without_password
@@ -99,7 +99,7 @@ class SweepCallback(Callback):
             with environment_of_store(config.hydra):
                 failed = self.conclude(config)
         except BadInput as error:
-            train.stop(error, code=1)
+            cli.stop(error, code=1)
         except Exception:  # of which Hydra would make a warning and the exit code 0
             sys.stderr.write(without_password(traceback.format_exc()))
             failed = True
@@ -108,26 +108,27 @@ class SweepCallback(Callback):
 
     def conclude(self, config: DictConfig) -> bool:
         """Print and keep the table of the runs since the start; whether one of them failed."""
-        from zeroinit import build, stale, train
+        from zeroinit import build, cli
+        from zeroinit.config.compose import is_search, sweep_name
         from zeroinit.report import conclude
-        from zeroinit.report.asked import of_records
-        from zeroinit.tracker import TRACEBACK, readable
+        from zeroinit.report.manifest import of_records
+        from zeroinit.tracker import TRACEBACK, readable, stale
 
         HydraConfig.instance().set_config(config)
-        tracker = build.opened(json.dumps(dict(config.tracker)), config.sweep or train.sweep_name())
+        tracker = build.opened(json.dumps(dict(config.tracker)), config.sweep or sweep_name())
         stale.kill_dead_runs(tracker, trains_here=False)
         since = [record for record in tracker.records() if record.started >= self.started]
         new, _ = readable(since)  # the table names the others
         if new:
             claims: Any = OmegaConf.to_container(config.claims, resolve=True)
-            asked = train.asked(of_records(new).planned, claims, new[0].tags.get("size", ""))
+            asked = cli.asked(of_records(new).planned, claims, new[0].tags.get("size", ""))
             conclude(replace(asked, notes=notes_of_search(config)), tracker)
         found = Path(config.hydra.sweep.dir) / "optimization_results.yaml"
         if found.is_file():
             best = OmegaConf.load(found)
             chosen = " ".join(f"{key}={value}" for key, value in best.best_params.items())
             print(f"Best validation accuracy: {best.best_value:.1%}, with {chosen} ({found})")
-        elif train.is_search(config.hydra):
+        elif is_search(config.hydra):
             print("No trial finished, so that there is no best one.")
         fine = {record.identity for record in new if record.status == "FINISHED"}
         if any(record.identity and record.identity not in fine for record in since):

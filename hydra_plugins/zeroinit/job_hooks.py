@@ -33,7 +33,7 @@ class JobCallbacks:
         self.folder, self.overrides, self.cfg, self.pickled = job.folder, job.overrides, cfg, callbacks
 
     def start(self) -> None:
-        from zeroinit import train
+        from zeroinit import cli
 
         setup_globals()  # resolvers, which a worker has none of
         made = pickle.loads(self.pickled) if self.pickled else Callbacks(self.cfg).callbacks
@@ -42,12 +42,12 @@ class JobCallbacks:
         with read_write(self.cfg.hydra.runtime), open_dict(self.cfg.hydra.runtime):
             self.cfg.hydra.runtime.output_dir = os.path.abspath(self.folder)
         with self.hydra_config():
-            self.callbacks.on_job_start(config=self.cfg, task_function=train.task.__wrapped__)
+            self.callbacks.on_job_start(config=self.cfg, task_function=cli.task.__wrapped__)
 
     def end(self, record: Record) -> None:
         """Call on_job_end with the run's best validation accuracy, or with why it failed."""
-        from zeroinit import train
         from zeroinit.errors import RunFailed
+        from zeroinit.sweep.messages import best_val_accuracy
 
         finished = record.status == "FINISHED"
         with self.hydra_config():
@@ -59,7 +59,7 @@ class JobCallbacks:
                 working_dir=os.getcwd(),
                 task_name=self.cfg.hydra.job.name,
                 status=JobStatus.COMPLETED if finished else JobStatus.FAILED,
-                _return_value=train.best(record) if finished else RunFailed(record.tags["error"]),
+                _return_value=best_val_accuracy(record) if finished else RunFailed(record.tags["error"]),
             )
             self.callbacks.on_job_end(config=self.cfg, job_return=returned)
 

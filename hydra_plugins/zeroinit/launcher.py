@@ -30,23 +30,24 @@ class SweepLauncher(Launcher):
         self.jobs: list[Job] = []  # what a sweeper of ours has composed and checked
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from zeroinit import train
+        from zeroinit import cli
+        from zeroinit.config.compose import is_search
         from zeroinit.errors import BadInput
-        from zeroinit.pool import Pool, cores
+        from zeroinit.sweep.pool import Pool, cores
 
         self.workers = cores() if self.asked is None else self.asked
         if type(self.workers) is not int or self.workers < 1:
-            train.stop(BadInput(f"hydra.launcher.workers={self.asked}: give a whole number from 1, or null"))
+            cli.stop(BadInput(f"hydra.launcher.workers={self.asked}: give a whole number from 1, or null"))
         if config.hydra.job.chdir:
-            train.stop(BadInput("hydra.job.chdir=true: runs of a sweep train together, in one folder; give false"))
+            cli.stop(BadInput("hydra.job.chdir=true: runs of a sweep train together, in one folder; give false"))
         self.composer = Composer(hydra_context.config_loader, config)
         self.callbacks = hydra_context.callbacks
         self.of_ours = config.hydra.sweeper._target_ == OURS
-        self.is_search = train.is_search(config.hydra)
+        self.is_search = is_search(config.hydra)
         self.pool = Pool(self.workers) if self.workers > 1 else None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from zeroinit import train
+        from zeroinit import cli
         from zeroinit.config.variables import environment_of_store
         from zeroinit.errors import BadInput
 
@@ -54,21 +55,23 @@ class SweepLauncher(Launcher):
             with environment_of_store(self.composer.master.hydra):
                 return self.launch_jobs(job_overrides, initial_job_idx)
         except BadInput as error:
-            train.stop(error)
+            cli.stop(error)
 
     def launch_jobs(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from zeroinit import build, resume, train
+        from zeroinit import build
         from zeroinit.config.check import device
-        from zeroinit.orchestrate import Trainings
-        from zeroinit.plan import plan
+        from zeroinit.config.compose import sweep_name
         from zeroinit.progress import Bar
+        from zeroinit.sweep import resume
+        from zeroinit.sweep.orchestrate import Trainings
+        from zeroinit.sweep.stacking import plan
         from zeroinit.tracker import CHOICE
 
         setup_globals()
         jobs = self.jobs if self.of_ours else self.checked(job_overrides, initial_job_idx)
         if self.asked is None and self.pool and device(jobs[0].values["device"]).type == "cuda":
             self.workers = self.pool.workers = 1  # which has the memory to itself
-        sweep = train.sweep_name()
+        sweep = sweep_name()
         tracker = build.open_tracker(jobs[0], sweep)
         asked, there = jobs, {} if self.of_ours else resume.finished(jobs, tracker)
         tracker.recall(list(there.values()), [CHOICE])
@@ -84,17 +87,18 @@ class SweepLauncher(Launcher):
 
     def returned(self, job: Job, record: Record) -> JobReturn:
         """Return what the sweeper is given for a job; a search is given no value of a run that failed."""
-        from zeroinit import train
         from zeroinit.errors import RunFailed
+        from zeroinit.sweep.messages import best_val_accuracy
 
         if record.status != "FINISHED" and self.is_search:
             error = RunFailed(record.tags["error"])
             return JobReturn(job.overrides, status=JobStatus.FAILED, _return_value=error)
-        return JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=train.best(record))
+        return JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=best_val_accuracy(record))
 
     def checked(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Job]:
         """Another sweeper's jobs; stops at bad input before any of them trains, as our own sweeper does."""
-        from zeroinit import train
+        from zeroinit import cli
+        from zeroinit.config.compose import job_of
         from zeroinit.config.variables import check_one_store
         from zeroinit.errors import BadInput
 
@@ -103,9 +107,9 @@ class SweepLauncher(Launcher):
             for index, overrides in enumerate(job_overrides, start=first):
                 cfg = self.composer.job(index, overrides)
                 use(cfg)
-                jobs.append(with_callbacks(train.job_of(cfg), cfg, self.callbacks))
+                jobs.append(with_callbacks(job_of(cfg), cfg, self.callbacks))
             check_one_store(job.variables for job in jobs)
-            train.check_jobs(jobs)
+            cli.check_jobs(jobs)
         except BadInput as error:
-            train.stop(error)
+            cli.stop(error)
         return jobs

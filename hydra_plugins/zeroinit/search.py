@@ -21,13 +21,13 @@ class SearchSweeper(Sweeper):
     def __init__(self, **arguments: Any) -> None:
         from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
 
-        from zeroinit import train  # imports torch, which listing the plugins must not
+        from zeroinit import cli  # imports torch, which listing the plugins must not
         from zeroinit.errors import BadInput
 
         try:
             check_search(arguments)
         except BadInput as error:
-            train.stop(error)
+            cli.stop(error)
         logging.getLogger(PLUGIN).setLevel(logging.CRITICAL)  # the launcher says of each run why it failed
         self.optuna_sweeper = OptunaSweeper(**arguments | {"sampler": patient(arguments["sampler"])})
 

@@ -44,7 +44,7 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Sweep in the environment that says where the runs are kept."""
-        from zeroinit import train
+        from zeroinit import cli
         from zeroinit.config.variables import environment_of_store
         from zeroinit.errors import BadInput
 
@@ -52,21 +52,24 @@ class GridSweeper(Sweeper):
             with environment_of_store(self.composer.master.hydra):
                 return self.sweep_grid(arguments)
         except BadInput as error:
-            train.stop(error)
+            cli.stop(error)
 
     def sweep_grid(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Expand, check and launch the grid, then print its table. Exits 1 where a run failed, 130 if interrupted."""
         # they import torch, which listing the plugins must not
-        from zeroinit import before, build, resume, runs, stale, train
+        from zeroinit import build, cli
+        from zeroinit.config.compose import job_of, sweep_name
         from zeroinit.config.variables import check_one_store
         from zeroinit.errors import BadInput
-        from zeroinit.job_folder import check_folder
         from zeroinit.report import announce, conclude
+        from zeroinit.sweep import dry_run, resume, runner
+        from zeroinit.sweep.job_folder import check_folder
+        from zeroinit.tracker import stale
         from zeroinit.user_code import explain_exits
 
         try:
             grid = self.grid(arguments)
-            jobs = [with_callbacks(train.job_of(cfg), cfg, self.callbacks) for cfg in self.configs(grid)]
+            jobs = [with_callbacks(job_of(cfg), cfg, self.callbacks) for cfg in self.configs(grid)]
             check_one_store(job.variables for job in jobs)
             distinct: dict[str, list[str]] = {}
             for job, overrides in zip(jobs, grid, strict=True):
@@ -75,7 +78,7 @@ class GridSweeper(Sweeper):
                     raise BadInput(f"{same}: the two would be one and the same run; drop the axis that changes nothing")
                 distinct[job.config_hash] = overrides
             claims = jobs[0].values["claims"]
-            train.check_jobs(jobs)
+            cli.check_jobs(jobs)
             self.check_claims(jobs, arguments)
             identities = [build.identity_of(job) for job in jobs]
             checks = {job.values["check"] for job in jobs}
@@ -83,26 +86,26 @@ class GridSweeper(Sweeper):
                 raise BadInput("check=audit: it replays one run; leave out -m, or give check=only")
             if "only" in checks:
                 with explain_exits("check=only"):
-                    findings = before.only(jobs, a_sweep=True)
+                    findings = dry_run.only(jobs, a_sweep=True)
                 sys.exit(findings)
-            tracker = build.open_tracker(jobs[0], train.sweep_name())
+            tracker = build.open_tracker(jobs[0], sweep_name())
             stale.tell_dead_runs(tracker)
             ours = self.grid_launcher if isinstance(self.grid_launcher, SweepLauncher) else None
             if any(job.values["plan"] for job in jobs):
-                before.planned(jobs, tracker, ours.workers if ours else 1)
+                dry_run.planned(jobs, tracker, ours.workers if ours else 1)
                 sys.exit()
             done = resume.finished(jobs, tracker)
             runs_planned = zip(identities, jobs, strict=True)
             planned = [(identity, job.cell_hash, job.params) for identity, job in runs_planned]
-            asked = train.asked(planned, claims, runs.size_of(jobs[0]))
+            asked = cli.asked(planned, claims, runner.size_of(jobs[0]))
             check_folder("hydra.sweep.dir", self.folder)
             announce(asked, tracker)
         except BadInput as error:
-            train.stop(error)
+            cli.stop(error)
         try:
             OmegaConf.save(self.composer.master, self.folder / "multirun.yaml")
         except OSError as error:
-            train.stop(BadInput(f"hydra.sweep.dir={self.folder}: {error.strerror}; name a folder that can be written"))
+            cli.stop(BadInput(f"hydra.sweep.dir={self.folder}: {error.strerror}; name a folder that can be written"))
 
         started, code = time.time(), 0
 
@@ -125,7 +128,7 @@ class GridSweeper(Sweeper):
             each = {"each": pool.map} if pool else {}
             records = conclude(asked, tracker, since=started, **each)
         except BadInput as error:
-            train.stop(error, code=code or 1)
+            cli.stop(error, code=code or 1)
         fine = {one.identity for one in records if one.started >= started and one.status == "FINISHED"}
         failed = not {identities[place] for place in rest} <= fine
         code = code or int(failed or any(job.status == JobStatus.FAILED for job in returned))
@@ -135,8 +138,8 @@ class GridSweeper(Sweeper):
 
     def grid(self, arguments: list[str]) -> list[list[str]]:
         """The overrides of each job. Raises BadInput for an axis that is none, or too many runs."""
+        from zeroinit.config.overrides import check_size, check_typed
         from zeroinit.errors import BadInput
-        from zeroinit.overrides import check_size, check_typed
 
         axes = [f"{key}={typed(values)}" for key, values in self.params.items()]
         empty = next((axis for axis in axes if axis.endswith("=")), None)
@@ -161,15 +164,15 @@ class GridSweeper(Sweeper):
         """Raise BadInput for a claim about a key, an option, a cell or a layer that the sweep does not have."""
         from hydra.core.hydra_config import HydraConfig
 
-        from zeroinit import runs
-        from zeroinit.claim_cells import check_cells
         from zeroinit.config.claims import check_meant
-        from zeroinit.overrides import keys_of
+        from zeroinit.config.overrides import keys_of
+        from zeroinit.sweep import runner
+        from zeroinit.sweep.claim_cells import check_cells
 
         claims, chosen = jobs[0].values["claims"], HydraConfig.get().runtime.choices
         options = self.composer.loader.get_group_options
         check_meant(claims, [job.params for job in jobs], lambda group: options(group) if group in chosen else [])
-        check_cells(claims, jobs, runs.size_of(jobs[0]) or chosen.get("size", ""), keys_of(arguments))
+        check_cells(claims, jobs, runner.size_of(jobs[0]) or chosen.get("size", ""), keys_of(arguments))
 
     def configs(self, grid: list[list[str]]) -> Iterator[DictConfig]:
         from zeroinit.progress import counted

@@ -10,14 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zeroinit import bias_scale, build, dataset, loop
+from zeroinit import bias_scale, build, dataset
 from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50
-from zeroinit.batches import Augment
 from zeroinit.dataset import Data
+from zeroinit.dataset.batches import Augment
+from zeroinit.dataset.data import limited
 from zeroinit.dataset.images import reshaped
-from zeroinit.dataset.split import limited
 from zeroinit.init import default_, initialize
 from zeroinit.rng import stream
+from zeroinit.training import loop
 
 TESTED = os.environ.get("ZEROINIT_TEST_DEVICE", "cuda")  # cpu: to try the tests themselves
 ARCHS: dict[str, Callable[..., nn.Module]] = {

@@ -8,14 +8,14 @@ import torch
 from cuda_trainings import ARCHS, EXAMPLES, STACKABLE, Run, data_of, furthest, give_device, members_of, outcome, train
 from torch import Tensor, nn
 
-from zeroinit import loop
-from zeroinit.alone import Alone
-from zeroinit.batches import Augment, Batches
-from zeroinit.evaluation import evaluate_members
-from zeroinit.quotient import quotient
+from zeroinit.dataset.batches import Augment, Batches
 from zeroinit.rng import stream
-from zeroinit.stack import Stack
-from zeroinit.ties import Ties
+from zeroinit.training import loop
+from zeroinit.training.evaluation import evaluate_members
+from zeroinit.training.quotient import quotient
+from zeroinit.training.single import Alone
+from zeroinit.training.stack import Stack
+from zeroinit.training.ties import Ties
 
 pytestmark = pytest.mark.cuda
 device = pytest.fixture(give_device)

@@ -8,16 +8,17 @@ import torch
 from cuda_trainings import Run, data_of, give_device, members_of, train
 from torch import Tensor, nn
 
-from zeroinit import loop, probe
-from zeroinit.alone import Alone
-from zeroinit.curvature import curvature
-from zeroinit.dataset.split import spread
+from zeroinit.dataset.data import spread
 from zeroinit.layers import hidden
-from zeroinit.observer import Observer
+from zeroinit.probes import measures
+from zeroinit.probes.curvature import curvature
+from zeroinit.probes.observer import Observer
+from zeroinit.probes.outcome import look
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
-from zeroinit.tracker.off import Off
-from zeroinit.verdict import look
+from zeroinit.tracker.memory import Off
+from zeroinit.training import loop
+from zeroinit.training.single import Alone
 
 pytestmark = pytest.mark.cuda
 device = pytest.fixture(give_device)
@@ -38,7 +39,7 @@ def hard_values() -> Tensor:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("counts", [probe.bit_counts, probe.distinct])
+@pytest.mark.parametrize("counts", [measures.bit_counts, measures.distinct])
 def test_probes_that_count_are_equal(
     counts: Callable[[Tensor], Tensor], dtype: torch.dtype, device: torch.device
 ) -> None:
@@ -48,14 +49,14 @@ def test_probes_that_count_are_equal(
 
 
 PROBES: dict[str, Callable[[Tensor], Any]] = {
-    "norm": probe.norm,
-    "mean_cosine": probe.mean_cosine,
-    "pairs": probe.pairs,
-    "relative_update": lambda values: probe.relative_update(values, values * 1.5),
-    "angle": lambda values: probe.angle(values, values.roll(1, 1)),
-    "dead": lambda values: probe.dead(probe.slopes(nn.ReLU(), values)),
-    "saturated": lambda values: probe.saturated(probe.slopes(nn.Tanh(), values), probe.steepest(nn.Tanh())),
-    "neurons": lambda values: probe.neurons(values, values[:, :, 0]),
+    "norm": measures.norm,
+    "mean_cosine": measures.mean_cosine,
+    "pairs": measures.pairs,
+    "relative_update": lambda values: measures.relative_update(values, values * 1.5),
+    "angle": lambda values: measures.angle(values, values.roll(1, 1)),
+    "dead": lambda values: measures.dead(measures.slopes(nn.ReLU(), values)),
+    "saturated": lambda values: measures.saturated(measures.slopes(nn.Tanh(), values), measures.steepest(nn.Tanh())),
+    "neurons": lambda values: measures.neurons(values, values[:, :, 0]),
 }
 
 
@@ -104,7 +105,7 @@ def watched(arch: str, members: int, where: torch.device) -> list[Record]:
     inputs, labels = spread(data.train, 32)
     batch = data.prepare(inputs).unsqueeze(0), labels.unsqueeze(0)
     slow = {"fnn": (), "mnist_cnn": ("curvature",), "cifar_cnn": ("curvature", "pairs")}[arch]
-    kept = [name for name in probe.PROBES if name not in slow]
+    kept = [name for name in measures.PROBES if name not in slow]
     observer = Observer(records, Off(), 3, lambda share, accuracy: None, kept, hidden(model), batch, [1])
 
     def observe(event: loop.Event) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # it needs OmegaConf, without which jobs that are resolved al
 class Job:
     """One run to be made: its name for a person, what was typed for it, its folder (of Hydra), its resolved config, its
     params, the hashes of config and cell, the environment variables of its process, what a sweep writes to its folder,
-    and, pickled, what is called in its process at its start and end (zeroinit.hooks.JobHooks).
+    and, pickled, what is called in its process at its start and end (zeroinit.sweep.hooks.JobHooks).
     """
 
     name: str

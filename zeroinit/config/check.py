@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from zeroinit.arguments import MAX_INT, finite
+from zeroinit.config.arguments import MAX_INT, finite
 from zeroinit.errors import BadInput
-from zeroinit.probe import PROBES
+from zeroinit.probes.measures import PROBES
 from zeroinit.tracker import without_password
 
 ARITHMETICS = ("native", "tied", "quotient")

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from zeroinit.arguments import finite
+from zeroinit.config.arguments import finite
+from zeroinit.config.keys import NO_NUMBER
 from zeroinit.config.unknown import all_keys
 from zeroinit.errors import BadInput
-from zeroinit.keys import NO_NUMBER
 
 KINDS: dict[str, tuple[str, ...]] = {  # with the keys that each needs beside says, cell and is
     "better_than": ("other", "points"),

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from zeroinit.config.check import Values, device, ramped
+from zeroinit.config.keys import NO_NUMBER, PLACES
 from zeroinit.dataset import Data
 from zeroinit.dataset.folder import root_of, state
 from zeroinit.dataset.listing import has_validation_folder
 from zeroinit.environment import KEY, changing_numbers
-from zeroinit.keys import NO_NUMBER, PLACES
 
 # Of all that turns a config and its data into numbers: raise it with each change after which a run may have others.
 # tests/test_resume.py holds the losses of some runs to it. 2: AVX2 kernels on every processor that has them

@@ -12,9 +12,9 @@ from zeroinit.config.check import Values, at, check
 from zeroinit.config.choices import targets
 from zeroinit.config.claims import check_claims
 from zeroinit.config.identity import plain
+from zeroinit.config.keys import NO_NUMBER, OF_SWEEPS
 from zeroinit.config.unknown import check_keys
 from zeroinit.errors import BadInput
-from zeroinit.keys import NO_NUMBER, OF_SWEEPS
 
 
 def resolve(cfg: DictConfig, hydra_node: Any) -> Values:

@@ -9,8 +9,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from zeroinit import CONF
+from zeroinit.config.keys import OF_SWEEPS
 from zeroinit.errors import BadInput
-from zeroinit.keys import OF_SWEEPS
 
 # nodes that hold the arguments of a function, whose signature decides what they may hold
 FUNCTIONS = (

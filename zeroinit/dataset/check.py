@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from zeroinit.dataset.split import Data
+from zeroinit.dataset.data import Data
 from zeroinit.errors import BadInput
 
 STORED = (torch.uint8, torch.float32, torch.float64)  # dtypes of inputs: bytes, or real numbers

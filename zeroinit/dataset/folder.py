@@ -16,9 +16,9 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from zeroinit.dataset.data import Data, Note, Split, split_off
 from zeroinit.dataset.images import Resize, check_memory, sides
 from zeroinit.dataset.listing import Part, Samples, describe_skipped, list_parts
-from zeroinit.dataset.split import Data, Note, Split, split_off
 from zeroinit.errors import BadInput
 from zeroinit.progress import counted
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from zeroinit.dataset.split import Data, Split
+from zeroinit.dataset.data import Data, Split
 from zeroinit.errors import BadInput
 
 Resize = int | list[int] | None

@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from zeroinit.errors import BadInput
-from zeroinit.report.asked import FILE, Asked, as_trained, commands_of, of_records, read
 from zeroinit.report.cells import Cell, as_csv, caption, cells, columns, explain_marks, rows, table
 from zeroinit.report.claims import courses_of, judge, listed
-from zeroinit.report.confounded import confounded, lines
-from zeroinit.report.drawing import Each, draw
+from zeroinit.report.confounding import confounded, lines
+from zeroinit.report.histories import gradients, histograms_kept
 from zeroinit.report.identical import identical_cells, starts_of
+from zeroinit.report.manifest import FILE, Asked, as_trained, commands_of, of_records, read
 from zeroinit.report.page import as_html, curves_of
-from zeroinit.report.watched import gradients, histograms_kept
+from zeroinit.report.select_figures import Each, draw
 from zeroinit.tracker import Record, Tracker, readable
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from rich.table import Table
 
-from zeroinit.keys import NO_NUMBER, PLACES
+from zeroinit.config.keys import NO_NUMBER, PLACES
 from zeroinit.report.statistics import DRAWS, IDENTICAL, Estimate, estimate, explain_intervals, what_n_counts
 from zeroinit.tracker import COURSE, Record
 

@@ -11,9 +11,9 @@ from scipy.special import stdtrit
 
 from zeroinit.report.cells import Cell, Row, fate_of, marked_n
 from zeroinit.report.checks import plain
+from zeroinit.report.histories import arrivals
 from zeroinit.report.pairs import Claim, absent, asked, labels, missing, pairs
 from zeroinit.report.statistics import DRAWS, by_unit, count_units, init_draws, mean_and_interval, what_n_counts
-from zeroinit.report.watched import arrivals
 from zeroinit.tracker import COUNTS, COURSE, Record
 
 SUPPORTED, REFUTED, UNDETERMINED = "supported", "refuted", "undetermined"

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from zeroinit.report.asked import Asked, commands_of
 from zeroinit.report.cells import (
     FATES,
     NOT_RUN,
@@ -31,8 +30,9 @@ from zeroinit.report.cells import (
     undecided,
 )
 from zeroinit.report.claims import judge
+from zeroinit.report.histories import EXPONENTS, Course, Gradients, arrivals, course, predicted
+from zeroinit.report.manifest import Asked, commands_of
 from zeroinit.report.statistics import estimate, init_draws, is_share
-from zeroinit.report.watched import EXPONENTS, Course, Gradients, arrivals, course, predicted
 from zeroinit.tracker import Record
 
 TEMPLATE = Path(__file__).parent / "template"

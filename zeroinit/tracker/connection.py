@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from zeroinit.errors import BadInput, StoreFailed
 from zeroinit.tracker import accepted, artifacts, without_password
-from zeroinit.tracker.reach import few_retries, file_of, why_not, why_read_only
+from zeroinit.tracker.reachable import few_retries, file_of, why_not, why_read_only
 
 # MLflow's notes of tables created would stand between the lines of a sweep; its warnings stay
 for name in ("mlflow", "alembic"):

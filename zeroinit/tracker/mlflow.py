@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 from mlflow.entities import Metric, Param, Run, RunTag
 
 from zeroinit.process import current_process, end_if_orphaned
-from zeroinit.tracker import ARTIFACTS, INCOMPLETE, MAX_TAG, TRACEBACK, Record, accepted, artifacts, database, running
+from zeroinit.tracker import ARTIFACTS, INCOMPLETE, MAX_TAG, TRACEBACK, Record, accepted, artifacts, mlflow_sql, running
 from zeroinit.tracker.connection import Connection, writing
-from zeroinit.tracker.reach import is_server
+from zeroinit.tracker.reachable import is_server
 
 MAX_NOTE = 5000  # characters of an experiment's tag in MLflow's own tables
 IGNORE_CASE = ("mysql", "mssql")  # databases whose usual collations ignore case
@@ -56,7 +56,7 @@ class Mlflow(Connection):
         self.written[record.run_id] = 0
         self.places[record.run_id] = run.info.artifact_uri
         params = [Param(key, value) for key, value in record.params.items()]
-        for some in database.chunks(params, 100):
+        for some in mlflow_sql.chunks(params, 100):
             self.client.log_batch(record.run_id, params=some)
         record.tracking += time.perf_counter() - began
 
@@ -66,7 +66,7 @@ class Mlflow(Connection):
         run_id = record.run_id
         stamp = self.stamps.setdefault(run_id, int(time.time() * 1000))
         new = record.metrics[self.written[run_id] :]
-        for some in database.chunks([Metric(name, value, stamp, step) for name, value, step in new], 1000):
+        for some in mlflow_sql.chunks([Metric(name, value, stamp, step) for name, value, step in new], 1000):
             self.client.log_batch(run_id, metrics=some)
             self.written[run_id] += len(some)
         del self.stamps[run_id]
@@ -134,13 +134,13 @@ class Mlflow(Connection):
     def everywhere(self) -> list[Record]:
         """Every run of every sweep of the store."""
         with self.answering("the runs cannot be read back"):
-            read = database.records if self.tables else self.told_by_client
+            read = mlflow_sql.records if self.tables else self.told_by_client
             ids = [experiment.experiment_id for experiment in self.client.search_experiments()]
             return [record for one in ids for record, _ in read(self.uri, one, "run", None)]
 
     def kind(self, kind: str, identities: Collection[str] | None = None) -> list[Record]:
         """The runs of the experiment that are of this kind, newest first, with each metric's last value."""
-        read = database.records if self.tables else self.told_by_client
+        read = mlflow_sql.records if self.tables else self.told_by_client
         found = read(self.uri, self.experiment_id, kind, identities)
         self.places |= {record.run_id: place for record, place in found}
         records = [record for record, _ in found]
@@ -182,7 +182,7 @@ class Mlflow(Connection):
     def recall(self, records: Sequence[Record], metrics: Sequence[str]) -> None:
         """Put the whole course of these metrics into the records, where they have them."""
         with self.answering("the runs cannot be read back"):
-            courses = database.courses(self.uri, self.experiment_id, metrics) if self.tables else {}
+            courses = mlflow_sql.courses(self.uri, self.experiment_id, metrics) if self.tables else {}
             for record in records:
                 has = [name for name in dict.fromkeys(name for name, _, _ in record.metrics) if name in metrics]
                 record.metrics = [point for point in record.metrics if point[0] not in has]

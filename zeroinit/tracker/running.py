@@ -10,7 +10,7 @@ from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
 from sqlalchemy import NullPool, create_engine, select, update
 
 from zeroinit.tracker import Record
-from zeroinit.tracker.database import MAX_IN, chunks, connected
+from zeroinit.tracker.mlflow_sql import MAX_IN, chunks, connected
 
 PROCESS_TAGS = ("process.host", "process.boot", "process.pid", "process.start")
 TAGS = ("kind", "identity", "config_hash", *PROCESS_TAGS)  # without a kind, a run is not of this project

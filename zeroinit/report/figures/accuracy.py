@@ -14,8 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from zeroinit.report.cells import Cell, columns, numeric, ordered, undecided
 from zeroinit.report.figures.facets import facet_frame, facets, scale
 from zeroinit.report.figures.style import LONGEST, PALETTE, SMALL, short, strokes, thousands
+from zeroinit.report.histories import Course, course
 from zeroinit.report.statistics import DRAWS, Estimate, Numbers, count_units, what_n_counts
-from zeroinit.report.watched import Course, course
 from zeroinit.tracker import COURSE
 
 BASELINE = "logistic (baseline)"

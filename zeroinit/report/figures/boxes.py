@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zeroinit.report.figures.style import LETTER, PALETTE, SMALL, WIDTH, folded, frame, power, short, some, told_apart
+from zeroinit.report.histories import Gradients
 from zeroinit.report.statistics import Numbers
-from zeroinit.report.watched import Gradients
 
 LAYERS = 8  # in one panel, at most
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)  # whisker, box, median, box, whisker

@@ -11,8 +11,8 @@ from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 
 from zeroinit.report.figures.style import SMALL, WIDTH, bar, folded, frame, power, short, some, told_apart
+from zeroinit.report.histories import Counts, Gradients
 from zeroinit.report.statistics import Numbers
-from zeroinit.report.watched import Counts, Gradients
 
 LAYERS = 8  # in one figure, at most
 SMALLEST = -50  # exponents below this one are drawn in its row

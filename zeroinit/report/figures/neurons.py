@@ -8,7 +8,7 @@ from zeroinit.report.cells import Cell, columns
 from zeroinit.report.figures.accuracy import decades, describe_units
 from zeroinit.report.figures.facets import facet_frame, facets, scale
 from zeroinit.report.figures.style import SMALL, some, strokes, thousands
-from zeroinit.report.watched import course, neuron_metrics
+from zeroinit.report.histories import course, neuron_metrics
 
 LAYERS = 4  # side by side, at most
 

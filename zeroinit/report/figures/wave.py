@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from zeroinit.report.figures.style import LETTER, LINE, SMALL, WIDTH, bar, folded, frame, power, short, some, told_apart
+from zeroinit.report.histories import Counts, Gradients
 from zeroinit.report.statistics import Numbers
-from zeroinit.report.watched import Counts, Gradients
 
 LAYERS = 16  # in one panel, at most
 PARTS = 16  # rows of the picture for each layer, in which the share of exact zeros is seen

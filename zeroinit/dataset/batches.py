@@ -1,0 +1,120 @@
+"""From whole splits to what a step is given: batches by index, augmented where asked, on the data's device."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zeroinit.dataset.data import Data, Split
+
+Streams = tuple[torch.Generator, torch.Generator]
+CHUNK = 1000  # examples a forward pass of an evaluation, at most; fewer where they are larger than those of MNIST
+
+
+def evaluation_chunk(stored: Tensor) -> int:
+    """How many of these inputs (N, *input_shape) a forward pass of an evaluation is given; the last may have fewer."""
+    return max(1, min(CHUNK, CHUNK * 28 * 28 // stored[0].numel()))
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random changes of training images: shifts by up to `crop` pixels each way, over black; a `flip` left to right."""
+
+    crop: int
+    flip: bool
+
+    def __bool__(self) -> bool:
+        return self.crop > 0 or self.flip
+
+    def draw(self, examples: int, generator: torch.Generator) -> Tensor:
+        """(examples, 3): the row and column of the padded image where each crop starts, and whether it is flipped."""
+        starts = torch.randint(2 * self.crop + 1, (examples, 2), generator=generator)
+        flips = torch.randint(2, (examples, 1), generator=generator)
+        return torch.cat([starts, flips * self.flip], dim=1)
+
+    def apply(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Images (N, channels, height, width), each changed by its own draw."""
+        height, width = images.shape[-2:]
+        padded = F.pad(images, [self.crop] * 4)
+        windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view, (N, channels, rows, columns, height, width)
+        row, column, flipped = draws.T
+        cropped = windows[torch.arange(len(images), device=images.device), :, row, column]
+        return torch.where(flipped.bool()[:, None, None, None], cropped.flip(-1), cropped)
+
+
+class Batches:
+    """One batch after another, for ever, of every stream: inputs (S, N, *input_shape) and labels (S, N).
+
+    A stream is a generator for the order and one for the augmentation; members that see the same share one. An
+    epoch's last batch is smaller where `size` leaves a rest. Where one batch holds all, it is the split as it lies.
+    """
+
+    def __init__(self, data: Data, size: int, shuffle: bool, augment: Augment, streams: Sequence[Streams]) -> None:
+        self.data, self.size, self.augment, self.streams = data, size, augment, list(streams)
+        self.examples = len(data.train[1])
+        self.shuffle = shuffle and size < self.examples
+        self.start = self.examples  # of the next batch in its epoch
+        self.draws_ahead = data.train[1].is_cuda
+        self.drawer = ThreadPoolExecutor(1)  # which has no thread until it is given work
+        self.ahead: Future[tuple[Tensor, Tensor | None]] | None = None
+        whole = size >= self.examples and not augment
+        self.whole = (data.prepare(data.train[0]).unsqueeze(0), data.train[1].unsqueeze(0)) if whole else None
+
+    def __next__(self) -> Split:
+        if self.whole:
+            return self.whole
+        if self.start >= self.examples:
+            self.begin_epoch()
+        stored, labels = self.data.train
+        span = slice(self.start, self.start + self.size)
+        batch = self.indices[:, span]
+        flat = batch.flatten()
+        inputs = stored.index_select(0, flat)
+        if self.changes is not None:
+            mine = self.changes.gather(1, batch.unsqueeze(2).expand(-1, -1, self.changes.shape[2]))
+            inputs = self.augment.apply(inputs, mine.flatten(0, 1))
+        self.start += self.size
+        prepared = self.data.prepare(inputs)
+        return prepared.view(*batch.shape, *prepared.shape[1:]), labels.index_select(0, flat).view_as(batch)
+
+    def begin_epoch(self) -> None:
+        """Send the order and the draws of a whole epoch to the device, so that no step waits for them.
+
+        While a CUDA device trains on them, a thread draws those of the next: for hundreds of streams that takes a
+        quarter of a second. Each generator still draws its epochs one after another, so that no number differs.
+        """
+        device = self.data.train[1].device
+        orders, changes = self.ahead.result() if self.ahead else self.draw()
+        self.ahead = self.drawer.submit(self.draw) if self.draws_ahead else None
+        self.indices = orders.to(device, non_blocking=True)
+        self.changes = None if changes is None else changes.to(device, non_blocking=True)
+        self.start = 0
+
+    def draw(self) -> tuple[Tensor, Tensor | None]:
+        """Return an epoch's order (S, examples) and, where images are changed, their draws (S, examples, 3)."""
+        orders = [
+            torch.randperm(self.examples, generator=order) if self.shuffle else torch.arange(self.examples)
+            for order, _ in self.streams
+        ]
+        changes = [self.augment.draw(self.examples, draws) for _, draws in self.streams] if self.augment else None
+        return self.pinned(torch.stack(orders)), None if changes is None else self.pinned(torch.stack(changes))
+
+    def pinned(self, drawn: Tensor) -> Tensor:
+        """Return it in memory that a CUDA device copies from by itself."""
+        return drawn.pin_memory() if self.data.train[1].is_cuda else drawn
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Go on with these of the streams alone; one that all members share stays."""
+        if len(self.streams) == 1:
+            return
+        if self.ahead:
+            orders, changes = self.ahead.result()
+            self.ahead = Future()
+            self.ahead.set_result((orders[places], None if changes is None else changes[places]))
+        self.streams = [self.streams[place] for place in places]
+        if self.start < self.examples:
+            self.indices = self.indices[places]
+            self.changes = None if self.changes is None else self.changes[places]

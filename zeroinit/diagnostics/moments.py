@@ -1,0 +1,108 @@
+"""The moments of what a rule fills in, from many fills: a bias of six entries says little about its rule."""
+
+import io
+import math
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from zeroinit.build import rules
+from zeroinit.config.check import Values
+from zeroinit.config.target import bound, parameters_of
+from zeroinit.environment import active_variables
+from zeroinit.init import Assignment, Filled, assign_rules
+from zeroinit.rng import restore_generators, stream, stream_seed
+
+ENTRIES = 4_000  # that are drawn at least, so that standard errors are some hundredths of the standard deviation
+MIN_FILLS, MAX_FILLS = 32, 400
+LONGEST_SECONDS = 5
+MAX_NUMEL = 1 << 16  # entries of the largest parameters whose rules are asked; their fills take 0.02 s
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and standard deviation of a rule's entries, with the standard errors of both; a line's last columns."""
+
+    rule_mean: float
+    rule_std: float
+    rule_mean_error: float
+    rule_std_error: float
+
+
+UNKNOWN = dict.fromkeys(Moments.__annotations__, "")  # of parameters whose rules are not asked
+
+known: dict[tuple[object, ...], Moments | None] = {}  # what depends on no seed, so that a sweep asks a rule once
+
+
+def with_moments(values: Values, model: nn.Module, filled: Sequence[Filled]) -> list[dict[str, object]]:
+    """Return the lines of init.csv: what filled each parameter of the model, and the moments of its rule.
+
+    A quotient has other parameters than the init has filled; its rules are not asked.
+    """
+    found: dict[str, Moments] = {}
+    if values["arithmetic"] != "quotient":
+        layers = values["init"]["layers"]
+        rest = rules("init.rest", values["init"]["rest"]) if layers else None
+        patterns = [layers] if isinstance(layers, str) else layers
+        scale = bound("bias_scale", values["bias_scale"])
+        for one in assign_rules(model, *rules("init", values["init"]), scale, patterns, rest):
+            if one.tensor.numel() <= MAX_NUMEL and (moments := moments_of(one)):
+                found[one.name] = moments
+    lines: list[dict[str, object]] = []
+    for line in filled:
+        lines.append(asdict(line) | (asdict(found[line.parameter]) if line.parameter in found else UNKNOWN))
+    return lines
+
+
+def moments_of(assignment: Assignment) -> Moments | None:
+    """Return the moments of what the rule fills in, times the scale; None of a rule that cannot be asked so often."""
+    rule, shape = assignment.rule, tuple(assignment.tensor.shape)
+    parameters = parameters_of(rule.func)
+    arguments = {key: value for key, value in assignment.facts.items() if key in parameters}
+    key = rule.func, repr(rule.args), repr(rule.keywords), shape, repr(arguments), active_variables()
+    if key not in known:
+        silence = io.StringIO()  # what a rule prints is for the one time that it fills the model
+        try:
+            with redirect_stdout(silence), redirect_stderr(silence):
+                known[key] = draw_moments(assignment, arguments, "generator" in parameters)
+        except (Exception, SystemExit):  # as of a rule that may be called once; the run needs no moments
+            known[key] = None
+    moments, scale = known[key], assignment.scale
+    if moments is None:
+        return None
+    errors = abs(scale) * moments.rule_mean_error, abs(scale) * moments.rule_std_error
+    return Moments(scale * moments.rule_mean, abs(scale) * moments.rule_std, *errors)
+
+
+@torch.no_grad()
+def draw_moments(assignment: Assignment, arguments: Mapping[str, Any], takes_generator: bool) -> Moments | None:
+    """Fill a tensor of the parameter's shape again and again, from a generator that no run draws from.
+
+    Standard errors are those of the fills' own means, as the entries of one fill may depend on each other. None of a
+    rule that takes longer than LONGEST_SECONDS.
+    """
+    shape = assignment.tensor.shape
+    count = min(max(MIN_FILLS, math.ceil(ENTRIES / shape.numel())), MAX_FILLS)
+    fills = torch.full((count, *shape), math.nan)
+    deadline = time.monotonic() + LONGEST_SECONDS
+    with restore_generators(fills.device):
+        torch.manual_seed(stream_seed("moments", 0))
+        generator = {"generator": stream("moments", 0)} if takes_generator else {}
+        for index, tensor in enumerate(fills):
+            assignment.rule(tensor, **arguments, **generator)
+            if index + 1 == MIN_FILLS and fills[:MIN_FILLS].eq(fills[0]).all():  # it draws nothing
+                fills = fills[:MIN_FILLS]
+                break
+            if time.monotonic() > deadline:
+                return None
+    values = fills.flatten(1).double()
+    means, mean = values.mean(1), values.mean()
+    variances = (values - mean).square().mean(1)
+    std = math.sqrt(variances.mean())
+    errors = [part.std().item() / math.sqrt(len(values)) for part in (means, variances)]
+    return Moments(mean.item(), std, errors[0], errors[1] / (2 * std) if std else 0.0)

@@ -1,0 +1,101 @@
+"""The first observed step in which the weights of each layer have a gradient that is more than rounding.
+
+A gradient is confirmed where float64 gives it as well as float32: rounding errors shrink by 1e-9 from one to the other.
+That alone is not enough. An adaptive optimizer makes a full step of a gradient that is rounding, and behind the weights
+that it has moved the other layers have gradients that float64 confirms. (Zero weights, a sigmoid and a batch with as
+many examples of each class: the output's gradient is a sum that cancels.) So both gradients are computed with every
+parameter that rounding alone has moved set back to its value before that. By induction over the steps, what is
+confirmed is there in exact arithmetic, too.
+
+The limits: a parameter counts as a whole, so that what rounding did to it before its first confirmed gradient, or to
+some of its entries, stays. Steps that are not observed are not checked.
+"""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from zeroinit.probes import measures
+from zeroinit.training.loop import Gradients
+
+ABOVE = 1e-3  # share of a gradient's norm in float32 that float64 must confirm
+TINY = torch.finfo(torch.float32).tiny  # a norm below it can be an exact zero in float32
+
+Key = tuple[str, int]  # a parameter, and the member whose it is
+
+
+class FirstGradients:
+    """Which parameters of the members of one training have had a gradient above rounding so far."""
+
+    def __init__(self) -> None:
+        self.confirmed: set[Key] = set()
+        self.unmoved: dict[Key, Tensor] = {}  # values before the first step that rounding alone has made
+        self.step = 0  # that was observed last
+
+    def new_layers(self, event: Gradients) -> list[tuple[str, int]]:
+        """Return the (layer, member) whose weights have their first confirmed gradient in this step."""
+        weights = event.parameters
+        missing = [
+            (layer, member)
+            for layer in weights
+            for member in event.members
+            if (weights[layer], member) not in self.confirmed
+        ]
+        if not missing:
+            return []
+        self.confirm(event)
+        return [(layer, member) for layer, member in missing if (weights[layer], member) in self.confirmed]
+
+    def confirm(self, event: Gradients) -> None:
+        """Check the gradients of all parameters that have none confirmed yet, and keep the values of the others."""
+        is_next, self.step = event.step == self.step + 1, event.step
+        shown = norms(event, event.net.gradients())
+        pending = {key for key, norm in shown.items() if norm > 0 and key not in self.confirmed}
+        while pending:
+            fine, coarse = self.in_both_precisions(event, shown)
+            new = {key for key in pending if is_confirmed(fine[key], coarse[key])}
+            pending -= new
+            self.confirmed |= new
+            was_set_back = not self.unmoved.keys().isdisjoint(new)
+            for key in new:
+                self.unmoved.pop(key, None)
+            # in steps that were not observed, a confirmed parameter may have moved and given another its gradient
+            if is_next or not was_set_back:
+                break
+        values = event.net.tensors()
+        for name, member in pending - self.unmoved.keys():
+            self.unmoved[name, member] = values[name][event.places][event.members.index(member)].clone()
+
+    def in_both_precisions(self, event: Gradients, shown: Mapping[Key, float]) -> tuple[dict[Key, float], ...]:
+        """Return the norms of all gradients of the step's batch in float64 and in float32; `shown` are the run's."""
+        set_back = {name for name, _ in self.unmoved}
+        values = {name: own.clone() for name, own in event.net.tensors().items() if name in set_back}
+        rows = torch.arange(len(next(iter(values.values()), [])))[event.places].tolist()
+        for (name, member), value in self.unmoved.items():
+            if member in event.members:
+                values[name][rows[event.members.index(member)]] = value
+        in_double = next(iter(event.layers.values())).dtype == torch.float64
+        found = []
+        for dtype in (torch.float64, torch.float32):
+            is_shown = not values and in_double == (dtype == torch.float64)
+            found.append(dict(shown) if is_shown else norms(event, event.net.again(event.batch, dtype, values)))
+        return tuple(found)
+
+
+def is_confirmed(fine: float, coarse: float) -> bool:
+    """Whether a gradient with these norms in float64 and float32 is more than rounding.
+
+    Where float32 has an exact zero, a sum has cancelled there, unless the norm is too small for float32.
+    """
+    if not math.isfinite(coarse):
+        return fine > 0  # too large for float32
+    return fine > ABOVE * coarse if coarse > 0 else 0 < fine < TINY
+
+
+def norms(event: Gradients, gradients: Mapping[str, Tensor]) -> dict[Key, float]:
+    """Return the norm of each parameter's gradient, of each member."""
+    stacked = torch.stack([measures.norm(of_all[event.places]) for of_all in gradients.values()])
+    rows = zip(gradients, stacked.tolist(), strict=True)
+    return {(name, member): norm for name, row in rows for member, norm in zip(event.members, row, strict=True)}

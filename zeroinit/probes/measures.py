@@ -1,0 +1,187 @@
+"""What is measured of a run while it trains: pure functions of tensors with a leading member axis."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from zeroinit.probes.histogram import EXPONENTS
+
+PROBES = ("gradient", "arrival", "symmetry", "pairs", "weight", "activation", "curvature")
+WIDEST = 4096  # neurons of a layer whose inner products are held
+FLAT = 0.01  # of an activation's steepest slope: below it, a unit is saturated
+NEAR = 1e-3  # of the longest neuron's length: what is no further apart is taken for alike
+
+
+def bit_counts(values: Tensor) -> Tensor:
+    """What a histogram is read from: (K, 516) counts by the sign and exponent bits of a float32, on the device.
+
+    The last four: entries that are not zero, those below float32's normal numbers, negative and positive, and NaN.
+    """
+    double = values.dtype == torch.float64
+    members = (values if double else values.float()).detach().flatten(1).contiguous()
+    read = bits_of_double if double else bits_of_single
+    if members.is_cuda:  # where each bincount waits for the device
+        rows = 512 * torch.arange(len(members), device=members.device).unsqueeze(1)
+        bits = (read(members) + rows).flatten().bincount(minlength=512 * len(members)).view(-1, 512)
+    else:  # one bincount a member: a single one over (member, bin) is slower
+        bits = torch.stack([read(member).bincount(minlength=512) for member in members])
+    nonzero = members.count_nonzero(1)
+    rest = torch.zeros(len(members), 3, dtype=torch.int64, device=members.device)
+    # exponent 0 is zero or subnormal, 255 is inf or NaN: the CPU, where a look is free, seldom looks for a second time
+    zeros = members.shape[1] - nonzero
+    if members.is_cuda or (bits[:, 0] + bits[:, 256] > zeros).any() or bits[:, [255, 511]].any():
+        subnormal = (members != 0) & (members.abs() < torch.finfo(torch.float32).tiny)
+        rest = torch.stack([subnormal & (members < 0), subnormal & (members > 0), members.isnan()], dim=1).sum(2)
+    return torch.cat([bits, nonzero.unsqueeze(1), rest], dim=1)
+
+
+def bits_of_single(values: Tensor) -> Tensor:
+    """The sign and exponent bits of a float32 as a number: 256 if it is negative, and the exponent."""
+    return (values.view(torch.int32) >> 23) & 0x1FF
+
+
+def bits_of_double(values: Tensor) -> Tensor:
+    """The same of a float64, with the exponent that a float32 would have, or the nearest that is one of finite ones."""
+    bits = values.view(torch.int64) >> 52
+    exponents = bits & 0x7FF
+    near = (exponents - (1023 - 127)).clamp(0, EXPONENTS - 1)
+    return torch.where(exponents == 0x7FF, EXPONENTS, near) + 256 * values.signbit()
+
+
+def distinct(neurons: Tensor) -> Tensor:
+    """How many neurons (K,) differ in value of `neurons` (K, units, incoming weights and bias), float32 or float64.
+
+    NaN where one is not finite, here and below.
+    """
+    double = neurons.dtype == torch.float64
+    values = (neurons if double else neurons.float()).detach() + 0.0  # which makes 0 of -0
+    # equal neurons have equal hashes: sorted by them, each is compared with the one before it
+    factors = torch.randint(2**62, values.shape[2:], generator=torch.Generator().manual_seed(0)) * 2 + 1
+    hashes = (values.contiguous().view(torch.int64 if double else torch.int32) * factors.to(values.device)).sum(2)
+    ordered = values.gather(1, hashes.argsort(1).unsqueeze(2).expand_as(values))
+    count = 1 + (ordered[:, 1:] != ordered[:, :-1]).any(2).sum(1)
+    return torch.where(values.isfinite().all(2).all(1), count, torch.nan)
+
+
+def pairs(neurons: Tensor) -> tuple[Tensor, Tensor]:
+    """Clusters and effective rank, (K,) each, from the inner products of all pairs of the neurons (K, units, ...)."""
+    found = [(clusters(products), effective_rank(products)) for products in map(gram, neurons)]
+    counts, ranks = zip(*found, strict=True)
+    return torch.stack(counts), torch.stack(ranks)
+
+
+def clusters(products: Tensor) -> Tensor:
+    """How many classes the neurons are, where chains of neighbours at most NEAR apart are one.
+
+    Of one member, from their inner products (units, units), as is the rank below.
+    """
+    squares, numbers = products.diagonal(), torch.arange(len(products), device=products.device)
+    apart = squares.unsqueeze(0) + squares.unsqueeze(1) - 2 * products
+    close = (apart <= NEAR**2 * squares.max()) | (numbers == numbers.unsqueeze(1))
+    first = numbers  # of each neuron's class, the lowest number that is known so far
+    while True:
+        lower = torch.where(close, first, len(products)).amin(1)
+        lower = lower[lower]
+        if lower.equal(first):
+            return torch.where(products.isfinite().all(), (first == numbers).sum(), torch.nan)
+        first = lower
+
+
+def gram(neurons: Tensor) -> Tensor:
+    """Inner products (units, units) of one member's neurons, in float64, in which small distances survive."""
+    values = neurons.detach().double()
+    return values @ values.T
+
+
+def mean_cosine(neurons: Tensor) -> Tensor:
+    """Mean cosine (K,) of the angle between two of the neurons (K, units, ...), over all pairs of those not zero.
+
+    NaN with fewer than two.
+    """
+    units = torch.nn.functional.normalize(neurons.detach().double(), dim=2)
+    count = neurons.detach().any(2).sum(1)
+    total = units.sum(1).square().sum(1)  # of the cosines of all with all, themselves included
+    return torch.where(count > 1, (total - count) / (count * (count - 1)), torch.nan)
+
+
+def effective_rank(products: Tensor) -> Tensor:
+    """Effective rank: exp of the entropy of the singular values as shares of their sum; 0 where all are zero.
+
+    Roy and Vetterli, "The effective rank", EUSIPCO 2007. The squares of the singular values are the eigenvalues of the
+    inner products.
+    """
+    finite = products.isfinite().all()
+    singular = torch.linalg.eigvalsh(products.where(finite, 0)).clamp(min=0).sqrt()
+    rank: Tensor = torch.special.entr(singular / singular.sum()).sum().exp()
+    return torch.where(finite, torch.where(singular.any(), rank, 0), torch.nan)
+
+
+def norm(values: Tensor) -> Tensor:
+    """Euclidean norm (K,) of values (K, ...), summed in float64, in which the squares of small ones survive."""
+    found: Tensor = torch.linalg.vector_norm(values.flatten(1), dim=1, dtype=torch.float64)
+    return found
+
+
+def neurons(weights: Tensor, biases: Tensor | None) -> Tensor:
+    """The neurons of a layer (K, units, ...): incoming weights, then the bias where there is one for each."""
+    flat = weights.flatten(2)
+    return flat if biases is None or biases.shape != flat.shape[:2] else torch.cat([flat, biases.unsqueeze(2)], dim=2)
+
+
+def relative_update(before: Tensor, after: Tensor) -> Tensor:
+    """||after - before|| / ||before|| (K,) of weights (K, ...); inf or NaN where they were zero."""
+    ratio: Tensor = norm(after - before) / norm(before)
+    return ratio
+
+
+def angle(weights: Tensor, others: Tensor) -> Tensor:
+    """The angle (K,), in degrees, between weights (K, ...) and others; NaN where one of them is zero.
+
+    By a formula that small angles survive (Kahan, "How Futile are Mindless Assessments of Roundoff", 2006, section 12).
+    """
+    one, other = (
+        torch.nn.functional.normalize(each.detach().double().flatten(1), dim=1, eps=0) for each in (weights, others)
+    )
+    return 2 * torch.atan2((one - other).norm(dim=1), (one + other).norm(dim=1)).rad2deg()
+
+
+def slopes(activation: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """The activation's slope at each of its inputs, as autograd has it."""
+    with torch.enable_grad():
+        leaf = inputs.detach().requires_grad_()
+        [found] = torch.autograd.grad(activation(leaf * 1).sum(), leaf)  # a copy, as it may act in place
+    return found
+
+
+def steepest(activation: nn.Module) -> float:
+    """The largest slope that the activation has anywhere."""
+    return slopes(activation, torch.linspace(-8, 8, 1601)).abs().max().item()
+
+
+def dead(slopes: Tensor) -> Tensor:
+    """The share (K,) of units that no input activates: none of their slopes (K, units, N) lets a gradient pass."""
+    share = (slopes == 0).all(2).double().mean(1)
+    return torch.where(slopes.isfinite().flatten(1).all(1), share, torch.nan)
+
+
+def saturated(slopes: Tensor, steepest: float) -> Tensor:
+    """The share (K,) of units with slopes (K, units, N) below FLAT of the steepest for every input, the dead included.
+
+    Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010, section 3.
+    """
+    share = (slopes.abs() < FLAT * steepest).all(2).double().mean(1)
+    return torch.where(slopes.isfinite().flatten(1).all(1), share, torch.nan)
+
+
+def observed(step: int, dense: int, a_decade: int) -> bool:
+    """Whether this step (from 1) is looked at: each of the first `dense`, then `a_decade` of every tenfold."""
+    if step <= dense or not a_decade:
+        return step <= dense
+    start = max(dense, 1)
+
+    def rank(s: int) -> int:
+        return int(np.floor(a_decade * np.log10(s / start) + 1e-9)) if s else -1
+
+    return rank(step) != rank(step - 1)

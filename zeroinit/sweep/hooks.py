@@ -1,0 +1,43 @@
+"""What surrounds the training of a sweep's jobs: the folder of each, their environment, and callbacks of a user."""
+
+import pickle
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from zeroinit.config import Job
+from zeroinit.environment import environment
+from zeroinit.sweep.job_folder import write_config
+from zeroinit.tracker import Record
+
+
+class JobHooks(Protocol):
+    """What is called of one job, in the process that trains it; `Job.hooks` holds it pickled."""
+
+    def start(self) -> None: ...
+    def end(self, record: Record) -> None: ...
+
+
+def train_in_folders(
+    jobs: Sequence[Job],
+    train: Callable[[Sequence[Job]], Sequence[Record]],
+    give_up: Callable[[Job, str], Record],
+) -> list[Record]:
+    """Write the config of each job to its folder, and train those that have one, in the environment that they set.
+
+    Returns:
+        The records of all jobs, in their order; of a job whose folder cannot be written to, what `give_up` makes of the
+        reason.
+    """
+    reasons = [write_config(job) for job in jobs]
+    usable = [job for job, reason in zip(jobs, reasons, strict=True) if not reason]
+    hooks: list[JobHooks | None] = [pickle.loads(job.hooks) if job.hooks else None for job in usable]
+    with environment(jobs[0].variables):  # which all have in common
+        for hook in hooks:
+            if hook:
+                hook.start()
+        trained = list(train(usable)) if usable else []
+    for hook, record in zip(hooks, trained, strict=True):
+        if hook:
+            hook.end(record)
+    rest = iter(trained)
+    return [give_up(job, reason) if reason else next(rest) for job, reason in zip(jobs, reasons, strict=True)]

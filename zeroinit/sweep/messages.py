@@ -1,0 +1,52 @@
+"""The lines that a person reads when a run has ended."""
+
+from pathlib import Path
+
+from zeroinit.config import Job
+from zeroinit.probes.observer import LEFT_OUT
+from zeroinit.sweep.runner import LINT
+from zeroinit.tracker import CHOICE, TRACEBACK, Record
+
+
+def failure_line(job: Job, record: Record) -> str:
+    """Return the line that says why a run of a sweep failed. Write its traceback, if any, to the job's folder."""
+    error = " ".join(record.tags["error"].split())[:400]
+    if TRACEBACK in record.files:
+        path = Path(job.folder, TRACEBACK)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(record.files[TRACEBACK])
+            error += f" (traceback in {path})"
+        except OSError as unwritten:  # as on a full disk; the other runs go on
+            error += f" (no traceback in {path}: {unwritten.strerror})"
+    return f"failed: {' '.join(job.overrides)}: {error}"
+
+
+def best_val_accuracy(record: Record) -> float | None:
+    """Return the best validation accuracy of a run, which an optimising sweeper maximises; None of a failed run."""
+    return max(record.course(CHOICE).values(), default=0.0) if record.status == "FINISHED" else None
+
+
+def new_warnings(record: Record, already_shown: set[str]) -> list[str]:
+    """Return the warnings in the run's tags that are not in `already_shown`, and add them to it.
+
+    Of each cell, the findings of its first run alone are returned: another seed gives other numbers.
+    """
+    findings = record.tags.get(LINT, "").splitlines()
+    if findings and record.tags["cell_hash"] in already_shown:
+        findings = []
+    elif findings:
+        already_shown.add(record.tags["cell_hash"])
+    new = [line for line in (record.tags.get(LEFT_OUT), *findings) if line and line not in already_shown]
+    already_shown.update(new)
+    return new
+
+
+def result_line(record: Record) -> str:
+    """Return the line for a run that has ended: its test accuracy, loss and outcome, or its error."""
+    if "error" in record.tags:
+        return f"{record.name}: {record.tags['error']}"
+    accuracy, loss = record.last("test/accuracy"), record.last("test/loss")
+    stopped = f", stopped after step {record.tags['stopped_at']}" if "stopped_at" in record.tags else ""
+    outcome = f"{record.tags['verdict']} ({record.tags['reason']}){stopped}"
+    return f"{record.name}: test accuracy {accuracy:.1%}, loss {loss:.3g}, {outcome}"
