@@ -30,6 +30,7 @@ from zeroinit.config.compose import job_of
 from zeroinit.dataset.batches import Augment
 from zeroinit.rng import stream
 from zeroinit.training import loop
+from zeroinit.training.cohort import Member, Recipe
 
 WORK = {  # what trains
     "MNIST 784-500-10": ("dataset=mnist5k", "arch.hidden=[500]", "steps=56"),
@@ -45,18 +46,10 @@ def seconds(job: Job, members: int) -> float:
     for seed in range(members):
         model, _, optimizer = build(values, data)
         order, changes = stream("order", seed), stream("augment", seed)
-        together.append(loop.Member(model, optimizer, order, changes, values["steps"]))
+        together.append(Member(model, optimizer, order, changes, values["steps"]))
     started = time.process_time()
-    loop.train(
-        together,
-        data,
-        batch_size=batch_size_of(values, data),
-        shuffle=True,
-        augment=Augment(crop=0, flip=False),
-        reduction="mean",
-        tied=values["arithmetic"] == "tied",
-        observed=lambda step: False,
-    )
+    recipe = Recipe(batch_size_of(values, data), True, Augment(0, False), "mean", values["arithmetic"] == "tied")
+    loop.train(together, data, recipe, loop.Hooks(is_observed=lambda step: False))
     return time.process_time() - started
 
 

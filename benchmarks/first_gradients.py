@@ -29,6 +29,8 @@ from zeroinit.layers import weight_layers
 from zeroinit.progress import Bar
 from zeroinit.rng import stream
 from zeroinit.training import loop
+from zeroinit.training.cohort import Member, Recipe
+from zeroinit.training.events import Event, Step
 
 ARCHS = {"cifar_cnn": arch.CifarCNN, "mnist_cnn": arch.MnistCNN, "resnet50": arch.resnet50}
 
@@ -41,8 +43,8 @@ class Wave:
         self.first: dict[str, tuple[int, float]] = {}
         self.last: dict[str, float] = {}
 
-    def __call__(self, event: loop.Event) -> None:
-        if isinstance(event, loop.Step):
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Step):
             for name, parameter in self.model.named_parameters():
                 gradient = parameter.grad
                 assert gradient is not None
@@ -133,17 +135,9 @@ def main() -> None:
     started = time.perf_counter()
     with Bar(1) as bar:
         wave = Wave(model, asked.steps, bar)
-        member = loop.Member(model, optimizer, stream("order", 0), stream("augment", 0), asked.steps)
-        loop.train(
-            [member],
-            data,
-            batch_size=asked.batch_size,
-            shuffle=True,
-            augment=Augment(crop=0, flip=False),
-            reduction="mean",
-            tied=False,
-            observe=wave,
-        )
+        member = Member(model, optimizer, stream("order", 0), stream("augment", 0), asked.steps)
+        recipe = Recipe(asked.batch_size, True, Augment(0, False), "mean", False)
+        loop.train([member], data, recipe, loop.Hooks(observe=wave))
     seconds = time.perf_counter() - started
 
     moved = {name: (parameter.detach() != at_start[name]).any().item() for name, parameter in model.named_parameters()}

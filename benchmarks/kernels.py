@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+from zeroinit.training.cohort import Member, Recipe
+
 CHOICES = {
     "native": {},
     "portable": {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
@@ -74,12 +76,11 @@ def train_case(case: Case) -> tuple[str, float]:
             model, stream("init", seed), partial(rules[case.weight]), partial(bias), bias_scale=lambda fan_in: 1.0
         )
         optimizer = torch.optim.Adam(model.parameters(), lr=0.001, fused=True)
-        members.append(loop.Member(model, optimizer, stream("order", seed), stream("augment", seed), case.steps))
+        members.append(Member(model, optimizer, stream("order", seed), stream("augment", seed), case.steps))
     started = time.process_time()
     loop.train(
-        members, data, batch_size=128, shuffle=True, augment=Augment(0, False), reduction="mean", tied=False,
-        observed=lambda step: False,
-    )  # fmt: skip
+        members, data, Recipe(128, True, Augment(0, False), "mean", False), loop.Hooks(is_observed=lambda step: False)
+    )
     seconds = time.process_time() - started
     digest = hashlib.sha256()
     for member in members:

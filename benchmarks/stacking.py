@@ -15,7 +15,6 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from zeroinit.kernels import pin_kernels
 
@@ -33,6 +32,7 @@ from zeroinit.dataset.batches import Augment
 from zeroinit.rng import stream
 from zeroinit.sweep.stacking import net_of
 from zeroinit.training import loop
+from zeroinit.training.cohort import Member, Recipe
 
 CIFAR = ("dataset=mnist5k", "dataset.resize=32", "dataset.channels=3")  # of the shape of CIFAR-10
 WORK: dict[str, tuple[tuple[str, ...], Sequence[int]]] = {  # what trains: overrides, and how many together
@@ -79,16 +79,10 @@ def seconds(jobs: Sequence[Job]) -> float:
     for job in jobs:
         model, _, optimizer = build(job.values, data)
         order, changes = (stream(name, job.values["seeds"][name]) for name in ("order", "augment"))
-        members.append(loop.Member(model, optimizer, order, changes, values["steps"]))
-    train = partial(loop.train, data=data, batch_size=batch_size_of(values, data), shuffle=True)
+        members.append(Member(model, optimizer, order, changes, values["steps"]))
+    recipe = Recipe(batch_size_of(values, data), True, Augment(0, False), "mean", False)
     started = time.perf_counter()
-    train(
-        members,
-        augment=Augment(crop=0, flip=False),
-        reduction="mean",
-        tied=False,
-        observed=lambda step: False,
-    )
+    loop.train(members, data, recipe, loop.Hooks(is_observed=lambda step: False))
     return time.perf_counter() - started
 
 

@@ -32,6 +32,8 @@ from zeroinit.dataset.images import reshaped
 from zeroinit.init import initialize, layer_constant_
 from zeroinit.rng import stream
 from zeroinit.training import loop
+from zeroinit.training.cohort import Member, Recipe
+from zeroinit.training.events import Event, Weights
 
 WIDTHS = (1, 2, 3, 4, 5, 12, 20, 48, 77, 129, 333, 496, 500, 504, 511, 512, 513)
 ZEROS = partial(nn.init.zeros_)
@@ -116,27 +118,19 @@ def trained(case: Case, data: Data, arithmetic: Literal["native", "tied"]) -> tu
         model = FNN(data.input_shape, data.num_classes, list(case.hidden), case.activation)
         initialize(model, stream("init", 0), *INITS[case.init], bias_scale=lambda fan_in: 1.0)
         optimizer = case.optimizer(model.parameters())
-        members.append(loop.Member(model, optimizer, stream("order", seed), stream("augment", 0), case.steps))
+        members.append(Member(model, optimizer, stream("order", seed), stream("augment", 0), case.steps))
     lost: list[int] = []
 
-    def observe(event: loop.Event) -> None:
-        if isinstance(event, loop.Weights) and not lost:
+    def observe(event: Event) -> None:
+        if isinstance(event, Weights) and not lost:
             for (weights, biases), (following, _) in pairwise(event.layers.values()):
                 assert biases is not None
                 parts = (weights, biases, following.transpose(1, 2))
                 if not all((part == part[:, :1]).all() for part in parts):
                     lost.append(event.step)
 
-    [end, *_] = loop.train(
-        members,
-        data,
-        batch_size=case.batch or len(data.train[0]),
-        shuffle=True,
-        augment=Augment(crop=0, flip=False),
-        reduction=case.reduction,
-        tied=arithmetic == "tied",
-        observe=observe,
-    )
+    recipe = Recipe(case.batch or len(data.train[0]), True, Augment(0, False), case.reduction, arithmetic == "tied")
+    [end, *_] = loop.train(members, data, recipe, loop.Hooks(observe=observe))
     assert (members[0].model.hidden1.weight != members[0].model.hidden1.weight[0, 0]).any()  # it trains
     return lost[0] if lost else 0, end.losses[0].item(), end.losses[-20:].mean().item()
 

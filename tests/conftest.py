@@ -14,6 +14,7 @@ from zeroinit.kernels import pin_kernels
 pin_kernels()  # before torch is imported
 
 import torch
+from helpers.trainings import train_members
 from hydra import compose, initialize_config_dir
 from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -31,7 +32,8 @@ from zeroinit.diagnostics import lint
 from zeroinit.report import select_figures
 from zeroinit.rng import stream
 from zeroinit.tracker import provenance
-from zeroinit.training import loop
+from zeroinit.training.cohort import Member
+from zeroinit.training.events import Event, Weights
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where the tests are a job in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -178,13 +180,13 @@ def course() -> Callable[[Job], list[dict[str, torch.Tensor]]]:
         model, _, optimizer = build.build(values, data)
         seen = []
 
-        def observe(event: loop.Event) -> None:
-            if isinstance(event, loop.Weights):
+        def observe(event: Event) -> None:
+            if isinstance(event, Weights):
                 pairs = {f"{layer}.weight": weights[0].clone() for layer, (weights, _) in event.layers.items()}
                 seen.append(pairs | {f"{layer}.bias": pair[1][0].clone() for layer, pair in event.layers.items()})
 
-        loop.train(
-            [loop.Member(model, optimizer, stream("order", 0), stream("augment", 0), values["steps"])],
+        train_members(
+            [Member(model, optimizer, stream("order", 0), stream("augment", 0), values["steps"])],
             data,
             batch_size=build.batch_size_of(values, data),
             shuffle=True,

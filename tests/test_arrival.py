@@ -14,6 +14,7 @@ from functools import partial
 
 import pytest
 import torch
+from helpers.trainings import train_members
 from torch import nn
 
 from zeroinit import bias_scale, dataset
@@ -28,7 +29,8 @@ from zeroinit.probes.wavefront import predicted
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
 from zeroinit.tracker.memory import Off
-from zeroinit.training import loop
+from zeroinit.training.cohort import Member
+from zeroinit.training.events import Event, Gradients
 
 ROUNDING = 1e-6  # the largest entry, in float32, of a gradient that is zero in mathematics
 
@@ -50,13 +52,13 @@ def arrivals(model: nn.Module, data: Data, steps: int, dtype: torch.dtype = torc
     return largest(model.to(dtype), data, steps)
 
 
-def train_on_few(model: nn.Module, data: Data, steps: int, observe: Callable[[loop.Event], None]) -> None:
+def train_on_few(model: nn.Module, data: Data, steps: int, observe: Callable[[Event], None]) -> None:
     """Batches of 8 of 32 examples, in the model's own dtype, by Adam."""
     dtype = next(model.parameters()).dtype
     few = tuple((inputs[:32].to(dtype), labels[:32]) for inputs, labels in (data.train, data.val, data.test))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001, fused=True)
-    loop.train(
-        [loop.Member(model, optimizer, stream("order", 0), stream("augment", 0), steps)],
+    train_members(
+        [Member(model, optimizer, stream("order", 0), stream("augment", 0), steps)],
         Data(*few, data.num_classes),
         batch_size=8,
         shuffle=True,
@@ -71,8 +73,8 @@ def largest(model: nn.Module, data: Data, steps: int) -> dict[str, list[float]]:
     """{layer: the largest entry of its weight gradient at each step} of the model as it stands, by Adam."""
     found: dict[str, list[float]] = {name: [] for name, _ in weight_layers(model)}
 
-    def observe(event: loop.Event) -> None:
-        if isinstance(event, loop.Gradients):
+    def observe(event: Event) -> None:
+        if isinstance(event, Gradients):
             for name, gradient in event.layers.items():
                 found[name].append(gradient.abs().max().item())
 
@@ -233,11 +235,9 @@ def observed(
     records = [Record("", {}, {}) for _ in models]
     probes = ["gradient", "arrival"]
     observer = Observer(records, Off(), max(steps), lambda share, accuracy: None, probes, [], data.train, [])
-    loop.train(
+    train_members(
         [
-            loop.Member(
-                one, optimizer(one.parameters(), lr=0.001), stream("order", 0), stream("augment", 0), max(steps)
-            )
+            Member(one, optimizer(one.parameters(), lr=0.001), stream("order", 0), stream("augment", 0), max(steps))
             for one in models
         ],
         data,
@@ -247,7 +247,7 @@ def observed(
         reduction="mean",
         tied=False,
         observe=observer,
-        observed=lambda step: step in steps,
+        is_observed=lambda step: step in steps,
     )
     return records
 

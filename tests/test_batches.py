@@ -112,7 +112,7 @@ def test_streams_side_by_side_are_each_what_it_is_alone(augment: Augment) -> Non
             assert torch.equal(inputs[place], expected)
             assert torch.equal(labels[place], expected_labels)
         if step in (3, 5):  # after the first batch of the second epoch, and at its end
-            together.keep([0, -1 + len(left)] if len(left) > 2 else [1])
+            together.retain([0, -1 + len(left)] if len(left) > 2 else [1])
             left = [left[0], left[-1]] if len(left) > 2 else left[1:]
 
 
@@ -125,7 +125,7 @@ def test_epochs_that_a_thread_draws_ahead_are_the_same(augment: Augment) -> None
         drawn = Batches(numbered(), 4, True, augment, streams)
         drawn.draws_ahead = draws_ahead
         found = [tensor for _ in range(4) for tensor in next(drawn)]
-        drawn.keep([0, 2])
+        drawn.retain([0, 2])
         return found + [tensor for _ in range(7) for tensor in next(drawn)]
 
     assert all(one.equal(other) for one, other in zip(batches(True), batches(False), strict=True))

@@ -28,7 +28,7 @@ from zeroinit.sweep.runner import run, work
 from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow import Mlflow
 from zeroinit.training import loop
-from zeroinit.training.loop import Member
+from zeroinit.training.cohort import Member
 
 pytestmark = pytest.mark.usefixtures("database")
 

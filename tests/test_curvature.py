@@ -12,8 +12,8 @@ from zeroinit.arch import FNN, MnistCNN
 from zeroinit.dataset import Data
 from zeroinit.probes.curvature import Parameters, curvature, lanczos
 from zeroinit.rng import stream
-from zeroinit.training.single import Alone
-from zeroinit.training.stack import Stack
+from zeroinit.training.single import SingleModel
+from zeroinit.training.stack import ModelStack
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,8 @@ def batch(data: Data) -> tuple[Tensor, Tensor]:
     return data.prepare(data.train[0][:100]).unsqueeze(0), data.train[1][:100].unsqueeze(0)
 
 
-def alone(model: nn.Module) -> Alone:
-    return Alone(model, torch.optim.SGD(model.parameters(), lr=0.1))
+def alone(model: nn.Module) -> SingleModel:
+    return SingleModel(model, torch.optim.SGD(model.parameters(), lr=0.1))
 
 
 def hessian(model: nn.Module, inputs: Tensor, labels: Tensor, block: list[str]) -> tuple[Tensor, Tensor]:
@@ -47,7 +47,7 @@ def test_a_small_net_has_the_ends_of_its_whole_hessian(activation: str) -> None:
     generator = torch.Generator().manual_seed(0)
     models = [FNN((2,), 2, [3], activation) for _ in range(3)]
     inputs, labels = torch.randn(1, 20, 2, generator=generator), torch.randint(2, (1, 20), generator=generator)
-    nets = [alone(models[0]), Stack([(model, torch.optim.SGD(model.parameters(), lr=0.1)) for model in models])]
+    nets = [alone(models[0]), ModelStack([(model, torch.optim.SGD(model.parameters(), lr=0.1)) for model in models])]
     for net in nets:
         parameters = net.tensors()
         for block in (list(parameters), [name for name in parameters if name.endswith("weight")]):

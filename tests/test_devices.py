@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.trainings import train_members
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -18,9 +19,9 @@ from zeroinit.dataset.data import normalized
 from zeroinit.dataset.images import reshaped
 from zeroinit.probes import measures
 from zeroinit.rng import stream
-from zeroinit.training import loop
-from zeroinit.training.single import Alone
-from zeroinit.training.stack import Stack
+from zeroinit.training.cohort import Member
+from zeroinit.training.single import SingleModel
+from zeroinit.training.stack import ModelStack
 
 META = torch.device("meta")
 ARCHS: dict[str, Callable[..., nn.Module]] = {
@@ -57,9 +58,9 @@ def train(arch: str, optimizer: str, members: int, data: Data, augment: Augment 
     """Take three steps where the data are, each of which is observed."""
     with torch.device(data.train[0].device):
         models = [ARCHS[arch](data.input_shape, data.num_classes).to(data.dtype) for _ in range(members)]
-    loop.train(
+    train_members(
         [
-            loop.Member(model, OPTIMIZERS[optimizer](model.parameters()), stream("order", i), stream("augment", i), 3)
+            Member(model, OPTIMIZERS[optimizer](model.parameters()), stream("order", i), stream("augment", i), 3)
             for i, model in enumerate(models)
         ],
         data,
@@ -99,7 +100,7 @@ def test_a_constant_on_the_wrong_device_is_caught(members: int, images: Data) ->
         train("fnn", "adam", members, data)
 
 
-@pytest.mark.parametrize("kind", [Alone, Stack])
+@pytest.mark.parametrize("kind", [SingleModel, ModelStack])
 def test_a_value_that_a_step_reads_is_caught(kind: type, images: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     backward = kind.backward
 
@@ -110,7 +111,7 @@ def test_a_value_that_a_step_reads_is_caught(kind: type, images: Data, monkeypat
 
     monkeypatch.setattr(kind, "backward", reading)
     with pytest.raises(RuntimeError, match="meta"):
-        train("fnn", "adam", 1 if kind is Alone else 3, images.to(META))
+        train("fnn", "adam", 1 if kind is SingleModel else 3, images.to(META))
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_probes_stay_on_the_device(name: str) -> None:
 def test_a_stack_predicts_on_the_device(arch: str) -> None:
     with torch.device("cuda"):
         models = [ARCHS[arch]((3, 8, 8), 10) for _ in range(3)]
-        stack = Stack([(model, torch.optim.SGD(model.parameters())) for model in models])
+        stack = ModelStack([(model, torch.optim.SGD(model.parameters())) for model in models])
         logits = stack.predict(torch.empty(1, 100, 3, 8, 8))
         activations = stack.activations(torch.empty(1, 100, 3, 8, 8))
     assert logits.shape == (3, 10, 100)

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.trainings import train_members
 from torch import Tensor, nn
 
 from zeroinit import build
@@ -22,8 +23,7 @@ from zeroinit.sweep import runner
 from zeroinit.sweep.stacking import plan
 from zeroinit.tracker import Record
 from zeroinit.tracker.memory import Off
-from zeroinit.training import loop
-from zeroinit.training.loop import Member
+from zeroinit.training.cohort import Member
 
 Jobs = Callable[..., Job]
 DTYPES = ("float32", "float64")
@@ -51,7 +51,7 @@ def trained(jobs: list[Job], probes: list[str] | None = None) -> tuple[list[nn.M
     hidden = [name for name, _ in weight_layers(members[0].model)][:-1]
     observer = Observer(records, Off(), steps, lambda share, accuracy: None, probes or [], hidden, batch, [0, 2])
     values = jobs[0].values
-    loop.train(
+    train_members(
         members,
         data,
         batch_size=build.batch_size_of(values, data),

@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.trainings import train_members
 from torch import Tensor, nn
 
 from zeroinit import bias_scale, dataset
@@ -17,12 +18,12 @@ from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment
 from zeroinit.init import Rule, initialize
 from zeroinit.rng import stream
-from zeroinit.training import loop
+from zeroinit.training.cohort import Member, evaluation_steps
 from zeroinit.training.evaluation import evaluate
-from zeroinit.training.loop import Event, Gradients, Member, Trained, Weights, evaluation_steps
-from zeroinit.training.single import Alone
+from zeroinit.training.events import Event, Gradients, Step, TrainingResult, Weights
+from zeroinit.training.single import SingleModel
 
-train = partial(loop.train, augment=Augment(crop=0, flip=False), reduction="mean", tied=False)
+train = partial(train_members, augment=Augment(crop=0, flip=False), reduction="mean", tied=False)
 ZEROS, NORMAL = partial(nn.init.zeros_), partial(nn.init.normal_)
 
 
@@ -55,7 +56,7 @@ def blobs(shares: Sequence[float] = (0.7, 0.2, 0.1), features: int = 6, examples
 
 def evaluated(model: nn.Module, data: Data, name: str) -> dict[str, float]:
     """Loss and accuracy of a plain model."""
-    found = evaluate(Alone(model, torch.optim.SGD(model.parameters())).predict, data, name)
+    found = evaluate(SingleModel(model, torch.optim.SGD(model.parameters())).predict, data, name)
     return {key: value for key, [value] in found.items()}
 
 
@@ -98,7 +99,7 @@ def test_a_summed_loss_has_the_gradient_of_the_batch_and_is_told_as_a_mean() -> 
     """With a learning rate divided by the batch size it is the mean."""
     data = blobs(examples=96, shares=(0.5, 0.5))
 
-    def ended(lr: float, reduction: str) -> tuple[nn.Module, Trained]:
+    def ended(lr: float, reduction: str) -> tuple[nn.Module, TrainingResult]:
         model = filled(FNN((6,), 2, [8], "elu"), NORMAL, NORMAL)
         optimizer = torch.optim.SGD(model.parameters(), lr=lr)
         member = Member(model, optimizer, stream("order", 0), stream("augment", 0), 20)
@@ -116,7 +117,7 @@ def test_a_summed_loss_has_the_gradient_of_the_batch_and_is_told_as_a_mean() -> 
 def test_augmented_batches_change_training_and_not_evaluation() -> None:
     data = dataset.digits(stream("split", 0))
 
-    def ended(augment: Augment, seed: int) -> Trained:
+    def ended(augment: Augment, seed: int) -> TrainingResult:
         model = filled(Logistic((1, 8, 8), 10), NORMAL, NORMAL)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         member = Member(model, optimizer, stream("order", 0), stream("augment", seed), 12)
@@ -135,7 +136,7 @@ def test_every_step_is_told() -> None:
     seen: list[int] = []
 
     def observe(event: Event) -> None:
-        if isinstance(event, loop.Step):
+        if isinstance(event, Step):
             seen.append(event.step)
 
     train([adam(filled(Logistic((6,), 3), NORMAL, NORMAL), 7)], blobs(), batch_size=32, shuffle=True, observe=observe)
@@ -186,7 +187,7 @@ def test_weights_are_shown_before_and_after_each_observed_update(count: int) -> 
             shown.append([part.clone() for parts in event.layers.values() for part in parts if part is not None])
 
     members = [adam(model, 5) for model in made]
-    train(members, blobs(), batch_size=25, shuffle=True, observe=observe, observed=lambda step: step in (1, 2, 5))
+    train(members, blobs(), batch_size=25, shuffle=True, observe=observe, is_observed=lambda step: step in (1, 2, 5))
     assert seen == [("W", 0), ("G", 1), ("W", 1), ("G", 2), ("W", 2), ("W", 4), ("G", 5), ("W", 5)]
     for index, model in enumerate(made):
         for first, last, before, after in zip(
@@ -280,7 +281,7 @@ def test_two_archs_see_the_same_batches() -> None:
 # Oracles
 
 
-def run_zero(activation: str) -> tuple[nn.Module, Trained]:
+def run_zero(activation: str) -> tuple[nn.Module, TrainingResult]:
     model = filled(FNN((6,), 3, [7, 5], activation), ZEROS, ZEROS)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     [end] = train(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.trainings import train_members
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -39,6 +40,8 @@ from zeroinit.rng import stream
 from zeroinit.tracker import Record
 from zeroinit.tracker.memory import Off
 from zeroinit.training import loop
+from zeroinit.training.cohort import Member
+from zeroinit.training.events import Event, Gradients, Step, TrainingResult, Weights
 from zeroinit.training.quotient import quotient
 
 
@@ -428,17 +431,17 @@ def test_curvature_that_fails_while_it_trains_is_left_out_and_the_run_goes_on() 
 
 
 def trained_by(
-    observe: Callable[[loop.Event], None],
+    observe: Callable[[Event], None],
     models: list[nn.Module],
     points: tuple[torch.Tensor, torch.Tensor],
     steps: int,
     observed: Callable[[int], bool] = loop.always,
-) -> list[loop.Trained]:
+) -> list[TrainingResult]:
     members = [
-        loop.Member(model, torch.optim.SGD(model.parameters(), lr=0.1), stream("order", 0), stream("augment", 0), steps)
+        Member(model, torch.optim.SGD(model.parameters(), lr=0.1), stream("order", 0), stream("augment", 0), steps)
         for model in models
     ]
-    return loop.train(
+    return train_members(
         members,
         Data(points, points, points, num_classes=2),
         batch_size=8,
@@ -447,7 +450,7 @@ def trained_by(
         reduction="mean",
         tied=False,
         observe=observe,
-        observed=observed,
+        is_observed=observed,
     )
 
 
@@ -472,10 +475,10 @@ def test_an_observation_is_read_back_once() -> None:
     observer = Observer(records, Off(), 6, lambda share, accuracy: None, probes, ["hidden1", "hidden2"], batch, [])
     reads: dict[int, int] = {}
 
-    def observe(event: loop.Event) -> None:
+    def observe(event: Event) -> None:
         with Reads() as counted:
             observer(event)
-        if isinstance(event, loop.Gradients | loop.Weights | loop.Step):
+        if isinstance(event, Gradients | Weights | Step):
             reads[event.step] = reads.get(event.step, 0) + counted.count
 
     models: list[nn.Module] = [FNN((4,), 2, [8, 8], "elu") for _ in range(3)]

@@ -59,7 +59,7 @@ def agree(
     """Train the net, tied, and its quotient; assert that they end alike. Returns the quotient."""
     small = quotient(model, moves_alike(optimizer(model.parameters())))
     lr = optimizer.keywords["lr"] / (32 if reduction == "sum" else 1)
-    both = partial(train, data=data, reduction=reduction, observed=lambda step: False)
+    both = partial(train, data=data, reduction=reduction, is_observed=lambda step: False)
     [full] = both([member(model, optimizer, steps, lr=lr)], tied=True)
     [end] = both([member(small, optimizer, steps, lr=lr)], tied=False)
     found = expanded(small.state_dict())

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.trainings import train_members
 from torch import nn
 
 from zeroinit import build, dataset
@@ -14,10 +15,11 @@ from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment, Batches
 from zeroinit.errors import BadInput
 from zeroinit.rng import stream
-from zeroinit.training import loop, warmup
+from zeroinit.training import warmup
+from zeroinit.training.cohort import Member
 
 train = partial(
-    loop.train, shuffle=True, augment=Augment(crop=0, flip=False), reduction="mean", tied=False, batch_size=32
+    train_members, shuffle=True, augment=Augment(crop=0, flip=False), reduction="mean", tied=False, batch_size=32
 )
 
 
@@ -26,10 +28,10 @@ def digits() -> Data:
     return dataset.digits(stream("split", 0))
 
 
-def member(job: Job, data: Data) -> loop.Member:
+def member(job: Job, data: Data) -> Member:
     model, _, optimizer = build.build(job.values, data)
     seed = job.values["seeds"]["order"]
-    return loop.Member(model, optimizer, stream("order", seed), stream("augment", 0), job.values["steps"])
+    return Member(model, optimizer, stream("order", seed), stream("augment", 0), job.values["steps"])
 
 
 def flat(model: nn.Module) -> torch.Tensor:

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+from helpers.trainings import train_members
 from torch import Tensor, nn
 
 from zeroinit import bias_scale, dataset
@@ -18,10 +19,11 @@ from zeroinit.probes.observer import Observer
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
 from zeroinit.tracker.memory import Off
-from zeroinit.training import loop
-from zeroinit.training.loop import Event, Gradients, Member, Trained, Weights
-from zeroinit.training.single import Alone
-from zeroinit.training.stack import Stack, subtract_labels, why_alone
+from zeroinit.training.cohort import Member
+from zeroinit.training.events import Event, Gradients, Step, TrainingResult, Weights
+from zeroinit.training.single import SingleModel
+from zeroinit.training.stack import ModelStack, subtract_labels
+from zeroinit.training.stackable import unstackable_reason
 
 DENSE, CONVOLUTION = 1e-6, 5e-5  # the largest difference of any weight after 50 steps
 ZEROS, NORMAL, DEFAULT = partial(nn.init.zeros_), partial(nn.init.normal_), partial(default_)
@@ -93,7 +95,7 @@ def members(
 
 
 train = partial(
-    loop.train,
+    train_members,
     shuffle=True,
     augment=Augment(crop=0, flip=False),
     reduction="mean",
@@ -272,7 +274,7 @@ def test_probes_are_those_of_each_member_alone(blobs: Data) -> None:
     probes = ["weight", "symmetry", "pairs", "arrival"]
     batch = blobs.train[0].unsqueeze(0), blobs.train[1].unsqueeze(0)
     observer = Observer(records, Off(), 13, lambda share, accuracy: None, probes, ["hidden1", "hidden2"], batch, [])
-    train(make(), blobs, observe=observer, observed=lambda step: step in (1, 2, 6, 9))
+    train(make(), blobs, observe=observer, is_observed=lambda step: step in (1, 2, 6, 9))
     for row, record in enumerate(records):
         last = {0: 9, 1: 6, 2: 2, 3: 9}[row]  # what diverges is seen at the end of its epoch of 4
         taken = [step for step in (0, 1, 2, 6, 9) if step <= last]
@@ -305,8 +307,8 @@ def test_probes_are_those_of_each_member_alone(blobs: Data) -> None:
 @pytest.mark.parametrize("arch", [fnn(8, 5, activation="relu"), every_layer], ids=["dense", "convolutions"])
 def test_activations_losses_and_float64_are_those_of_each_member_alone(arch: Arch, digits: Data) -> None:
     some = members(arch, digits, range(3))
-    stack = Stack([(member.model, member.optimizer) for member in some])
-    each = [Alone(member.model, member.optimizer) for member in some]
+    stack = ModelStack([(member.model, member.optimizer) for member in some])
+    each = [SingleModel(member.model, member.optimizer) for member in some]
     inputs, labels = digits.train[0][:37].unsqueeze(0), digits.train[1][:37].unsqueeze(0)
 
     together = stack.activations(inputs)
@@ -322,12 +324,12 @@ def test_activations_losses_and_float64_are_those_of_each_member_alone(arch: Arc
 
     before = {name: buffer.clone() for name, buffer in stack.buffers.items()}
     batch = inputs, labels, "mean"
-    exact = stack.again(batch, torch.float64, {})
-    stack.again(batch, torch.float32, {})  # in which all is already
+    exact = stack.gradients_in(batch, torch.float64, {})
+    stack.gradients_in(batch, torch.float32, {})  # in which all is already
     assert all(torch.equal(buffer, before[name]) for name, buffer in stack.buffers.items())
     assert all(parameter.grad is None for parameter in stack.parameters.values())
     for member, alone in enumerate(each):
-        again = alone.again(batch, torch.float64, {})
+        again = alone.gradients_in(batch, torch.float64, {})
         assert list(again) == list(exact) == list(stack.parameters)
         for parameter, gradient in again.items():
             assert gradient.dtype == torch.float64
@@ -342,7 +344,7 @@ def test_activations_are_those_that_the_layers_are_given(digits: Data) -> None:
     convolution, dense = nn.Conv2d(1, 3, 3), nn.Linear(3 * 36, 10)
     model = nn.Sequential(convolution, nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Flatten(), dense)
     inputs = digits.train[0][:5]
-    found = Alone(model, torch.optim.SGD(model.parameters(), lr=0.1)).activations(inputs.unsqueeze(0))
+    found = SingleModel(model, torch.optim.SGD(model.parameters(), lr=0.1)).activations(inputs.unsqueeze(0))
     assert list(found) == ["0"]
     assert torch.equal(found["0"][0][0], convolution(inputs).transpose(0, 1).flatten(1))
     assert model.training
@@ -356,7 +358,7 @@ def test_activations_are_those_that_the_layers_are_given(digits: Data) -> None:
 def test_a_member_that_diverges_leaves_the_others_their_bits(arch: Arch, same_batches: bool, digits: Data) -> None:
     """Against the same plan in which it does not diverge."""
 
-    def ended(lr: float) -> tuple[list[Member], list[Trained]]:
+    def ended(lr: float) -> tuple[list[Member], list[TrainingResult]]:
         rates = [0.01, lr, 0.02, 0.01]
         make = partial(members, arch, digits, range(4), optimizer=torch.optim.SGD, same_batches=same_batches)
         all_of_them = make(lr=rates, steps=[20, 20, 20, 11])
@@ -400,7 +402,7 @@ def test_a_hopeless_member_ends_as_one_of_fewer_steps_and_leaves_the_others(seed
         assert any(parameter.any() for parameter in found[member].model.parameters())
         return member == 0 and step == 10
 
-    ended = train(found, digits, judged=(5, 10), hopeless=hopeless)
+    ended = train(found, digits, early_stop_steps=(5, 10), should_stop=hopeless)
     assert asked == [(step, seed) for step in (5, 10) for seed in seeds]
     expected = make(steps=[10 if seed == 0 else 30 for seed in seeds])
     alike = train(expected, digits)
@@ -416,7 +418,7 @@ def test_when_all_have_diverged_it_ends(blobs: Data) -> None:
     steps: list[int] = []
 
     def observe(event: Event) -> None:
-        if isinstance(event, loop.Step):
+        if isinstance(event, Step):
             steps.append(event.step)
 
     ends = train(members(fnn(8), blobs, range(2), lr=1e38, optimizer=torch.optim.SGD), blobs, observe=observe)
@@ -535,14 +537,14 @@ def frozen() -> nn.Module:
 )
 def test_what_cannot_be_stacked_says_so(arch: Arch, why: str | None) -> None:
     model = arch((1, 8, 8), 10)
-    found = why_alone(model, torch.optim.SGD(model.parameters()), (1, 8, 8))
+    found = unstackable_reason(model, torch.optim.SGD(model.parameters()), (1, 8, 8))
     assert found == why or (why and found and found.startswith(why))
 
 
 def test_one_layer_twice_cannot_be_stacked() -> None:
     layer = nn.Linear(6, 6)
     model = nn.Sequential(layer, nn.ReLU(), layer)
-    assert "shared or frozen" in str(why_alone(model, torch.optim.SGD(model.parameters()), (6,)))
+    assert "shared or frozen" in str(unstackable_reason(model, torch.optim.SGD(model.parameters()), (6,)))
 
 
 @pytest.mark.parametrize(
@@ -556,7 +558,7 @@ def test_one_layer_twice_cannot_be_stacked() -> None:
 )
 def test_optimizers_that_look_beyond_an_entry_cannot(optimizer: Callable[[nn.Module], torch.optim.Optimizer]) -> None:
     model = nn.Sequential(nn.Linear(6, 3))
-    assert "not an optimizer of one group" in str(why_alone(model, optimizer(model), (6,)))
+    assert "not an optimizer of one group" in str(unstackable_reason(model, optimizer(model), (6,)))
 
 
 @pytest.mark.parametrize("filled", [0, 24])

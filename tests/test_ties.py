@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.trainings import train_members
 from torch import Tensor, nn
 
 from zeroinit import dataset
@@ -19,7 +20,8 @@ from zeroinit.layers import weight_layers
 from zeroinit.probes.measures import distinct
 from zeroinit.rng import stream
 from zeroinit.training import loop
-from zeroinit.training.loop import Event, Gradients, Member, Weights
+from zeroinit.training.cohort import Member
+from zeroinit.training.events import Event, Gradients, Step, Weights
 from zeroinit.training.ties import Ties, first_equals, held_by, moves_alike
 
 ZEROS = partial(nn.init.zeros_)
@@ -30,7 +32,7 @@ TIED = {
 }
 ROWS = (partial(row_constant_), ZEROS)
 RANDOM = (partial(nn.init.normal_, std=0.1), partial(nn.init.normal_))
-train = partial(loop.train, shuffle=True, augment=Augment(crop=0, flip=False), reduction="mean", batch_size=32)
+train = partial(train_members, shuffle=True, augment=Augment(crop=0, flip=False), reduction="mean", batch_size=32)
 
 
 class Rounding(torch.optim.SGD):
@@ -304,7 +306,7 @@ def test_a_tied_run_is_a_plain_one_whose_neurons_are_copied_one_by_one(digits: D
 
     @torch.no_grad()
     def copy(event: Event) -> None:
-        if isinstance(event, loop.Step):
+        if isinstance(event, Step):
             for (layer, following), of_each in zip(pairwise(layers), firsts.values(), strict=True):
                 for unit, first in enumerate(of_each):
                     layer.weight[unit] = layer.weight[first]
@@ -349,7 +351,7 @@ def test_looking_changes_no_bit(digits: Data) -> None:
     ends = []
     for observed in (loop.always, lambda step: False):
         models = [doubled(CifarCNN((1, 8, 8), 10, "elu"))]
-        train([member(model, torch.optim.SGD, 2) for model in models], digits, tied=True, observed=observed)
+        train([member(model, torch.optim.SGD, 2) for model in models], digits, tied=True, is_observed=observed)
         ends.append(state(models[0]))
     assert all(torch.equal(one, ends[1][name]) for name, one in ends[0].items() if "running" not in name)
 
@@ -392,7 +394,7 @@ def test_with_one_hidden_layer_they_are_tied_for_ever(
         models = [filled(fnn(width), ROWS, seed) for seed in range(size)]
         watch, start = Distinct(), [state(model) for model in models]
         members = [member(model, optimizer, 300, lr, order) for order, model in enumerate(models)]
-        train(members, digits, tied=arithmetic == "tied", observe=watch, observed=lambda step: step % 25 == 0)
+        train(members, digits, tied=arithmetic == "tied", observe=watch, is_observed=lambda step: step % 25 == 0)
         parted[arithmetic] = max(watch.counts["hidden1"])
         for model, before in zip(models, start, strict=True):
             assert all((one != before[name]).any() for name, one in state(model).items())

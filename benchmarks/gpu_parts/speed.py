@@ -26,8 +26,12 @@ from zeroinit.dataset.batches import Augment, Batches
 from zeroinit.layers import weight_layers
 from zeroinit.rng import stream
 from zeroinit.training import loop
+from zeroinit.training.cohort import Member, Recipe
 from zeroinit.training.evaluation import evaluate_members
-from zeroinit.training.stack import why_alone
+from zeroinit.training.events import Event, Step
+from zeroinit.training.single import SingleModel
+from zeroinit.training.stack import ModelStack
+from zeroinit.training.stackable import unstackable_reason
 
 MEMBERS = {"fnn": (1, 16, 64, 256, 512), "mnist_cnn": (1, 3, 7, 15), "cifar_cnn": (1, 3, 7), "resnet50": (1,)}
 MEMBERS_SMOKE = {"fnn": (1, 2), "mnist_cnn": (1,)}
@@ -87,7 +91,7 @@ def measurements(net: Net, smoke: bool) -> list[list[tuple[str, Callable[[], Row
     return stages
 
 
-def members_of(net: Net, members: int, shared: bool, steps: int) -> list[loop.Member]:
+def members_of(net: Net, members: int, shared: bool, steps: int) -> list[Member]:
     """Return copies of the net with other weights, each with batches of its own unless `shared`."""
     found = []
     for index in range(members):
@@ -97,7 +101,7 @@ def members_of(net: Net, members: int, shared: bool, steps: int) -> list[loop.Me
                 nn.init.kaiming_normal_(layer.weight)
         order = stream("order", 0 if shared else index)
         changes = stream("augment", 0 if shared else index)
-        found.append(loop.Member(model, optimizer_of(net.job.values, model), order, changes, steps))
+        found.append(Member(model, optimizer_of(net.job.values, model), order, changes, steps))
     return found
 
 
@@ -106,32 +110,32 @@ def measure_nothing(*state: Any) -> tuple[dict[str, list[float]], list[int | Non
     return {}, [None] * state[2].shape[1]
 
 
-def train(net: Net, members: int, shared: bool, steps: int, observe: Callable[[loop.Event], None]) -> None:
+def train(net: Net, members: int, shared: bool, steps: int, observe: Callable[[Event], None]) -> None:
     """Take so many steps with the members together."""
     values = net.job.values
     loop.train(
         members_of(net, members, shared, steps),
         net.data,
-        batch_size=batch_size_of(values, net.data),
-        shuffle=values["dataset"]["shuffle"],
-        augment=Augment(**values["dataset"]["augment"]),
-        reduction=values["loss"]["reduction"],
-        tied=False,
-        observe=observe,
-        observed=lambda step: False,
-        evaluate=measure_nothing,
+        Recipe(
+            batch_size_of(values, net.data),
+            values["dataset"]["shuffle"],
+            Augment(**values["dataset"]["augment"]),
+            values["loss"]["reduction"],
+            tied=False,
+        ),
+        loop.Hooks(observe=observe, is_observed=lambda step: False, evaluate=measure_nothing),
     )
 
 
 def measure_steps(net: Net, members: int, batches: str, kernels: str, arithmetic: str) -> Row:
     """Time steps of K members together."""
-    if members > 1 and why_alone(net.model, optimizer_of(net.job.values, net.model), net.data.input_shape):
+    if members > 1 and unstackable_reason(net.model, optimizer_of(net.job.values, net.model), net.data.input_shape):
         return {"error": "it cannot be stacked"}
     marks: list[float] = []
     warm_up = 2 if net.blocks == 2 else 15
 
-    def observe(event: loop.Event) -> None:
-        if isinstance(event, loop.Step) and event.step >= warm_up and (event.step - warm_up) % net.block == 0:
+    def observe(event: Event) -> None:
+        if isinstance(event, Step) and event.step >= warm_up and (event.step - warm_up) % net.block == 0:
             wait(net.device)
             marks.append(time.perf_counter())
 
@@ -169,7 +173,7 @@ def measure_between(net: Net, members: int) -> Row:
     batches = Batches(net.data, batch, True, augment, streams)
     models = [deepcopy(net.model) for _ in range(members)]
     pairs = [(model, optimizer_of(values, model)) for model in models]
-    together = loop.Alone(*pairs[0]) if members == 1 else loop.Stack(pairs)
+    together = SingleModel(*pairs[0]) if members == 1 else ModelStack(pairs)
     losses = torch.zeros(1, members, device=net.device)
     order = timed(net.device, batches.draw)
     evaluation = timed(net.device, lambda: evaluate_members(together.predict, net.data, losses, losses, batch), 1)
@@ -185,8 +189,8 @@ def measure_profile(net: Net, members: int) -> Row:
     profiler = torch.profiler.profile(activities=activities)
     marks: list[float] = []
 
-    def observe(event: loop.Event) -> None:
-        if isinstance(event, loop.Step) and event.step in (warm_up, steps):
+    def observe(event: Event) -> None:
+        if isinstance(event, Step) and event.step in (warm_up, steps):
             wait(net.device)
             marks.append(time.perf_counter())
             (profiler.start if event.step == warm_up else profiler.stop)()

@@ -19,6 +19,8 @@ from zeroinit.dataset.images import reshaped
 from zeroinit.init import default_, initialize
 from zeroinit.rng import stream
 from zeroinit.training import loop
+from zeroinit.training.cohort import Member, Recipe
+from zeroinit.training.events import Event, Finished, TrainingResult
 
 TESTED = os.environ.get("ZEROINIT_TEST_DEVICE", "cuda")  # cpu: to try the tests themselves
 ARCHS: dict[str, Callable[..., nn.Module]] = {
@@ -59,7 +61,7 @@ def data_of(run: Run) -> Data:
     return replace(data.to(run.device), dtype=double)
 
 
-def members_of(run: Run, data: Data) -> list[loop.Member]:
+def members_of(run: Run, data: Data) -> list[Member]:
     """Members whose inits, and batches, come from seeds of their own."""
     members = []
     for index, steps in enumerate(run.steps):
@@ -69,36 +71,27 @@ def members_of(run: Run, data: Data) -> list[loop.Member]:
         model.to(run.device, run.dtype)
         optimizer = torch.optim.Adam(model.parameters(), lr=run.rates.get(index, 0.001), fused=True)
         seed = index if run.own_batches else 0
-        members.append(loop.Member(model, optimizer, stream("order", seed), stream("augment", seed), steps))
+        members.append(Member(model, optimizer, stream("order", seed), stream("augment", seed), steps))
     return members
 
 
-def train(run: Run, observe: Callable[[loop.Event], None] = loop.ignore, **other: Any) -> list[loop.Member]:
+def train(run: Run, observe: Callable[[Event], None] = loop.ignore, **other: Any) -> list[Member]:
     """Train the run's members together, and return them as they end; `ended` of each is in `outcomes`."""
     build.set_up_torch({"threads": 1, "deterministic": run.deterministic, "device": str(run.device)})
     data = data_of(run)
     members = members_of(run, data)
-    loop.train(
-        members,
-        data,
-        batch_size=run.batch_size,
-        shuffle=True,
-        augment=run.augment,
-        reduction="mean",
-        tied=run.tied,
-        observe=observe,
-        **other,
-    )
+    recipe = Recipe(run.batch_size, True, run.augment, "mean", run.tied)
+    loop.train(members, data, recipe, loop.Hooks(observe=observe, **other))
     return members
 
 
 def outcome(run: Run, **other: Any) -> list[tuple[dict[str, Tensor], Tensor, list[dict[str, float]]]]:
     """Each member's final state, losses and metrics, on the CPU."""
-    ended: dict[int, loop.Trained] = {}
+    ended: dict[int, TrainingResult] = {}
 
-    def observe(event: loop.Event) -> None:
-        if isinstance(event, loop.Ended):
-            ended[event.member] = event.trained
+    def observe(event: Event) -> None:
+        if isinstance(event, Finished):
+            ended[event.member] = event.result
 
     members = train(run, observe, **other)
     return [

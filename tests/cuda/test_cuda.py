@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from zeroinit.dataset.batches import Augment, Batches
 from zeroinit.rng import stream
-from zeroinit.training import loop
 from zeroinit.training.evaluation import evaluate_members
+from zeroinit.training.events import Event, Step
 from zeroinit.training.quotient import quotient
-from zeroinit.training.single import Alone
-from zeroinit.training.stack import Stack
+from zeroinit.training.single import SingleModel
+from zeroinit.training.stack import ModelStack
 from zeroinit.training.ties import Ties
 
 pytestmark = pytest.mark.cuda
@@ -51,7 +51,7 @@ def test_a_stack_of_one_is_the_net_alone(arch: str, device: torch.device) -> Non
     run = Run(arch, device, torch.float64)
     data = data_of(run)
     gradients = []
-    for kind in (Alone, lambda *pair: Stack([pair])):
+    for kind in (SingleModel, lambda *pair: ModelStack([pair])):
         [member] = members_of(run, data)
         together = kind(member.model, member.optimizer)
         inputs, labels = data.prepare(data.train[0][:64]), data.train[1][:64]
@@ -100,13 +100,13 @@ def test_no_step_waits_for_the_device(arch: str, kind: str, device: torch.device
     run = Run(arch, device, steps=(4,) if kind == "alone" else (4, 4), augment=SHIFTED)
     last = -(-EXAMPLES // 64)  # step of the epoch
 
-    def observe(event: loop.Event) -> None:
-        if isinstance(event, loop.Step):
+    def observe(event: Event) -> None:
+        if isinstance(event, Step):
             torch.cuda.set_sync_debug_mode("error" if event.step < last - 1 else "default")
 
     if kind == "tied":
         run = replace(run, tied=True, weight=constant_, bias=nn.init.zeros_)
-    train(run, observe, observed=lambda step: False)
+    train(run, observe, is_observed=lambda step: False)
 
 
 @pytest.mark.usefixtures("_sync_allowed_again")
@@ -115,13 +115,13 @@ def test_a_wait_inside_an_epoch_is_caught(device: torch.device) -> None:
     if device.type != "cuda":
         pytest.skip("the CPU is never waited for")
 
-    def observe(event: loop.Event) -> None:
-        if isinstance(event, loop.Step) and event.step == 1:
+    def observe(event: Event) -> None:
+        if isinstance(event, Step) and event.step == 1:
             torch.cuda.set_sync_debug_mode("error")
             torch.ones(1, device=device).item()
 
     with pytest.raises(RuntimeError, match="synchroniz"):
-        train(Run("logistic", device), observe, observed=lambda step: False)
+        train(Run("logistic", device), observe, is_observed=lambda step: False)
 
 
 def test_tied_neurons_stay_copies(device: torch.device) -> None:
@@ -178,7 +178,7 @@ def test_an_evaluation_has_the_numbers_of_the_cpu(arch: str, device: torch.devic
         data = data_of(run)
         [member] = members_of(run, data)
         losses = torch.tensor([[1.0], [2.0], [torch.nan]], device=where)
-        together = Alone(member.model, member.optimizer)
+        together = SingleModel(member.model, member.optimizer)
         found.append(evaluate_members(together.predict, data, losses, losses, 64))
     assert found[0][1] == found[1][1] == [3]
     for name, values in found[1][0].items():

@@ -17,8 +17,8 @@ from zeroinit.probes.outcome import look
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
 from zeroinit.tracker.memory import Off
-from zeroinit.training import loop
-from zeroinit.training.single import Alone
+from zeroinit.training.events import Event, Finished
+from zeroinit.training.single import SingleModel
 
 pytestmark = pytest.mark.cuda
 device = pytest.fixture(give_device)
@@ -76,7 +76,7 @@ def test_probes_of_curvature_agree(device: torch.device) -> None:
         run = Run("fnn", where, torch.float64)
         data = data_of(run)
         [member] = members_of(run, data)
-        together = Alone(member.model, member.optimizer)
+        together = SingleModel(member.model, member.optimizer)
         inputs, labels = spread(data.train, 64)
         batch = data.prepare(inputs).unsqueeze(0), labels.unsqueeze(0)
         parameters = together.tensors()
@@ -108,8 +108,8 @@ def watched(arch: str, members: int, where: torch.device) -> list[Record]:
     kept = [name for name in measures.PROBES if name not in slow]
     observer = Observer(records, Off(), 3, lambda share, accuracy: None, kept, hidden(model), batch, [1])
 
-    def observe(event: loop.Event) -> None:
-        if not isinstance(event, loop.Ended):
+    def observe(event: Event) -> None:
+        if not isinstance(event, Finished):
             observer(event)
 
     train(run, observe)

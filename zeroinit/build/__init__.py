@@ -33,8 +33,9 @@ from zeroinit.kernels import warn_of_native_kernels
 from zeroinit.layers import weight_layers
 from zeroinit.rng import stream
 from zeroinit.tracker import Tracker
+from zeroinit.training.cohort import Recipe
 from zeroinit.training.quotient import quotient
-from zeroinit.training.stack import OPTIMIZERS, why_alone
+from zeroinit.training.stackable import OPTIMIZERS, unstackable_reason
 from zeroinit.training.ties import moves_alike
 from zeroinit.training.warmup import give
 from zeroinit.user_code import explain_errors
@@ -134,6 +135,17 @@ def batch_size_of(values: Values, data: Data) -> int:
             f"dataset.batch_size={size}: the training set has {examples} examples; give 1 to {examples}, or all"
         )
     return int(size)
+
+
+def recipe_of(values: Values, data: Data) -> Recipe:
+    """Return how the members of a job's training are trained."""
+    return Recipe(
+        batch_size=batch_size_of(values, data),
+        shuffle=values["dataset"]["shuffle"],
+        augment=Augment(**values["dataset"]["augment"]),
+        reduction=values["loss"]["reduction"],
+        tied=values["arithmetic"] == "tied",
+    )
 
 
 def steps_per_epoch_of(values: Values, data: Data) -> int:
@@ -284,7 +296,7 @@ def check_arithmetic(
     arithmetic: str, model: nn.Module, optimizer: torch.optim.Optimizer, input_shape: tuple[int, ...]
 ) -> None:
     """Raise BadInput where equal neurons cannot be kept so; a model without a quotient has been refused by then."""
-    reason = why_alone(model, optimizer, input_shape) if arithmetic == "tied" else None
+    reason = unstackable_reason(model, optimizer, input_shape) if arithmetic == "tied" else None
     if reason:
         raise BadInput(f"arithmetic=tied is for nets that can be stacked, but {reason}; give arithmetic=native")
     if arithmetic == "quotient" and type(optimizer) not in OPTIMIZERS:

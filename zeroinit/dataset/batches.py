@@ -106,15 +106,15 @@ class Batches:
         """Return it in memory that a CUDA device copies from by itself."""
         return drawn.pin_memory() if self.data.train[1].is_cuda else drawn
 
-    def keep(self, places: Sequence[int]) -> None:
-        """Go on with these of the streams alone; one that all members share stays."""
+    def retain(self, slots: Sequence[int]) -> None:
+        """Go on with the streams in these slots alone. A stream that all members share stays."""
         if len(self.streams) == 1:
             return
         if self.ahead:
             orders, changes = self.ahead.result()
             self.ahead = Future()
-            self.ahead.set_result((orders[places], None if changes is None else changes[places]))
-        self.streams = [self.streams[place] for place in places]
+            self.ahead.set_result((orders[slots], None if changes is None else changes[slots]))
+        self.streams = [self.streams[slot] for slot in slots]
         if self.start < self.examples:
-            self.indices = self.indices[places]
-            self.changes = None if self.changes is None else self.changes[places]
+            self.indices = self.indices[slots]
+            self.changes = None if self.changes is None else self.changes[slots]

@@ -15,9 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from zeroinit.build import batch_size_of, build, steps_per_epoch_of
+from zeroinit.build import batch_size_of, build, recipe_of, steps_per_epoch_of
 from zeroinit.config.check import Values
-from zeroinit.dataset.batches import Augment
 from zeroinit.dataset.data import Data
 from zeroinit.diagnostics.construction import listed
 from zeroinit.diagnostics.lint import findings, first_batch
@@ -27,7 +26,9 @@ from zeroinit.probes.measures import distinct, neurons
 from zeroinit.progress import counted
 from zeroinit.rng import restore_generators, stream, stream_seed
 from zeroinit.training import loop
-from zeroinit.training.stack import why_alone
+from zeroinit.training.cohort import Member
+from zeroinit.training.events import Event, Weights
+from zeroinit.training.stackable import unstackable_reason
 
 OVERWRITTEN = "none: the init overwrites it"
 SINGLE = 8  # parameters of a kind that have a line each; more share one
@@ -97,7 +98,7 @@ def audit(values: Values, data: Data) -> Audit:
         notes = [f"At the start, {one.text}." for one in first if one.rule == "backward"]
         notes += [f"{op} has no expectation here and stays as it is drawn." for op in sorted(unknown)]
         arithmetics = ["native", "tied"]
-        if reason := why_alone(model, optimizer, data.input_shape):
+        if reason := unstackable_reason(model, optimizer, data.input_shape):
             arithmetics = ["native"]
             notes.append(f"No replays of tied arithmetic, which is for nets that can be stacked: {reason}.")
         inits = ["drawn", "mean"] if means else ["none"]
@@ -185,8 +186,8 @@ def replay(values: Values, data: Data, init: str, noise: str, arithmetic: str, m
                 tensor.fill_(tensor.mean())
     classes: dict[str, list[float]] = {name: [] for name in hidden(model)}
 
-    def observe(event: loop.Event) -> None:
-        if isinstance(event, loop.Weights):
+    def observe(event: Event) -> None:
+        if isinstance(event, Weights):
             for name, counts in classes.items():
                 weights, biases = event.layers[name]
                 counts.append(distinct(neurons(weights, biases)).item())
@@ -194,16 +195,9 @@ def replay(values: Values, data: Data, init: str, noise: str, arithmetic: str, m
     seeds = values["seeds"]
     order, changes = stream("order", seeds["order"]), stream("augment", seeds["augment"])
     with Draws(expected=True) if noise == "mean" else nullcontext():
-        loop.train(
-            [loop.Member(model, optimizer, order, changes, steps_of(values, data))],
-            few_to_evaluate(data),
-            batch_size=batch_size_of(values, data),
-            shuffle=values["dataset"]["shuffle"],
-            augment=Augment(**values["dataset"]["augment"]),
-            reduction=values["loss"]["reduction"],
-            tied=arithmetic == "tied",
-            observe=observe,
-        )
+        member = Member(model, optimizer, order, changes, steps_of(values, data))
+        recipe = replace(recipe_of(values, data), tied=arithmetic == "tied")
+        loop.train([member], few_to_evaluate(data), recipe, loop.Hooks(observe=observe))
     return Replay(init, noise, arithmetic, classes)
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from zeroinit.probes import measures
-from zeroinit.training.loop import Gradients
+from zeroinit.training.events import Gradients
 
 ABOVE = 1e-3  # share of a gradient's norm in float32 that float64 must confirm
 TINY = torch.finfo(torch.float32).tiny  # a norm below it can be an exact zero in float32
@@ -66,13 +66,13 @@ class FirstGradients:
                 break
         values = event.net.tensors()
         for name, member in pending - self.unmoved.keys():
-            self.unmoved[name, member] = values[name][event.places][event.members.index(member)].clone()
+            self.unmoved[name, member] = values[name][event.slots][event.members.index(member)].clone()
 
     def in_both_precisions(self, event: Gradients, shown: Mapping[Key, float]) -> tuple[dict[Key, float], ...]:
         """Return the norms of all gradients of the step's batch in float64 and in float32; `shown` are the run's."""
         set_back = {name for name, _ in self.unmoved}
         values = {name: own.clone() for name, own in event.net.tensors().items() if name in set_back}
-        rows = torch.arange(len(next(iter(values.values()), [])))[event.places].tolist()
+        rows = torch.arange(len(next(iter(values.values()), [])))[event.slots].tolist()
         for (name, member), value in self.unmoved.items():
             if member in event.members:
                 values[name][rows[event.members.index(member)]] = value
@@ -80,7 +80,7 @@ class FirstGradients:
         found = []
         for dtype in (torch.float64, torch.float32):
             is_shown = not values and in_double == (dtype == torch.float64)
-            found.append(dict(shown) if is_shown else norms(event, event.net.again(event.batch, dtype, values)))
+            found.append(dict(shown) if is_shown else norms(event, event.net.gradients_in(event.batch, dtype, values)))
         return tuple(found)
 
 
@@ -96,6 +96,6 @@ def is_confirmed(fine: float, coarse: float) -> bool:
 
 def norms(event: Gradients, gradients: Mapping[str, Tensor]) -> dict[Key, float]:
     """Return the norm of each parameter's gradient, of each member."""
-    stacked = torch.stack([measures.norm(of_all[event.places]) for of_all in gradients.values()])
+    stacked = torch.stack([measures.norm(of_all[event.slots]) for of_all in gradients.values()])
     rows = zip(gradients, stacked.tolist(), strict=True)
     return {(name, member): norm for name, row in rows for member, norm in zip(event.members, row, strict=True)}

@@ -18,7 +18,7 @@ from zeroinit.probes.curvature import ITERATIONS, Curvature, curvature
 from zeroinit.probes.first_gradients import FirstGradients
 from zeroinit.probes.histogram import Histogram, histogram, quantiles
 from zeroinit.tracker import Record, Tracker
-from zeroinit.training.loop import Event, Gradients, Metrics, Step, Weights
+from zeroinit.training.events import Event, Gradients, Metrics, Step, Weights
 from zeroinit.training.quotient import Counted
 
 FLUSH = 5  # seconds between two writes while it trains, for each of its members: a write is 0.1 s
@@ -212,7 +212,7 @@ class Observer:
                 "mean": found.flatten(1).mean(1),
                 "variance": found.flatten(1).var(1, correction=0),
             }
-            own = {name: of_all[event.places] for name, of_all in columns.items()}
+            own = {name: of_all[event.slots] for name, of_all in columns.items()}
             self.note(f"activation/{layer}", own, event.members, event.step)
 
     def watch_curvature(self, event: Weights) -> None:
@@ -221,7 +221,7 @@ class Observer:
         weights = [name for name, of_all in parameters.items() if of_all.dim() > 2]  # (K, units, ...)
         for name, block in (("curvature", list(parameters)), ("curvature/weights", weights)):
             found = curvature(lambda own: event.net.losses(own, *self.batch), parameters, block)
-            columns = dict(zip(Curvature._fields, (of_all[event.places] for of_all in found), strict=True))
+            columns = dict(zip(Curvature._fields, (of_all[event.slots] for of_all in found), strict=True))
             self.note(name, columns, event.members, event.step)
 
     def watch_weights(self, event: Weights) -> None:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from zeroinit.dataset.data import Data, Split, spread
 from zeroinit.layers import hidden, weight_layers
 from zeroinit.probes import measures
-from zeroinit.training.loop import Trained
+from zeroinit.training.events import TrainingResult
 from zeroinit.training.quotient import Counted
 from zeroinit.training.single import activations, evaluating
 
@@ -157,7 +157,7 @@ def learnable(data: Data) -> Learnable:
 class Seen:
     """What a verdict rests on: the run, its model at the end, and what there is to be learnt."""
 
-    trained: Trained
+    trained: TrainingResult
     layers: list[Layer]  # the last is the output; none where the model cannot be looked at
     arrivals: Mapping[str, int]  # the steps of the layers' first gradients in theory
     learnable: Learnable

@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-from zeroinit.build import batch_size_of, build, identity_of, load, open_tracker, set_up_torch, steps_per_epoch_of
+from zeroinit.build import build, identity_of, load, open_tracker, recipe_of, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
-from zeroinit.dataset.batches import Augment
 from zeroinit.dataset.data import spread
 from zeroinit.diagnostics import lint
 from zeroinit.diagnostics.moments import with_moments
@@ -30,6 +29,8 @@ from zeroinit.sweep.hooks import train_in_folders
 from zeroinit.tracker import CHOICE, COUNTS, INIT_HASH, LAST_STEP, MAX_TAG, TRACEBACK, Record, Tracker
 from zeroinit.tracker.provenance import command_tag, device_name, provenance
 from zeroinit.training import loop
+from zeroinit.training.cohort import Member
+from zeroinit.training.events import Event, Finished, TrainingResult
 from zeroinit.training.quotient import described
 
 LINT = "lint"  # the tag of what was found before the training
@@ -112,7 +113,6 @@ def train_together(
     shared = jobs[0].values
     device = set_up_torch(shared)
     data = load(shared, device)
-    batch_size = batch_size_of(shared, data)
     steps_per_epoch = steps_per_epoch_of(shared, data)
     counts = json.dumps(data.test[1].bincount(minlength=data.num_classes).tolist(), separators=(",", ":"))
     members, trained_records, arrivals, probes = [], [], list[dict[str, int]](), list[str]()
@@ -141,7 +141,7 @@ def train_together(
         record.tags[INIT_HASH] = state_hash(model)
         record.files["init.csv"] = as_csv(with_moments(job.values, model, filled))
         order, changes = stream("order", seeds["order"]), stream("augment", seeds["augment"])
-        members.append(loop.Member(model, optimizer, order, changes, steps))
+        members.append(Member(model, optimizer, order, changes, steps))
         trained_records.append((job, record))
     if not members:
         return
@@ -155,7 +155,7 @@ def train_together(
     stored, truth = spread(data.train, examples_of(members[0].model, EXAMPLES))
     started, writing = time.perf_counter(), 0.0
 
-    def finish(index: int, trained: loop.Trained) -> None:
+    def finish(index: int, trained: TrainingResult) -> None:
         """Complete and write the record of a member that has ended, while others may still train."""
         nonlocal writing
         now, (job, record) = time.perf_counter(), trained_records[index]
@@ -196,9 +196,9 @@ def train_together(
             return False
         return hopeless(step, looked, arrivals[index], is_chain(members[index].model), learnable(data))
 
-    def observe(event: loop.Event) -> None:
-        if isinstance(event, loop.Ended):
-            finish(event.member, event.trained)
+    def observe(event: Event) -> None:
+        if isinstance(event, Finished):
+            finish(event.member, event.result)
         else:
             observer(event)
 
@@ -206,20 +206,9 @@ def train_together(
         due = bool(set(probes) - {"curvature"}) and observed(step, schedule["dense"], schedule["a_decade"])
         return due or step in curved or (step == 1 and 0 in curved)
 
-    loop.train(
-        members,
-        data,
-        batch_size=batch_size,
-        shuffle=shared["dataset"]["shuffle"],
-        augment=Augment(**shared["dataset"]["augment"]),
-        reduction=shared["loss"]["reduction"],
-        tied=shared["arithmetic"] == "tied",
-        stacked=stacked,
-        observe=observe,
-        observed=is_observed,
-        judged=JUDGED if any(job.values["early_stop"] for job in jobs) else (),
-        hopeless=has_no_hope,
-    )
+    early_stop_steps = JUDGED if any(job.values["early_stop"] for job in jobs) else ()
+    hooks = loop.Hooks(observe, is_observed, early_stop_steps, has_no_hope)
+    loop.train(members, data, recipe_of(shared, data), hooks, stacked)
 
 
 def work(

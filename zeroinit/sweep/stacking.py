@@ -19,7 +19,7 @@ from zeroinit.config import Job
 from zeroinit.config.check import Values
 from zeroinit.environment import environment
 from zeroinit.layers import leaves
-from zeroinit.training.stack import why_alone
+from zeroinit.training.stackable import unstackable_reason
 
 LARGEST = 1_000_000  # parameters of a model of which a stack still gains a fifth on a CPU
 CACHE = 16 << 20  # bytes of a stack on a CPU, beyond which more members gain nothing
@@ -68,7 +68,7 @@ def measure(values: Values, workers: int) -> Net:
     data = load(values, device)
     model, _, optimizer = build(values, data)
     batch, parameters = batch_size_of(values, data), sum(one.numel() for one in model.parameters())
-    alone = why_alone(model, optimizer, data.input_shape)
+    alone = unstackable_reason(model, optimizer, data.input_shape)
     if values["arithmetic"] == "quotient":
         alone = "a quotient network has the shape that its own init gives it"
     inputs = data.prepare(data.train[0][:1])

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from zeroinit.errors import BadInput
 from zeroinit.layers import ELEMENTWISE, leaves
-from zeroinit.training.stack import why_alone
+from zeroinit.training.stackable import unstackable_reason
 from zeroinit.training.ties import first_equals
 
 
@@ -103,7 +103,7 @@ def why_none(model: nn.Module) -> str | None:
             if type(layer) not in (nn.Flatten, nn.Linear, *ELEMENTWISE):
                 return f"{name} is a {type(layer).__name__}"
     flat = any(type(layer) is nn.Flatten for _, layer in leaves(model))
-    return why_alone(model, torch.optim.SGD(model.parameters()), (1, 1) if flat else (1,))
+    return unstackable_reason(model, torch.optim.SGD(model.parameters()), (1, 1) if flat else (1,))
 
 
 def expanded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zeroinit.layers import ELEMENTWISE, POOLING, is_activation, leaves, weight_layers
-from zeroinit.training.single import Activations, Batch, Layers
+from zeroinit.layers import ELEMENTWISE, is_activation, leaves, weight_layers
+from zeroinit.training.model import Activations, Batch, Layers
 from zeroinit.training.warmup import set_rates
 
 PARAMETRIC = (nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d)
@@ -22,10 +22,6 @@ IN_PLACE = (nn.ELU, nn.ReLU, nn.SELU)  # their backward needs no more than what 
 # entries that the CPU's elementwise kernels take at once. What is left over is computed by other code, whose rounding
 # would tell a neuron from its equals: batches of dense nets, and parameters in optimizers, are filled up with zeros
 LANES = 32
-OPTIMIZERS = (  # each entry's update is its own affair, so that members can lie side by side
-    *(torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam),
-    *(torch.optim.Adamax, torch.optim.RMSprop),
-)
 
 
 def subtract_labels(shares: Tensor, truth: Tensor) -> None:
@@ -39,78 +35,48 @@ def subtract_labels(shares: Tensor, truth: Tensor) -> None:
     shares[..., : truth.shape[2]] -= (truth == classes).to(shares.dtype)
 
 
-def why_alone(model: nn.Module, optimizer: torch.optim.Optimizer, input_shape: Sequence[int]) -> str | None:
-    """The reason why models like this one cannot be stacked, in a few words; None if they can."""
-    if type(model).forward is not nn.Sequential.forward:
-        return f"{type(model).__name__} has a forward of its own"
-    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    if any(getattr(module, name) for module in model.modules() for name in hooks):
-        return f"{type(model).__name__} has hooks"
-    dense, owners = len(input_shape) == 1, []
-    for name, layer in leaves(model):
-        image = not dense
-        if type(layer) is nn.Flatten:
-            fits, dense = (layer.start_dim, layer.end_dim) == (1, -1), True
-        elif isinstance(layer, nn.Linear | nn.BatchNorm1d):
-            fits = type(layer) in (nn.Linear, nn.BatchNorm1d) and dense
-        elif isinstance(layer, nn.Conv2d):
-            fits = type(layer) is nn.Conv2d and image and layer.padding_mode == "zeros"
-        elif isinstance(layer, (nn.BatchNorm2d, *POOLING)):
-            fits = type(layer) in (nn.BatchNorm2d, *POOLING) and image
-            fits = fits and not getattr(layer, "return_indices", False)
-        else:
-            fits = type(layer) in ELEMENTWISE
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            fits = fits and layer.momentum is not None and layer.track_running_stats
-        if not fits:
-            return f"{name} is a {type(layer).__name__} that cannot be stacked there"
-        owners += [id(parameter) for parameter in layer.parameters()]
-    parameters = list(model.parameters())
-    if len(set(owners)) < len(owners) or not all(parameter.requires_grad for parameter in parameters):
-        return f"{type(model).__name__} has parameters that are shared or frozen"
-    groups = optimizer.param_groups
-    if type(optimizer) not in OPTIMIZERS or len(groups) > 1 or len(groups[0]["params"]) < len(parameters):
-        return f"{type(optimizer).__name__} is not an optimizer of one group whose entries are updated each alone"
-    return None
+def forward_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return the leaves of the model, with activations in place where they follow a layer of weights.
 
-
-def acting(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The leaves; what follows a layer of weights acts in its memory, which moving takes as long as computing."""
-    found: list[tuple[str, nn.Module]] = []
+    To move the outputs to other memory takes as long as to compute them.
+    """
+    layers: list[tuple[str, nn.Module]] = []
     for name, layer in leaves(model):
-        follows = found and isinstance(found[-1][1], PARAMETRIC)
-        if follows and isinstance(layer, IN_PLACE) and getattr(layer, "alpha", 1) >= 0:
+        follows_weights = layers and isinstance(layers[-1][1], PARAMETRIC)
+        if follows_weights and isinstance(layer, IN_PLACE) and getattr(layer, "alpha", 1) >= 0:
             layer = copy(layer)
             layer.inplace = True
-        found.append((name, layer))
-    return found
+        layers.append((name, layer))
+    return layers
 
 
-def full(values: Tensor) -> Tensor:
-    """The entries, flat, with zeros to a multiple of LANES."""
+def pad_to_lanes(values: Tensor) -> Tensor:
+    """Return the entries, flat, with zeros up to a multiple of LANES."""
     return F.pad(values.flatten(), (0, -values.numel() % LANES))
 
 
-class Stack:
-    """What trains K models together, with an optimizer that keeps each one's settings.
+class ModelStack:
+    """K models that train together, with an optimizer that keeps the settings of each.
 
-    `parameters` and `buffers` bear the models' own names and have the shapes (K, *shape); `rows` are the indices of
-    the models that are still in it.
+    Attributes:
+        parameters: {name in the models: (K, *shape)}.
+        buffers: {name in the models: (K, *shape)}.
+        members: the index of the model in each slot.
     """
 
     def __init__(self, members: Sequence[tuple[nn.Module, torch.optim.Optimizer]]) -> None:
         models, optimizers = zip(*members, strict=True)
         self.models = models
-        self.rows = list(range(len(models)))
-        self.acting = acting(models[0])
-        self.dense = all(isinstance(layer, (nn.Linear, nn.Flatten, *ELEMENTWISE)) for _, layer in self.acting)
+        self.members = list(range(len(models)))
+        self.forward_layers = forward_layers(models[0])
+        self.dense = all(isinstance(layer, (nn.Linear, nn.Flatten, *ELEMENTWISE)) for _, layer in self.forward_layers)
         named, stored = [dict(m.named_parameters()) for m in models], [dict(m.named_buffers()) for m in models]
         self.parameters: dict[str, Tensor] = {
             name: nn.Parameter(torch.stack([one[name].detach() for one in named])) for name in named[0]
         }
         self.buffers = {name: torch.stack([one[name] for one in stored]) for name in stored[0]}
         self.settings = [{**optimizer.param_groups[0], "params": None} for optimizer in optimizers]
-        self.last: tuple[Tensor | None, Tensor] = None, torch.empty(0)
+        self.padded: tuple[Tensor | None, Tensor] = None, torch.empty(0)
         self.optimizer_of: Callable[[list[dict[str, Any]]], torch.optim.Optimizer] = type(optimizers[0])
         self.bind()
 
@@ -119,25 +85,26 @@ class Stack:
 
         A slice is a view, or where its entries do not fill LANES a longer copy: see there.
         """
-        rows, settings = range(len(self.rows)), [self.settings[row] for row in self.rows]
-        starts = [row for row in rows if row == 0 or settings[row] != settings[row - 1]]
-        self.slices = [slice(*span) for span in zip(starts, [*starts[1:], len(rows)], strict=True)]
+        settings = [self.settings[member] for member in self.members]
+        slots = range(len(settings))
+        starts = [slot for slot in slots if slot == 0 or settings[slot] != settings[slot - 1]]
+        self.slices = [slice(*span) for span in zip(starts, [*starts[1:], len(slots)], strict=True)]
         groups = []
         for where in self.slices:
             views = [parameter.detach()[where] for parameter in self.parameters.values()]
-            parts = [nn.Parameter(full(view) if view.numel() % LANES else view) for view in views]
+            parts = [nn.Parameter(pad_to_lanes(view) if view.numel() % LANES else view) for view in views]
             groups.append({**settings[where.start], "params": parts})
         self.optimizer = self.optimizer_of(groups)
 
     def backward(self, inputs: Tensor, labels: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
-        """Leave the gradients of each member's batch in `parameters`; mean losses (K,) and hits (K,)."""
+        """Leave the gradients of each member's batch in `parameters`. Return mean losses (K,) and hits (K,)."""
         logits = self.logits(inputs, training=True)
         examples, truth = labels.shape[1], labels.expand(len(logits), -1).unsqueeze(1)
         with torch.no_grad():
             log_shares = logits.log_softmax(1)
             losses = -log_shares.gather(1, truth).mean((1, 2))
             hits = (logits[..., :examples].max(1).indices == labels).sum(1)
-            # of cross-entropy: softmax less one at the label; no sum over members, which a NaN would cross
+            # the gradient of cross-entropy: softmax minus one at the label. A sum over members would spread a NaN
             slope = log_shares.exp_()
             if slope.is_cuda:  # where a deterministic scatter sorts its indices
                 subtract_labels(slope, truth)
@@ -150,11 +117,11 @@ class Stack:
         return losses, hits
 
     def gradients(self) -> dict[str, Tensor]:
-        """Each parameter's gradient (K, *shape)."""
+        """Return each parameter's gradient (K, *shape)."""
         return {name: own.grad for name, own in self.parameters.items() if own.grad is not None}
 
-    def again(self, batch: Batch, dtype: torch.dtype, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Each parameter's gradient (K, *shape) of a batch in that dtype, with these values of some parameters."""
+    def gradients_in(self, batch: Batch, dtype: torch.dtype, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return each parameter's gradient (K, *shape) of a batch in that dtype, with these values of some of them."""
         twin = copy(self)
         own = {name: values.get(name, parameter).detach() for name, parameter in self.parameters.items()}
         twin.parameters = {name: nn.Parameter(value.to(dtype)) for name, value in own.items()}
@@ -167,26 +134,27 @@ class Stack:
 
     @torch.no_grad()
     def activations(self, inputs: Tensor) -> Activations:
-        """What goes into the activation behind each layer, as Alone has it, for inputs (1, N, *input_shape)."""
+        """Return what goes into the activation behind each layer, for inputs (1, N, *input_shape)."""
         found: Activations = {}
         self.logits(inputs, training=False, found=found)
         return found
 
     def losses(self, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy (K,) that the models with these parameters would have in eval mode, differentiable."""
+        """Return the mean cross-entropy (K,) of the models with these parameters in eval mode, differentiable."""
         twin = copy(self)
-        twin.parameters, twin.acting = dict(parameters), list(leaves(self.models[0]))  # none of them acts in place
+        twin.parameters = dict(parameters)
+        twin.forward_layers = list(leaves(self.models[0]))  # none of them in place
         logits = twin.logits(inputs, training=False)[..., : inputs.shape[1]]
         return F.cross_entropy(logits, labels.expand(len(logits), -1), reduction="none").mean(1)
 
     def layers(self) -> Layers:
-        """Each layer's weights (K, *shape) and biases (K, units)."""
+        """Return each layer's weights (K, *shape) and biases (K, units)."""
         held = {name: parameter.detach() for name, parameter in self.parameters.items()}
         names = [name for name, _ in weight_layers(self.models[0])]
         return {name: (held[f"{name}.weight"], held.get(f"{name}.bias")) for name in names}
 
     def tensors(self) -> dict[str, Tensor]:
-        """Each parameter (K, *shape), as a view to write to."""
+        """Return each parameter (K, *shape), as a view that can be written to."""
         return {name: parameter.detach() for name, parameter in self.parameters.items()}
 
     @torch.no_grad()
@@ -194,49 +162,52 @@ class Stack:
         """Inputs (1, N, *input_shape) -> logits (K, classes, N), in eval mode."""
         return self.logits(inputs, training=False)[..., : inputs.shape[1]]
 
-    def keep(self, places: Sequence[int]) -> None:
-        """Go on with the members at these places alone."""
-        known = [
-            ([self.optimizer.state[part] for part in group["params"]], place - where.start)
+    def retain(self, slots: Sequence[int]) -> None:
+        """Go on with the members in these slots alone, with their optimizer states."""
+        states = [
+            ([self.optimizer.state[part] for part in group["params"]], slot - where.start)
             for where, group in zip(self.slices, self.optimizer.param_groups, strict=True)
-            for place in range(where.start, where.stop)
-        ]  # what the optimizer knows of each member's group, and the member's index in it
-        self.rows = [self.rows[place] for place in places]
+            for slot in range(where.start, where.stop)
+        ]  # of each slot: the states of its group, and its index in the group
+        self.members = [self.members[slot] for slot in slots]
         for name, parameter in self.parameters.items():
-            self.parameters[name] = nn.Parameter(parameter.detach()[places])
+            self.parameters[name] = nn.Parameter(parameter.detach()[slots])
         for name, buffer in self.buffers.items():
-            self.buffers[name] = buffer[places]
+            self.buffers[name] = buffer[slots]
         self.bind()
         for where, group in zip(self.slices, self.optimizer.param_groups, strict=True):
-            mine = [known[place] for place in places[where]]
-            shapes = [parameter.shape[1:] for parameter in self.parameters.values()]
-            for index, (part, shape) in enumerate(zip(group["params"], shapes, strict=True)):
-                for key, value in mine[0][0][index].items():
-                    if isinstance(value, Tensor) and value.dim():
-                        entries = [states[index][key].flatten().split(shape.numel())[own] for states, own in mine]
-                        value = torch.stack(entries)  # (members, entries)
-                        value = full(value) if value.numel() % LANES else value.view_as(part)
-                    self.optimizer.state[part][key] = value  # or a number of steps, which all have in common
+            self._restore(group["params"], [states[slot] for slot in slots[where]])
+
+    def _restore(self, parts: list[nn.Parameter], states: list[tuple[list[dict[str, Any]], int]]) -> None:
+        """Give the parameters of a group the optimizer states of its members, as `retain` collects them."""
+        shapes = [parameter.shape[1:] for parameter in self.parameters.values()]
+        for index, (part, shape) in enumerate(zip(parts, shapes, strict=True)):
+            for key, value in states[0][0][index].items():
+                if isinstance(value, Tensor) and value.dim():
+                    rows = [group[index][key].flatten().split(shape.numel())[row] for group, row in states]
+                    stacked = torch.stack(rows)  # (members, entries)
+                    padded = pad_to_lanes(stacked) if stacked.numel() % LANES else stacked.view_as(part)
+                    self.optimizer.state[part][key] = padded
+                else:
+                    self.optimizer.state[part][key] = value  # the number of steps, which all have in common
 
     @torch.no_grad()
     def write_back(self) -> None:
-        """Give every model of `rows` its parameters and buffers as they are now."""
-        for place, row in enumerate(self.rows):
-            for own, stacked in (
-                (self.models[row].named_parameters(), self.parameters),
-                (self.models[row].named_buffers(), self.buffers),
-            ):
-                for name, tensor in own:
-                    tensor.copy_(stacked[name][place])
+        """Copy the current parameters and buffers to the models that are in a slot."""
+        for slot, member in enumerate(self.members):
+            model = self.models[member]
+            for named, stacked in ((model.named_parameters(), self.parameters), (model.named_buffers(), self.buffers)):
+                for name, tensor in named:
+                    tensor.copy_(stacked[name][slot])
 
     def update(self, step: int) -> None:
-        """Step number `step` (from 1) of the optimizer, from the gradients of `parameters`; they are gone then."""
+        """Take step number `step` (from 1) of the optimizer. The gradients of `parameters` are consumed."""
         set_rates(self.optimizer, step)
         for where, group in zip(self.slices, self.optimizer.param_groups, strict=True):
             for part, parameter in zip(group["params"], self.parameters.values(), strict=True):
                 assert parameter.grad is not None
                 gradient = parameter.grad[where]
-                part.grad = full(gradient) if gradient.numel() % LANES else gradient
+                part.grad = pad_to_lanes(gradient) if gradient.numel() % LANES else gradient
         self.optimizer.step()
         for where, group in zip(self.slices, self.optimizer.param_groups, strict=True):
             for part, parameter in zip(group["params"], self.parameters.values(), strict=True):
@@ -251,10 +222,10 @@ class Stack:
         What goes into activations is put into `found`.
         """
         examples, behind = inputs.shape[1], ""
-        inputs = self.filled_up(inputs) if self.dense and inputs.shape[1] % LANES else inputs
-        members, seen, dense = len(self.rows), len(inputs), inputs.dim() == 3
+        inputs = self._pad_examples(inputs) if self.dense and inputs.shape[1] % LANES else inputs
+        members, seen, dense = len(self.members), len(inputs), inputs.dim() == 3
         hidden = inputs.transpose(1, 2) if dense else inputs.transpose(0, 1).flatten(1, 2)
-        for name, layer in self.acting:
+        for name, layer in self.forward_layers:
             if isinstance(layer, nn.Flatten):
                 hidden = hidden if dense else hidden.reshape(len(hidden), seen, -1).permute(1, 2, 0)
                 dense = True
@@ -280,11 +251,11 @@ class Stack:
             seen = members
         return hidden if seen == members else hidden.expand(members, -1, -1)
 
-    def filled_up(self, inputs: Tensor) -> Tensor:
-        """The inputs, flat, with examples of zeros to a multiple of LANES; kept, as a full batch comes each step."""
-        if inputs is not self.last[0]:
-            self.last = inputs, F.pad(inputs.flatten(2), (0, 0, 0, -inputs.shape[1] % LANES))
-        return self.last[1]
+    def _pad_examples(self, inputs: Tensor) -> Tensor:
+        """Return the inputs, flat, with zero examples up to a multiple of LANES; cached, as a full batch repeats."""
+        if inputs is not self.padded[0]:
+            self.padded = inputs, F.pad(inputs.flatten(2), (0, 0, 0, -inputs.shape[1] % LANES))
+        return self.padded[1]
 
     def linear(self, name: str, hidden: Tensor) -> Tensor:
         """(K, fan_in, N) -> (K, fan_out, N)."""

@@ -18,7 +18,7 @@ def held_by(model: nn.Module) -> dict[str, list[tuple[str, int]]]:
     """{hidden layer: [(parameter, axis)]}: what its neurons, or channels, consist of, and along which axis they lie.
 
     That is axis 0 of its own weight and bias and of a normalisation's, and axis 1 of the next layer's weight. Of a
-    model that `stack.why_alone` has nothing against; grouped convolutions bound no layer, as their channels differ.
+    model that `stack.unstackable_reason` accepts; grouped convolutions bound no layer, as their channels differ.
     """
     found, last = {}, None
     own: list[tuple[str, int]] = []
@@ -113,10 +113,10 @@ class Ties:
         self.firsts = {layer: firsts for layer, firsts in self.firsts.items() if (firsts != own[layer]).any()}
         self.own = {name: which for name, which in self.own.items() if which.any()}
 
-    def keep(self, places: Sequence[int]) -> None:
-        """Go on with the members at these places alone."""
-        self.firsts = {layer: firsts[places] for layer, firsts in self.firsts.items()}
-        self.own = {name: which[places] for name, which in self.own.items()}
+    def retain(self, slots: Sequence[int]) -> None:
+        """Go on with the members in these slots alone."""
+        self.firsts = {layer: firsts[slots] for layer, firsts in self.firsts.items()}
+        self.own = {name: which[slots] for name, which in self.own.items()}
         self.drop_untied()
 
     @staticmethod

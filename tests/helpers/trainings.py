@@ -1,0 +1,26 @@
+"""Trainings as tests want them: keywords in the place of a recipe and hooks."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from zeroinit.dataset.batches import Augment
+from zeroinit.dataset.data import Data
+from zeroinit.training.cohort import Member, Recipe
+from zeroinit.training.events import TrainingResult
+from zeroinit.training.loop import Hooks, train
+
+
+def train_members(
+    members: Sequence[Member],
+    data: Data,
+    *,
+    batch_size: int,
+    shuffle: bool = True,
+    augment: Augment = Augment(crop=0, flip=False),  # noqa: B008
+    reduction: Literal["mean", "sum"] = "mean",
+    tied: bool = False,
+    stacked: bool = False,
+    **hooks: Any,
+) -> list[TrainingResult]:
+    """Train the members; `hooks` are the attributes of Hooks."""
+    return train(members, data, Recipe(batch_size, shuffle, augment, reduction, tied), Hooks(**hooks), stacked)

@@ -1,0 +1,198 @@
+"""The members of one training: their models, batches, ties and losses."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from zeroinit.dataset.batches import Augment, Batches, Streams
+from zeroinit.dataset.data import Data
+from zeroinit.layers import weight_names
+from zeroinit.training.evaluation import Evaluate
+from zeroinit.training.events import Event, Finished, Gradients, Metrics, TrainingResult, Weights
+from zeroinit.training.model import Batch, TrainedModel
+from zeroinit.training.single import SingleModel
+from zeroinit.training.stack import ModelStack
+from zeroinit.training.ties import Ties
+
+MAX_EVALUATIONS = 50  # of a run
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run: its model, the optimizer of that model, the generators of its batches, and its number of steps."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    order: torch.Generator
+    augment: torch.Generator
+    steps: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How all members are trained.
+
+    Attributes:
+        batch_size: examples a step.
+        shuffle: whether each epoch has another order.
+        augment: random changes of the training images.
+        reduction: of the loss whose gradient is taken; losses are shown as means either way.
+        tied: whether neurons that start equal, in and out, stay equal: each has the numbers of the first of them after
+            each update, and in the gradients shown.
+    """
+
+    batch_size: int
+    shuffle: bool
+    augment: Augment
+    reduction: Literal["mean", "sum"]
+    tied: bool
+
+
+class Cohort:
+    """Members that train together, each in a slot of `net`. A member leaves its slot after its last step."""
+
+    def __init__(self, members: Sequence[Member], data: Data, recipe: Recipe, stacked: bool) -> None:
+        self.data, self.recipe = data, recipe
+        examples = len(data.train[0])
+        per_epoch = math.ceil(examples / recipe.batch_size)
+        pairs = [(member.model, member.optimizer) for member in members]
+        self.net: TrainedModel = ModelStack(pairs) if stacked or len(pairs) > 1 else SingleModel(*pairs[0])
+        self.ties = Ties(pairs) if recipe.tied else None
+        self.parameters = weight_names(members[0].model)
+        # a batch that holds all examples has no order in which members could differ
+        generators = _streams(members, recipe.shuffle and recipe.batch_size < examples, recipe.augment)
+        self.batches = Batches(data, recipe.batch_size, recipe.shuffle, recipe.augment, generators)
+        self.slots = list(range(len(members)))  # the member in each slot
+        self.steps = [member.steps for member in members]
+        self.evaluation_steps = [evaluation_steps(member.steps, per_epoch) for member in members]
+        dtype = torch.promote_types(next(members[0].model.parameters()).dtype, torch.float32)
+        self.losses = torch.zeros(max(self.steps), len(members), dtype=dtype, device=data.train[0].device)
+        self.hits = torch.zeros_like(self.losses)
+        self.results = [TrainingResult(self.losses, self.hits) for _ in members]
+        self.shown_step = -1  # the update after which weights were shown last
+
+    @property
+    def active(self) -> list[int]:
+        """The slots whose members have not diverged."""
+        return [slot for slot, member in enumerate(self.slots) if self.results[member].diverged_at is None]
+
+    def backward(self, step: int) -> Batch:
+        """Leave the gradients of the next batch in `net`. Return the batch."""
+        batch = *next(self.batches), self.recipe.reduction
+        self.losses[step - 1], self.hits[step - 1] = self.net.backward(*batch)
+        return batch
+
+    def update(self, step: int) -> None:
+        """Apply the gradients, as update number `step` (from 1)."""
+        self.net.update(step)
+        if self.ties:
+            self.ties.copy(self.net.tensors(), values=True)
+
+    def gradients(self, step: int, batch: Batch) -> Gradients:
+        """Return the gradients of the active members, which `backward` left."""
+        slots, members = self._select_active()
+        gradients = self.net.gradients()
+        if self.ties:
+            self.ties.copy({name: gradients[name] for name in self.parameters.values()}, values=False)
+        layers = {layer: gradients[name][slots] for layer, name in self.parameters.items()}
+        return Gradients(step, members, layers, self.parameters, self.net, slots, batch)
+
+    def show_weights(self, step: int, observe: Callable[[Event], None]) -> None:
+        """Show the weights of the active members after `step` updates, unless they were shown."""
+        if self.shown_step == step:
+            return
+        self.shown_step = step
+        slots, members = self._select_active()
+        layers = {
+            name: (weights[slots], None if biases is None else biases[slots])
+            for name, (weights, biases) in self.net.layers().items()
+        }
+        observe(Weights(step, members, layers, self.net, slots))
+
+    def evaluate(self, step: int, evaluate: Evaluate, observe: Callable[[Event], None]) -> None:
+        """Take and show the metrics of the members that are due after `step` updates."""
+        due = [slot for slot in self.active if step in self.evaluation_steps[self.slots[slot]]]
+        if not due:
+            return
+        values, diverged = evaluate(
+            self.net.predict, self.data, self.losses[:step], self.hits[:step], self.recipe.batch_size
+        )
+        for slot in due:
+            member = self.slots[slot]
+            result, metrics = self.results[member], {name: column[slot] for name, column in values.items()}
+            if diverged[slot]:
+                result.diverged_at = diverged[slot]
+            elif not all(map(math.isfinite, metrics.values())):
+                result.diverged_at = step
+            else:
+                result.metrics.append(Metrics(step, member, metrics))
+                observe(result.metrics[-1])
+
+    def stop_early(self, step: int, should_stop: Callable[[int, int], bool]) -> None:
+        """Make `step` the last step of the active members for which should_stop(step, member) is true."""
+        self.net.write_back()
+        for member in [self.slots[slot] for slot in self.active]:
+            if should_stop(step, member):
+                self.steps[member] = step
+                self.evaluation_steps[member].add(step)
+
+    def retire(self, step: int, observe: Callable[[Event], None]) -> None:
+        """Take the members out whose last step is `step`, and show their results."""
+        ended = [slot for slot, member in enumerate(self.slots) if self.steps[member] == step]
+        if not ended:
+            return
+        self._finish(ended, observe)
+        left = [slot for slot, member in enumerate(self.slots) if self.steps[member] > step]
+        if left:
+            self.net.retain(left)
+            self.batches.retain(left)
+            if self.ties:
+                self.ties.retain(left)
+            self.losses, self.hits = self.losses[:, left], self.hits[:, left]
+        self.slots = [self.slots[slot] for slot in left]
+
+    def retire_all(self, observe: Callable[[Event], None]) -> None:
+        """Show the results of the members that are left: all of them diverged."""
+        self._finish(list(range(len(self.slots))), observe)
+        self.slots = []
+
+    def _finish(self, slots: list[int], observe: Callable[[Event], None]) -> None:
+        self.net.write_back()
+        for slot in slots:
+            member = self.slots[slot]
+            result, column = self.results[member], (slice(self.steps[member]), slot)
+            result.losses, result.hits = self.losses[column].clone(), self.hits[column].clone()
+            observe(Finished(member, result))
+
+    def _select_active(self) -> tuple[list[int] | slice, list[int]]:
+        """Return the active slots, as an index that takes no copy where it can, and their members."""
+        active = self.active
+        return slice(None) if len(active) == len(self.slots) else active, [self.slots[slot] for slot in active]
+
+
+def _streams(members: Sequence[Member], shuffle: bool, augment: Augment) -> list[Streams]:
+    """Return the generators of each member's batches; those of the first alone if all members see the same."""
+
+    def state(member: Member) -> bytes:
+        generators = [member.order] * shuffle + [member.augment] * bool(augment)
+        return b"".join(generator.get_state().numpy().tobytes() for generator in generators)
+
+    are_alike = len({state(member) for member in members}) == 1
+    return [(member.order, member.augment) for member in members[: 1 if are_alike else None]]
+
+
+def evaluation_steps(steps: int, per_epoch: int) -> set[int]:
+    """Return the updates after which metrics are taken: 0, each epoch's end and the last, thinned evenly to 50.
+
+    If an epoch is a single step, they are spaced logarithmically.
+    """
+    if per_epoch == 1:
+        return {0, *np.geomspace(1, steps, MAX_EVALUATIONS - 1).round().astype(int).tolist()}
+    ends = sorted({*range(per_epoch, steps + 1, per_epoch), steps})
+    indices = np.linspace(0, len(ends) - 1, min(len(ends), MAX_EVALUATIONS - 1)).round().astype(int)
+    return {0, *(ends[index] for index in indices)}
