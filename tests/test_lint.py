@@ -375,7 +375,7 @@ def test_findings_are_told_once_and_kept(zeroinit: Command, job_of: Callable[...
     assert ended.code == 0
     told = [line for line in ended.err.splitlines() if line.startswith("fnn ones x1, ")]
     assert len(told) == 2
-    client = MlflowClient("sqlite:///mlruns/mlflow.db")
+    client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
     stored = client.search_runs([client.get_experiment_by_name("told").experiment_id], "tags.kind = 'run'")
     tags = {(run.data.params["init"], run.data.params["seed"]): run.data.tags.get("lint") for run in stored}
     assert set(tags) == {(init, seed) for init in ("ones", "zero_normal") for seed in "01"}

@@ -87,7 +87,7 @@ def test_only_a_users_own_functions_are_called_twice(
     def refuse() -> None:
         raise AssertionError
 
-    monkeypatch.setattr(repeatable, "global_generators", refuse)
+    monkeypatch.setattr(repeatable, "GlobalStates", refuse)
     assert zeroinit("dataset=xor", *WORDS, "tracker=off").code == 0
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,7 +155,7 @@ def test_the_command_refuses_a_net_before_training(zeroinit: Command) -> None:
 def test_a_pass_that_raises_in_training_fails_its_run_alone(zeroinit: Command) -> None:
     ended = zeroinit("-m", *B, TARGET, "+arch.fault=small batch,step 5,fine", "sweep=raises")
     assert ended.code == 1
-    client = MlflowClient("sqlite:///mlruns/mlflow.db")
+    client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
     [experiment] = [each.experiment_id for each in client.search_experiments() if each.name == "raises"]
     runs = client.search_runs([experiment], "tags.kind = 'run'")
     ends = {run.data.params["arch.fault"]: (run.info.status, run.data.tags.get("error")) for run in runs}
