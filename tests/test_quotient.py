@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_ties import RANDOM, ROWS, TIED, double, doubled, filled, fnn, member, naive, rows_and_more, train
+from test_ties import RANDOM, ROWS, TIED, double, duplicate_neurons, fill, fnn, member, naive, rows_and_more, train
 from torch import Tensor, nn
 
 from zeroinit import build
@@ -17,8 +17,8 @@ from zeroinit.errors import BadInput
 from zeroinit.sweep.runner import run
 from zeroinit.sweep.stacking import net_of
 from zeroinit.tracker.memory import Off
-from zeroinit.training.quotient import described, expanded, quotient
-from zeroinit.training.ties import first_equals, moves_alike
+from zeroinit.training.quotient import expand_state_dict, quotient, quotient_summary
+from zeroinit.training.ties import preserves_column_offsets, tie_representatives
 
 # constant weights behind a layer give it a gradient that is zero in mathematics, as the slopes at the outputs add up to
 # zero; what rounding leaves of it, an adaptive optimizer divides by itself, unless eps is larger
@@ -31,10 +31,10 @@ OPTIMIZERS = {
     "rmsprop": partial(torch.optim.RMSprop, weight_decay=0.01, **ADAPTIVE),
 }
 INITS = {
-    **{name: partial(filled, rules=rules) for name, rules in TIED.items()},
-    "three classes": partial(doubled, every=3),
-    "row_constant": partial(filled, rules=ROWS),  # tied in front of the logits alone
-    "no ties": partial(filled, rules=RANDOM),
+    **{name: partial(fill, rules=rules) for name, rules in TIED.items()},
+    "three classes": partial(duplicate_neurons, every=3),
+    "row_constant": partial(fill, rules=ROWS),  # tied in front of the logits alone
+    "no ties": partial(fill, rules=RANDOM),
 }
 
 
@@ -50,23 +50,23 @@ def blobs() -> Data:
 
 def means(weight: Tensor, inputs: Tensor) -> Tensor:
     """Each column as the mean of those of its class."""
-    return torch.stack([weight[:, inputs == own].mean(1) for own in inputs.tolist()], dim=1)
+    return torch.stack([weight[:, inputs == of_class].mean(1) for of_class in inputs.tolist()], dim=1)
 
 
 def agree(
     data: Data, model: nn.Module, optimizer: Any, rtol: float, atol: float, steps: int, reduction: str
 ) -> nn.Module:
     """Train the net, tied, and its quotient; assert that they end alike. Returns the quotient."""
-    small = quotient(model, moves_alike(optimizer(model.parameters())))
+    small = quotient(model, preserves_column_offsets(optimizer(model.parameters())))
     lr = optimizer.keywords["lr"] / (32 if reduction == "sum" else 1)
     both = partial(train, data=data, reduction=reduction, is_observed=lambda step: False)
     [full] = both([member(model, optimizer, steps, lr=lr)], tied=True)
     [end] = both([member(small, optimizer, steps, lr=lr)], tied=False)
-    found = expanded(small.state_dict())
-    assert found.keys() == dict(model.named_parameters()).keys()
+    full_state = expand_state_dict(small.state_dict())
+    assert full_state.keys() == dict(model.named_parameters()).keys()
     for name, parameter in model.named_parameters():
         mean = means(parameter.detach(), small.output.inputs) if name == "output.weight" else parameter
-        assert torch.allclose(found[name], mean, rtol=rtol, atol=atol), name
+        assert torch.allclose(full_state[name], mean, rtol=rtol, atol=atol), name
     assert torch.allclose(end.losses, full.losses, rtol=max(rtol, 1e-6), atol=atol)
     return small
 
@@ -94,7 +94,7 @@ def test_the_training_of_the_quotient_is_that_of_the_net(
         assert naive(model) == before[0]
     elif len(hidden) == 1:
         assert before[0] == naive(model, outgoing=False) == before[1] == {"hidden1": [0] * hidden[0]}
-    model.load_state_dict(expanded(small.state_dict()))
+    model.load_state_dict(expand_state_dict(small.state_dict()))
     parted = init == "row_constant" and optimizer == "rmsprop"  # with its weight decay
     assert (naive(model) == before[0]) != parted
 
@@ -114,7 +114,7 @@ def test_in_float32_they_differ_by_rounding(init: str, blobs: Data) -> None:
 
 def test_a_gradient_is_that_of_one_entry_of_the_net(blobs: Data) -> None:
     """The naive twins: of the net, and of a quotient whose gradients are divided by the sizes of the blocks."""
-    model = doubled(fnn(8, 9), 3).double()
+    model = duplicate_neurons(fnn(8, 9), 3).double()
     small = quotient(model)
     inputs, labels = double(blobs).train
     nn.functional.cross_entropy(model(inputs), labels).backward()
@@ -147,11 +147,11 @@ def test_a_net_is_its_quotient_expanded_and_without_ties_its_own(blobs: Data) ->
     ):
         model = INITS[init](fnn(8, 5))
         small = quotient(model)
-        assert described(small) == words
+        assert quotient_summary(small) == words
         for name, parameter in model.named_parameters():
             if (init, name) != ("row_constant", "output.weight"):
-                assert torch.equal(expanded(small.state_dict())[name], parameter)
-        assert all(len(firsts.unique()) == len(firsts) for firsts in first_equals(small).values())
+                assert torch.equal(expand_state_dict(small.state_dict())[name], parameter)
+        assert all(len(firsts.unique()) == len(firsts) for firsts in tie_representatives(small).values())
         assert torch.allclose(small(blobs.train[0]), model(blobs.train[0]), atol=1e-6)
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, dict(small.named_parameters())[name])
@@ -159,16 +159,16 @@ def test_a_net_is_its_quotient_expanded_and_without_ties_its_own(blobs: Data) ->
 
 def test_the_mean_of_columns_that_differ_by_constants_gives_the_logits_of_all(blobs: Data) -> None:
     inputs = double(blobs).train[0]
-    for model, words in ((filled(fnn(300), ROWS), "hidden1 1 of 300"), (rows_and_more(7, 300), "hidden2 1 of 300")):
+    for model, words in ((fill(fnn(300), ROWS), "hidden1 1 of 300"), (rows_and_more(7, 300), "hidden2 1 of 300")):
         model.double()
         small = quotient(model)
-        assert described(small).endswith(words)
+        assert quotient_summary(small).endswith(words)
         logits = model(inputs)
         assert torch.allclose(small(inputs), logits, rtol=1e-12, atol=1e-13)
-        found = expanded(small.state_dict())
+        full_state = expand_state_dict(small.state_dict())
         weight = model.output.weight.detach()
-        assert torch.allclose(found["output.weight"], weight.mean(1, keepdim=True).expand_as(weight), rtol=1e-12)
-        model.load_state_dict(found)
+        assert torch.allclose(full_state["output.weight"], weight.mean(1, keepdim=True).expand_as(weight), rtol=1e-12)
+        model.load_state_dict(full_state)
         assert torch.allclose(model(inputs), logits, rtol=1e-12, atol=1e-13)
 
 
@@ -194,14 +194,14 @@ def test_nested_nets_and_layers_without_biases_keep_their_names() -> None:
     for parameter in model.parameters():
         nn.init.constant_(parameter, 0.1)
     small = quotient(model)
-    assert described(small) == "1.0 1 of 6"
-    assert list(expanded(small.state_dict())) == list(dict(model.named_parameters()))
-    assert described(quotient(nn.Sequential(nn.Linear(4, 2)))) == "no hidden layer"
+    assert quotient_summary(small) == "1.0 1 of 6"
+    assert list(expand_state_dict(small.state_dict())) == list(dict(model.named_parameters()))
+    assert quotient_summary(quotient(nn.Sequential(nn.Linear(4, 2)))) == "no hidden layer"
 
 
-def hooked() -> nn.Module:
+def with_hook() -> nn.Module:
     model = fnn(3)
-    model.hidden1.register_forward_hook(lambda *seen: None)
+    model.hidden1.register_forward_hook(lambda *arguments: None)
     return model
 
 
@@ -215,7 +215,7 @@ def hooked() -> nn.Module:
             lambda: nn.Sequential(nn.Linear(8, 8), nn.Flatten(), nn.Linear(64, 2)),
             "0 is a Linear that cannot be stacked",
         ),
-        (hooked, "FNN has hooks"),
+        (with_hook, "FNN has hooks"),
         (lambda: fnn(3).requires_grad_(False), "FNN has parameters that are shared or frozen"),
     ],
 )

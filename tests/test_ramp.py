@@ -41,7 +41,7 @@ def flat(model: nn.Module) -> torch.Tensor:
 def test_the_rate_of_each_step() -> None:
     """Of step 1 the factor times the rate, and then less by the same each step; of step 5 and all later the rate."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.125)
-    warmup.give(optimizer, steps=4, factor=9)
+    warmup.set_warmup(optimizer, steps=4, factor=9)
     rates = []
     for step in range(1, 8):
         warmup.set_rates(optimizer, step)
@@ -77,8 +77,8 @@ def rateless(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     class Rateless(torch.optim.Optimizer):
         def step(self, closure: object = None) -> None:  # type: ignore[override]
             for group in self.param_groups:
-                for one in group["params"]:
-                    one.data.sub_(one.grad, alpha=0.1)
+                for parameter in group["params"]:
+                    parameter.data.sub_(parameter.grad, alpha=0.1)
 
     return Rateless(parameters, {})
 
@@ -92,13 +92,13 @@ def test_an_optimizer_without_a_rate_has_no_ramp(job_of: Callable[..., Job], dig
 
 def test_each_member_of_a_stack_keeps_its_own(job_of: Callable[..., Job], digits: Data) -> None:
     """Neighbours alike and not, without one, of other lengths, and where members leave in the midst of a ramp."""
-    own = [(0, 10, 40), (30, 10, 40), (30, 10, 13), (30, 0.1, 40), (20, 3, 40), (0, 10, 7)]
+    settings = [(0, 10, 40), (30, 10, 40), (30, 10, 13), (30, 0.1, 40), (20, 3, 40), (0, 10, 7)]
     jobs = [
         job_of(
             *("dataset=digits", "init=zero_normal", "arch.hidden=[8]", f"seed={seed}"),
             *(f"ramp.steps={steps}", f"ramp.factor={factor}", f"steps={length}"),
         )
-        for seed, (steps, factor, length) in enumerate(own)
+        for seed, (steps, factor, length) in enumerate(settings)
     ]
     together = [member(job, digits) for job in jobs]
     train(together, digits)
@@ -106,7 +106,7 @@ def test_each_member_of_a_stack_keeps_its_own(job_of: Callable[..., Job], digits
         alone = member(job, digits)
         train([alone], digits)
         assert flat(alone.model).allclose(flat(stacked.model), rtol=0, atol=5e-6)
-    first, ramped = (member(jobs[place], digits) for place in (0, 1))
+    first, ramped = (member(jobs[index], digits) for index in (0, 1))
     train([first], digits)
     train([ramped], digits)
     assert (flat(first.model) - flat(ramped.model)).abs().max() > 0.01  # or nothing above could fail

@@ -65,7 +65,7 @@ def normal_first(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
     )
 
 
-def grouped_first(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+def activation_first(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
     """The activation acts on the inputs, which it must not change; the convolution has two groups."""
     return nn.Sequential(nn.ReLU(), nn.Conv2d(2, 4, 3, groups=2), nn.GELU(), nn.Flatten(), nn.Linear(144, 10))
 
@@ -82,7 +82,7 @@ def members(
     same_batches: bool = False,
 ) -> list[Member]:
     """A member a seed."""
-    found = []
+    made = []
     for index, seed in enumerate(seeds):
         model = arch(data.input_shape, data.num_classes)
         initialize(model, stream("init", seed), *rules, partial(bias_scale.constant, value=1.0))
@@ -90,8 +90,8 @@ def members(
         own_steps = steps if isinstance(steps, int) else steps[index]
         order = stream("order", 0 if same_batches else seed)
         bound = optimizer(model.parameters(), lr=own_lr)
-        found.append(Member(model, bound, order, stream("augment", seed), own_steps))
-    return found
+        made.append(Member(model, bound, order, stream("augment", seed), own_steps))
+    return made
 
 
 train = partial(
@@ -109,8 +109,8 @@ def state(member: Member) -> dict[str, Tensor]:
 
 
 def furthest(a: Member, b: Member) -> float:
-    pairs = [(one, state(b)[name]) for name, one in state(a).items()]
-    return max((one - other).abs().max().item() for one, other in pairs)
+    pairs = [(tensor, state(b)[name]) for name, tensor in state(a).items()]
+    return max((tensor - other).abs().max().item() for tensor, other in pairs)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def blobs() -> Data:
     return Data(*splits, num_classes=3)
 
 
-def doubled(data: Data) -> Data:
+def with_second_channel(data: Data) -> Data:
     """With a second channel."""
     return Data(*((inputs.repeat(1, 2, 1, 1), labels) for inputs, labels in (data.train, data.val, data.test)), 10)
 
@@ -172,9 +172,9 @@ def test_a_member_ends_where_it_ends_alone(arch: Arch, within: float, same_batch
 
 
 def test_grouped_convolutions_of_shared_inputs_which_stay_as_they_are(digits: Data) -> None:
-    data = doubled(digits)
+    data = with_second_channel(digits)
     before = data.train[0].clone()
-    make = partial(members, grouped_first, data, optimizer=torch.optim.SGD, lr=0.01, same_batches=True)
+    make = partial(members, activation_first, data, optimizer=torch.optim.SGD, lr=0.01, same_batches=True)
     together, alone = make(range(2)), make(range(2))
     train(together, data)
     for member, twin in zip(together, alone, strict=True):
@@ -224,11 +224,11 @@ def test_a_summed_loss_and_augmentation(digits: Data) -> None:
 
 def test_the_slope_of_the_loss_is_that_of_autograd(blobs: Data) -> None:
     """The stack has the gradient of cross-entropy as a formula."""
-    seen: list[dict[str, Tensor]] = []
+    shown: list[dict[str, Tensor]] = []
 
     def observe(event: Event) -> None:
         if isinstance(event, Gradients) and event.step == 1:
-            seen.append({name: gradient.clone() for name, gradient in event.layers.items()})
+            shown.append({name: gradient.clone() for name, gradient in event.layers.items()})
 
     one_step = members(fnn(8), blobs, range(2), steps=1)
     plain = [arch.model for arch in members(fnn(8), blobs, range(2), steps=1)]
@@ -237,24 +237,24 @@ def test_the_slope_of_the_loss_is_that_of_autograd(blobs: Data) -> None:
         nn.functional.cross_entropy(model(blobs.train[0]), blobs.train[1]).backward()
         for name, parameter in model.named_parameters():
             if name.endswith("weight"):
-                gradient = seen[0][name.removesuffix(".weight")][index]
+                gradient = shown[0][name.removesuffix(".weight")][index]
                 assert torch.allclose(gradient, parameter.grad, rtol=1e-5, atol=1e-8)
 
 
 def test_gradients_name_the_members_that_still_train(blobs: Data) -> None:
-    seen: dict[int, list[int]] = {}
+    members_at: dict[int, list[int]] = {}
 
     def observe(event: Event) -> None:
         if isinstance(event, Gradients):
             assert all(len(gradient) == len(event.members) for gradient in event.layers.values())
-            seen[event.step] = event.members
+            members_at[event.step] = event.members
 
     optimizer = torch.optim.SGD
     lr, steps = [0.1, 1e30, 0.1], [9, 9, 5]
     train(members(fnn(8), blobs, range(3), lr=lr, steps=steps, optimizer=optimizer), blobs, observe=observe)
-    assert seen[1] == seen[4] == [0, 1, 2]  # an epoch has four steps; what diverges is seen at its end
-    assert seen[5] == [0, 2]
-    assert seen[6] == seen[9] == [0]
+    assert members_at[1] == members_at[4] == [0, 1, 2]  # an epoch has four steps; what diverges is seen at its end
+    assert members_at[5] == [0, 2]
+    assert members_at[6] == members_at[9] == [0]
 
 
 def test_probes_are_those_of_each_member_alone(blobs: Data) -> None:
@@ -265,9 +265,9 @@ def test_probes_are_those_of_each_member_alone(blobs: Data) -> None:
 
     def remember(event: Event) -> None:
         if isinstance(event, Weights):
-            for place, row in enumerate(event.members):
-                own = {name: (pair[0][place].clone(), pair[1][place].clone()) for name, pair in event.layers.items()}
-                weights[row][event.step] = own
+            for row, member in enumerate(event.members):
+                layers = {name: (pair[0][row].clone(), pair[1][row].clone()) for name, pair in event.layers.items()}
+                weights[member][event.step] = layers
 
     train(make(), blobs, observe=remember)
     records = [Record(str(row), {}, {}) for row in range(4)]
@@ -344,9 +344,9 @@ def test_activations_are_those_that_the_layers_are_given(digits: Data) -> None:
     convolution, dense = nn.Conv2d(1, 3, 3), nn.Linear(3 * 36, 10)
     model = nn.Sequential(convolution, nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Flatten(), dense)
     inputs = digits.train[0][:5]
-    found = SingleModel(model, torch.optim.SGD(model.parameters(), lr=0.1)).activations(inputs.unsqueeze(0))
-    assert list(found) == ["0"]
-    assert torch.equal(found["0"][0][0], convolution(inputs).transpose(0, 1).flatten(1))
+    activations = SingleModel(model, torch.optim.SGD(model.parameters(), lr=0.1)).activations(inputs.unsqueeze(0))
+    assert list(activations) == ["0"]
+    assert torch.equal(activations["0"][0][0], convolution(inputs).transpose(0, 1).flatten(1))
     assert model.training
 
 
@@ -358,20 +358,20 @@ def test_activations_are_those_that_the_layers_are_given(digits: Data) -> None:
 def test_a_member_that_diverges_leaves_the_others_their_bits(arch: Arch, same_batches: bool, digits: Data) -> None:
     """Against the same plan in which it does not diverge."""
 
-    def ended(lr: float) -> tuple[list[Member], list[TrainingResult]]:
+    def train_with_rate(lr: float) -> tuple[list[Member], list[TrainingResult]]:
         rates = [0.01, lr, 0.02, 0.01]
         make = partial(members, arch, digits, range(4), optimizer=torch.optim.SGD, same_batches=same_batches)
         all_of_them = make(lr=rates, steps=[20, 20, 20, 11])
         return all_of_them, train(all_of_them, digits)
 
-    (fine, fine_ends), (mixed, mixed_ends) = ended(0.01), ended(1e38)
+    (fine, fine_ends), (mixed, mixed_ends) = train_with_rate(0.01), train_with_rate(1e38)
     assert fine_ends[1].diverged_at is None
     assert mixed_ends[1].diverged_at is not None
     assert not mixed_ends[1].losses[mixed_ends[1].diverged_at - 1].isfinite()
     assert all(point.step < mixed_ends[1].diverged_at for point in mixed_ends[1].metrics)
     assert all(math.isfinite(value) for point in mixed_ends[1].metrics for value in point.values.values())
     for index in (0, 2, 3):
-        assert all(torch.equal(one, state(mixed[index])[name]) for name, one in state(fine[index]).items())
+        assert all(torch.equal(tensor, state(mixed[index])[name]) for name, tensor in state(fine[index]).items())
         assert torch.equal(fine_ends[index].losses, mixed_ends[index].losses)
         assert fine_ends[index].metrics == mixed_ends[index].metrics
 
@@ -382,36 +382,36 @@ def test_bits_do_not_depend_on_how_many_train_together(hidden: tuple[int, ...], 
     make = partial(members, fnn(*hidden), digits, steps=20)
     ends = {size: make(range(size)) for size in (1, 2, 7, 64)}
     metrics = {size: train(all_of_them, digits, stacked=True) for size, all_of_them in ends.items()}
-    assert all(torch.equal(one, state(ends[2][0])[name]) for name, one in state(ends[1][0]).items())
+    assert all(torch.equal(tensor, state(ends[2][0])[name]) for name, tensor in state(ends[1][0]).items())
     assert metrics[1][0].metrics == metrics[2][0].metrics
     for size in (7, 64):
         for index in (0, 1):
             same = state(ends[size][index])
-            assert all(torch.equal(one, same[name]) for name, one in state(ends[2][index]).items())
+            assert all(torch.equal(tensor, same[name]) for name, tensor in state(ends[2][index]).items())
             assert metrics[size][index].metrics == metrics[2][index].metrics
 
 
 @pytest.mark.parametrize("seeds", [[0], [0, 1, 2]])
 def test_a_hopeless_member_ends_as_one_of_fewer_steps_and_leaves_the_others(seeds: list[int], digits: Data) -> None:
     make = partial(members, fnn(8), digits, seeds)
-    asked: list[tuple[int, int]] = []
-    found = make(steps=30)
+    calls: list[tuple[int, int]] = []
+    stopped = make(steps=30)
 
     def hopeless(step: int, member: int) -> bool:
-        asked.append((step, member))
-        assert any(parameter.any() for parameter in found[member].model.parameters())
+        calls.append((step, member))
+        assert any(parameter.any() for parameter in stopped[member].model.parameters())
         return member == 0 and step == 10
 
-    ended = train(found, digits, early_stop_steps=(5, 10), should_stop=hopeless)
-    assert asked == [(step, seed) for step in (5, 10) for seed in seeds]
+    ended = train(stopped, digits, early_stop_steps=(5, 10), should_stop=hopeless)
+    assert calls == [(step, seed) for step in (5, 10) for seed in seeds]
     expected = make(steps=[10 if seed == 0 else 30 for seed in seeds])
     alike = train(expected, digits)
-    for one, other in zip(found, expected, strict=True):
-        assert furthest(one, other) == 0
-    for row, (one, other) in enumerate(zip(ended, alike, strict=True)):
-        assert one.losses.equal(other.losses)
-        assert one.metrics[-1] == other.metrics[-1]
-        assert len(one.losses) == (10 if row == 0 else 30)
+    for stopped_member, expected_member in zip(stopped, expected, strict=True):
+        assert furthest(stopped_member, expected_member) == 0
+    for row, (stopped_member, expected_member) in enumerate(zip(ended, alike, strict=True)):
+        assert stopped_member.losses.equal(expected_member.losses)
+        assert stopped_member.metrics[-1] == expected_member.metrics[-1]
+        assert len(stopped_member.losses) == (10 if row == 0 else 30)
 
 
 def test_when_all_have_diverged_it_ends(blobs: Data) -> None:
@@ -429,7 +429,7 @@ def test_when_all_have_diverged_it_ends(blobs: Data) -> None:
 # Ties and oracles
 
 
-def tied(weight: Tensor) -> bool:
+def is_tied(weight: Tensor) -> bool:
     """Whether all neurons, (fan_out, fan_in), are the same to the bit."""
     return bool((weight == weight[0]).all())
 
@@ -446,16 +446,16 @@ def test_a_stack_breaks_no_tie_that_the_run_alone_keeps(width: int, size: int, d
     [alone] = make([1], rules=constant)
     train([alone], digits)
     random = make(range(1, size + 1))
-    mixed = [make([index], rules=constant)[0] if index % 2 else one for index, one in enumerate(random)]
+    mixed = [make([index], rules=constant)[0] if index % 2 else member for index, member in enumerate(random)]
     train(mixed, digits)
     weights = [member.model.hidden1.weight for index, member in enumerate(mixed) if index % 2]
-    if tied(alone.model.hidden1.weight):
-        assert all(tied(weight) for weight in weights)
-        assert all(tied(member.model.output.weight.t()) for index, member in enumerate(mixed) if index % 2)
+    if is_tied(alone.model.hidden1.weight):
+        assert all(is_tied(weight) for weight in weights)
+        assert all(is_tied(member.model.output.weight.t()) for index, member in enumerate(mixed) if index % 2)
     else:
         assert width > 3  # what fits any vector keeps its ties on every processor
     assert (weights[0] != 0.01).any()
-    assert not tied(mixed[0].model.hidden1.weight)
+    assert not is_tied(mixed[0].model.hidden1.weight)
 
 
 @pytest.mark.parametrize("size", [2, 7, 64])
@@ -506,11 +506,11 @@ class Hooked(nn.Linear):
 
 def with_hook() -> nn.Module:
     layer = nn.Linear(64, 10)
-    layer.register_forward_hook(lambda *seen: None)
+    layer.register_forward_hook(lambda *arguments: None)
     return layer
 
 
-def frozen() -> nn.Module:
+def without_gradients() -> nn.Module:
     return nn.Linear(64, 10).requires_grad_(False)
 
 
@@ -530,15 +530,15 @@ def frozen() -> nn.Module:
         (sequential(partial(nn.Conv2d, 1, 1, 3, padding=1, padding_mode="circular")), "0 is a Conv2d that"),
         (sequential(partial(nn.BatchNorm2d, 1, momentum=None)), "0 is a BatchNorm2d that"),
         (sequential(partial(nn.BatchNorm2d, 1, track_running_stats=False)), "0 is a BatchNorm2d that"),
-        (sequential(nn.Flatten, frozen), "Sequential has parameters that are shared or frozen"),
+        (sequential(nn.Flatten, without_gradients), "Sequential has parameters that are shared or frozen"),
         (lambda *shape: Residual(nn.Linear(64, 64)), "Residual has a forward of its own"),
         (sequential(lambda: Residual(nn.Conv2d(1, 1, 3, padding=1))), "0 is a Residual that"),
     ],
 )
 def test_what_cannot_be_stacked_says_so(arch: Arch, why: str | None) -> None:
     model = arch((1, 8, 8), 10)
-    found = unstackable_reason(model, torch.optim.SGD(model.parameters()), (1, 8, 8))
-    assert found == why or (why and found and found.startswith(why))
+    reason = unstackable_reason(model, torch.optim.SGD(model.parameters()), (1, 8, 8))
+    assert reason == why or (why and reason and reason.startswith(why))
 
 
 def test_one_layer_twice_cannot_be_stacked() -> None:
@@ -552,7 +552,7 @@ def test_one_layer_twice_cannot_be_stacked() -> None:
     [
         lambda model: torch.optim.LBFGS(model.parameters()),
         lambda model: torch.optim.Adafactor(model.parameters()),
-        lambda model: torch.optim.SGD([{"params": [one]} for one in model.parameters()]),
+        lambda model: torch.optim.SGD([{"params": [parameter]} for parameter in model.parameters()]),
         lambda model: torch.optim.SGD(list(model.parameters())[:1]),
     ],
 )
@@ -561,11 +561,11 @@ def test_optimizers_that_look_beyond_an_entry_cannot(optimizer: Callable[[nn.Mod
     assert "not an optimizer of one group" in str(unstackable_reason(model, optimizer(model), (6,)))
 
 
-@pytest.mark.parametrize("filled", [0, 24])
-def test_labels_are_subtracted_as_by_a_scatter(filled: int) -> None:
+@pytest.mark.parametrize("padding", [0, 24])
+def test_labels_are_subtracted_as_by_a_scatter(padding: int) -> None:
     """What CUDA computes in place of a scatter; examples may be followed by columns that fill up a kernel's width."""
     drawn = torch.Generator().manual_seed(0)
-    shares = torch.rand(3, 10, 8 + filled, generator=drawn)
+    shares = torch.rand(3, 10, 8 + padding, generator=drawn)
     truth = torch.randint(10, (3, 1, 8), generator=drawn)
     scattered = shares.clone().scatter_add_(1, truth, torch.full((3, 1, 8), -1.0))
     subtract_labels(shares, truth)

@@ -22,7 +22,7 @@ from zeroinit.rng import stream
 from zeroinit.training import loop
 from zeroinit.training.cohort import Member
 from zeroinit.training.events import Event, Gradients, Step, Weights
-from zeroinit.training.ties import Ties, first_equals, held_by, moves_alike
+from zeroinit.training.ties import Ties, preserves_column_offsets, tie_representatives, unit_axes
 
 ZEROS = partial(nn.init.zeros_)
 TIED = {
@@ -48,14 +48,14 @@ def fnn(*hidden: int, activation: str = "elu") -> FNN:
     return FNN((1, 8, 8), 10, list(hidden), activation)
 
 
-def filled(model: nn.Module, rules: tuple[Any, Any], seed: int = 0) -> nn.Module:
+def fill(model: nn.Module, rules: tuple[Any, Any], seed: int = 0) -> nn.Module:
     initialize(model, stream("init", seed), *rules, bias_scale=lambda fan_in: 1.0)
     return model
 
 
-def doubled(model: nn.Module, every: int = 2) -> nn.Module:
+def duplicate_neurons(model: nn.Module, every: int = 2) -> nn.Module:
     """With random weights in which the neurons of each hidden layer are copies, in `every` classes that alternate."""
-    filled(model, RANDOM)
+    fill(model, RANDOM)
     layers = [layer for _, layer in weight_layers(model)]
     with torch.no_grad():
         for layer, following in pairwise(layers):
@@ -96,7 +96,7 @@ class Watch:
     def __call__(self, event: Event) -> None:
         if not isinstance(event, Weights | Gradients):
             return
-        mine = [place for place, member in enumerate(event.members) if member in self.members]
+        mine = [index for index, member in enumerate(event.members) if member in self.members]
         if not mine:
             return
         if isinstance(event, Gradients):
@@ -107,8 +107,8 @@ class Watch:
             biases = [pair[1][mine].unsqueeze(2) for pair in event.layers.values()]
             neurons = [torch.cat(both, dim=2) for both in zip(weights[:-1], biases[:-1], strict=True)]
         columns = [weight.transpose(1, 2) for weight in weights[1:]]
-        seen = self.gradients if isinstance(event, Gradients) else self.weights
-        seen.append(max(distinct(each).max().item() for each in (*neurons, *columns)))
+        counts = self.gradients if isinstance(event, Gradients) else self.weights
+        counts.append(max(distinct(each).max().item() for each in (*neurons, *columns)))
 
 
 @pytest.fixture(scope="module")
@@ -131,20 +131,20 @@ def naive(model: nn.Module, outgoing: bool = True) -> dict[str, list[int]]:
     In front of the logits, columns count less their first row. Without `outgoing`, what goes in alone.
     """
     layers = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, nn.Linear)]
-    found = {}
+    representatives = {}
     for (name, layer), (_, following) in pairwise(layers):
         entries = []
         for unit in range(len(layer.weight)):
             column = [Fraction(entry) for entry in following.weight[:, unit].tolist()]
             column = [entry - column[0] for entry in column] if following is layers[-1][1] else column
             entries.append([*layer.weight[unit].tolist(), layer.bias[unit].item(), *(column if outgoing else [])])
-        found[name] = [entries.index(entry) for entry in entries]
-    return found
+        representatives[name] = [entries.index(entry) for entry in entries]
+    return representatives
 
 
 def rows_and_more(*hidden: int) -> nn.Module:
     """Constant rows, and in front of the logits columns u_k + v_j, to the bit."""
-    model = filled(fnn(*hidden), ROWS)
+    model = fill(fnn(*hidden), ROWS)
     with torch.no_grad():
         output = [layer for _, layer in weight_layers(model)][-1].weight
         output.mul_(2**12).round_().add_(torch.arange(10.0).square().unsqueeze(1)).div_(2**12)
@@ -154,41 +154,41 @@ def rows_and_more(*hidden: int) -> nn.Module:
 @pytest.mark.parametrize(
     "model",
     [
-        filled(fnn(5, 4), TIED["constant"]),
-        filled(fnn(5, 4), TIED["layer_constant"]),
-        filled(fnn(5, 4), RANDOM),
-        doubled(fnn(9, 1, 7), 3),
-        doubled(fnn(12), 5),
-        filled(fnn(), RANDOM),
-        filled(fnn(9), ROWS),
-        filled(fnn(5, 7), ROWS),
+        fill(fnn(5, 4), TIED["constant"]),
+        fill(fnn(5, 4), TIED["layer_constant"]),
+        fill(fnn(5, 4), RANDOM),
+        duplicate_neurons(fnn(9, 1, 7), 3),
+        duplicate_neurons(fnn(12), 5),
+        fill(fnn(), RANDOM),
+        fill(fnn(9), ROWS),
+        fill(fnn(5, 7), ROWS),
         rows_and_more(6),
         rows_and_more(3, 5),
     ],
 )
 def test_ties_are_those_that_a_look_at_every_pair_finds(model: nn.Module) -> None:
-    assert {layer: firsts.tolist() for layer, firsts in first_equals(model).items()} == naive(model)
+    assert {layer: firsts.tolist() for layer, firsts in tie_representatives(model).items()} == naive(model)
 
 
 @pytest.mark.parametrize(
-    ("part", "place"), [("hidden1.weight", (1, 3)), ("hidden1.bias", (1,)), ("output.weight", (2, 1))]
+    ("part", "index"), [("hidden1.weight", (1, 3)), ("hidden1.bias", (1,)), ("output.weight", (2, 1))]
 )
-def test_one_other_entry_is_no_tie_but_the_sign_of_zero_is_none(part: str, place: tuple[int, ...]) -> None:
-    model = filled(fnn(3), (ZEROS, ZEROS))
+def test_one_other_entry_is_no_tie_but_the_sign_of_zero_is_none(part: str, index: tuple[int, ...]) -> None:
+    model = fill(fnn(3), (ZEROS, ZEROS))
     entry = dict(model.named_parameters())[part].data
-    entry[place] = -0.0
-    assert first_equals(model)["hidden1"].tolist() == [0, 0, 0]
-    entry[place] = 1e-30
-    assert first_equals(model)["hidden1"].tolist() == [0, 1, 0]
+    entry[index] = -0.0
+    assert tie_representatives(model)["hidden1"].tolist() == [0, 0, 0]
+    entry[index] = 1e-30
+    assert tie_representatives(model)["hidden1"].tolist() == [0, 1, 0]
 
 
 def test_a_channel_has_its_columns_behind_the_flatten_and_its_normalisation() -> None:
-    model = doubled(convolutions())
+    model = duplicate_neurons(convolutions())
     alternating = [[0, 1] * 3, [0, 1] * 2, [0, 1] * 3 + [0]]
-    assert [firsts.tolist() for firsts in first_equals(model).values()] == alternating
+    assert [firsts.tolist() for firsts in tie_representatives(model).values()] == alternating
     model[1].weight.data[2] = 2
     model[7].bias.data[13] = 1  # of the last of four pixels that the last of four channels has
-    assert [firsts.tolist() for firsts in first_equals(model).values()] == [
+    assert [firsts.tolist() for firsts in tie_representatives(model).values()] == [
         [0, 1, 2, 1, 0, 1],
         [0, 1, 0, 3],
         alternating[2],
@@ -199,7 +199,7 @@ def test_grouped_convolutions_bound_no_layer() -> None:
     grouped = nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(4, 2, 3), nn.Flatten(), nn.Linear(8, 3)
     )
-    assert list(held_by(grouped)) == ["2"]
+    assert list(unit_axes(grouped)) == ["2"]
 
 
 @pytest.mark.parametrize(
@@ -221,29 +221,29 @@ def test_columns_differ_by_a_constant_exactly_or_not_at_all(
     for parameter in model.parameters():
         nn.init.constant_(parameter, 0.5)
     model[2].weight.data = torch.tensor(entries, dtype=dtype).T.contiguous()
-    assert first_equals(model)["0"].tolist() == [0, 0 if tied else 1]
+    assert tie_representatives(model)["0"].tolist() == [0, 0 if tied else 1]
     assert naive(model)["0"] == [0, 0 if tied else 1]
     ties = Ties([(model, torch.optim.SGD(model.parameters(), lr=1))])
     held = {name: parameter.detach().clone().unsqueeze(0) for name, parameter in model.named_parameters()}
-    ties.copy(held, values=True)
+    ties.enforce(held, values=True)
     assert all(torch.equal(held[name][0], parameter) for name, parameter in model.named_parameters())
 
 
 def test_they_count_in_front_of_the_logits_alone() -> None:
     """Not before another layer, an activation or a normalisation, and behind a convolution place by place."""
-    assert {name: set(firsts.tolist()) for name, firsts in first_equals(filled(fnn(5, 7), ROWS)).items()} == {
+    assert {name: set(firsts.tolist()) for name, firsts in tie_representatives(fill(fnn(5, 7), ROWS)).items()} == {
         "hidden1": set(range(5)),
         "hidden2": {0},
     }
     for behind in (nn.Tanh(), nn.BatchNorm1d(10), nn.Identity()):
-        model = filled(nn.Sequential(nn.Linear(8, 5), nn.ELU(), nn.Linear(5, 10), behind), ROWS)
-        assert first_equals(model)["0"].tolist() == list(range(5))
-    model = filled(convolutions(), ROWS)
-    assert [len(set(firsts.tolist())) for firsts in first_equals(model).values()] == [6, 4, 1]
-    model = filled(nn.Sequential(nn.Conv2d(1, 6, 3), nn.ELU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(54, 10)), ROWS)
-    assert first_equals(model)["0"].tolist() == [0] * 6
+        model = fill(nn.Sequential(nn.Linear(8, 5), nn.ELU(), nn.Linear(5, 10), behind), ROWS)
+        assert tie_representatives(model)["0"].tolist() == list(range(5))
+    model = fill(convolutions(), ROWS)
+    assert [len(set(firsts.tolist())) for firsts in tie_representatives(model).values()] == [6, 4, 1]
+    model = fill(nn.Sequential(nn.Conv2d(1, 6, 3), nn.ELU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(54, 10)), ROWS)
+    assert tie_representatives(model)["0"].tolist() == [0] * 6
     model[4].weight.data[3, 53] += 1  # of the last of nine places that the last channel has
-    assert first_equals(model)["0"].tolist() == [0] * 5 + [5]
+    assert tie_representatives(model)["0"].tolist() == [0] * 5 + [5]
 
 
 # That they are kept
@@ -255,7 +255,7 @@ def test_no_rounding_breaks_them(rules: str, size: int, digits: Data) -> None:
     """Members that are tied, every other one, in whatever company; and each would be broken by such rounding."""
     most = {}
     for arithmetic in ("native", "tied"):
-        models = [filled(fnn(9, 5), TIED[rules] if seed % 2 == 0 else RANDOM, seed) for seed in range(size)]
+        models = [fill(fnn(9, 5), TIED[rules] if seed % 2 == 0 else RANDOM, seed) for seed in range(size)]
         watch = Watch(range(0, size, 2))
         members = [member(model, Rounding, 12 + seed, order=seed) for seed, model in enumerate(models)]
         train(members, digits, tied=arithmetic == "tied", observe=watch)
@@ -280,28 +280,28 @@ def test_no_rounding_breaks_them(rules: str, size: int, digits: Data) -> None:
 )
 @pytest.mark.parametrize("hidden", [(77, 20), (3,)])
 def test_no_optimizer_breaks_them(hidden: tuple[int, ...], optimizer: Any, size: int, digits: Data) -> None:
-    members = [member(filled(fnn(*hidden), TIED["constant"]), optimizer, 12, order=seed) for seed in range(size)]
+    members = [member(fill(fnn(*hidden), TIED["constant"]), optimizer, 12, order=seed) for seed in range(size)]
     watch = Watch(range(size))
     train(members, digits, tied=True, observe=watch)
     assert watch.weights == [1] * 13
     assert watch.gradients == [1] * 12
-    assert all((one.model.hidden1.weight != 0.01).any() for one in members)
+    assert all((trained.model.hidden1.weight != 0.01).any() for trained in members)
 
 
 def test_channels_are_kept_too(digits: Data) -> None:
-    for arithmetic, kept in (("native", False), ("tied", True)):
+    for arithmetic, is_kept in (("native", False), ("tied", True)):
         for size in (1, 2):
-            models = [doubled(convolutions()) for _ in range(size)]
-            before = {layer: firsts.tolist() for layer, firsts in first_equals(models[0]).items()}
+            models = [duplicate_neurons(convolutions()) for _ in range(size)]
+            before = {layer: firsts.tolist() for layer, firsts in tie_representatives(models[0]).items()}
             train([member(model, Rounding, 5) for model in models], digits, tied=arithmetic == "tied")
             for model in models:
-                after = {layer: firsts.tolist() for layer, firsts in first_equals(model).items()}
-                assert (after == before) == kept
+                after = {layer: firsts.tolist() for layer, firsts in tie_representatives(model).items()}
+                assert (after == before) == is_kept
 
 
 def test_a_tied_run_is_a_plain_one_whose_neurons_are_copied_one_by_one(digits: Data) -> None:
     """To the bit; the naive twin knows of dense layers alone."""
-    tied, twin = doubled(fnn(9, 6), 3), doubled(fnn(9, 6), 3)
+    tied, twin = duplicate_neurons(fnn(9, 6), 3), duplicate_neurons(fnn(9, 6), 3)
     firsts, layers = naive(twin), [layer for layer in twin if isinstance(layer, nn.Linear)]
 
     @torch.no_grad()
@@ -316,7 +316,7 @@ def test_a_tied_run_is_a_plain_one_whose_neurons_are_copied_one_by_one(digits: D
     adam = partial(torch.optim.Adam, fused=True)
     [end] = train([member(tied, adam, 50)], digits, tied=True)
     [other] = train([member(twin, adam, 50)], digits, tied=False, observe=copy)
-    assert all(torch.equal(one, state(twin)[name]) for name, one in state(tied).items())
+    assert all(torch.equal(tensor, state(twin)[name]) for name, tensor in state(tied).items())
     assert torch.equal(end.losses, other.losses)
 
 
@@ -326,34 +326,34 @@ def test_it_is_what_exact_arithmetic_does(size: int, activation: str, digits: Da
     """In float64, where rounding is 1e-16, a native run and a tied one are the same to 1e-10."""
     ends = {}
     for arithmetic in ("native", "tied"):
-        models = [doubled(fnn(12, 7, activation=activation), 3).double() for _ in range(size)]
+        models = [duplicate_neurons(fnn(12, 7, activation=activation), 3).double() for _ in range(size)]
         train(
             [member(model, torch.optim.SGD, 40, lr=0.1) for model in models], double(digits), tied=arithmetic == "tied"
         )
         ends[arithmetic] = models
     for native, tied in zip(*ends.values(), strict=True):
-        for name, one in state(native).items():
-            assert torch.allclose(one, state(tied)[name], rtol=1e-10, atol=1e-12)
+        for name, tensor in state(native).items():
+            assert torch.allclose(tensor, state(tied)[name], rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_without_ties_it_changes_no_bit(size: int, digits: Data) -> None:
     ends = []
     for arithmetic in ("native", "tied"):
-        models = [filled(fnn(17), RANDOM, seed) for seed in range(size)]
+        models = [fill(fnn(17), RANDOM, seed) for seed in range(size)]
         train([member(model, torch.optim.Adam, 20) for model in models], digits, tied=arithmetic == "tied")
         ends.append([state(model) for model in models])
-    assert all(torch.equal(one[name], other[name]) for one, other in zip(*ends, strict=True) for name in one)
+    assert all(torch.equal(native[name], tied[name]) for native, tied in zip(*ends, strict=True) for name in native)
 
 
 def test_looking_changes_no_bit(digits: Data) -> None:
     """Gradients are copied where they are shown."""
     ends = []
     for observed in (loop.always, lambda step: False):
-        models = [doubled(CifarCNN((1, 8, 8), 10, "elu"))]
+        models = [duplicate_neurons(CifarCNN((1, 8, 8), 10, "elu"))]
         train([member(model, torch.optim.SGD, 2) for model in models], digits, tied=True, is_observed=observed)
         ends.append(state(models[0]))
-    assert all(torch.equal(one, ends[1][name]) for name, one in ends[0].items() if "running" not in name)
+    assert all(torch.equal(tensor, ends[1][name]) for name, tensor in ends[0].items() if "running" not in name)
 
 
 # Constant rows, w_ij = v_j
@@ -391,13 +391,13 @@ def test_with_one_hidden_layer_they_are_tied_for_ever(
     """And learn; rounding alone would part them."""
     parted = {}
     for arithmetic in ("native", "tied"):
-        models = [filled(fnn(width), ROWS, seed) for seed in range(size)]
+        models = [fill(fnn(width), ROWS, seed) for seed in range(size)]
         watch, start = Distinct(), [state(model) for model in models]
         members = [member(model, optimizer, 300, lr, order) for order, model in enumerate(models)]
         train(members, digits, tied=arithmetic == "tied", observe=watch, is_observed=lambda step: step % 25 == 0)
         parted[arithmetic] = max(watch.counts["hidden1"])
         for model, before in zip(models, start, strict=True):
-            assert all((one != before[name]).any() for name, one in state(model).items())
+            assert all((tensor != before[name]).any() for name, tensor in state(model).items())
             scale = model.output.weight.abs().max().item()
             assert arithmetic == "native" or columns_apart(model) <= 2**-22 * scale
     assert parted["tied"] == 1
@@ -413,7 +413,7 @@ def test_with_two_the_first_parts_and_the_last_does_not(arithmetic: str, optimiz
     """
     watch = Distinct()
     data = double(digits) if arithmetic == "native" else digits
-    model = filled(fnn(50, 20), ROWS).to(data.train[0].dtype)
+    model = fill(fnn(50, 20), ROWS).to(data.train[0].dtype)
     train([member(model, optimizer, 3, 0.1)], data, tied=arithmetic == "tied", observe=watch)
     assert watch.counts["hidden1"][2:] == [50, 50]
     assert arithmetic == "native" or watch.counts["hidden2"] == [1] * 4
@@ -438,8 +438,8 @@ def test_constants_are_what_exact_arithmetic_makes_of_them(
     ends: dict[str, list[nn.Module]] = {}
     shown: dict[str, list[Tensor]] = {"native": [], "tied": []}
     for arithmetic in ("native", "tied"):
-        models = [filled(fnn(*hidden), ROWS, seed).double() for seed in range(size)]
-        assert all(moves_alike(optimizer(model.parameters())) for model in models)
+        models = [fill(fnn(*hidden), ROWS, seed).double() for seed in range(size)]
+        assert all(preserves_column_offsets(optimizer(model.parameters())) for model in models)
         members = [member(model, optimizer, 40, optimizer.keywords["lr"]) for model in models]
 
         def keep(event: Event, shown: list[Tensor] = shown[arithmetic]) -> None:
@@ -449,15 +449,15 @@ def test_constants_are_what_exact_arithmetic_makes_of_them(
         train(members, double(digits), tied=arithmetic == "tied", observe=keep)
         ends[arithmetic] = models
     for native, tied in zip(*ends.values(), strict=True):
-        for name, one in state(native).items():
-            assert torch.allclose(one, state(tied)[name], rtol=1e-9, atol=1e-11), name
+        for name, tensor in state(native).items():
+            assert torch.allclose(tensor, state(tied)[name], rtol=1e-9, atol=1e-11), name
         assert columns_apart(native) < 1e-12
-    for one, other in zip(*shown.values(), strict=True):
-        assert torch.allclose(one, other, rtol=1e-9, atol=1e-12)
+    for tensor, tied_gradient in zip(*shown.values(), strict=True):
+        assert torch.allclose(tensor, tied_gradient, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "kept"),
+    ("optimizer", "are_kept"),
     [
         (partial(torch.optim.SGD, weight_decay=0.1), True),
         (partial(torch.optim.Adam, eps=1e-4), True),
@@ -467,13 +467,13 @@ def test_constants_are_what_exact_arithmetic_makes_of_them(
         (partial(torch.optim.RMSprop, weight_decay=0.1, eps=1e-4), False),
     ],
 )
-def test_weight_decay_inside_an_adaptive_step_does_part_them(optimizer: Any, kept: bool, digits: Data) -> None:
+def test_weight_decay_inside_an_adaptive_step_does_part_them(optimizer: Any, are_kept: bool, digits: Data) -> None:
     """In exact arithmetic, for which float64 stands here: so they are not tied where it is asked for."""
-    model = filled(fnn(9), ROWS).double()
-    assert moves_alike(optimizer(model.parameters(), lr=0.01)) == kept
+    model = fill(fnn(9), ROWS).double()
+    assert preserves_column_offsets(optimizer(model.parameters(), lr=0.01)) == are_kept
     ties = Ties([(model, optimizer(model.parameters(), lr=0.01))])
-    assert bool(ties) == kept
+    assert bool(ties) == are_kept
     train([member(model, optimizer, 20)], double(digits), tied=False)
     weight = model.hidden1.weight.detach()
     spread = (weight - weight[0]).abs().max().item()
-    assert spread < 1e-9 if kept else spread > 1e-4
+    assert spread < 1e-9 if are_kept else spread > 1e-4

@@ -115,7 +115,9 @@ def furthest(run: Run, other: Run) -> float:
         pairs = [(losses, losses2)]
         if run.dtype == torch.float64:
             pairs += [(state[name].double(), state2[name].double()) for name in state]
-        differences += [((one - two).abs().max() / two.abs().max().clamp(min=1e-30)).item() for one, two in pairs]
+        differences += [((a - b).abs().max() / b.abs().max().clamp(min=1e-30)).item() for a, b in pairs]
+            ((first - second).abs().max() / second.abs().max().clamp(min=1e-30)).item() for first, second in pairs
+        ]
     return max(differences)
 
 

@@ -138,7 +138,7 @@ def test_ties_are_those_of_the_cpu(device: torch.device) -> None:
         run = Run("fnn", where, weight=constant_, bias=nn.init.zeros_)
         members = members_of(run, data_of(run))
         ties = Ties([(member.model, member.optimizer) for member in members])
-        firsts.append({layer: each.cpu() for layer, each in ties.firsts.items()})
+        firsts.append({layer: each.cpu() for layer, each in ties.representatives.items()})
     assert firsts[0].keys() == firsts[1].keys()
     assert all(firsts[0][layer].equal(firsts[1][layer]) for layer in firsts[0])
 
@@ -154,35 +154,35 @@ def test_a_quotient_has_the_numbers_of_the_cpu(device: torch.device) -> None:
         loss = nn.functional.cross_entropy(net(inputs), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         logits.append([loss.detach().cpu(), *(parameter.grad.cpu() for parameter in net.parameters())])
-    for one, other in zip(*logits, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+    for first, second in zip(*logits, strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-9, atol=1e-12)
 
 
 def test_batches_are_those_of_the_cpu(device: torch.device) -> None:
     """Order, augmentation and normalisation, bit for bit."""
-    found = []
+    batches_of = []
     for where in (device, CPU):
         data = data_of(Run("fnn", where))
         mean, std = (torch.full((3, 1, 1), value, device=where) for value in (0.3, 0.7))
         streams = [(stream("order", index), stream("augment", index)) for index in range(2)]
         batches = Batches(replace(data, normalize=(mean, std)), 64, True, SHIFTED, streams)
-        found.append([tensor.cpu() for _ in range(6) for tensor in next(batches)])
-    assert all(one.equal(other) for one, other in zip(*found, strict=True))
+        batches_of.append([tensor.cpu() for _ in range(6) for tensor in next(batches)])
+    assert all(first.equal(second) for first, second in zip(*batches_of, strict=True))
 
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_an_evaluation_has_the_numbers_of_the_cpu(arch: str, device: torch.device) -> None:
-    found = []
+    results = []
     for where in (device, CPU):
         run = Run(arch, where, torch.float64)
         data = data_of(run)
         [member] = members_of(run, data)
         losses = torch.tensor([[1.0], [2.0], [torch.nan]], device=where)
         together = SingleModel(member.model, member.optimizer)
-        found.append(evaluate_members(together.predict, data, losses, losses, 64))
-    assert found[0][1] == found[1][1] == [3]
-    for name, values in found[1][0].items():
-        assert found[0][0][name] == pytest.approx(values, rel=1e-6, nan_ok=True), name
+        results.append(evaluate_members(together.predict, data, losses, losses, 64))
+    assert results[0][1] == results[1][1] == [3]
+    for name, values in results[1][0].items():
+        assert results[0][0][name] == pytest.approx(values, rel=1e-6, nan_ok=True), name
 
 
 def test_float32_is_not_tf32(device: torch.device) -> None:
@@ -192,8 +192,8 @@ def test_float32_is_not_tf32(device: torch.device) -> None:
     left, right = (torch.rand(512, 512, generator=generator).to(device) for _ in range(2))
     images = torch.rand(8, 32, 16, 16, generator=generator).to(device)
     kernels = torch.rand(32, 32, 3, 3, generator=generator).to(device)
-    for found, exact in (
+    for computed, exact in (
         (left @ right, left.double() @ right.double()),
         (nn.functional.conv2d(images, kernels), nn.functional.conv2d(images.double(), kernels.double())),
     ):
-        assert ((found - exact).abs().max() / exact.abs().max()).item() < 2e-6
+        assert ((computed - exact).abs().max() / exact.abs().max()).item() < 2e-6

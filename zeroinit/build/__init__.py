@@ -36,8 +36,8 @@ from zeroinit.tracker import Tracker
 from zeroinit.training.cohort import Recipe
 from zeroinit.training.quotient import quotient
 from zeroinit.training.stackable import OPTIMIZERS, unstackable_reason
-from zeroinit.training.ties import moves_alike
-from zeroinit.training.warmup import give
+from zeroinit.training.ties import preserves_column_offsets
+from zeroinit.training.warmup import set_warmup
 from zeroinit.user_code import explain_errors
 
 
@@ -182,7 +182,7 @@ def build(
     )
     model.to(data.train[0].device, data.dtype)
     if values["arithmetic"] == "quotient":
-        model = quotient(model, moves_alike(optimizer_of(values, model)))
+        model = quotient(model, preserves_column_offsets(optimizer_of(values, model)))
     return model, filled, optimizer_of(values, model)  # after the init, and of the very model that trains
 
 
@@ -216,7 +216,7 @@ def optimizer_of(values: Values, model: nn.Module) -> torch.optim.Optimizer:
         if any("lr" not in group for group in found.param_groups):
             steps, made = values["ramp"]["steps"], type(found).__name__
             raise BadInput(f"ramp.steps={steps}: {made} has no learning rate lr to begin at another; give ramp.steps=0")
-        give(found, **values["ramp"])
+        set_warmup(found, **values["ramp"])
     return found
 
 

@@ -19,7 +19,7 @@ from zeroinit.probes.first_gradients import FirstGradients
 from zeroinit.probes.histogram import Histogram, histogram, quantiles
 from zeroinit.tracker import Record, Tracker
 from zeroinit.training.events import Event, Gradients, Metrics, Step, Weights
-from zeroinit.training.quotient import Counted
+from zeroinit.training.quotient import QuotientLinear
 
 FLUSH = 5  # seconds between two writes while it trains, for each of its members: a write is 0.1 s
 MEMORY = 1 << 30  # bytes of Lanczos vectors, for each member
@@ -39,7 +39,7 @@ def left_out(name: str, model: nn.Module) -> str | None:
             return f"{name} is left out: {wide}"
     if name == "activation" and not (hidden(model) and any(map(is_activation, model.modules()))):
         return f"{name} is left out: the net has no hidden layer with an activation that is a module"
-    if name == "curvature" and any(isinstance(module, Counted) for module in model.modules()):
+    if name == "curvature" and any(isinstance(module, QuotientLinear) for module in model.modules()):
         return f"{name} is left out: the gradients of a quotient are those of single neurons, not of its own loss"
     owned, named = (list(model.named_parameters(remove_duplicate=alone)) for alone in (True, False))
     if name == "curvature" and len(owned) < len(named):

@@ -29,7 +29,7 @@ from zeroinit.dataset.data import Data, Split, spread
 from zeroinit.layers import hidden, weight_layers
 from zeroinit.probes import measures
 from zeroinit.training.events import TrainingResult
-from zeroinit.training.quotient import Counted
+from zeroinit.training.quotient import QuotientLinear
 from zeroinit.training.single import activations, evaluating
 
 EXAMPLES = 256  # of the training set: the batch on which a model is looked at,
@@ -92,7 +92,7 @@ def look(model: nn.Module, batch: Split) -> Looked:
     for name, layer in named:
         own = None if layer.bias is None else layer.bias.detach().unsqueeze(0)
         neurons = measures.neurons(layer.weight.detach().unsqueeze(0), own)
-        if isinstance(layer, Counted):
+        if isinstance(layer, QuotientLinear):
             neurons = neurons[:, layer.outputs]
         dead = saturated = math.nan
         if name in behind:

@@ -31,7 +31,7 @@ from zeroinit.tracker.provenance import command_tag, device_name, provenance
 from zeroinit.training import loop
 from zeroinit.training.cohort import Member
 from zeroinit.training.events import Event, Finished, TrainingResult
-from zeroinit.training.quotient import described
+from zeroinit.training.quotient import quotient_summary
 
 LINT = "lint"  # the tag of what was found before the training
 BETWEEN = 0.2  # seconds between two words of how far a training is
@@ -137,7 +137,7 @@ def train_together(
         if "arrival" in probes:
             record.metrics += [(f"predicted_arrival/{layer}", step, 0) for layer, step in arrivals[-1].items()]
         if job.values["arithmetic"] == "quotient":
-            record.tags["quotient"] = described(model)
+            record.tags["quotient"] = quotient_summary(model)
         record.tags[INIT_HASH] = state_hash(model)
         record.files["init.csv"] = as_csv(with_moments(job.values, model, filled))
         order, changes = stream("order", seeds["order"]), stream("augment", seeds["augment"])

@@ -91,14 +91,14 @@ class Cohort:
         """Apply the gradients, as update number `step` (from 1)."""
         self.net.update(step)
         if self.ties:
-            self.ties.copy(self.net.tensors(), values=True)
+            self.ties.enforce(self.net.tensors(), values=True)
 
     def gradients(self, step: int, batch: Batch) -> Gradients:
         """Return the gradients of the active members, which `backward` left."""
         slots, members = self._select_active()
         gradients = self.net.gradients()
         if self.ties:
-            self.ties.copy({name: gradients[name] for name in self.parameters.values()}, values=False)
+            self.ties.enforce({name: gradients[name] for name in self.parameters.values()}, values=False)
         layers = {layer: gradients[name][slots] for layer, name in self.parameters.items()}
         return Gradients(step, members, layers, self.parameters, self.net, slots, batch)
 

@@ -22,11 +22,14 @@ def epoch_means(losses: Tensor, hits: Tensor, batch_size: int, examples: int) ->
 
     An epoch's last batch may be smaller than the rest.
     """
-    seen = min(len(losses) * batch_size, examples)
-    sizes = torch.full_like(losses[:, 0], min(batch_size, seen))
-    sizes[-1] = seen - (len(losses) - 1) * batch_size
+    count = min(len(losses) * batch_size, examples)
+    sizes = torch.full_like(losses[:, 0], min(batch_size, count))
+    sizes[-1] = count - (len(losses) - 1) * batch_size
     by_member = losses.t().contiguous()  # so that a member's sum does not depend on how many there are
-    return {"train/loss": ((by_member * sizes).sum(1) / seen).tolist(), "train/accuracy": (hits.sum(0) / seen).tolist()}
+    return {
+        "train/loss": ((by_member * sizes).sum(1) / count).tolist(),
+        "train/accuracy": (hits.sum(0) / count).tolist(),
+    }
 
 
 @torch.no_grad()
@@ -43,8 +46,8 @@ def evaluate(predict: Callable[[Tensor], Tensor], data: Data, name: Literal["val
         loss = loss + F.cross_entropy(logits, truth.expand(len(logits), -1), reduction="none").sum(1)
         hits = hits + (logits.max(1).indices == truth).sum(1)
     return {
-        f"{name}/loss": [one / len(labels) for one in loss.tolist()],
-        f"{name}/accuracy": [one / len(labels) for one in hits.tolist()],
+        f"{name}/loss": [total / len(labels) for total in loss.tolist()],
+        f"{name}/accuracy": [total / len(labels) for total in hits.tolist()],
     }
 
 

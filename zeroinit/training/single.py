@@ -32,9 +32,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def activations(model: nn.Module, inputs: Tensor) -> Activations:
-    """Return what goes into the activation behind each layer, for inputs (1, N, *input_shape), in eval mode.
+    """Return the inputs of the activation after each layer, for inputs (1, N, *input_shape), in eval mode.
 
-    N counts each position of a convolution's outputs. The activation behind a layer is the last one before the next
+    N counts each position of a convolution's outputs. The activation after a layer is the last one before the next
     layer.
     """
     inputs_of: Activations = {}
@@ -106,7 +106,7 @@ class SingleModel:
         return SingleModel(twin, self.optimizer).gradients()
 
     def activations(self, inputs: Tensor) -> Activations:
-        """Return what goes into the activation behind each layer, for inputs (1, N, *input_shape), in eval mode."""
+        """Return the inputs of the activation after each layer, for inputs (1, N, *input_shape), in eval mode."""
         return activations(self.model, inputs)
 
     def losses(self, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> Tensor:

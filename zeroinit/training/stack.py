@@ -1,8 +1,8 @@
-"""K plain models of one arch as one that trains them all at once, and back.
+"""A stack: K plain models of one arch that train together as one batched model.
 
-A dense activation is (K, features, N): each neuron is a row of its member's product, so that the kernels treat equal
-neurons alike, and no member's numbers depend on another's. An image is (N, K * channels, height, width), and a
-convolution one of K times the groups. The leading axis is 1 as long as all members see the same.
+A dense activation is (K, features, N). Each neuron is a row of its member's product, so the kernels treat equal neurons
+alike, and no member's numbers depend on another's. An image is (N, K * channels, height, width), and a convolution has
+K times the groups. The leading axis is 1 until the members' activations differ.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,9 +18,9 @@ from zeroinit.training.model import Activations, Batch, Layers
 from zeroinit.training.warmup import set_rates
 
 PARAMETRIC = (nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d)
-IN_PLACE = (nn.ELU, nn.ReLU, nn.SELU)  # their backward needs no more than what they gave
-# entries that the CPU's elementwise kernels take at once. What is left over is computed by other code, whose rounding
-# would tell a neuron from its equals: batches of dense nets, and parameters in optimizers, are filled up with zeros
+IN_PLACE = (nn.ELU, nn.ReLU, nn.SELU)  # their backward pass needs only their output
+# Entries that the CPU's elementwise kernels process at once. Other code, with other rounding, computes the remainder,
+# which would break ties. So batches of dense nets, and parameters in optimizers, are padded with zeros.
 LANES = 32
 
 
@@ -28,7 +28,7 @@ def subtract_labels(shares: Tensor, truth: Tensor) -> None:
     """Subtract 1 at the label of each example, in place, with the bits of scatter_add_.
 
     Args:
-        shares: (K, classes, N or more), with columns behind the examples that only fill up a kernel's width.
+        shares: (K, classes, N or more); columns after the first N are padding.
         truth: labels (K, 1, N).
     """
     classes = torch.arange(shares.shape[1], device=shares.device).view(1, -1, 1)
@@ -36,9 +36,9 @@ def subtract_labels(shares: Tensor, truth: Tensor) -> None:
 
 
 def forward_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Return the leaves of the model, with activations in place where they follow a layer of weights.
+    """Return the leaves of the model, with in-place activations where they follow a layer of weights.
 
-    To move the outputs to other memory takes as long as to compute them.
+    Writing an activation's outputs to other memory takes as long as computing them.
     """
     layers: list[tuple[str, nn.Module]] = []
     for name, layer in leaves(model):
@@ -72,9 +72,9 @@ class ModelStack:
         self.dense = all(isinstance(layer, (nn.Linear, nn.Flatten, *ELEMENTWISE)) for _, layer in self.forward_layers)
         named, stored = [dict(m.named_parameters()) for m in models], [dict(m.named_buffers()) for m in models]
         self.parameters: dict[str, Tensor] = {
-            name: nn.Parameter(torch.stack([one[name].detach() for one in named])) for name in named[0]
+            name: nn.Parameter(torch.stack([parameters[name].detach() for parameters in named])) for name in named[0]
         }
-        self.buffers = {name: torch.stack([one[name] for one in stored]) for name in stored[0]}
+        self.buffers = {name: torch.stack([buffers[name] for buffers in stored]) for name in stored[0]}
         self.settings = [{**optimizer.param_groups[0], "params": None} for optimizer in optimizers]
         self.padded: tuple[Tensor | None, Tensor] = None, torch.empty(0)
         self.optimizer_of: Callable[[list[dict[str, Any]]], torch.optim.Optimizer] = type(optimizers[0])
@@ -118,40 +118,42 @@ class ModelStack:
 
     def gradients(self) -> dict[str, Tensor]:
         """Return each parameter's gradient (K, *shape)."""
-        return {name: own.grad for name, own in self.parameters.items() if own.grad is not None}
+        return {name: parameter.grad for name, parameter in self.parameters.items() if parameter.grad is not None}
 
     def gradients_in(self, batch: Batch, dtype: torch.dtype, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return each parameter's gradient (K, *shape) of a batch in that dtype, with these values of some of them."""
         twin = copy(self)
-        own = {name: values.get(name, parameter).detach() for name, parameter in self.parameters.items()}
-        twin.parameters = {name: nn.Parameter(value.to(dtype)) for name, value in own.items()}
+        twin.parameters = {
+            name: nn.Parameter(values.get(name, parameter).detach().to(dtype))
+            for name, parameter in self.parameters.items()
+        }
         twin.buffers = {
-            name: one.to(dtype if one.is_floating_point() else one.dtype, copy=True)
-            for name, one in self.buffers.items()
+            name: buffer.to(dtype if buffer.is_floating_point() else buffer.dtype, copy=True)
+            for name, buffer in self.buffers.items()
         }
         twin.backward(batch[0].to(dtype), *batch[1:])
         return twin.gradients()
 
     @torch.no_grad()
     def activations(self, inputs: Tensor) -> Activations:
-        """Return what goes into the activation behind each layer, for inputs (1, N, *input_shape)."""
-        found: Activations = {}
-        self.logits(inputs, training=False, found=found)
-        return found
+        """Return the inputs of the activation after each layer, for inputs (1, N, *input_shape)."""
+        inputs_of: Activations = {}
+        self.logits(inputs, training=False, inputs_of=inputs_of)
+        return inputs_of
 
     def losses(self, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> Tensor:
         """Return the mean cross-entropy (K,) of the models with these parameters in eval mode, differentiable."""
         twin = copy(self)
         twin.parameters = dict(parameters)
-        twin.forward_layers = list(leaves(self.models[0]))  # none of them in place
+        twin.forward_layers = list(leaves(self.models[0]))  # not in place
         logits = twin.logits(inputs, training=False)[..., : inputs.shape[1]]
         return F.cross_entropy(logits, labels.expand(len(logits), -1), reduction="none").mean(1)
 
     def layers(self) -> Layers:
         """Return each layer's weights (K, *shape) and biases (K, units)."""
-        held = {name: parameter.detach() for name, parameter in self.parameters.items()}
+        tensors = self.tensors()
         names = [name for name, _ in weight_layers(self.models[0])]
-        return {name: (held[f"{name}.weight"], held.get(f"{name}.bias")) for name in names}
+        return {name: (tensors[f"{name}.weight"], tensors.get(f"{name}.bias")) for name in names}
 
     def tensors(self) -> dict[str, Tensor]:
         """Return each parameter (K, *shape), as a view that can be written to."""
@@ -189,7 +191,7 @@ class ModelStack:
                     padded = pad_to_lanes(stacked) if stacked.numel() % LANES else stacked.view_as(part)
                     self.optimizer.state[part][key] = padded
                 else:
-                    self.optimizer.state[part][key] = value  # the number of steps, which all have in common
+                    self.optimizer.state[part][key] = value  # the number of steps, which all members share
 
     @torch.no_grad()
     def write_back(self) -> None:
@@ -216,40 +218,43 @@ class ModelStack:
                 if view.numel() % LANES:
                     view.copy_(part.detach()[: view.numel()].view_as(view))
 
-    def logits(self, inputs: Tensor, training: bool, found: Activations | None = None) -> Tensor:
-        """Inputs (K or 1, N, *input_shape), 1 where all members see the same -> logits (K, classes, N or more).
+    def logits(self, inputs: Tensor, training: bool, inputs_of: Activations | None = None) -> Tensor:
+        """Inputs (K or 1, N, *input_shape), 1 if all members get the same -> logits (K, classes, N or more).
 
-        What goes into activations is put into `found`.
+        The inputs of each activation are added to `inputs_of`, if it is given.
         """
-        examples, behind = inputs.shape[1], ""
+        examples, last_weights = inputs.shape[1], ""
         inputs = self._pad_examples(inputs) if self.dense and inputs.shape[1] % LANES else inputs
-        members, seen, dense = len(self.members), len(inputs), inputs.dim() == 3
+        # `copies` is 1 until a layer of weights makes the members' activations differ
+        members, copies, dense = len(self.members), len(inputs), inputs.dim() == 3
         hidden = inputs.transpose(1, 2) if dense else inputs.transpose(0, 1).flatten(1, 2)
         for name, layer in self.forward_layers:
             if isinstance(layer, nn.Flatten):
-                hidden = hidden if dense else hidden.reshape(len(hidden), seen, -1).permute(1, 2, 0)
+                hidden = hidden if dense else hidden.reshape(len(hidden), copies, -1).permute(1, 2, 0)
                 dense = True
                 continue
             if not isinstance(layer, PARAMETRIC):
-                if found is not None and behind and is_activation(layer):
-                    units = hidden if dense else hidden.reshape(len(hidden), seen, -1, *hidden.shape[2:]).movedim(0, 2)
-                    found[behind] = (units.flatten(2)[..., : examples if dense else None].clone(), layer)
+                if inputs_of is not None and last_weights and is_activation(layer):
+                    units = (
+                        hidden if dense else hidden.reshape(len(hidden), copies, -1, *hidden.shape[2:]).movedim(0, 2)
+                    )
+                    inputs_of[last_weights] = (units.flatten(2)[..., : examples if dense else None].clone(), layer)
                 hidden = layer(hidden)
                 continue
-            behind = behind if isinstance(layer, nn.modules.batchnorm._BatchNorm) else name
-            wide = isinstance(layer, nn.Conv2d) and layer.groups == 1  # takes what all members see as it is
-            if seen < members and not wide:
+            last_weights = last_weights if isinstance(layer, nn.modules.batchnorm._BatchNorm) else name
+            accepts_shared = isinstance(layer, nn.Conv2d) and layer.groups == 1  # takes an input that all members share
+            if copies < members and not accepts_shared:
                 hidden = hidden.expand(members, -1, -1) if dense else hidden.repeat(1, members, 1, 1)
-                seen = members
+                copies = members
             if isinstance(layer, nn.Linear):
                 hidden = self.linear(name, hidden)
             elif isinstance(layer, nn.Conv2d):
-                hidden = self.convolution(name, layer, hidden, layer.groups * seen)
+                hidden = self.convolution(name, layer, hidden, layer.groups * copies)
             else:
                 assert isinstance(layer, nn.modules.batchnorm._BatchNorm)
                 hidden = self.normalisation(name, layer, hidden, training)
-            seen = members
-        return hidden if seen == members else hidden.expand(members, -1, -1)
+            copies = members
+        return hidden if copies == members else hidden.expand(members, -1, -1)
 
     def _pad_examples(self, inputs: Tensor) -> Tensor:
         """Return the inputs, flat, with zero examples up to a multiple of LANES; cached, as a full batch repeats."""

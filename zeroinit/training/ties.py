@@ -1,9 +1,9 @@
-"""Neurons that start as copies of one another: exact arithmetic keeps them so, and in rounded arithmetic this does.
+"""Ties: neurons that start as copies of one another. Exact arithmetic keeps them equal; `Ties` keeps them so in floats.
 
-Copies have the same weights and bias, in and out. In front of the logits the columns of weights that go out may differ
-by a constant each, W_kj = u_k + v_j: softmax less the label adds up to zero over classes, and v_j with it, so that
-these neurons have the same deltas, and their columns the same gradients. So is `init=row_constant` in its last hidden
-layer.
+Tied neurons have the same incoming weights, bias and outgoing weights. In front of the logits, outgoing columns may
+differ by a constant each: W_kj = u_k + v_j. The softmax minus the label sums to zero over classes, and so does its
+product with v_j. So these neurons have the same deltas, and their columns have the same gradients. `init=row_constant`
+ties its last hidden layer in this way.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,136 +14,163 @@ from torch import Tensor, nn
 from zeroinit.layers import leaves
 
 
-def held_by(model: nn.Module) -> dict[str, list[tuple[str, int]]]:
-    """{hidden layer: [(parameter, axis)]}: what its neurons, or channels, consist of, and along which axis they lie.
+def unit_axes(model: nn.Module) -> dict[str, list[tuple[str, int]]]:
+    """Return {hidden layer: [(parameter, axis)]}: the parameters of its neurons or channels, and the axis of units.
 
-    That is axis 0 of its own weight and bias and of a normalisation's, and axis 1 of the next layer's weight. Of a
-    model that `stack.unstackable_reason` accepts; grouped convolutions bound no layer, as their channels differ.
+    It is axis 0 of the layer's own weight and bias and of a normalisation's, and axis 1 of the next layer's weight.
+    A grouped convolution ends no layer, because its input channels are not interchangeable.
+
+    Args:
+        model: a model without an `unstackable_reason`.
     """
-    found, last = {}, None
-    own: list[tuple[str, int]] = []
+    axes, hidden_layer = {}, None
+    unit_parameters: list[tuple[str, int]] = []
     for name, layer in leaves(model):
         parameters = [(f"{name}.{part}", 0) for part, _ in layer.named_parameters()]
         if not isinstance(layer, nn.Linear | nn.Conv2d):
-            own += parameters
+            unit_parameters += parameters
             continue
-        grouped = getattr(layer, "groups", 1) > 1
-        if last is not None and not grouped:
-            found[last] = [*own, (f"{name}.weight", 1)]
-        last, own = (None if grouped else name), parameters
-    return found
+        is_grouped = getattr(layer, "groups", 1) > 1
+        if hidden_layer is not None and not is_grouped:
+            axes[hidden_layer] = [*unit_parameters, (f"{name}.weight", 1)]
+        hidden_layer, unit_parameters = (None if is_grouped else name), parameters
+    return axes
 
 
-def moves_alike(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether entries with the same gradients and other values move by the same, or shrink by the same share as well.
+def preserves_column_offsets(optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether entries with equal gradients and unequal values move by the same amount.
 
-    Weight decay that is added to gradients, and divided with them by the size of both, is other for every value.
+    Decoupled weight decay shrinks them by the same factor, which is accepted. Weight decay that an adaptive optimizer
+    adds to the gradient is not: its step then depends on the value.
     """
     group = optimizer.param_groups[0]
-    linear = isinstance(optimizer, torch.optim.SGD) or group.get("decoupled_weight_decay", False)
-    return bool(linear or not group.get("weight_decay", 0))
+    is_linear = isinstance(optimizer, torch.optim.SGD) or group.get("decoupled_weight_decay", False)
+    return bool(is_linear or not group.get("weight_decay", 0))
 
 
-def in_front_of_logits(model: nn.Module) -> str | None:
-    """The hidden layer whose neurons go into the logits alone, through one linear layer behind which nothing is."""
+def last_hidden_layer(model: nn.Module) -> str | None:
+    """Return the hidden layer whose neurons reach only the logits, through a last linear layer; None without one."""
     output, layer = list(leaves(model))[-1]
-    of_output = [name for name, parts in held_by(model).items() if parts[-1][0] == f"{output}.weight"]
-    return of_output[0] if of_output and isinstance(layer, nn.Linear) else None
+    before_output = [name for name, parts in unit_axes(model).items() if parts[-1][0] == f"{output}.weight"]
+    return before_output[0] if before_output and isinstance(layer, nn.Linear) else None
 
 
-def less_first_row(columns: Tensor) -> Tensor:
-    """Columns (rows, units, entries) less their first row, in float64, of units where that is exact; others stay.
+def subtract_first_row(columns: Tensor) -> Tensor:
+    """Return columns (rows, units, entries) minus their first row, in float64; unchanged for units where it is inexact.
 
-    So two units are given the same if and only if they differ by constants, or are equal. What is subtracted exactly
-    adds up again either way (Dekker, "A floating-point technique for extending the available precision", 1971).
+    So two units get the same result if and only if they are equal or differ by constants. A subtraction is exact if
+    adding back gives both operands (Dekker, "A floating-point technique for extending the available precision", 1971).
     """
     values = columns.double()
-    less = values - values[:1]
-    exact = ((less + values[:1] == values) & (values - less == values[:1])).all(2).all(0)
-    return torch.where(exact.unsqueeze(1), less, values)
+    differences = values - values[:1]
+    is_exact = ((differences + values[:1] == values) & (values - differences == values[:1])).all(2).all(0)
+    return torch.where(is_exact.unsqueeze(1), differences, values)
 
 
-def first_equals(model: nn.Module, offsets: bool = True) -> dict[str, Tensor]:
-    """{hidden layer: (units,)}, of each neuron the place of the first that has its weights and bias, in and out.
+def tie_representatives(model: nn.Module, offsets: bool = True) -> dict[str, Tensor]:
+    """Return {hidden layer: (units,)}: for each neuron, the index of the first neuron that is tied to it.
 
-    Such neurons have the same gradients, and so stay equal under every optimizer that treats entries alike. With
-    `offsets`, for which it must be one that `moves_alike`, columns in front of the logits may differ by constants.
+    Tied neurons have the same gradients, and so stay equal under every optimizer that treats entries alike.
+
+    Args:
+        model: a model without an `unstackable_reason`.
+        offsets: whether columns in front of the logits may differ by constants; the optimizer must then be one that
+            `preserves_column_offsets`.
     """
-    parameters, found = dict(model.named_parameters()), {}
-    last = in_front_of_logits(model) if offsets else None
-    for layer, parts in held_by(model).items():
+    parameters, representatives = dict(model.named_parameters()), {}
+    last = last_hidden_layer(model) if offsets else None
+    for layer, parts in unit_axes(model).items():
         units = len(parameters[f"{layer}.weight"])
-        held = [by_unit(parameters[name].detach(), axis, units) for name, axis in parts]
+        by_unit = [_by_unit(parameters[name].detach(), axis, units) for name, axis in parts]
         if layer == last:
-            held[-1] = less_first_row(held[-1])
-        rows = [each.transpose(0, 1).flatten(1) for each in held]
-        _, classes = torch.unique(torch.cat(rows, dim=1), dim=0, return_inverse=True)  # to which 0 is -0
-        places = torch.arange(units, device=classes.device)
-        found[layer] = torch.full_like(places, units).scatter_reduce(0, classes, places, "amin")[classes]
-    return found
+            by_unit[-1] = subtract_first_row(by_unit[-1])
+        rows = [values.transpose(0, 1).flatten(1) for values in by_unit]
+        _, classes = torch.unique(torch.cat(rows, dim=1), dim=0, return_inverse=True)  # unique treats 0 and -0 as equal
+        representatives[layer] = first_of_class(classes)[classes]
+    return representatives
 
 
-def by_unit(values: Tensor, axis: int, units: int) -> Tensor:
-    """A parameter whose `axis` is that of the units as (rows, units, entries); along axis 0 they are one row."""
+def first_of_class(classes: Tensor) -> Tensor:
+    """Return the index of each class's first neuron, given the class of each neuron."""
+    indices = torch.arange(len(classes), device=classes.device)
+    first = torch.full_like(indices, len(indices)).scatter_reduce(0, classes, indices, "amin")
+    return first[: int(classes.max()) + 1]
+
+
+def _by_unit(values: Tensor, axis: int, units: int) -> Tensor:
+    """Return a parameter as (rows, units, entries), where `axis` is that of the units; for axis 0 there is one row."""
     return values.reshape(values.shape[0] if axis else 1, units, -1)
 
 
+def _gather_representatives(columns: Tensor, representatives: Tensor) -> Tensor:
+    """Return columns (K, rows, units, entries) with each unit's entries replaced by its representative's."""
+    return columns.gather(2, representatives.view(len(representatives), 1, -1, 1).expand_as(columns))
+
+
 class Ties:
-    """The ties between neurons of K models of one arch, as they are when training starts."""
+    """The ties between neurons of K models of one arch, as they are when training starts.
+
+    Attributes:
+        representatives: {hidden layer: (K, units)}, as `tie_representatives` returns them; only layers with ties.
+        offset_columns: {parameter: (K, units)}, the columns that differ from their representative's by a constant.
+    """
 
     def __init__(self, members: Sequence[tuple[nn.Module, torch.optim.Optimizer]]) -> None:
-        models, self.held_by = [model for model, _ in members], held_by(members[0][0])
-        of_each = [first_equals(model, moves_alike(optimizer)) for model, optimizer in members]
-        self.firsts = {layer: torch.stack([one[layer] for one in of_each]) for layer in self.held_by}  # (K, units)
-        self.own: dict[str, Tensor] = {}  # by parameter (K, units): columns that are not those of their first
-        if last := in_front_of_logits(models[0]):
-            name, firsts = self.held_by[last][-1][0], self.firsts[last]
-            values = [dict(model.named_parameters())[name].detach() for model in models]
-            columns = torch.stack([by_unit(one, 1, firsts.shape[1]) for one in values])
-            self.own[name] = (columns != self.of_firsts(columns, firsts)).any(3).any(1)
-        self.drop_untied()
+        models, self.unit_axes = [model for model, _ in members], unit_axes(members[0][0])
+        by_member = [tie_representatives(model, preserves_column_offsets(optimizer)) for model, optimizer in members]
+        self.representatives = {layer: torch.stack([ties[layer] for ties in by_member]) for layer in self.unit_axes}
+        self.offset_columns: dict[str, Tensor] = {}
+        if last := last_hidden_layer(models[0]):
+            name, representatives = self.unit_axes[last][-1][0], self.representatives[last]
+            weights = [dict(model.named_parameters())[name].detach() for model in models]
+            columns = torch.stack([_by_unit(weight, 1, representatives.shape[1]) for weight in weights])
+            self.offset_columns[name] = (columns != _gather_representatives(columns, representatives)).any(3).any(1)
+        self._drop_untied()
 
     def __bool__(self) -> bool:
-        """Whether there are any."""
-        return bool(self.firsts)
+        """Return whether any neurons are tied."""
+        return bool(self.representatives)
 
-    def drop_untied(self) -> None:
-        """Leave out the layers in which no member has two equal neurons."""
-        own = {layer: torch.arange(firsts.shape[1], device=firsts.device) for layer, firsts in self.firsts.items()}
-        self.firsts = {layer: firsts for layer, firsts in self.firsts.items() if (firsts != own[layer]).any()}
-        self.own = {name: which for name, which in self.own.items() if which.any()}
+    def _drop_untied(self) -> None:
+        """Leave out the layers in which no member has two tied neurons."""
+        self.representatives = {
+            layer: representatives
+            for layer, representatives in self.representatives.items()
+            if (representatives != torch.arange(representatives.shape[1], device=representatives.device)).any()
+        }
+        self.offset_columns = {name: differs for name, differs in self.offset_columns.items() if differs.any()}
 
     def retain(self, slots: Sequence[int]) -> None:
-        """Go on with the members in these slots alone."""
-        self.firsts = {layer: firsts[slots] for layer, firsts in self.firsts.items()}
-        self.own = {name: which[slots] for name, which in self.own.items()}
-        self.drop_untied()
-
-    @staticmethod
-    def of_firsts(columns: Tensor, firsts: Tensor) -> Tensor:
-        """Of columns (K, rows, units, entries), for each unit those of its first."""
-        return columns.gather(2, firsts.view(len(firsts), 1, -1, 1).expand_as(columns))
+        """Continue with only the members in these slots."""
+        self.representatives = {layer: indices[slots] for layer, indices in self.representatives.items()}
+        self.offset_columns = {name: differs[slots] for name, differs in self.offset_columns.items()}
+        self._drop_untied()
 
     @torch.no_grad()
-    def copy(self, tensors: Mapping[str, Tensor], values: bool) -> None:
-        """In tensors (K, *shape) under parameters' names, give equal neurons the entries of their first, in place.
+    def enforce(self, tensors: Mapping[str, Tensor], values: bool) -> None:
+        """Copy the entries of each representative to the neurons tied to it, in place.
 
-        Of `values`, a column that differs from its first's by a constant keeps that: its own first row, where weight
-        decay may have shrunk it, from which the others are as far as the first's. Gradients are the same.
-        A BatchNorm's running statistics, which evaluation alone uses, are no parameters, and may differ by rounding.
+        A column that differs from its representative's by a constant keeps the constant: the column's first row stays,
+        and the other rows get the representative's distances from its first row. Weight decay may shrink the constant.
+        Running statistics of a BatchNorm are no parameters. Only evaluation uses them, and they may differ by rounding.
+
+        Args:
+            tensors: {parameter: (K, *shape)}.
+            values: whether the tensors are values, which keep constants. Gradients have none.
         """
-        for layer, firsts in self.firsts.items():
-            members, units = firsts.shape
-            flat = (firsts + units * torch.arange(members, device=firsts.device).unsqueeze(1)).flatten()
-            for name, axis in self.held_by[layer]:
+        for layer, representatives in self.representatives.items():
+            members, units = representatives.shape
+            starts = units * torch.arange(members, device=representatives.device)
+            flat = (representatives + starts.unsqueeze(1)).flatten()
+            for name, axis in self.unit_axes[layer]:
                 if name in tensors and axis == 0:
                     rows = tensors[name].view(members * units, -1)
                     rows.copy_(rows.index_select(0, flat))
                 elif name in tensors:
                     columns = tensors[name].view(members, -1, units, tensors[name][0, 0].numel() // units)
-                    equal = self.of_firsts(columns, firsts)
-                    if values and name in self.own:
-                        exact = equal.double()  # in which no column moves that has not trained
+                    tied = _gather_representatives(columns, representatives)
+                    if values and name in self.offset_columns:
+                        exact = tied.double()  # so that a column without an update keeps its bits
                         shifted = columns[:, :1] + (exact - exact[:, :1])
-                        equal = torch.where(self.own[name][:, None, :, None], shifted.to(equal.dtype), equal)
-                    columns.copy_(equal)
+                        tied = torch.where(self.offset_columns[name][:, None, :, None], shifted.to(tied.dtype), tied)
+                    columns.copy_(tied)

@@ -1,19 +1,19 @@
-"""The learning rate of the first steps: a line from a multiple of it to itself.
+"""Learning-rate warm-up: the rate of the first steps moves linearly from a multiple of the rate to the rate itself.
 
-It stands in the groups of an optimizer, so that in a stack each member keeps its own.
+The settings are kept in the parameter groups of the optimizer, so that each member of a stack has its own.
 """
 
 from torch.optim import Optimizer
 
 
-def give(optimizer: Optimizer, steps: int, factor: float) -> None:
-    """Step 1 has `factor` times the optimizer's rate, step `steps` + 1 and all later ones the rate itself."""
+def set_warmup(optimizer: Optimizer, steps: int, factor: float) -> None:
+    """Give step 1 `factor` times the optimizer's learning rate, and step `steps` + 1 and all later ones the rate."""
     for group in optimizer.param_groups:
         group["ramp"] = group["lr"], steps, factor
 
 
 def set_rates(optimizer: Optimizer, step: int) -> None:
-    """The rate of each group that was given a ramp is that of `step` (from 1)."""
+    """Set the learning rate of each group with a warm-up to that of `step` (from 1)."""
     for group in optimizer.param_groups:
         if "ramp" in group:
             rate, steps, factor = group["ramp"]
