@@ -116,8 +116,6 @@ def furthest(run: Run, other: Run) -> float:
         if run.dtype == torch.float64:
             pairs += [(state[name].double(), state2[name].double()) for name in state]
         differences += [((a - b).abs().max() / b.abs().max().clamp(min=1e-30)).item() for a, b in pairs]
-            ((first - second).abs().max() / second.abs().max().clamp(min=1e-30)).item() for first, second in pairs
-        ]
     return max(differences)
 
 
