@@ -45,12 +45,12 @@ def main() -> None:
     tracker.find("big")
 
     def by_tables() -> None:
-        tracker.tables = True
-        tracker.recall(tracker.records(), METRICS)
+        tracker.is_database = True
+        tracker.load_histories(tracker.records(), METRICS)
 
     def by_client() -> None:
-        tracker.tables = False
-        tracker.recall(tracker.records(), METRICS)
+        tracker.is_database = False
+        tracker.load_histories(tracker.records(), METRICS)
 
     def report() -> None:
         command = "from zeroinit.report.cli import main; main()"

@@ -275,7 +275,7 @@ def test_what_rounding_has_moved_wakes_no_layer(steps: Sequence[int], dtype: tor
     """
     model, data = flower(dtype)
     for record in observed(model, data, steps, torch.optim.Adam, members):
-        assert 0 < record.course("grad/output/norm")[1] < 1e-7
+        assert 0 < record.history("grad/output/norm")[1] < 1e-7
         assert record.last("grad/hidden1/norm") > 1e-6
         assert arrivals_of(record) == {}
     data = replace(data, train=(data.train[0][:-1], data.train[1][:-1]))
@@ -291,7 +291,7 @@ def test_a_tiny_gradient_has_arrived_where_nothing_cancels(scale: float, dtype: 
     train = data.train[0][:-1] * scale, data.train[1][:-1]
     for optimizer in (torch.optim.SGD, torch.optim.Adam):
         [record] = observed(model, replace(data, train=train), range(1, 4), optimizer)
-        assert 0 < record.course("grad/hidden1/norm")[2] < 1e-2 * scale
+        assert 0 < record.history("grad/hidden1/norm")[2] < 1e-2 * scale
         assert arrivals_of(record) == {"output": 1, "hidden1": 2}
 
 
@@ -306,7 +306,7 @@ def test_a_layer_that_wakes_between_observed_steps(steps: Sequence[int], expecte
     inputs, labels = (torch.cat([own, other[:-1]]) for own, other in zip(data.train, data.val, strict=True))
     data = replace(data, train=(inputs, labels))
     [record] = observed(model, data, steps, torch.optim.Adam, batch_size=400)
-    assert 0 < record.course("grad/output/norm")[1] < 1e-7
+    assert 0 < record.history("grad/output/norm")[1] < 1e-7
     assert arrivals_of(record) == expected
 
 

@@ -131,13 +131,13 @@ def test_metrics_and_verdict_are_of_the_layers_that_act_first(digits: Callable[.
     ]
     of_gradients = [name for name in names if name.startswith("grad/") and name.endswith("norm")]
     assert of_gradients == [f"grad/{layer}/norm" for layer in ("first", "middle", "output", "idle")]
-    assert record.course("symmetry/first/distinct")[4] == 1
+    assert record.history("symmetry/first/distinct")[4] == 1
 
 
 class Keeps(Off):
     """A tracker that keeps nothing, and has probes watch as if it did."""
 
-    keeps = True
+    is_persistent = True
 
 
 def test_the_pass_in_eval_mode_is_none_of_the_constructors_draws(digits: Callable[..., Job]) -> None:

@@ -31,7 +31,7 @@ def records(uri: str | None = None) -> list[Any]:
 
 
 def page(tracker: Mlflow) -> dict[str, Any]:
-    content = tracker.summarised("report.html")
+    content = tracker.read_summary("report.html")
     assert content
     return unpacked(content)
 

@@ -164,9 +164,9 @@ def test_rounding_is_no_arrival_in_float64_either(job_of: Jobs) -> None:
     for dtype in DTYPES:
         words = ["dataset=digits", "init=row_constant", "arch.hidden=[33]", "optimizer=sgd", "steps=3"]
         _, [record] = trained([job_of(*words, f"dtype={dtype}")], ["gradient", "arrival"])
-        assert record.course("grad/hidden1/norm")[1] > 0
-        assert record.course("arrival/hidden1") == {2: 2}
-        assert record.course("arrival/output") == {1: 1}
+        assert record.history("grad/hidden1/norm")[1] > 0
+        assert record.history("arrival/hidden1") == {2: 2}
+        assert record.history("arrival/output") == {1: 1}
 
 
 def test_the_lint_has_the_limits_of_each(job_of: Jobs) -> None:

@@ -496,10 +496,10 @@ class Kept(Off):
         super().__init__()
         self.files, self.recalled = files, list[list[str]]()
 
-    def recall(self, records: Sequence[Record], metrics: Sequence[str]) -> None:
+    def load_histories(self, records: Sequence[Record], metrics: Sequence[str]) -> None:
         self.recalled.append(list(metrics))
 
-    def file(self, record: Record, name: str) -> bytes | None:
+    def read_file(self, record: Record, name: str) -> bytes | None:
         return self.files.get(name)
 
 

@@ -258,7 +258,7 @@ def test_it_is_kept_and_made_again(
     monkeypatch.chdir(sweep)
     tracker = Mlflow(None)
     tracker.find("asked")
-    kept = tracker.summarised("report.html")
+    kept = tracker.read_summary("report.html")
     assert kept
     assert unpacked(kept)["question"] == "Does it wake?"
     [command] = unpacked(kept)["commands"]
@@ -284,9 +284,9 @@ def test_it_is_kept_and_made_again(
     report("asked", "--map", "init", "bias_scale.value", "--to", "turned", monkeypatch=monkeypatch)
     assert Path("turned/map.png").read_bytes() != Path("drawn/map.png").read_bytes()
 
-    tracker.prepare({})  # as a sweep of its name does that is cut short
+    tracker.begin_summary({})  # as a sweep of its name does that is cut short
     report("asked", monkeypatch=monkeypatch)
-    again = tracker.summarised("report.html")
+    again = tracker.read_summary("report.html")
     assert again
     one, other = (sorted(unpacked(made)["cells"], key=str) for made in (again, kept))
     assert one == other  # but the question, and the order, are gone with the summary

@@ -426,7 +426,7 @@ def test_curvature_that_fails_while_it_trains_is_left_out_and_the_run_goes_on() 
     [trained] = trained_by(observer, [nn.Sequential(OnceLinear(4, 2))], points, steps=3)
     assert len(trained.losses) == 3
     assert record.tags["left_out"].endswith("curvature is left out after step 0: no second derivative here")
-    assert list(record.course("weight/0/norm")) == [0, 1, 2, 3]
+    assert list(record.history("weight/0/norm")) == [0, 1, 2, 3]
     assert not [name for name, _, _ in record.metrics if name.startswith("curvature")]
 
 
@@ -484,4 +484,4 @@ def test_an_observation_is_read_back_once() -> None:
     models: list[nn.Module] = [FNN((4,), 2, [8, 8], "elu") for _ in range(3)]
     trained_by(observe, models, points, 6, lambda step: step != 4)
     assert [reads[step] for step in (2, 3, 4, 5, 6)] == [1, 1, 0, 1, 1]
-    assert all(record.course("activation/hidden2/variance").keys() == {0, 1, 2, 3, 5, 6} for record in records)
+    assert all(record.history("activation/hidden2/variance").keys() == {0, 1, 2, 3, 5, 6} for record in records)

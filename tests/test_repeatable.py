@@ -63,7 +63,7 @@ def test_data_from_a_global_generator_are_refused(name: str, zeroinit: Callable[
         assert line.endswith("): it draws from a global generator; draw from the generator that it is given")
     tracker = Mlflow(None)
     tracker.open("zeroinit")
-    assert tracker.everywhere() == []
+    assert tracker.all_records() == []
 
 
 def test_data_from_any_other_source_are_refused(
@@ -112,7 +112,7 @@ def test_workers_that_load_other_data_are_told(
     tracker.open("entropy")
     records = tracker.records()
     assert [record.status for record in records] == ["FINISHED", "FINISHED"]
-    asked = read(tracker.summarised("sweep.json") or b"")
+    asked = read(tracker.read_summary("sweep.json") or b"")
     assert {identity for identity, *_ in asked.planned} == {record.identity for record in records}
     assert list(asked.notes) == told
     monkeypatch.setattr("sys.argv", ["zeroinit-report", "entropy", "--to", "again"])

@@ -64,7 +64,7 @@ def test_a_table_is_kept_and_judged_again_without_the_store(
 
     tracker = Mlflow(None)
     tracker.find("mine")
-    content = tracker.summarised("claims.csv")
+    content = tracker.read_summary("claims.csv")
     assert content
     judged = list(csv.DictReader(io.StringIO(content.decode())))
     assert [row["verdict"] for row in judged[:1]] == ["supported"]
@@ -89,7 +89,7 @@ def test_a_table_is_kept_and_judged_again_without_the_store(
     assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("9 runs in ")
     assert re.search(r"^\| zero \| 3† \| - \| \d+\.\d\d ± ", Path("RESULTS.md").read_text(), re.MULTILINE)
     params = next(record.params for record in tracker.records() if record.params["init"] == "zero")
-    tracker.prepare({FILE: Asked("", "", [("cut-short-2", "another", params)]).content()})
+    tracker.begin_summary({FILE: Asked("", "", [("cut-short-2", "another", params)]).content()})
     assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("10 runs in ")
     assert "| 0 | - | - | not run |" in Path("RESULTS.md").read_text()
 

@@ -215,7 +215,7 @@ def test_an_optimising_sweeper_is_given_what_was_found(job_of: Callable[..., Job
     tracker.end(kept)
     [found] = resume.finished([job], tracker).values()
     assert best_val_accuracy(found) == 0.4
-    tracker.recall([found], ["val/accuracy"])
+    tracker.load_histories([found], ["val/accuracy"])
     assert best_val_accuracy(found) == 0.9
 
 

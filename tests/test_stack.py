@@ -278,9 +278,9 @@ def test_probes_are_those_of_each_member_alone(blobs: Data) -> None:
     for row, record in enumerate(records):
         last = {0: 9, 1: 6, 2: 2, 3: 9}[row]  # what diverges is seen at the end of its epoch of 4
         taken = [step for step in (0, 1, 2, 6, 9) if step <= last]
-        assert list(record.course("arrival/hidden1").values()) == [1]
+        assert list(record.history("arrival/hidden1").values()) == [1]
         for layer in ("hidden1", "hidden2", "output"):
-            norms, updates, angles = (record.course(f"weight/{layer}/{part}") for part in ("norm", "update", "angle"))
+            norms, updates, angles = (record.history(f"weight/{layer}/{part}") for part in ("norm", "update", "angle"))
             finite = taken if row != 2 else [0]
             assert [step for step in norms if step in finite] == finite
             start = weights[row][0][layer][0]
@@ -297,7 +297,7 @@ def test_probes_are_those_of_each_member_alone(blobs: Data) -> None:
                     clusters, rank = pairs(neurons)
                     expected = {"distinct": distinct(neurons), "cosine": mean_cosine(neurons), "rank": rank}
                     for part, value in (expected | {"clusters": clusters}).items():
-                        course = record.course(f"symmetry/{layer}/{part}")
+                        course = record.history(f"symmetry/{layer}/{part}")
                         if part in ("distinct", "cosine") or step in (0, 2, 9):  # the others at every other look
                             assert course[step] == pytest.approx(value.item(), rel=1e-6)
                         else:

@@ -75,7 +75,7 @@ def test_runs_without_a_process_are_killed_in_every_sweep_and_no_other(tables: b
     begin(one, "other host, elsewhere", replace(gone, host="another").tags())
     begin(one, "other boot", replace(gone, boot="another").tags())
     begin(one, "old", {})
-    one.tables = tables
+    one.is_database = tables
     killed, unknown = kill_dead_runs(one, trains_here=True)
     assert killed == 3
     assert unknown == {stale.OTHER_HOST: 2, stale.OTHER_BOOT: 1, stale.UNTAGGED: 1}
@@ -100,7 +100,7 @@ def test_a_run_that_ends_while_it_is_judged_stays_as_it_ended(tables: bool, monk
         return False
 
     monkeypatch.setattr(stale, "is_alive", finish)
-    tracker.tables = tables
+    tracker.is_database = tables
     assert kill_dead_runs(tracker, trains_here=True) == (0, {})
     assert states() == {"just finished": "FINISHED"}
 
@@ -216,16 +216,16 @@ def test_a_worker_without_its_launcher_writes_nothing(monkeypatch: pytest.Monkey
 def test_a_summary_that_was_cut_short_is_killed_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one of an earlier command, to which another was adding files."""
     tracker, gone = opened(), ended_process()
-    tracker.prepare({"sweep.json": b""})
+    tracker.begin_summary({"sweep.json": b""})
     assert states() == {"summary": "RUNNING"}
-    tracker.summary({"summary.csv": b""}, anew=True)
+    tracker.write_summary({"summary.csv": b""}, anew=True)
     assert states() == {"summary": "FINISHED"}
     with monkeypatch.context() as patch:
         patch.setattr("zeroinit.tracker.mlflow.current_process", lambda: gone)
-        patch.setattr(tracker, "keep", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(tracker, "_write_files", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
         patch.setattr(tracker.client, "set_terminated", lambda *args: None)  # as SIGKILL leaves no time for it
         with pytest.raises(KeyboardInterrupt):
-            tracker.summary({"report.html": b""}, anew=False)
+            tracker.write_summary({"report.html": b""}, anew=False)
     assert states() == {"summary": "RUNNING"}
     assert kill_dead_runs(tracker, trains_here=True) == (0, {})  # it is no training
     assert states() == {"summary": "KILLED"}

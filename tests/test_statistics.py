@@ -234,11 +234,11 @@ def test_the_tables_say_what_n_counts(
 
     tracker = Mlflow(None)
     tracker.find("draws")
-    content = tracker.summarised("summary.csv")
+    content = tracker.read_summary("summary.csv")
     assert content
     counted = {(row["init"], row["counted"]) for row in csv.DictReader(io.StringIO(content.decode()))}
     assert counted == {("default", DRAWS), ("zero", "batch orders"), ("mine", "batch orders")}
-    made = tracker.summarised("report.html")
+    made = tracker.read_summary("report.html")
     assert made
     page = unpacked(made)
     assert note in page["notes"]

@@ -150,7 +150,7 @@ def test_a_store_that_can_only_be_read(database: Path, zeroinit: Command, monkey
 def test_a_store_that_another_process_never_unlocks(
     database: Path, zeroinit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reachable, "LOCKED", 0.1)
+    monkeypatch.setattr(reachable, "LOCK_SECONDS", 0.1)
     with closing(sqlite3.connect(database)) as other:
         other.execute("begin immediate")
         line = refused(zeroinit(*QUICK))

@@ -23,7 +23,7 @@ from zeroinit.report.cells import fate_of
 from zeroinit.report.cli import main as report
 from zeroinit.sweep.messages import failure_line
 from zeroinit.sweep.runner import run as train_jobs
-from zeroinit.tracker import COUNTS, TRACEBACK, Record
+from zeroinit.tracker import TEST_CLASS_COUNTS, TRACEBACK, Record
 from zeroinit.tracker.memory import Off
 from zeroinit.tracker.mlflow import Mlflow
 
@@ -266,10 +266,10 @@ def test_counts_that_are_too_long_for_a_tag_are_left_out(
     """Cut, they could not be read."""
     job = job_of(*QUICK, "tracker=off")
     [record] = train_jobs([job], Off(), lambda share, accuracy: None)
-    assert len(json.loads(record.tags[COUNTS])) == 10
+    assert len(json.loads(record.tags[TEST_CLASS_COUNTS])) == 10
     monkeypatch.setattr("zeroinit.sweep.runner.MAX_TAG", 20)
     [record] = train_jobs([job], Off(), lambda share, accuracy: None)
-    assert (record.status, COUNTS in record.tags) == ("FINISHED", False)
+    assert (record.status, TEST_CLASS_COUNTS in record.tags) == ("FINISHED", False)
 
 
 def test_a_long_command_and_long_tags_do_not_prevent_a_sweep() -> None:

@@ -6,7 +6,7 @@ import pytest
 from mlflow import MlflowClient
 
 from zeroinit.errors import BadInput
-from zeroinit.tracker import Record, mlflow_sql
+from zeroinit.tracker import Record, mlflow_client, mlflow_sql
 from zeroinit.tracker.mlflow import Mlflow
 
 METRICS = [("test/accuracy", 0.1, 0), ("grad/hidden1/norm", 0.5, 1), ("grad/hidden1/norm", 0.25, 2)]
@@ -25,7 +25,7 @@ def keep(tracker: Mlflow, sweep: str, seeds: int) -> None:
         one.metrics += LATER
         one.status = "FAILED" if seed == 2 else "FINISHED"
         tracker.end(one)
-    tracker.summary({"summary.csv": b"n"}, anew=True)
+    tracker.write_summary({"summary.csv": b"n"}, anew=True)
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def tracker(database: object) -> Mlflow:
 
 
 def test_the_tables_tell_what_the_client_tells(tracker: Mlflow) -> None:
-    ours, places = tracker.records(), dict(tracker.places)
-    slowly = tracker.told_by_client(tracker.uri, tracker.experiment_id, "run", None)
+    ours, places = tracker.records(), dict(tracker.artifact_uris)
+    slowly = mlflow_client.records(tracker.client, tracker.experiment_id, "run")
     assert [record.name for record in ours] == ["run 3", "run 1", "run 0"]
 
     def told(record: Record) -> object:
@@ -49,19 +49,19 @@ def test_the_tables_tell_what_the_client_tells(tracker: Mlflow) -> None:
         return *run, sorted(record.metrics)
 
     assert [told(record) for record in ours] == [told(record) for record, _ in slowly]
-    assert places == dict(tracker.places)
+    assert places == dict(tracker.artifact_uris)
 
 
 def test_courses_are_those_of_the_client(tracker: Mlflow) -> None:
     metrics = ["test/accuracy", "grad/hidden1/norm", "nothing"]
     ours = tracker.records()
-    tracker.recall(ours, metrics)
-    tracker.tables = False
-    slowly = [record for record, _ in tracker.told_by_client(tracker.uri, tracker.experiment_id, "run", None)]
-    tracker.recall(slowly, metrics)
+    tracker.load_histories(ours, metrics)
+    tracker.is_database = False
+    slowly = [record for record, _ in mlflow_client.records(tracker.client, tracker.experiment_id, "run")]
+    tracker.load_histories(slowly, metrics)
     assert [sorted(record.metrics) for record in ours] == [sorted(record.metrics) for record in slowly]
-    assert ours[0].course("grad/hidden1/norm") == {1: 0.5, 2: 0.25, 10: 0.125}
-    assert list(ours[0].course("train/loss")) == [2]  # the last of each other
+    assert ours[0].history("grad/hidden1/norm") == {1: 0.5, 2: 0.25, 10: 0.125}
+    assert list(ours[0].history("train/loss")) == [2]  # the last of each other
 
 
 @pytest.mark.parametrize(("tables", "max_in"), [(True, 1000), (True, 1), (False, 1000)])
@@ -75,42 +75,42 @@ def test_finished_runs_are_found_by_their_identity(
         tracker.begin(record)
         record.status = status
         tracker.end(record)
-    tracker.tables = tables
+    tracker.is_database = tables
     for asked, found in (({"a", "b"}, ["a"]), ({"c"}, ["c"]), ({"b"}, []), (set(), [])):
-        assert [record.name for record in tracker.finished(asked)] == found
+        assert [record.name for record in tracker.find_finished(asked)] == found
 
 
 def test_a_summary_is_made_anew_or_added_to(tracker: Mlflow) -> None:
-    assert tracker.summarised("summary.csv")
-    tracker.summary({"more.txt": b"more"}, anew=False)
-    assert tracker.summarised("more.txt") == b"more"
-    assert tracker.summarised("summary.csv")
-    tracker.summary({"only.txt": b"only"}, anew=True)
-    assert tracker.summarised("summary.csv") is None
-    assert len(tracker.kind("summary")) == 1
+    assert tracker.read_summary("summary.csv")
+    tracker.write_summary({"more.txt": b"more"}, anew=False)
+    assert tracker.read_summary("more.txt") == b"more"
+    assert tracker.read_summary("summary.csv")
+    tracker.write_summary({"only.txt": b"only"}, anew=True)
+    assert tracker.read_summary("summary.csv") is None
+    assert len(tracker.find_kind("summary")) == 1
 
 
 def test_a_summary_of_a_sweep_that_still_trains_stays_running(tracker: Mlflow) -> None:
     """A report adds its files to it meanwhile."""
-    tracker.prepare({"sweep.json": b"jobs"})
+    tracker.begin_summary({"sweep.json": b"jobs"})
     report = Mlflow(None)
     report.open(tracker.sweep)
-    report.summary({"report.html": b"page"}, anew=False)
-    assert tracker.summarised("report.html") == b"page"
-    assert [summary.status for summary in tracker.kind("summary")] == ["RUNNING", "FINISHED"]
-    tracker.summary({"summary.csv": b"table"}, anew=True)
-    assert [summary.status for summary in tracker.kind("summary")] == ["FINISHED"]
-    assert tracker.summarised("report.html") == b"page"
+    report.write_summary({"report.html": b"page"}, anew=False)
+    assert tracker.read_summary("report.html") == b"page"
+    assert [summary.status for summary in tracker.find_kind("summary")] == ["RUNNING", "FINISHED"]
+    tracker.write_summary({"summary.csv": b"table"}, anew=True)
+    assert [summary.status for summary in tracker.find_kind("summary")] == ["FINISHED"]
+    assert tracker.read_summary("report.html") == b"page"
 
 
 def test_a_summary_that_is_begun_leaves_the_last_until_it_is_done(tracker: Mlflow) -> None:
-    tracker.prepare({"sweep.json": b"asked"})
-    assert [one.status for one in tracker.kind("summary")] == ["RUNNING", "FINISHED"]
-    assert tracker.summarised("sweep.json") == b"asked"
-    assert [tracker.file(one, "summary.csv") for one in tracker.kind("summary")] == [None, b"n"]
-    tracker.summary({"summary.csv": b"new"}, anew=True)
-    assert [tracker.file(one, "summary.csv") for one in tracker.kind("summary")] == [b"new"]
-    assert [one.status for one in tracker.kind("summary")] == ["FINISHED"]
+    tracker.begin_summary({"sweep.json": b"asked"})
+    assert [one.status for one in tracker.find_kind("summary")] == ["RUNNING", "FINISHED"]
+    assert tracker.read_summary("sweep.json") == b"asked"
+    assert [tracker.read_file(one, "summary.csv") for one in tracker.find_kind("summary")] == [None, b"n"]
+    tracker.write_summary({"summary.csv": b"new"}, anew=True)
+    assert [tracker.read_file(one, "summary.csv") for one in tracker.find_kind("summary")] == [b"new"]
+    assert [one.status for one in tracker.find_kind("summary")] == ["FINISHED"]
 
 
 def test_what_a_person_wrote_of_a_sweep_stays(tracker: Mlflow) -> None:

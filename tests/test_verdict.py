@@ -94,7 +94,7 @@ def test_early_stop_ends_what_is_hopeless(words: list[str], stopped_at: str | No
     if stopped_at is None:
         assert stopped.metrics == kept.metrics
     else:
-        assert max(stopped.course("test/accuracy")) == int(stopped_at)
+        assert max(stopped.history("test/accuracy")) == int(stopped_at)
 
 
 def test_a_stopped_run_says_so(zeroinit: Callable[..., Any]) -> None:
@@ -110,7 +110,7 @@ def test_in_a_stack_it_ends_that_member_alone(job_of: JobOf) -> None:
     ]
     records = runner.run(jobs, Off(), lambda share, accuracy: None)
     assert [record.tags.get("stopped_at") for record in records] == ["25", None, None]
-    assert [max(record.course("val/accuracy")) for record in records] == [25, 200, 200]
+    assert [max(record.history("val/accuracy")) for record in records] == [25, 200, 200]
     assert [record.tags["verdict"] for record in records] == ["stuck-at-prior", *["partly-learned"] * 2]
 
 

@@ -28,7 +28,7 @@ from zeroinit.report.manifest import Asked, Planned, question_of
 from zeroinit.sweep import dry_run, resume
 from zeroinit.sweep.messages import best_val_accuracy, failure_line, new_warnings, result_line
 from zeroinit.sweep.runner import run
-from zeroinit.tracker import CHOICE, TRACEBACK, Record, Tracker, without_password
+from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, Tracker, without_password
 from zeroinit.tracker.provenance import COMMAND, provenance
 from zeroinit.tracker.stale import tell_dead_runs
 from zeroinit.user_code import explain_exits
@@ -98,7 +98,7 @@ def train_job(cfg: DictConfig) -> float | None:
         if TRACEBACK in record.files:
             sys.stderr.write(record.files[TRACEBACK].decode())
         with folder_of_command():
-            where = tracker.how_to_see()
+            where = tracker.ui_hint()
         if where:
             print(where)
         if record.status != "FINISHED":
@@ -130,8 +130,8 @@ def prepare(job: Job) -> tuple[Tracker, Record | None]:
         dry_run.planned([job], tracker, 1)
         sys.exit()
     for trained in resume.finished([job], tracker).values():
-        tracker.recall([trained], [CHOICE])
-        print(f"{result_line(trained)}\nIt was trained before; rerun=true trains it again.\n{tracker.how_to_see()}")
+        tracker.load_histories([trained], [VAL_ACCURACY])
+        print(f"{result_line(trained)}\nIt was trained before; rerun=true trains it again.\n{tracker.ui_hint()}")
         return tracker, trained
     provenance()  # kept for the run's tags, which are of this folder's repository
     return tracker, None

@@ -18,7 +18,7 @@ from zeroinit.tracker.memory import Off
 class Memory(Off):
     """Keeps records in memory, with all that is measured of them."""
 
-    keeps = True
+    is_persistent = True
 
 
 def train(jobs: Sequence[Job]) -> list[Record]:

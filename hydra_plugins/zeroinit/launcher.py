@@ -65,7 +65,7 @@ class SweepLauncher(Launcher):
         from zeroinit.sweep import resume
         from zeroinit.sweep.orchestrate import Trainings
         from zeroinit.sweep.stacking import plan
-        from zeroinit.tracker import CHOICE
+        from zeroinit.tracker import VAL_ACCURACY
 
         setup_globals()
         jobs = self.jobs if self.of_ours else self.checked(job_overrides, initial_job_idx)
@@ -74,7 +74,7 @@ class SweepLauncher(Launcher):
         sweep = sweep_name()
         tracker = build.open_tracker(jobs[0], sweep)
         asked, there = jobs, {} if self.of_ours else resume.finished(jobs, tracker)
-        tracker.recall(list(there.values()), [CHOICE])
+        tracker.load_histories(list(there.values()), [VAL_ACCURACY])
         jobs = [job for job in jobs if build.identity_of(job) not in there]
         with Bar(len(jobs)) as bar:
             trainings = Trainings(jobs, plan(jobs, self.workers), sweep, tracker, bar)

@@ -228,7 +228,7 @@ def rules(key: str, node: Values) -> tuple[partial[Any], partial[Any]]:
 def open_tracker(job: Job, sweep: str) -> Tracker:
     """The tracker that the job names, with the experiment of the sweep; the same one for all jobs of a process."""
     tracker = opened(json.dumps(job.values["tracker"]), job.values["sweep"] or sweep)
-    if job.values["save"] and not tracker.keeps:
+    if job.values["save"] and not tracker.is_persistent:
         raise BadInput(f"save=true: tracker={job.params['tracker']} keeps no files; set one of them otherwise")
     return tracker
 

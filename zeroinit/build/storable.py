@@ -14,7 +14,8 @@ from zeroinit.tracker import Tracker
 def make_tracker(keys: Values) -> Tracker:
     """Return the tracker that a config names, not open yet. Raises BadInput for an object that is none."""
     tracker: Tracker = call("tracker", keys)
-    methods = [name for name, member in vars(Tracker).items() if callable(member) and not name.startswith("_")]
+    members = {name: member for part in Tracker.__mro__ for name, member in vars(part).items()}
+    methods = [name for name, member in members.items() if callable(member) and not name.startswith("_")]
     absent = [name for name in methods if not callable(getattr(tracker, name, None))]
     if absent:
         target, made = keys["_target_"], type(tracker).__name__

@@ -32,8 +32,8 @@ class Patient(Console):
 
 def announce(asked: Asked, tracker: Tracker) -> None:
     """Keep what a sweep asks before it trains, so that its report can be made while it does, or if it is cut short."""
-    if tracker.keeps:
-        tracker.prepare({FILE: asked.content()})
+    if tracker.is_persistent:
+        tracker.begin_summary({FILE: asked.content()})
         introduce(asked.question, [asked.command], tracker)
 
 
@@ -59,11 +59,11 @@ def conclude(asked: Asked, tracker: Tracker, each: Each = starmap, since: float 
     if judged:
         console.print()
         console.print(listed(judged), markup=False, highlight=False)
-    if tracker.keeps:
+    if tracker.is_persistent:
         introduce(asked.question, commands_of(asked, found)[0], tracker)
         files = written(asked, found, notes, tracker) | draw(found, tracker, each, ())
-        where = tracker.summary(files, anew=True)
-        said = f"\nPage (report.html), figures, table: {where}\n{tracker.how_to_see()}"
+        where = tracker.write_summary(files, anew=True)
+        said = f"\nPage (report.html), figures, table: {where}\n{tracker.ui_hint()}"
         console.print(said, markup=False, highlight=False, soft_wrap=True)
     return records
 
@@ -76,7 +76,7 @@ def remake(tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[
     records, left_out = readable(tracker.records())
     for line in left_out:
         sys.stderr.write(f"{line}\n")
-    kept = tracker.summarised(FILE)
+    kept = tracker.read_summary(FILE)
     asked = read(kept) if kept else of_records(records)
     if not asked.planned:
         raise BadInput(f"{tracker.sweep}: the sweep has no runs; there is nothing to report")
@@ -91,7 +91,7 @@ def remake(tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[
     if figures:
         files |= draw(found, tracker, starmap, axes)
     if folder is None:
-        return tracker.summary(files, anew=False)
+        return tracker.write_summary(files, anew=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
@@ -104,7 +104,7 @@ def remake(tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[
 def recall(asked: Asked, found: Sequence[Cell], tracker: Tracker) -> None:
     """Have the records the courses by which the claims are judged."""
     if courses := courses_of(asked.claims):
-        tracker.recall([record for cell in found for record in cell.finished], courses)
+        tracker.load_histories([record for cell in found for record in cell.finished], courses)
 
 
 def written(asked: Asked, found: Sequence[Cell], notes: Sequence[str], tracker: Tracker) -> dict[str, bytes]:
@@ -114,7 +114,7 @@ def written(asked: Asked, found: Sequence[Cell], notes: Sequence[str], tracker: 
         made["claims.csv"] = as_csv(judged)
     try:
         finished = [record for cell in found for record in cell.finished]
-        tracker.recall(finished, curves_of(finished))
+        tracker.load_histories(finished, curves_of(finished))
         seen = [gradients(histograms_kept(cell.finished, tracker)) for cell in found]
         made["report.html"] = as_html(tracker.sweep, asked, found, seen, notes)
     except BadInput:
@@ -144,4 +144,4 @@ def show(shown: Table | None, notes: Sequence[str]) -> Patient:
 
 def filled(cell: Cell, tracker: Tracker) -> bytes | None:
     """The init.csv of the newest finished run of a cell."""
-    return tracker.file(cell.finished[0], "init.csv") if cell.finished else None
+    return tracker.read_file(cell.finished[0], "init.csv") if cell.finished else None

@@ -17,11 +17,11 @@ from zeroinit.report.cells import NOT_RUN, as_csv, data_and_code, probes
 from zeroinit.report.claims import courses_of
 from zeroinit.report.manifest import FILE, Asked, read
 from zeroinit.report.pairs import Claim
-from zeroinit.tracker import CHOICE, COUNTS, COURSE, INIT_HASH, Record, Tracker, readable
+from zeroinit.tracker import INIT_HASH, TEST_ACCURACY, TEST_CLASS_COUNTS, VAL_ACCURACY, Record, Tracker, readable
 
-LAST = (COURSE, "test/loss", CHOICE)  # metrics of which the last value is kept
+LAST = (TEST_ACCURACY, "test/loss", VAL_ACCURACY)  # metrics of which the last value is kept
 MACHINE = ("device", "cpu", "cpu_capability", "kernels", "version.torch")  # what a run computed on, and with
-TAGS = ("verdict", "stopped_at", "steps_per_epoch", COUNTS, INIT_HASH, "seconds", "stack", *MACHINE)
+TAGS = ("verdict", "stopped_at", "steps_per_epoch", TEST_CLASS_COUNTS, INIT_HASH, "seconds", "stack", *MACHINE)
 # params that have no part in the table, as prefixes: those that can change no number, and one that a tag has, as found
 NO_PART = (*(key for key in NO_NUMBER if key != "seed"), "device", *(f"dataset.{one}" for one in PLACES))
 TableRow = Mapping[str, str]
@@ -42,8 +42,8 @@ def kept_of(tracker: Tracker, claims: Iterable[Claim]) -> list[dict[str, str]]:
         newest[record.identity] = record
     courses = courses_of(claims)
     if courses:
-        tracker.recall(list(newest.values()), courses)
-    content = tracker.summarised(FILE)
+        tracker.load_histories(list(newest.values()), courses)
+    content = tracker.read_summary(FILE)
     last = read(content) if content else Asked("", "", ())
     missing = [
         Record("", params, {"identity": identity, "cell_hash": cell_hash, "size": last.size}, NOT_RUN)
@@ -66,7 +66,7 @@ def row_of(sweep: str, record: Record, courses: Sequence[str]) -> dict[str, str]
     ]
     tags = {name: record.tags[name] for name in TAGS if name in record.tags}
     row = {"sweep": sweep, "size": record.tags.get("size", ""), "identity": record.identity, "status": record.status}
-    row |= {"cell_hash": record.tags["cell_hash"], "steps_taken": str(max(record.course(COURSE), default=0))}
+    row |= {"cell_hash": record.tags["cell_hash"], "steps_taken": str(max(record.history(TEST_ACCURACY), default=0))}
     row |= {name: repr(value) for name in LAST if not math.isnan(value := record.last(name))}
     return row | tags | params | ({"watched": json.dumps(watched)} if watched else {})
 

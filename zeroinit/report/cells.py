@@ -12,7 +12,7 @@ from rich.table import Table
 
 from zeroinit.config.keys import NO_NUMBER, PLACES
 from zeroinit.report.statistics import DRAWS, IDENTICAL, Estimate, estimate, explain_intervals, what_n_counts
-from zeroinit.tracker import COURSE, Record
+from zeroinit.tracker import TEST_ACCURACY, Record
 
 AXES = ("arch", "init", "bias_scale.value")  # columns of every table; a key that differs between cells joins them
 NO_AXIS = (*NO_NUMBER, *(f"dataset.{place}" for place in PLACES))  # as prefixes: with `seed` all streams' seeds
@@ -181,7 +181,7 @@ def rows(cells: Sequence[Cell]) -> list[Row]:
     found: list[Row] = []
     keys = columns(cells)
     for cell in cells:
-        accuracy, loss = (estimate(cell.finished, metric) for metric in (COURSE, "test/loss"))
+        accuracy, loss = (estimate(cell.finished, metric) for metric in (TEST_ACCURACY, "test/loss"))
         became = [
             fate if count == cell.fates.total() else f"{count} {fate}" for fate, count in cell.fates.most_common()
         ]
@@ -247,7 +247,7 @@ def caption(cells: Sequence[Cell]) -> str:
         for key, silent in SHARED.items()
         if len({cell.params.get(key) for cell in cells}) == 1 and cells[0].params.get(key, silent) != silent
     ]
-    intervals = explain_intervals([estimate(cell.finished, COURSE) for cell in cells], digits=1)
+    intervals = explain_intervals([estimate(cell.finished, TEST_ACCURACY) for cell in cells], digits=1)
     numbers = ", ".join(part for part in ("after the last step, mean over n draws of the init", intervals) if part)
     return f"{' '.join(shared)}; {numbers}"
 

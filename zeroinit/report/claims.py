@@ -14,7 +14,7 @@ from zeroinit.report.checks import plain
 from zeroinit.report.histories import arrivals
 from zeroinit.report.pairs import Claim, absent, asked, labels, missing, pairs
 from zeroinit.report.statistics import DRAWS, by_unit, count_units, init_draws, mean_and_interval, what_n_counts
-from zeroinit.tracker import COUNTS, COURSE, Record
+from zeroinit.tracker import TEST_ACCURACY, TEST_CLASS_COUNTS, Record
 
 SUPPORTED, REFUTED, UNDETERMINED = "supported", "refuted", "undetermined"
 LEARNED = ("learned", "partly-learned", "learns")  # the last is an old tag, which meant one of the two before it
@@ -107,16 +107,16 @@ def paired(cell: Cell, other: Cell) -> tuple[int, float, float]:
 
     Where one of the two inits draws, n counts its draws.
     """
-    theirs = {seeds(record): record.last(COURSE) for record in other.finished}
+    theirs = {seeds(record): record.last(TEST_ACCURACY) for record in other.finished}
     both = [record for record in cell.finished if seeds(record) in theirs]
     draws = init_draws(cell.finished) or init_draws(other.finished)
-    return in_points(both, lambda record: record.last(COURSE) - theirs[seeds(record)], draws)
+    return in_points(both, lambda record: record.last(TEST_ACCURACY) - theirs[seeds(record)], draws)
 
 
 def from_number(cell: Cell, percent: float) -> tuple[int, float, float]:
     """The same of the runs' difference from a published accuracy."""
     draws = init_draws(cell.finished)
-    return in_points(cell.finished, lambda record: record.last(COURSE) - percent / 100, draws)
+    return in_points(cell.finished, lambda record: record.last(TEST_ACCURACY) - percent / 100, draws)
 
 
 def in_points(
@@ -177,11 +177,11 @@ def at_the_prior(cell: Cell) -> Answer:
     """Whether every run names one class for all of the test set: its accuracy is exactly that class's share."""
 
     def holds(record: Record) -> bool | None:
-        counts = json.loads(record.tags.get(COUNTS, "[]"))
-        return record.last(COURSE) in [count / sum(counts) for count in counts] if counts else None
+        counts = json.loads(record.tags.get(TEST_CLASS_COUNTS, "[]"))
+        return record.last(TEST_ACCURACY) in [count / sum(counts) for count in counts] if counts else None
 
     wanted = "have not finished, or kept no counts of the classes"
-    return of_every(cell, cell.finished, holds, lambda record: f"{record.last(COURSE):.2%}", wanted)
+    return of_every(cell, cell.finished, holds, lambda record: f"{record.last(TEST_ACCURACY):.2%}", wanted)
 
 
 def does_not_learn(cell: Cell) -> Answer:
@@ -209,7 +209,7 @@ def arrives(record: Record, order: Sequence[str]) -> bool | None:
     """Whether the layers of one run have their first gradients in this order; None where that was not seen."""
     first, whole = arrivals([record]), True
     for step, layer in enumerate(order, 1):
-        zeros = record.course(f"grad/{layer}/zeros")
+        zeros = record.history(f"grad/{layer}/zeros")
         if any(zeros.get(before, 1) < 1 for before in range(1, step)) or zeros.get(step) == 1:
             return False
         complete = all(one in zeros for one in range(1, step + 1))

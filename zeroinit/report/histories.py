@@ -42,7 +42,7 @@ def course(records: Sequence[Record], metric: str) -> Course | None:
     A run counts from its first value on (weights that are zero have no angle), and one that ended earlier than others
     with its last value from there on.
     """
-    of_each = [(record, found) for record in records if (found := record.course(metric))]
+    of_each = [(record, found) for record in records if (found := record.history(metric))]
     steps = sorted(set().union(*(found for _, found in of_each)))
     if not steps:
         return None
@@ -123,7 +123,7 @@ class Gradients:
 
 def histograms_kept(records: Sequence[Record], tracker: Tracker) -> list[bytes]:
     """The runs' histograms.npz, of those that have one."""
-    return [content for record in records if (content := tracker.file(record, "histograms.npz"))]
+    return [content for record in records if (content := tracker.read_file(record, "histograms.npz"))]
 
 
 def gradients(contents: Sequence[bytes]) -> Gradients | None:

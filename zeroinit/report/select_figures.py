@@ -7,7 +7,7 @@ from typing import Any
 from zeroinit.report.cells import Cell, columns
 from zeroinit.report.confounding import lines
 from zeroinit.report.histories import Gradients, arrivals, gradients, histograms_kept, layers, neuron_metrics, predicted
-from zeroinit.tracker import COURSE, Tracker
+from zeroinit.tracker import TEST_ACCURACY, Tracker
 
 WAVES = 12  # cells of which the waves are drawn
 
@@ -29,7 +29,7 @@ def draw(found: list[Cell], tracker: Tracker, each: Each, axes: Sequence[str]) -
         return {}
     recalled = [record for cell in done for record in cell.finished]
     neurons = neuron_metrics(recalled)
-    tracker.recall(recalled, [COURSE, *neurons])
+    tracker.load_histories(recalled, [TEST_ACCURACY, *neurons])
     keys = columns(found)
     tasks: list[tuple[Any, ...]] = [("comparison", found), ("map", found, *axes)]
     if neurons:
@@ -146,7 +146,7 @@ def units(found: Sequence[Cell], tracker: Tracker) -> list[dict[str, int]]:
     of_each = []
     for cell in found:
         kind = tuple((key, value) for key, value in cell.params.items() if key.startswith(("arch", "dataset")))
-        if kind not in known and (content := cell.finished and tracker.file(cell.finished[0], "init.csv")):
+        if kind not in known and (content := cell.finished and tracker.read_file(cell.finished[0], "init.csv")):
             shapes = {line["parameter"]: line["shape"] for line in lines(content)}
             weights = {name: shape for name, shape in shapes.items() if name.endswith(".weight")}
             known[kind] = {name.removesuffix(".weight"): int(shape.split("x")[0]) for name, shape in weights.items()}

@@ -46,7 +46,7 @@ def planned(jobs: Sequence[Job], tracker: Tracker, workers: int) -> None:
     done = resume.finished(jobs, tracker)
     broken = {record.identity for cell in found for record in cell.newest if record.status in ("FAILED", "KILLED")}
     to_do = [(job, one) for job, one in zip(jobs, identities, strict=True) if one not in done]
-    needed = resume.seconds_needed([job for job, _ in to_do], readable(tracker.everywhere())[0])
+    needed = resume.seconds_needed([job for job, _ in to_do], readable(tracker.all_records())[0])
     keys, lines = columns(found), []
     by_cell: dict[str, list[Job]] = {}
     for job in jobs:

@@ -5,7 +5,7 @@ from pathlib import Path
 from zeroinit.config import Job
 from zeroinit.probes.observer import LEFT_OUT
 from zeroinit.sweep.runner import LINT
-from zeroinit.tracker import CHOICE, TRACEBACK, Record
+from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record
 
 
 def failure_line(job: Job, record: Record) -> str:
@@ -24,7 +24,7 @@ def failure_line(job: Job, record: Record) -> str:
 
 def best_val_accuracy(record: Record) -> float | None:
     """Return the best validation accuracy of a run, which an optimising sweeper maximises; None of a failed run."""
-    return max(record.course(CHOICE).values(), default=0.0) if record.status == "FINISHED" else None
+    return max(record.history(VAL_ACCURACY).values(), default=0.0) if record.status == "FINISHED" else None
 
 
 def new_warnings(record: Record, already_shown: set[str]) -> list[str]:

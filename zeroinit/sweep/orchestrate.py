@@ -15,7 +15,7 @@ from zeroinit.sweep import runner
 from zeroinit.sweep.messages import failure_line, new_warnings
 from zeroinit.sweep.pool import Death, Message, Pool
 from zeroinit.sweep.stacking import Training
-from zeroinit.tracker import CHOICE, TRACEBACK, Record, Tracker
+from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, Tracker
 from zeroinit.tracker.stale import ended_in, kill_dead_runs
 
 
@@ -65,7 +65,7 @@ class Trainings:
             self.show(message.place, message.content)
         elif message.kind == "done":
             for record in message.content:
-                self.tracker.hear(record)
+                self.tracker.adopt(record)
             self.end(message.place, message.content)
         elif message.kind == "failed":
             self.give_up(message.place, message.content)
@@ -120,11 +120,11 @@ class Trainings:
         try:
             kill_dead_runs(self.tracker, trains_here=True)
             ended = ended_in(death.process, [identity_of(job) for job in jobs], self.tracker)
-            self.tracker.recall(ended, [CHOICE])
+            self.tracker.load_histories(ended, [VAL_ACCURACY])
         except BadInput:  # the store does not answer; the next command reads what it has
             return []
         for record in ended:
-            trace = self.tracker.file(record, TRACEBACK) if record.status == "FAILED" else None
+            trace = self.tracker.read_file(record, TRACEBACK) if record.status == "FAILED" else None
             record.files |= {TRACEBACK: trace} if trace else {}
         return ended
 

@@ -8,7 +8,7 @@ from zeroinit.build import identity_of, load, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
 from zeroinit.environment import environment
 from zeroinit.probes.measures import PROBES
-from zeroinit.tracker import COURSE, INCOMPLETE, Record, Tracker, readable
+from zeroinit.tracker import INCOMPLETE, TEST_ACCURACY, Record, Tracker, readable
 
 # keys by which runs look elsewhere, and the probes for which they do
 BY_STEPS = {*PROBES} - {"curvature"}
@@ -29,7 +29,7 @@ def finished(jobs: Sequence[Job], tracker: Tracker, tell: Callable[[str], None] 
     wanted = {identity_of(job): job for job in jobs if not job.values["rerun"]}
     found: dict[str, Record] = {}
     incomplete: dict[str, Record] = {}
-    records, _ = readable(tracker.finished(wanted) if wanted else ())
+    records, _ = readable(tracker.find_finished(wanted) if wanted else ())
     for record in records:
         if record.status == INCOMPLETE:
             incomplete.setdefault(record.identity, record)
@@ -58,7 +58,7 @@ def seconds_needed(jobs: Sequence[Job], known: Iterable[Record]) -> list[float |
     by_cell: dict[str, list[float]] = {}
     by_kind: dict[str, list[float]] = {}
     for record in known:
-        steps = max(record.course(COURSE), default=0)
+        steps = max(record.history(TEST_ACCURACY), default=0)
         if record.status == "FINISHED" and steps and "seconds" in record.tags:
             rate = float(record.tags["seconds"]) / int(record.tags["stack"]) / steps
             by_cell.setdefault(record.tags["cell_hash"], []).append(rate)

@@ -26,7 +26,7 @@ from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import signals_held
 from zeroinit.sweep.failures import as_text, end, fail
 from zeroinit.sweep.hooks import train_in_folders
-from zeroinit.tracker import CHOICE, COUNTS, INIT_HASH, LAST_STEP, MAX_TAG, TRACEBACK, Record, Tracker
+from zeroinit.tracker import INIT_HASH, LAST_STEP, MAX_TAG, TEST_CLASS_COUNTS, TRACEBACK, VAL_ACCURACY, Record, Tracker
 from zeroinit.tracker.provenance import command_tag, device_name, provenance
 from zeroinit.training import loop
 from zeroinit.training.cohort import Member
@@ -120,7 +120,7 @@ def train_together(
         seeds, steps = job.values["seeds"], job.values["steps"] or job.values["epochs"] * steps_per_epoch
         record.tags |= {"steps_per_epoch": str(steps_per_epoch), "device": device_name(device)}
         if len(counts) <= MAX_TAG:  # cut, it could not be read
-            record.tags[COUNTS] = counts
+            record.tags[TEST_CLASS_COUNTS] = counts
         torch.manual_seed(stream_seed("forward", seeds["forward"]))  # dropout takes no generator of its own
         try:
             model, filled, optimizer = build(job.values, data)
@@ -129,7 +129,7 @@ def train_together(
             continue
         if found := lint.findings(job.values, data, model, optimizer):
             record.tags[LINT] = lint.told(job.params, found)[:5000]
-        asked = {probe: left_out(probe, model) for probe in shared["probe"]["measure"] if tracker.keeps}
+        asked = {probe: left_out(probe, model) for probe in shared["probe"]["measure"] if tracker.is_persistent}
         probes = [probe for probe, reason in asked.items() if not reason]
         if len(probes) < len(asked):
             record.tags[LEFT_OUT] = f"{job.params['arch']}: {'; '.join(reason for reason in asked.values() if reason)}"
@@ -171,7 +171,7 @@ def train_together(
         seconds = now - started - writing
         samples = taken * len(data.train[0]) / steps_per_epoch
         record.tags |= {"seconds": f"{seconds:.3f}", "samples_per_second": f"{samples / seconds:.0f}"}
-        if tracker.keeps:
+        if tracker.is_persistent:
             if observer.observed:
                 record.files["histograms.npz"] = observer.histograms(index)
             if job.values["save"]:
@@ -237,9 +237,9 @@ def work(
         lambda job, reason: lost([job], tracker, reason)[0],
     )
     tell((1.0, last))
-    if tracker.keeps:
+    if tracker.is_persistent:
         for record in records:
-            record.metrics = [point for point in record.metrics if point[0] == CHOICE]
+            record.metrics = [point for point in record.metrics if point[0] == VAL_ACCURACY]
             record.files = {name: content for name, content in record.files.items() if name == TRACEBACK}
     return records
 

@@ -1,4 +1,4 @@
-"""A tracker that keeps nothing."""
+"""A tracker that stores nothing beyond the process."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -6,12 +6,12 @@ from zeroinit.tracker import Record
 
 
 class Off:
-    """Keeps the records of this process in memory, for the table at the end of a sweep."""
+    """Holds the records of this process in memory, for the table at the end of a sweep."""
 
-    keeps = False
+    is_persistent = False
 
     def __init__(self) -> None:
-        self.kept: list[Record] = []
+        self._records: list[Record] = []
 
     def refuses(self, values: Mapping[str, str]) -> tuple[str, str] | None:
         return None
@@ -20,7 +20,7 @@ class Off:
         self.sweep = sweep
 
     def begin(self, record: Record) -> None:
-        self.kept.append(record)
+        self._records.append(record)
 
     def flush(self, record: Record) -> None:
         pass
@@ -31,43 +31,43 @@ class Off:
     def mark_failed(self, record: Record) -> None:
         pass
 
-    def running(self) -> list[Record]:
-        return [record for record in self.kept if record.status == "RUNNING"]
+    def find_running(self) -> list[Record]:
+        return [record for record in self._records if record.status == "RUNNING"]
 
-    def kill(self, records: Sequence[Record]) -> int:
+    def mark_killed(self, records: Sequence[Record]) -> int:
         for record in records:
             record.status = "KILLED"
         return len(records)
 
-    def hear(self, record: Record) -> None:
-        self.kept.append(record)
+    def adopt(self, record: Record) -> None:
+        self._records.append(record)
 
     def records(self) -> list[Record]:
-        return self.kept[::-1]
+        return self._records[::-1]
 
-    def finished(self, identities: Collection[str]) -> list[Record]:
+    def find_finished(self, identities: Collection[str]) -> list[Record]:
         return []
 
-    def everywhere(self) -> list[Record]:
+    def all_records(self) -> list[Record]:
         return self.records()
 
-    def recall(self, records: Sequence[Record], metrics: Sequence[str]) -> None:
-        pass  # they have all of it
+    def load_histories(self, records: Sequence[Record], metrics: Sequence[str]) -> None:
+        pass  # the records have them
 
-    def file(self, record: Record, name: str) -> bytes | None:
+    def read_file(self, record: Record, name: str) -> bytes | None:
         return record.files.get(name)
 
-    def prepare(self, files: dict[str, bytes]) -> None:
+    def begin_summary(self, files: dict[str, bytes]) -> None:
         pass
 
-    def summary(self, files: dict[str, bytes], anew: bool) -> str:
+    def write_summary(self, files: dict[str, bytes], anew: bool) -> str:
         return ""
 
-    def summarised(self, name: str) -> bytes | None:
+    def read_summary(self, name: str) -> bytes | None:
         return None
 
     def describe(self, text: str) -> None:
         pass
 
-    def how_to_see(self) -> str:
+    def ui_hint(self) -> str:
         return ""

@@ -12,10 +12,21 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Metric, Param, RunTag
 
 from zeroinit.process import current_process, end_if_orphaned
-from zeroinit.tracker import ARTIFACTS, INCOMPLETE, MAX_TAG, TRACEBACK, Record, accepted, artifacts, mlflow_sql, running
+from zeroinit.tracker import (
+    ARTIFACTS,
+    INCOMPLETE,
+    MAX_TAG,
+    TRACEBACK,
+    Record,
+    accepted,
+    artifacts,
+    mlflow_client,
+    mlflow_sql,
+    running,
+)
 from zeroinit.tracker.connection import Connection, writing
 from zeroinit.tracker.reachable import is_server
 
@@ -26,16 +37,17 @@ IGNORE_CASE = ("mysql", "mssql")  # databases whose usual collations ignore case
 class Mlflow(Connection):
     """Flat MLflow runs in one experiment a sweep, in SQLite under mlruns/ or on the server that `uri` names."""
 
-    keeps = True
+    is_persistent = True
 
     def __init__(self, uri: str | None) -> None:
         super().__init__(uri)
-        self.tables = not is_server(self.uri)  # of a database, which can be read without the client
-        self.own = ""  # the summary that this process began
-        self.written: dict[str, int] = {}  # metrics of each run that are in the store
-        self.stamps: dict[str, int] = {}  # time of a run's write that failed: sent again, its metrics are no new ones
-        self.complete: set[str] = set()  # runs that were complete when they were last checked
-        self.places: dict[str, str] = {}  # uri of each run's artifacts, which the client would read the run for
+        self.is_database = not is_server(self.uri)  # a database can be read without the client
+        self._summary_id = ""  # of the summary that this process began
+        self._written: dict[str, int] = {}  # {run id: how many of its metrics are in the store}
+        # {run id: time of a write that failed}; metrics that are sent again with their first time are not new ones
+        self._stamps: dict[str, int] = {}
+        self._complete: set[str] = set()  # ids of the runs that were complete when they were last checked
+        self.artifact_uris: dict[str, str] = {}  # by run id, as the client would read the run to learn it
 
     def refuses(self, values: Mapping[str, str]) -> tuple[str, str] | None:
         """Return the first {name: value} of params, tags or metrics that MLflow never takes: its name, and why."""
@@ -43,7 +55,7 @@ class Mlflow(Connection):
 
     @writing()
     def begin(self, record: Record) -> None:
-        """Make the run, with what is known of it before it trains. Raises StoreFailed."""
+        """Make the run, with what is known before it trains. Raises StoreFailed."""
         began = time.perf_counter()
         end_if_orphaned()
         run = self.client.create_run(
@@ -53,23 +65,23 @@ class Mlflow(Connection):
             run_name=record.name,
         )
         record.run_id = run.info.run_id
-        self.written[record.run_id] = 0
-        self.places[record.run_id] = run.info.artifact_uri
+        self._written[record.run_id] = 0
+        self.artifact_uris[record.run_id] = run.info.artifact_uri
         params = [Param(key, value) for key, value in record.params.items()]
-        for some in mlflow_sql.chunks(params, 100):
-            self.client.log_batch(record.run_id, params=some)
+        for chunk in mlflow_sql.chunks(params, 100):
+            self.client.log_batch(record.run_id, params=chunk)
         record.tracking += time.perf_counter() - began
 
     def flush(self, record: Record) -> None:
         """Write the metrics that are not in the store yet."""
         end_if_orphaned()
         run_id = record.run_id
-        stamp = self.stamps.setdefault(run_id, int(time.time() * 1000))
-        new = record.metrics[self.written[run_id] :]
-        for some in mlflow_sql.chunks([Metric(name, value, stamp, step) for name, value, step in new], 1000):
-            self.client.log_batch(run_id, metrics=some)
-            self.written[run_id] += len(some)
-        del self.stamps[run_id]
+        stamp = self._stamps.setdefault(run_id, int(time.time() * 1000))
+        new = record.metrics[self._written[run_id] :]
+        for chunk in mlflow_sql.chunks([Metric(name, value, stamp, step) for name, value, step in new], 1000):
+            self.client.log_batch(run_id, metrics=chunk)
+            self._written[run_id] += len(chunk)
+        del self._stamps[run_id]
 
     @writing()
     def end(self, record: Record) -> None:
@@ -77,14 +89,14 @@ class Mlflow(Connection):
         if not record.run_id:  # it could not even begin
             return
         began = time.perf_counter()
-        self.keep(record.run_id, record.files)
+        self._write_files(record.run_id, record.files)
         self.flush(record)
         record.tags[ARTIFACTS] = json.dumps(sorted(record.files))
         record.tags["tracking_seconds"] = f"{record.tracking + time.perf_counter() - began:.3f}"
-        self.log_tags(record.run_id, record.tags)
+        self._log_tags(record.run_id, record.tags)
         end_if_orphaned()
         self.client.set_terminated(record.run_id, record.status)
-        self.complete.add(record.run_id)
+        self._complete.add(record.run_id)
 
     def mark_failed(self, record: Record) -> None:
         """Write status FAILED, error and traceback of a run that could not be written, each if the store takes it."""
@@ -94,127 +106,112 @@ class Mlflow(Connection):
         with suppress(Exception):
             self.client.set_terminated(record.run_id, "FAILED")
         with suppress(Exception):
-            self.log_tags(record.run_id, {"error": record.tags["error"]})
+            self._log_tags(record.run_id, {"error": record.tags["error"]})
         with suppress(Exception):
-            self.keep(record.run_id, {name: content for name, content in record.files.items() if name == TRACEBACK})
+            self._write_files(
+                record.run_id, {name: content for name, content in record.files.items() if name == TRACEBACK}
+            )
 
-    def log_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+    def _log_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         self.client.log_batch(run_id, tags=[RunTag(key, value[:MAX_TAG]) for key, value in tags.items()])
 
-    def running(self) -> list[Record]:
+    def find_running(self) -> list[Record]:
         """Return the runs of every sweep of the store that are marked RUNNING, summaries included, with some tags."""
         with self.answering("the runs cannot be read back"):
-            return running.running_in_tables(self.uri) if self.tables else running.running_of_client(self.client)
+            return (
+                running.find_running_in_database(self.uri)
+                if self.is_database
+                else running.find_running_via_client(self.client)
+            )
 
-    def kill(self, records: Sequence[Record]) -> int:
-        """Mark those of the runs as KILLED that are still RUNNING. Returns how many."""
+    def mark_killed(self, records: Sequence[Record]) -> int:
+        """Mark the runs that are still RUNNING as KILLED. Returns how many."""
         run_ids = [record.run_id for record in records]
         with self.answering("the runs whose process is gone cannot be marked"):
-            if self.tables:
-                return running.kill_in_tables(self.uri, run_ids)
-            return running.kill_by_client(self.client, run_ids)
+            if self.is_database:
+                return running.mark_killed_in_database(self.uri, run_ids)
+            return running.mark_killed_via_client(self.client, run_ids)
 
-    def hear(self, record: Record) -> None:
-        """The store has the record; another process wrote all of it."""
-        self.complete.add(record.run_id)
+    def adopt(self, record: Record) -> None:
+        """Take a record that another process has written to its end."""
+        self._complete.add(record.run_id)
 
-    def keep(self, run_id: str, files: dict[str, bytes]) -> None:
-        artifacts.write_files(self.places[run_id], self.uri, files)
+    def _write_files(self, run_id: str, files: dict[str, bytes]) -> None:
+        artifacts.write_files(self.artifact_uris[run_id], self.uri, files)
 
     def records(self) -> list[Record]:
-        """Every run of the sweep, newest first, with each metric's last value."""
+        """Return every run of the sweep, newest first, with the last value of each metric."""
         with self.answering("the runs cannot be read back"):
-            return self.kind("run")
+            return self.find_kind("run")
 
-    def finished(self, identities: Collection[str]) -> list[Record]:
-        """Those finished runs of the sweep that have one of the identities, newest first."""
+    def find_finished(self, identities: Collection[str]) -> list[Record]:
+        """Return the finished runs of the sweep that have one of the identities, newest first."""
         with self.answering("the runs cannot be read back"):
-            return self.kind("run", identities)
+            return self.find_kind("run", identities)
 
-    def everywhere(self) -> list[Record]:
-        """Every run of every sweep of the store."""
+    def all_records(self) -> list[Record]:
+        """Return every run of every sweep of the store."""
         with self.answering("the runs cannot be read back"):
-            read = mlflow_sql.records if self.tables else self.told_by_client
-            ids = [experiment.experiment_id for experiment in self.client.search_experiments()]
-            return [record for one in ids for record, _ in read(self.uri, one, "run", None)]
+            experiments = self.client.search_experiments()
+            return [record for each in experiments for record, _ in self._read(each.experiment_id, "run", None)]
 
-    def kind(self, kind: str, identities: Collection[str] | None = None) -> list[Record]:
-        """The runs of the experiment that are of this kind, newest first, with each metric's last value."""
-        read = mlflow_sql.records if self.tables else self.told_by_client
-        found = read(self.uri, self.experiment_id, kind, identities)
-        self.places |= {record.run_id: place for record, place in found}
-        records = [record for record, _ in found]
+    def find_kind(self, kind: str, identities: Collection[str] | None = None) -> list[Record]:
+        """Return the runs of the sweep that have this kind, newest first, with the last value of each metric."""
+        pairs = self._read(self.experiment_id, kind, identities)
+        self.artifact_uris |= {record.run_id: uri for record, uri in pairs}
+        records = [record for record, _ in pairs]
         for record in records:
-            if kind == "run" and record.status == "FINISHED" and record.run_id not in self.complete:
-                self.check_complete(record)
+            if kind == "run" and record.status == "FINISHED" and record.run_id not in self._complete:
+                self._check_complete(record)
         return records
 
-    def check_complete(self, record: Record) -> None:
-        """Give a record that is FINISHED in the store, but lacks something there, the status INCOMPLETE."""
-        lacking = record.lacks(partial(artifacts.list_files, self.places[record.run_id], self.uri))
+    def _read(self, experiment_id: str, kind: str, identities: Collection[str] | None) -> list[tuple[Record, str]]:
+        if self.is_database:
+            return mlflow_sql.records(self.uri, experiment_id, kind, identities)
+        return mlflow_client.records(self.client, experiment_id, kind, identities)
+
+    def _check_complete(self, record: Record) -> None:
+        """Give the status INCOMPLETE to a record that is FINISHED in the store but lacks something there."""
+        lacking = record.lacks(partial(artifacts.list_files, self.artifact_uris[record.run_id], self.uri))
         if lacking:
             record.status, record.tags["error"] = INCOMPLETE, lacking
         else:
-            self.complete.add(record.run_id)
+            self._complete.add(record.run_id)
 
-    def told_by_client(
-        self, uri: str, experiment_id: str, kind: str, identities: Collection[str] | None
-    ) -> list[tuple[Record, str]]:
-        """The same from a server, or from any store in ten times the time."""
-        found, token, asked = [], None, f"tags.kind = '{kind}'"
-        if identities is not None:
-            asked += " and attributes.status = 'FINISHED'"
-        if identities is not None and len(identities) == 1:
-            asked += f" and tags.identity = '{next(iter(identities))}'"
-        while True:
-            page = self.client.search_runs(
-                [experiment_id], asked, order_by=["attributes.start_time DESC"], page_token=token
-            )
-            found += [
-                (as_record(run), run.info.artifact_uri)
-                for run in page
-                if identities is None or run.data.tags.get("identity") in identities
-            ]
-            token = page.token
-            if not token:
-                return found
-
-    def recall(self, records: Sequence[Record], metrics: Sequence[str]) -> None:
-        """Put the whole course of these metrics into the records, where they have them."""
+    def load_histories(self, records: Sequence[Record], metrics: Sequence[str]) -> None:
+        """Put all values of these metrics into the records that have them."""
         with self.answering("the runs cannot be read back"):
-            courses = mlflow_sql.courses(self.uri, self.experiment_id, metrics) if self.tables else {}
+            if self.is_database:
+                histories = mlflow_sql.histories(self.uri, self.experiment_id, metrics)
+            else:
+                histories = mlflow_client.histories(self.client, records, metrics)
             for record in records:
-                has = [name for name in dict.fromkeys(name for name, _, _ in record.metrics) if name in metrics]
-                record.metrics = [point for point in record.metrics if point[0] not in has]
-                for name in has:
-                    course = courses[record.run_id, name] if self.tables else self.course(record.run_id, name)
-                    record.metrics += course
+                names = {name for name, _, _ in record.metrics} & {*metrics}
+                record.metrics = [point for point in record.metrics if point[0] not in names]
+                for name in sorted(names):
+                    record.metrics += histories[record.run_id, name]
 
-    def course(self, run_id: str, metric: str) -> list[tuple[str, float, int]]:
-        history = self.client.get_metric_history(run_id, metric)
-        return sorted(((metric, point.value, point.step) for point in history), key=lambda point: point[2])
+    def read_file(self, record: Record, name: str) -> bytes | None:
+        """Return the content of an artifact; None if the run has no such file."""
+        return artifacts.read_file(self.artifact_uris[record.run_id], self.uri, name)
 
-    def file(self, record: Record, name: str) -> bytes | None:
-        """The content of an artifact; None where the run has none of that name."""
-        return artifacts.read_file(self.places[record.run_id], self.uri, name)
+    def begin_summary(self, files: dict[str, bytes]) -> None:
+        """Begin the summary of a sweep with these files; it is RUNNING until `write_summary` adds the rest.
 
-    def prepare(self, files: dict[str, bytes]) -> None:
-        """Begin a summary of a sweep's own with these files; that of an earlier one stays until `summary` anew.
-
-        It is RUNNING until `summary` adds the rest.
+        The summary of an earlier sweep stays until `write_summary` replaces it.
         """
         with self.answering("the summary cannot be kept"):
             tags = {"kind": "summary", "sweep": self.sweep} | current_process().tags()
             run = self.client.create_run(self.experiment_id, tags=tags, run_name="summary")
-            self.own, self.places[run.info.run_id] = run.info.run_id, run.info.artifact_uri
-            self.fill(self.own, files, "RUNNING")
+            self._summary_id, self.artifact_uris[run.info.run_id] = run.info.run_id, run.info.artifact_uri
+            self._fill_summary(self._summary_id, files, "RUNNING")
 
-    def fill(self, run_id: str, files: dict[str, bytes], status: str = "FINISHED") -> None:
+    def _fill_summary(self, run_id: str, files: dict[str, bytes], status: str = "FINISHED") -> None:
         """Write the files into a summary, then its status."""
         try:
-            self.log_tags(run_id, current_process().tags())  # an older one has those of another process
+            self._log_tags(run_id, current_process().tags())  # an older summary has those of another process
             self.client.update_run(run_id, "RUNNING")
-            self.keep(run_id, files)
+            self._write_files(run_id, files)
             if status != "RUNNING":
                 self.client.set_terminated(run_id, status)
         except BaseException as error:
@@ -222,41 +219,45 @@ class Mlflow(Connection):
                 self.client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
             raise
 
-    def summary(self, files: dict[str, bytes], anew: bool) -> str:
-        """Keep files in the run named `summary`, in the place of the last one or beside what it holds; says where.
+    def write_summary(self, files: dict[str, bytes], anew: bool) -> str:
+        """Write files into the run named `summary`, and return where that is.
 
-        The artifacts of one that is replaced go with MLflow's own garbage collection.
+        MLflow's own garbage collection removes the artifacts of a summary that is replaced.
+
+        Args:
+            files: {name: content}.
+            anew: Whether they replace the last summary; otherwise they are added to it.
         """
         with self.answering("the summary cannot be kept"):
-            summaries = self.kind("summary")  # newest first
-            there = [record.run_id for record in summaries]
-            if anew and self.own in there:
-                run_id = self.own
-                self.fill(run_id, files)
-            elif there and not anew:
-                run_id = there[0]
-                if summaries[0].status == "RUNNING" and run_id != self.own:
-                    self.keep(run_id, files)  # its sweep still trains, and writes the status when it ends
+            summaries = self.find_kind("summary")  # newest first
+            run_ids = [record.run_id for record in summaries]
+            if anew and self._summary_id in run_ids:
+                run_id = self._summary_id
+                self._fill_summary(run_id, files)
+            elif run_ids and not anew:
+                run_id = run_ids[0]
+                if summaries[0].status == "RUNNING" and run_id != self._summary_id:
+                    self._write_files(run_id, files)  # its sweep still trains, and writes the status when it ends
                 else:
-                    self.fill(run_id, files)
+                    self._fill_summary(run_id, files)
             else:
-                self.prepare({})
-                run_id, there = self.own, [self.own, *there]
-                self.fill(run_id, files)
+                self.begin_summary({})
+                run_id, run_ids = self._summary_id, [self._summary_id, *run_ids]
+                self._fill_summary(run_id, files)
             if anew:
-                for older in there[there.index(run_id) + 1 :]:
+                for older in run_ids[run_ids.index(run_id) + 1 :]:
                     self.client.delete_run(older)
-            where = self.places[run_id]
+            where = self.artifact_uris[run_id]
         return os.path.relpath(where.removeprefix("file://")) if where.startswith("file://") else "the run `summary`"
 
-    def summarised(self, name: str) -> bytes | None:
-        """The content of a file of the summary; None where there is none."""
+    def read_summary(self, name: str) -> bytes | None:
+        """Return the content of a file of the summary; None if there is none."""
         with self.answering("the summary cannot be read"):
-            there = self.kind("summary")
-            return self.file(there[0], name) if there else None
+            summaries = self.find_kind("summary")
+            return self.read_file(summaries[0], name) if summaries else None
 
     def describe(self, text: str) -> None:
-        """Say what the sweep is about, where MLflow's UI shows it and no person has written anything."""
+        """Show a description of the sweep in MLflow's UI, unless a person has written another."""
         shown, ours = "mlflow.note.content", "zeroinit.note"
         with self.answering("the sweep cannot be described"):
             tags = self.client.get_experiment(self.experiment_id).tags
@@ -264,25 +265,13 @@ class Mlflow(Connection):
                 for tag in (shown, ours):
                     self.client.set_experiment_tag(self.experiment_id, tag, text[:MAX_NOTE])
 
-    def how_to_see(self) -> str:
-        """The command to type, where one is needed, and the link that opens the charts of the sweep."""
+    def ui_hint(self) -> str:
+        """Return the command that starts MLflow's UI, if one is needed, and the link to the charts of the sweep."""
         page = f"#/experiments/{self.experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
         if is_server(self.uri):
             parts = urlsplit(self.uri)
             return f"See the runs at {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}/{page}"
-        beside = Path(sys.executable).with_name("mlflow")  # in a virtual environment that is not activated
-        command = "mlflow" if shutil.which("mlflow") or not beside.is_file() else os.path.relpath(beside)
+        script = Path(sys.executable).with_name("mlflow")  # in a virtual environment that is not activated
+        command = "mlflow" if shutil.which("mlflow") or not script.is_file() else os.path.relpath(script)
         uri = shlex.quote(self.shown)
         return f"See the runs:  {command} ui --backend-store-uri {uri}\nthen open      http://127.0.0.1:5000/{page}"
-
-
-def as_record(run: Run) -> Record:
-    return Record(
-        name=run.info.run_name,
-        params=run.data.params,
-        tags=run.data.tags,
-        status=run.info.status,
-        metrics=[(point.key, point.value, point.step) for point in run.data.to_proto().metrics],
-        started=run.info.start_time / 1000,
-        run_id=run.info.run_id,
-    )

@@ -1,4 +1,4 @@
-"""A sweep read from MLflow's own tables, a query each: its client takes ten times as long for a thousand runs."""
+"""Reads a sweep from MLflow's own tables, one query each: its client takes ten times as long for a thousand runs."""
 
 import math
 from collections import defaultdict
@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, NullPool, create_engine, selec
 
 from zeroinit.tracker import Record
 
-MAX_IN = 1000  # values of an IN (...): databases refuse a statement with tens of thousands
+MAX_IN = 1000  # values of an IN (...); databases refuse a statement with tens of thousands
 
 
 def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
@@ -21,7 +21,7 @@ def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 
 
 @contextmanager
-def connected(uri: str) -> Iterator[Connection]:
+def connect(uri: str) -> Iterator[Connection]:
     with create_engine(uri, poolclass=NullPool).connect() as connection:
         yield connection
 
@@ -29,54 +29,54 @@ def connected(uri: str) -> Iterator[Connection]:
 def records(
     uri: str, experiment_id: str, kind: str, identities: Collection[str] | None = None
 ) -> list[tuple[Record, str]]:
-    """The runs of an experiment that are of this kind, newest first, each with the uri of its artifacts.
+    """Return the runs of an experiment that have this kind, newest first, each with the uri of its artifacts.
 
-    Of each metric the last value. With `identities`, those alone that finished and have one of them.
+    A record has the last value of each metric. With `identities`, only finished runs that have one of them are read.
     """
-    asked: tuple[ColumnElement[bool], ...] = (
+    conditions: tuple[ColumnElement[bool], ...] = (
         SqlRun.experiment_id == int(experiment_id),
         SqlRun.lifecycle_stage == "active",
     )
     if identities is not None:
-        asked += (SqlRun.status == "FINISHED",)
-    if identities is not None and len(identities) <= MAX_IN:  # else it reads all that finished, and drops the rest
+        conditions += (SqlRun.status == "FINISHED",)
+    if identities is not None and len(identities) <= MAX_IN:  # else it reads all finished runs, and drops the rest
         having: Any = select(SqlTag.run_uuid).where(SqlTag.key == "identity", SqlTag.value.in_(identities))
-        asked += (SqlRun.run_uuid.in_(having),)
+        conditions += (SqlRun.run_uuid.in_(having),)
     params: dict[str, dict[str, str]] = defaultdict(dict)
     tags: dict[str, dict[str, str]] = defaultdict(dict)
     metrics: dict[str, list[tuple[str, float, int]]] = defaultdict(list)
-    with connected(uri) as connection:
+    with connect(uri) as connection:
         order = SqlRun.start_time.desc(), SqlRun.run_uuid
         columns = SqlRun.run_uuid, SqlRun.name, SqlRun.status, SqlRun.start_time, SqlRun.artifact_uri
-        runs = connection.execute(select(*columns).where(*asked).order_by(*order)).all()
-        for table, found in ((SqlParam, params), (SqlTag, tags)):
+        runs = connection.execute(select(*columns).where(*conditions).order_by(*order)).all()
+        for table, by_run in ((SqlParam, params), (SqlTag, tags)):
             pairs = select(table.run_uuid, table.key, table.value).join(SqlRun, SqlRun.run_uuid == table.run_uuid)
-            for run_id, key, value in connection.execute(pairs.where(*asked)):
-                found[run_id][key] = value
+            for run_id, key, value in connection.execute(pairs.where(*conditions)):
+                by_run[run_id][key] = value
         last = SqlLatestMetric
         points = select(last.run_uuid, last.key, last.value, last.step, last.is_nan)
         for run_id, key, value, step, is_nan in connection.execute(
-            points.join(SqlRun, SqlRun.run_uuid == last.run_uuid).where(*asked).order_by(last.key)
+            points.join(SqlRun, SqlRun.run_uuid == last.run_uuid).where(*conditions).order_by(last.key)
         ):
             metrics[run_id].append((key, math.nan if is_nan else value, step))
     wanted = {*identities} if identities is not None else set()
     return [
-        (Record(name, params[one], tags[one], status, metrics[one], started=start / 1000, run_id=one), place)
-        for one, name, status, start, place in runs
-        if tags[one].get("kind") == kind and (identities is None or tags[one].get("identity") in wanted)
+        (Record(name, params[run_id], tags[run_id], status, metrics[run_id], started=start / 1000, run_id=run_id), uri)
+        for run_id, name, status, start, uri in runs
+        if tags[run_id].get("kind") == kind and (identities is None or tags[run_id].get("identity") in wanted)
     ]
 
 
-def courses(
+def histories(
     uri: str, experiment_id: str, metrics: Sequence[str]
 ) -> dict[tuple[str, str], list[tuple[str, float, int]]]:
-    """{(run id, metric): [(metric, value, step)]} of these metrics of an experiment, by step."""
-    found: dict[tuple[str, str], list[tuple[str, float, int]]] = defaultdict(list)
-    one = SqlMetric
-    columns: Any = one.run_uuid, one.key, one.value, one.step  # of which mypy knows too little
-    asked = SqlRun.experiment_id == int(experiment_id), one.key.in_(metrics), ~one.is_nan
-    with connected(uri) as connection:
-        points = select(*columns).join(SqlRun, SqlRun.run_uuid == one.run_uuid).where(*asked)
-        for run_id, key, value, step in connection.execute(points.order_by(one.step)):
-            found[run_id, key].append((key, value, step))
-    return found
+    """Return {(run id, metric): [(metric, value, step)]} of these metrics of an experiment, by step."""
+    by_run_and_metric: dict[tuple[str, str], list[tuple[str, float, int]]] = defaultdict(list)
+    table = SqlMetric
+    columns: Any = table.run_uuid, table.key, table.value, table.step  # mypy knows too little of their types
+    conditions = SqlRun.experiment_id == int(experiment_id), table.key.in_(metrics), ~table.is_nan
+    with connect(uri) as connection:
+        points = select(*columns).join(SqlRun, SqlRun.run_uuid == table.run_uuid).where(*conditions)
+        for run_id, key, value, step in connection.execute(points.order_by(table.step)):
+            by_run_and_metric[run_id, key].append((key, value, step))
+    return by_run_and_metric

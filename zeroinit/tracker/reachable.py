@@ -1,4 +1,4 @@
-"""Whether a store answers, found out within seconds: MLflow's own client tries for minutes."""
+"""Finds out within seconds whether a store answers: MLflow's own client tries for minutes."""
 
 import os
 import socket
@@ -11,53 +11,53 @@ from urllib.parse import urlsplit
 import requests
 
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-ANSWER = 10  # seconds that a server has to answer
-LOCKED = 20  # seconds to wait for others that write to an SQLite database
+ANSWER_SECONDS = 10  # that a server has to answer
+LOCK_SECONDS = 20  # to wait for other processes that write to an SQLite database
 
 
 def is_server(uri: str) -> bool:
-    """Whether MLflow's server is asked, and not a database."""
+    """Whether the uri names MLflow's server, and not a database."""
     return urlsplit(uri).scheme in ("http", "https")
 
 
 def file_of(uri: str) -> Path | None:
-    """The file of an SQLite database; None of any other store."""
+    """Return the file of an SQLite database; None for any other store."""
     return Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
 
 
-def why_not(uri: str) -> str | None:
-    """Why the store cannot be reached; None if it answers."""
+def unreachable_reason(uri: str) -> str | None:
+    """Return why the store cannot be reached; None if it answers."""
     scheme = urlsplit(uri).scheme.partition("+")[0]
     if is_server(uri):
-        return why_no_server(uri)
+        return _server_reason(uri)
     if scheme in PORTS:
-        return why_no_port(uri, PORTS[scheme])
+        return _port_reason(uri, PORTS[scheme])
     if path := file_of(uri):
-        return why_no_file(path)
+        return _file_reason(path)
     return "give sqlite:///FILE.db, another database or http(s)://SERVER; MLflow no longer keeps runs in folders"
 
 
-def why_no_server(uri: str) -> str | None:
+def _server_reason(uri: str) -> str | None:
     try:
-        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=ANSWER / 2)  # to connect, then to read
+        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=ANSWER_SECONDS / 2)  # to connect, then to read
     except requests.RequestException as error:
         return (
-            f"no server answers there within {ANSWER} s ({type(error).__name__}); "
+            f"no server answers there within {ANSWER_SECONDS} s ({type(error).__name__}); "
             "start one with mlflow server, or leave tracker.uri=null for a local database"
         )
     return f"the server answers with the error {answer.status_code}" if answer.status_code >= 500 else None
 
 
-def why_no_port(uri: str, usual: int) -> str | None:
+def _port_reason(uri: str, usual: int) -> str | None:
     parts = urlsplit(uri)
     try:
-        socket.create_connection((parts.hostname or "localhost", parts.port or usual), ANSWER).close()
+        socket.create_connection((parts.hostname or "localhost", parts.port or usual), ANSWER_SECONDS).close()
     except OSError as error:
-        return f"no database answers there within {ANSWER} s ({error})"
+        return f"no database answers there within {ANSWER_SECONDS} s ({error})"
     return None
 
 
-def why_no_file(path: Path) -> str | None:
+def _file_reason(path: Path) -> str | None:
     try:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("pragma schema_version")
@@ -66,12 +66,12 @@ def why_no_file(path: Path) -> str | None:
     return None
 
 
-def why_read_only(path: Path) -> str | None:
-    """Why nothing can be written to an SQLite database that can be read; None if it can."""
+def read_only_reason(path: Path) -> str | None:
+    """Return why an SQLite database that can be read cannot be written to; None if it can."""
     if not os.access(path.parent, os.W_OK):
         return f"the folder {path.parent} cannot be written to; give a file in another"
     try:
-        with closing(sqlite3.connect(path, timeout=LOCKED)) as connection:
+        with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as connection:
             connection.execute("begin immediate")
             connection.rollback()
     except sqlite3.Error as error:
@@ -80,9 +80,9 @@ def why_read_only(path: Path) -> str | None:
 
 
 @contextmanager
-def few_retries() -> Iterator[None]:
-    """Let MLflow's client give up within seconds; once connected, it may try again for minutes, as is its way."""
-    limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(ANSWER // 2)}
+def limit_retries() -> Iterator[None]:
+    """Let MLflow's client give up within seconds while it connects; afterwards it may try again for minutes."""
+    limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(ANSWER_SECONDS // 2)}
     before = {name: os.environ.get(name) for name in limits}
     os.environ.update(limits)
     try:

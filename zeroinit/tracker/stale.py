@@ -31,7 +31,7 @@ def kill_dead_runs(tracker: Tracker, trains_here: bool) -> tuple[int, Counter[st
     dead: list[Record] = []
     summaries: list[Record] = []
     unknown: Counter[str] = Counter()
-    for record in tracker.running():
+    for record in tracker.find_running():
         process = process_of_tags(record.tags)
         if process is None:
             unknown[UNTAGGED] += 1
@@ -40,8 +40,8 @@ def kill_dead_runs(tracker: Tracker, trains_here: bool) -> tuple[int, Counter[st
         elif not (trains_here if process == here else is_alive(process)):
             (summaries if record.tags.get("kind") == "summary" else dead).append(record)
     if summaries:
-        tracker.kill(summaries)
-    return (tracker.kill(dead) if dead else 0), unknown
+        tracker.mark_killed(summaries)
+    return (tracker.mark_killed(dead) if dead else 0), unknown
 
 
 def tell_dead_runs(tracker: Tracker) -> None:

@@ -16,7 +16,7 @@ from zeroinit.report.figures.facets import facet_frame, facets, scale
 from zeroinit.report.figures.style import LONGEST, PALETTE, SMALL, short, strokes, thousands
 from zeroinit.report.histories import Course, course
 from zeroinit.report.statistics import DRAWS, Estimate, Numbers, count_units, what_n_counts
-from zeroinit.tracker import COURSE
+from zeroinit.tracker import TEST_ACCURACY
 
 BASELINE = "logistic (baseline)"
 DASHED: dict[str, Any] = {"color": "0.4", "linestyle": "--", "linewidth": 1.6}
@@ -57,7 +57,7 @@ def comparison_figure(cells: Sequence[Cell]) -> Figure:
     curves = [
         Curve(place, name, seen.steps / int(cell.finished[0].tags["steps_per_epoch"]), seen, draws(cell))
         for cell, place, name in shown
-        if place and (seen := course(cell.finished, COURSE))
+        if place and (seen := course(cell.finished, TEST_ACCURACY))
     ]
     every_step = any(cell.finished and cell.finished[0].tags["steps_per_epoch"] == "1" for cell in cells)
     limits = None if every_step else zoomed(curves)

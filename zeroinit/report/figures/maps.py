@@ -26,7 +26,7 @@ from zeroinit.report.figures.accuracy import describe_units
 from zeroinit.report.figures.facets import named
 from zeroinit.report.figures.style import LETTER, LINE, SMALL, TALLEST, WIDTH, bar, frame, short
 from zeroinit.report.statistics import estimate, explain_intervals
-from zeroinit.tracker import COURSE
+from zeroinit.tracker import TEST_ACCURACY
 
 SIZE = colormaps["cividis"]
 OTHER = ("?", "#FFFFFF")
@@ -65,7 +65,7 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
     titled = 1.2 * longest < each
     kept = list(rows.items())[:TALLEST]
     lost = f"; {len(rows) - len(kept)} more combinations are left out" if len(rows) > len(kept) else ""
-    accuracies = [estimate(cell.finished, COURSE) for cell in cells]
+    accuracies = [estimate(cell.finished, TEST_ACCURACY) for cell in cells]
     intervals = explain_intervals(accuracies, digits=1)
     among = [fate for fate in [*FATES, "?"] if any(commonest(cell)[0] == fate for cell in cells)]
     mixed = "; n of m: so many runs have the commonest verdict" if any(is_mixed(cell) for cell in cells) else ""
@@ -194,7 +194,7 @@ def draw_fate(axes: Axes, i: int, j: int, cell: Cell | None, each: float) -> Non
 
 
 def draw_accuracy(axes: Axes, i: int, j: int, cell: Cell | None, each: float) -> None:
-    found = estimate(cell.finished if cell else [], COURSE)
+    found = estimate(cell.finished if cell else [], TEST_ACCURACY)
     if math.isnan(found.mean):
         square(axes, i, j, None)
         return

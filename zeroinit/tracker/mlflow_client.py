@@ -1,0 +1,54 @@
+"""Reads a sweep by MLflow's own client, which any store answers: the only way to read from a server."""
+
+from collections.abc import Collection, Sequence
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from zeroinit.tracker import Record
+
+
+def records(
+    client: MlflowClient, experiment_id: str, kind: str, identities: Collection[str] | None = None
+) -> list[tuple[Record, str]]:
+    """Return what `mlflow_sql.records` does, in ten times the time."""
+    pairs, token, query = [], None, f"tags.kind = '{kind}'"
+    if identities is not None:
+        query += " and attributes.status = 'FINISHED'"
+    if identities is not None and len(identities) == 1:
+        query += f" and tags.identity = '{next(iter(identities))}'"
+    while True:
+        page = client.search_runs([experiment_id], query, order_by=["attributes.start_time DESC"], page_token=token)
+        pairs += [
+            (_as_record(run), run.info.artifact_uri)
+            for run in page
+            if identities is None or run.data.tags.get("identity") in identities
+        ]
+        token = page.token
+        if not token:
+            return pairs
+
+
+def histories(
+    client: MlflowClient, runs: Sequence[Record], metrics: Sequence[str]
+) -> dict[tuple[str, str], list[tuple[str, float, int]]]:
+    """Return {(run id, metric): [(metric, value, step)]} of these metrics, where the runs have them, by step."""
+    by_run_and_metric = {}
+    for record in runs:
+        for metric in {name for name, _, _ in record.metrics} & {*metrics}:
+            history = client.get_metric_history(record.run_id, metric)
+            points = ((metric, point.value, point.step) for point in history)
+            by_run_and_metric[record.run_id, metric] = sorted(points, key=lambda point: point[2])
+    return by_run_and_metric
+
+
+def _as_record(run: Run) -> Record:
+    return Record(
+        name=run.info.run_name,
+        params=run.data.params,
+        tags=run.data.tags,
+        status=run.info.status,
+        metrics=[(point.key, point.value, point.step) for point in run.data.to_proto().metrics],
+        started=run.info.start_time / 1000,
+        run_id=run.info.run_id,
+    )
