@@ -28,13 +28,13 @@ from zeroinit import CONF
 from zeroinit.build import check, open_tracker
 from zeroinit.config import Job
 from zeroinit.config.compose import job_of
-from zeroinit.probes.measures import PROBES
+from zeroinit.probes.metrics import all_probes
 from zeroinit.sweep.runner import run
 
 SIDES = {
     "untracked": "tracker=off",
     "default": "probe=default",
-    "flat": f"probe.measure=[{','.join(probe for probe in PROBES if probe != 'curvature')}]",
+    "flat": f"probe.measure=[{','.join(probe for probe in all_probes() if probe != 'curvature')}]",
     "all": "probe=all",
 }
 

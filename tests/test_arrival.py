@@ -14,6 +14,7 @@ from functools import partial
 
 import pytest
 import torch
+from helpers.observers import make_observer
 from helpers.trainings import train_members
 from torch import nn
 
@@ -24,11 +25,9 @@ from zeroinit.dataset.batches import Augment
 from zeroinit.init import initialize
 from zeroinit.layers import weight_layers
 from zeroinit.probes.first_gradients import is_confirmed
-from zeroinit.probes.observer import Observer
 from zeroinit.probes.wavefront import predicted
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
-from zeroinit.tracker.memory import Off
 from zeroinit.training.cohort import Member
 from zeroinit.training.events import Event, Gradients
 
@@ -214,7 +213,7 @@ def test_behind_a_normalisation_rounding_has_not_arrived(digits: Data) -> None:
 def arrived(model: nn.Module, data: Data, steps: int) -> dict[str, int]:
     """What the probe says of the model as it stands."""
     record = Record("", {}, {})
-    observer = Observer([record], Off(), steps, lambda share, accuracy: None, ["arrival"], [], data.train, [])
+    observer = make_observer([record], steps, ["arrival"], [], data.train, [])
     train_on_few(model, data, steps, observer)
     return {name.removeprefix("arrival/"): step for name, _, step in record.metrics if name.startswith("arrival/")}
 
@@ -234,7 +233,7 @@ def observed(
     models = [copy.deepcopy(model) for _ in range(members)]
     records = [Record("", {}, {}) for _ in models]
     probes = ["gradient", "arrival"]
-    observer = Observer(records, Off(), max(steps), lambda share, accuracy: None, probes, [], data.train, [])
+    observer = make_observer(records, max(steps), probes, [], data.train, [])
     train_members(
         [
             Member(one, optimizer(one.parameters(), lr=0.001), stream("order", 0), stream("augment", 0), max(steps))

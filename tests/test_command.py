@@ -349,7 +349,7 @@ def rows_of_runs() -> int:
 
 def test_a_store_that_fails_for_a_moment_costs_no_run(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """What could not be written while it trained is written with its end."""
-    monkeypatch.setattr(observer, "FLUSH", 0)
+    monkeypatch.setattr(observer, "FLUSH_SECONDS", 0)
     real, calls = Mlflow.flush, []
 
     def flush(self: Mlflow, record: Record) -> None:

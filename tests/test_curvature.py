@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from zeroinit import dataset
 from zeroinit.arch import FNN, MnistCNN
 from zeroinit.dataset import Data
-from zeroinit.probes.curvature import Parameters, curvature, lanczos
+from zeroinit.probes.lanczos import Parameters, hessian_ends, lanczos
 from zeroinit.rng import stream
 from zeroinit.training.single import SingleModel
 from zeroinit.training.stack import ModelStack
@@ -51,7 +51,7 @@ def test_a_small_net_has_the_ends_of_its_whole_hessian(activation: str) -> None:
     for net in nets:
         parameters = net.tensors()
         for block in (list(parameters), [name for name in parameters if name.endswith("weight")]):
-            found = curvature(lambda own, net=net: net.losses(own, inputs, labels), parameters, block)
+            found = hessian_ends(lambda own, net=net: net.losses(own, inputs, labels), parameters, block)
             for member in range(len(found.largest)):
                 slope, whole = hessian(models[member], inputs, labels, block)
                 values = torch.linalg.eigvalsh(whole)
@@ -64,7 +64,7 @@ def ends(model: nn.Module, data: Data, block: Callable[[str], bool]) -> tuple[fl
     net, (inputs, labels) = alone(model), batch(data)
     parameters = net.tensors()
     names = [name for name in parameters if block(name)]
-    found = curvature(lambda own: net.losses(own, inputs, labels), parameters, names)
+    found = hessian_ends(lambda own: net.losses(own, inputs, labels), parameters, names)
     return found.smallest.item(), found.largest.item()
 
 
@@ -124,5 +124,5 @@ def test_a_member_that_is_not_finite_spoils_no_other() -> None:
 
 def test_what_the_loss_does_not_depend_on_has_no_curvature() -> None:
     parameters: Parameters = {"used": torch.ones(1, 3), "unused": torch.ones(1, 2)}
-    found = curvature(lambda own: own["used"].square().sum(1), parameters, ["unused"])
+    found = hessian_ends(lambda own: own["used"].square().sum(1), parameters, ["unused"])
     assert (found.gradient.item(), found.smallest.item(), found.largest.item()) == (0, 0, 0)

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.observers import make_observer
 from helpers.trainings import train_members
 from torch import Tensor, nn
 
@@ -17,9 +18,8 @@ from zeroinit.diagnostics import symmetry
 from zeroinit.diagnostics.lint import findings
 from zeroinit.layers import weight_layers
 from zeroinit.probes import outcome
-from zeroinit.probes.observer import Observer
 from zeroinit.rng import stream
-from zeroinit.sweep import runner
+from zeroinit.sweep import runner, session
 from zeroinit.sweep.stacking import plan
 from zeroinit.tracker import Record
 from zeroinit.tracker.memory import Off
@@ -49,7 +49,7 @@ def trained(jobs: list[Job], probes: list[str] | None = None) -> tuple[list[nn.M
     steps = max(member.steps for member in members)
     batch = data.prepare(data.train[0][:20]).unsqueeze(0), data.train[1][:20].unsqueeze(0)
     hidden = [name for name, _ in weight_layers(members[0].model)][:-1]
-    observer = Observer(records, Off(), steps, lambda share, accuracy: None, probes or [], hidden, batch, [0, 2])
+    observer = make_observer(records, steps, probes or [], hidden, batch, [0, 2])
     values = jobs[0].values
     train_members(
         members,
@@ -209,4 +209,4 @@ def test_weights_verdicts_and_quantiles_are_of_float64(job_of: Jobs) -> None:
     assert gradient is not None
     assert 0 < gradient < 1e-55
     assert math.isfinite(gradient)
-    assert runner.weights(model) != runner.weights(model.float())
+    assert session.state_dict_bytes(model) != session.state_dict_bytes(model.float())

@@ -20,7 +20,7 @@ from zeroinit.arch import FNN
 from zeroinit.config import Job
 from zeroinit.dataset import Data
 from zeroinit.probes import measures
-from zeroinit.probes.curvature import curvature
+from zeroinit.probes.lanczos import hessian_ends
 from zeroinit.rng import stream
 
 JobOf = Callable[..., Job]
@@ -225,7 +225,7 @@ def test_the_saddle_at_zero_is_as_steep_as_the_means_of_the_classes_are_apart(
         logits = functional_call(model, {name: one[0] for name, one in own.items()}, points.double())
         return F.cross_entropy(logits, labels).unsqueeze(0)
 
-    ends = curvature(losses, parameters, [name for name in parameters if name.endswith("weight")])
+    ends = hessian_ends(losses, parameters, [name for name in parameters if name.endswith("weight")])
     assert ends.gradient.item() == pytest.approx(0, abs=1e-15)
     assert ends.smallest.item() == pytest.approx(-math.sqrt(2) * pull(found) if strict else 0, abs=1e-9)
 

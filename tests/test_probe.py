@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.observers import make_observer
 from helpers.trainings import train_members
 from torch import nn
 from torch.overrides import TorchFunctionMode
@@ -22,23 +23,21 @@ from zeroinit.probes.histogram import Histogram
 from zeroinit.probes.measures import (
     FLAT,
     NEAR,
-    PROBES,
     angle,
     bit_counts,
     dead,
     distinct,
     mean_cosine,
-    observed,
     pairs,
     relative_update,
     saturated,
     slopes,
     steepest,
 )
-from zeroinit.probes.observer import Observer, left_out
+from zeroinit.probes.metrics import all_probes, skip_reasons
+from zeroinit.probes.probe import Schedule
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
-from zeroinit.tracker.memory import Off
 from zeroinit.training import loop
 from zeroinit.training.cohort import Member
 from zeroinit.training.events import Event, Gradients, Step, TrainingResult, Weights
@@ -287,28 +286,29 @@ def test_zero_weights_have_no_angle_and_no_relative_update() -> None:
     assert not relative_update(zero, one).isfinite().any()
 
 
-def test_what_does_not_apply_says_why() -> None:
+def test_skip_reasons() -> None:
     logistic, plain, normalised = Logistic((4,), 2), FNN((4,), 2, [3], "elu"), CifarCNN((1, 8, 8), 10, "elu")
-    assert left_out("symmetry", logistic) == (
-        "symmetry is left out: it is of hidden neurons, and the net has no hidden layer"
-    )
-    assert left_out("pairs", FNN((4,), 2, [9, 5000], "elu")) == (
-        "pairs is left out: hidden2 has 5000 neurons; it takes pairs of 4096 at most"
-    )
-    assert left_out("activation", nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))) == (
-        "activation is left out: the net has no hidden layer with an activation that is a module"
-    )
-    wide = nn.Sequential(nn.Linear(3000, 4000, device="meta"))
-    assert left_out("curvature", wide) == "curvature is left out: it would take 1.3 GiB; it takes 1 at most"
-    assert left_out("curvature", quotient(plain)) == (
-        "curvature is left out: the gradients of a quotient are those of single neurons, not of its own loss"
-    )
-    twice = nn.Linear(4, 4)
-    assert left_out("curvature", nn.Sequential(twice, nn.ELU(), twice)) == (
-        "curvature is left out: layers of the net share parameters"
-    )
-    assert [probe for probe in PROBES if left_out(probe, normalised)] == []
-    assert [probe for probe in PROBES if left_out(probe, plain)] == []
+    wide, twice = nn.Sequential(nn.Linear(3000, 4000, device="meta")), nn.Linear(4, 4)
+    expected: list[tuple[str, nn.Module, str]] = [
+        ("symmetry", logistic, "it is of hidden neurons, and the net has no hidden layer"),
+        ("pairs", FNN((4,), 2, [9, 5000], "elu"), "hidden2 has 5000 neurons; it takes pairs of 4096 at most"),
+        (
+            "activation",
+            nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)),
+            "the net has no hidden layer with an activation that is a module",
+        ),
+        ("curvature", wide, "it would take 1.3 GiB; it takes 1 at most"),
+        (
+            "curvature",
+            quotient(plain),
+            "the gradients of a quotient are those of single neurons, not of its own loss",
+        ),
+        ("curvature", nn.Sequential(twice, nn.ELU(), twice), "layers of the net share parameters"),
+    ]
+    for probe, model, reason in expected:
+        assert skip_reasons([probe], model) == {probe: reason}
+    assert skip_reasons(all_probes(), normalised) == {}
+    assert skip_reasons(all_probes(), plain) == {}
 
 
 def test_hidden_layers_are_those_whose_rows_are_neurons() -> None:
@@ -374,7 +374,7 @@ def test_norms_of_tiny_values_survive() -> None:
 
 
 def test_observed_is_dense_then_thin() -> None:
-    steps = [step for step in range(1, 200_001) if observed(step, dense=20, a_decade=10)]
+    steps = [step for step in range(1, 200_001) if Schedule(20, 10, ()).is_observed(step)]
     assert steps[:20] == list(range(1, 21))
     assert [sum(20 * 10**k < step <= 20 * 10 ** (k + 1) for step in steps) for k in range(4)] == [10, 10, 10, 10]
     assert max(b / a for a, b in pairwise(steps[20:])) < 1.35
@@ -385,7 +385,7 @@ def test_observed_is_dense_then_thin() -> None:
     [(3, 0, [1, 2, 3]), (0, 1, [1, 10, 100, 1000]), (1, 1, [1, 10, 100, 1000]), (2, 2, [1, 2, 7, 20, 64, 200, 633])],
 )
 def test_the_schedule_is_the_users(dense: int, a_decade: int, expected: list[int]) -> None:
-    assert [step for step in range(1, 1001) if observed(step, dense, a_decade)] == expected
+    assert [step for step in range(1, 1001) if Schedule(dense, a_decade, ()).is_observed(step)] == expected
 
 
 # An observation
@@ -422,7 +422,7 @@ class OnceLinear(nn.Linear):
 def test_curvature_that_fails_while_it_trains_is_left_out_and_the_run_goes_on() -> None:
     points = torch.randn(8, 4, generator=torch.Generator().manual_seed(9)), torch.arange(8) % 2
     record, batch = Record("", {}, {}), (points[0].unsqueeze(0), points[1].unsqueeze(0))
-    observer = Observer([record], Off(), 3, lambda share, accuracy: None, ["curvature", "weight"], [], batch, [0, 1])
+    observer = make_observer([record], 3, ["curvature", "weight"], [], batch, [0, 1])
     [trained] = trained_by(observer, [nn.Sequential(OnceLinear(4, 2))], points, steps=3)
     assert len(trained.losses) == 3
     assert record.tags["left_out"].endswith("curvature is left out after step 0: no second derivative here")
@@ -472,7 +472,7 @@ def test_an_observation_is_read_back_once() -> None:
     records = [Record(str(index), {}, {}) for index in range(3)]
     batch = points[0].unsqueeze(0), points[1].unsqueeze(0)
     probes = ["gradient", "arrival", "symmetry", "weight", "activation"]
-    observer = Observer(records, Off(), 6, lambda share, accuracy: None, probes, ["hidden1", "hidden2"], batch, [])
+    observer = make_observer(records, 6, probes, ["hidden1", "hidden2"], batch, [])
     reads: dict[int, int] = {}
 
     def observe(event: Event) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+from helpers.observers import make_observer
 from helpers.trainings import train_members
 from torch import Tensor, nn
 
@@ -15,10 +16,8 @@ from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment
 from zeroinit.init import Rule, default_, initialize
 from zeroinit.probes.measures import distinct, mean_cosine, pairs
-from zeroinit.probes.observer import Observer
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
-from zeroinit.tracker.memory import Off
 from zeroinit.training.cohort import Member
 from zeroinit.training.events import Event, Gradients, Step, TrainingResult, Weights
 from zeroinit.training.single import SingleModel
@@ -273,7 +272,7 @@ def test_probes_are_those_of_each_member_alone(blobs: Data) -> None:
     records = [Record(str(row), {}, {}) for row in range(4)]
     probes = ["weight", "symmetry", "pairs", "arrival"]
     batch = blobs.train[0].unsqueeze(0), blobs.train[1].unsqueeze(0)
-    observer = Observer(records, Off(), 13, lambda share, accuracy: None, probes, ["hidden1", "hidden2"], batch, [])
+    observer = make_observer(records, 13, probes, ["hidden1", "hidden2"], batch, [])
     train(make(), blobs, observe=observer, is_observed=lambda step: step in (1, 2, 6, 9))
     for row, record in enumerate(records):
         last = {0: 9, 1: 6, 2: 2, 3: 9}[row]  # what diverges is seen at the end of its epoch of 4

@@ -267,7 +267,7 @@ def test_counts_that_are_too_long_for_a_tag_are_left_out(
     job = job_of(*QUICK, "tracker=off")
     [record] = train_jobs([job], Off(), lambda share, accuracy: None)
     assert len(json.loads(record.tags[TEST_CLASS_COUNTS])) == 10
-    monkeypatch.setattr("zeroinit.sweep.runner.MAX_TAG", 20)
+    monkeypatch.setattr("zeroinit.sweep.session.MAX_TAG", 20)
     [record] = train_jobs([job], Off(), lambda share, accuracy: None)
     assert (record.status, TEST_CLASS_COUNTS in record.tags) == ("FINISHED", False)
 

@@ -16,7 +16,7 @@ from zeroinit.dataset.data import spread
 from zeroinit.probes.outcome import EXAMPLES, Learnable, Looked, examples_of, hopeless, learnable, look
 from zeroinit.probes.wavefront import is_chain, predicted
 from zeroinit.rng import stream
-from zeroinit.sweep import runner
+from zeroinit.sweep import runner, session
 from zeroinit.tracker import Record
 from zeroinit.tracker.memory import Off
 
@@ -280,7 +280,7 @@ def test_a_net_that_cannot_be_looked_at_keeps_its_run(job_of: JobOf, monkeypatch
     def fails(*args: object) -> None:
         raise MemoryError("no more")
 
-    monkeypatch.setattr(runner, "look", fails)
+    monkeypatch.setattr(session, "look", fails)
     record = trained(job_of, "init=zero", "early_stop=true")
     assert (record.status, record.tags["verdict"]) == ("FINISHED", "stuck-at-prior")
 

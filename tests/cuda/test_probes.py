@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from zeroinit.dataset.data import spread
 from zeroinit.layers import hidden
 from zeroinit.probes import measures
-from zeroinit.probes.curvature import curvature
+from zeroinit.probes.lanczos import hessian_ends
+from zeroinit.probes.metrics import all_probes
 from zeroinit.probes.observer import Observer
 from zeroinit.probes.outcome import look
+from zeroinit.probes.probe import Schedule, Subject
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
 from zeroinit.tracker.memory import Off
@@ -80,7 +82,7 @@ def test_probes_of_curvature_agree(device: torch.device) -> None:
         inputs, labels = spread(data.train, 64)
         batch = data.prepare(inputs).unsqueeze(0), labels.unsqueeze(0)
         parameters = together.tensors()
-        found.append(curvature(lambda own, t=together, b=batch: t.losses(own, *b), parameters, list(parameters)))  # type: ignore[misc]
+        found.append(hessian_ends(lambda own, t=together, b=batch: t.losses(own, *b), parameters, list(parameters)))  # type: ignore[misc]
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one.cpu(), other, rtol=1e-6, atol=1e-9)
 
@@ -105,8 +107,10 @@ def watched(arch: str, members: int, where: torch.device) -> list[Record]:
     inputs, labels = spread(data.train, 32)
     batch = data.prepare(inputs).unsqueeze(0), labels.unsqueeze(0)
     slow = {"fnn": (), "mnist_cnn": ("curvature",), "cifar_cnn": ("curvature", "pairs")}[arch]
-    kept = [name for name in measures.PROBES if name not in slow]
-    observer = Observer(records, Off(), 3, lambda share, accuracy: None, kept, hidden(model), batch, [1])
+    kept = [name for name in all_probes() if name not in slow]
+    observer = Observer(
+        records, Off(), 3, lambda share, accuracy: None, kept, Subject(hidden(model), batch, Schedule(0, 0, [1]))
+    )
 
     def observe(event: Event) -> None:
         if not isinstance(event, Finished):

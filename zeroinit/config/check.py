@@ -8,7 +8,7 @@ import torch
 
 from zeroinit.config.arguments import MAX_INT, finite
 from zeroinit.errors import BadInput
-from zeroinit.probes.measures import PROBES
+from zeroinit.probes.metrics import all_probes
 from zeroinit.tracker import without_password
 
 ARITHMETICS = ("native", "tied", "quotient")
@@ -90,10 +90,10 @@ def ramped(values: Values) -> bool:
 def check_probes(values: Values) -> None:
     """Raise BadInput for a probe that there is not, or a schedule without a step."""
     measure, dense, a_decade = (at(values, f"probe.{key}") for key in ("measure", "dense", "a_decade"))
-    accepted = f"give a list of {', '.join(PROBES)}, or probe=default, all or none"
+    accepted = f"give a list of {', '.join(all_probes())}, or probe=default, all or none"
     if not isinstance(measure, list):
         raise BadInput(f"probe.measure={measure}: {accepted}")
-    unknown = [probe for probe in measure if probe not in PROBES]
+    unknown = [probe for probe in measure if probe not in all_probes()]
     if unknown:
         typed = ",".join(map(str, measure))
         raise BadInput(f"probe.measure=[{typed}]: there is no probe {unknown[0]}; {accepted}")

@@ -1,77 +1,53 @@
-"""The shape of the loss about where a run stands: the ends of its Hessian's spectrum."""
+"""The shape of the loss where a run stands: the ends of its Hessian's spectrum."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from torch import nn
 
-import torch
-from torch import Tensor
+from zeroinit.probes.lanczos import ITERATIONS, HessianEnds, hessian_ends
+from zeroinit.probes.probe import Metric, Probe
+from zeroinit.training.events import Weights
+from zeroinit.training.quotient import QuotientLinear
 
-ITERATIONS = 30  # of Lanczos: the vectors of length P that it holds for each member
-Parameters = Mapping[str, Tensor]  # {name: (K, *shape)}
-
-
-class Curvature(NamedTuple):
-    """Of each member (K,): the norm of its gradient, and the largest and the smallest eigenvalue of its Hessian.
-
-    A point without gradient is a strict saddle where the smallest is negative: there is a way down. Where it is zero
-    in the block of the weights, which moving alone then changes nothing to second order, the saddle is flat.
-    """
-
-    gradient: Tensor
-    largest: Tensor
-    smallest: Tensor
+MAX_BYTES = 1 << 30  # of Lanczos vectors, for each member
 
 
-def curvature(losses: Callable[[Parameters], Tensor], parameters: Parameters, block: Sequence[str]) -> Curvature:
-    """The curvature of `losses`, which maps parameters {name: (K, *shape)} to (K,), in the parameters named `block`.
+class Curvature(Probe):
+    """Gradient norm, largest and smallest eigenvalue, of the loss and of its block of the layers' weights alone."""
 
-    By Lanczos on Hessian-vector products (Pearlmutter, "Fast exact multiplication by the Hessian", 1994), which finds
-    the ends of the spectrum first, and from inside, so that neither is ever told too large.
-    """
-    leaves = {name: parameter.detach().requires_grad_() for name, parameter in parameters.items()}
-    chosen = [leaves[name] for name in block]
-    slopes = torch.autograd.grad(losses(leaves).sum(), chosen, create_graph=True, materialize_grads=True)
-    gradient = torch.cat([slope.flatten(1) for slope in slopes], dim=1)
-    sizes = [one[0].numel() for one in chosen]
+    name = "curvature"
+    metrics = tuple(
+        Metric(f"{block}/{part}", "", f"{description} of the loss in {parameters}")
+        for block, parameters in (("curvature", "all parameters"), ("curvature/weights", "the layers' weights alone"))
+        for part, description in (
+            ("gradient", "norm of the gradient"),
+            ("largest", "largest eigenvalue of the Hessian"),
+            ("smallest", "smallest eigenvalue of the Hessian"),
+        )
+    )
 
-    def product(vector: Tensor) -> Tensor:
-        if not gradient.requires_grad:  # linear in these parameters, or they are not of the loss
-            return torch.zeros_like(vector)
-        found = torch.autograd.grad(gradient, chosen, vector, retain_graph=True, materialize_grads=True)
-        return torch.cat([one.flatten(1) for one in found], dim=1)
+    @classmethod
+    def skip_reason(cls, model: nn.Module) -> str | None:
+        """Return why the probe does not apply: a quotient, shared parameters, or too many of them."""
+        if any(isinstance(module, QuotientLinear) for module in model.modules()):
+            return "the gradients of a quotient are those of single neurons, not of its own loss"
+        if len(list(model.parameters())) < len(list(model.named_parameters(remove_duplicate=False))):
+            return "layers of the net share parameters"
+        memory = ITERATIONS * sum(parameter.nbytes for parameter in model.parameters())
+        if memory > MAX_BYTES:
+            return f"it would take {memory / 2**30:.1f} GiB; it takes {MAX_BYTES / 2**30:.0f} at most"
+        return None
 
-    members = len(gradient)
-    start = torch.randn(sum(sizes), generator=torch.Generator().manual_seed(0)).to(gradient)
-    ends = lanczos(product, start.expand(members, -1), min(ITERATIONS, sum(sizes)))
-    return Curvature(gradient.detach().norm(dim=1), ends[:, 1], ends[:, 0])
+    def is_due(self, step: int) -> bool:
+        """Return whether the step is one of those at which curvature is measured."""
+        steps = self.subject.schedule.curvature_steps
+        return step in steps or (step == 1 and 0 in steps)
 
-
-def lanczos(product: Callable[[Tensor], Tensor], start: Tensor, iterations: int) -> Tensor:
-    """The smallest and the largest eigenvalue (K, 2), as so many iterations find them, of K symmetric matrices.
-
-    `product` maps vectors (K, P) to each one's matrix times it. With full reorthogonalisation; see Golub and Van Loan,
-    "Matrix Computations", section 10.1. Both lie within the spectrum. NaN where a product is not finite.
-    """
-    held = start.new_zeros(len(start), iterations, start.shape[1])
-    held[:, 0] = start / start.norm(dim=1, keepdim=True)
-    diagonal, beside = list[Tensor](), list[Tensor]()
-    for iteration in range(iterations):
-        image = product(held[:, iteration])
-        diagonal.append((image * held[:, iteration]).sum(1))
-        if iteration == 0:
-            scale = image.norm(dim=1)
-        for _ in range(2):  # once leaves rounding errors that look like eigenvectors
-            image = image - torch.einsum("kip,ki->kp", held, torch.einsum("kip,kp->ki", held, image))
-        length = image.norm(dim=1)
-        more = length > 1e-6 * scale  # else the space is exhausted, and what is left is rounding
-        beside.append(torch.where(more, length, 0))
-        if iteration + 1 < iterations:
-            held[:, iteration + 1] = torch.where(more.unsqueeze(1), image / length.unsqueeze(1), 0)
-    entries, off = (torch.stack(of_all, dim=1).double() for of_all in (diagonal, beside))
-    over = off.eq(0).cumsum(1).roll(1, 1) > 0  # what follows stands alone; the first entry in its place adds no value
-    over[:, 0] = False
-    entries = torch.where(over, entries[:, :1], entries)
-    matrix = torch.diag_embed(entries) + torch.diag_embed(off[:, :-1], 1) + torch.diag_embed(off[:, :-1], -1)
-    finite = matrix.isfinite().flatten(1).all(1)
-    values = torch.linalg.eigvalsh(matrix.where(finite[:, None, None], 0))
-    return torch.where(finite.unsqueeze(1), values[:, [0, -1]], torch.nan)
+    def on_weights(self, event: Weights) -> None:
+        """Queue the metrics, on the subject's batch."""
+        if event.step not in self.subject.schedule.curvature_steps:
+            return
+        parameters = event.net.tensors()
+        weights = [name for name, tensor in parameters.items() if tensor.dim() > 2]  # (K, units, ...)
+        for name, block in (("curvature", list(parameters)), ("curvature/weights", weights)):
+            ends = hessian_ends(lambda values: event.net.losses(values, *self.subject.batch), parameters, block)
+            columns = zip(HessianEnds._fields, ends, strict=True)
+            self.readings.add({f"{name}/{part}": values[event.slots] for part, values in columns}, event)

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from zeroinit.probes.histogram import EXPONENTS
 
-PROBES = ("gradient", "arrival", "symmetry", "pairs", "weight", "activation", "curvature")
 WIDEST = 4096  # neurons of a layer whose inner products are held
 FLAT = 0.01  # of an activation's steepest slope: below it, a unit is saturated
 NEAR = 1e-3  # of the longest neuron's length: what is no further apart is taken for alike
@@ -173,15 +171,3 @@ def saturated(slopes: Tensor, steepest: float) -> Tensor:
     """
     share = (slopes.abs() < FLAT * steepest).all(2).double().mean(1)
     return torch.where(slopes.isfinite().flatten(1).all(1), share, torch.nan)
-
-
-def observed(step: int, dense: int, a_decade: int) -> bool:
-    """Whether this step (from 1) is looked at: each of the first `dense`, then `a_decade` of every tenfold."""
-    if step <= dense or not a_decade:
-        return step <= dense
-    start = max(dense, 1)
-
-    def rank(s: int) -> int:
-        return int(np.floor(a_decade * np.log10(s / start) + 1e-9)) if s else -1
-
-    return rank(step) != rank(step - 1)

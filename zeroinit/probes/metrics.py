@@ -1,21 +1,39 @@
-"""The names of the metrics that probes write of a layer, known before anything is measured."""
+"""All probes, and the metrics that they write. A probe is a class in a module of its own name in this package."""
 
-from collections.abc import Collection, Iterator
+import importlib
+import pkgutil
+from collections.abc import Collection, Iterable, Iterator
+from functools import cache
 
-# by probe; {} is the layer
-OF_LAYERS = {
-    "gradient": ("grad/{}/norm", "grad/{}/zeros", "grad/{}/p05", "grad/{}/p50", "grad/{}/p95"),
-    "arrival": ("arrival/{}", "predicted_arrival/{}"),
-    "symmetry": ("symmetry/{}/distinct", "symmetry/{}/cosine"),
-    "pairs": ("symmetry/{}/clusters", "symmetry/{}/rank"),
-    "weight": ("weight/{}/norm", "weight/{}/angle", "weight/{}/update"),
-    "activation": ("activation/{}/dead", "activation/{}/saturated", "activation/{}/mean", "activation/{}/variance"),
-}
+from torch import nn
+
+import zeroinit.probes
+from zeroinit.probes.probe import Probe
+
+
+@cache
+def all_probes() -> dict[str, type[Probe]]:
+    """Return {name: class} of every probe in this package."""
+    probes: dict[str, type[Probe]] = {}
+    for module_info in pkgutil.iter_modules(zeroinit.probes.__path__):
+        module = importlib.import_module(f"zeroinit.probes.{module_info.name}")
+        for value in vars(module).values():
+            is_probe = isinstance(value, type) and issubclass(value, Probe) and value is not Probe
+            if is_probe and value.__module__ == module.__name__:
+                probes[value.name] = value
+    return probes
 
 
 def metrics_of_layers(probes: Collection[str], layers: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Give (layer, metric) for each metric that one of these probes may write of one of these layers."""
+    """Yield (layer, metric) for each metric that one of these probes may write of one of these layers."""
     for layer in layers:
         for probe in probes:
-            for template in OF_LAYERS.get(probe, ()):
-                yield layer, template.format(layer)
+            for metric in all_probes()[probe].metrics:
+                if "{layer}" in metric.name:
+                    yield layer, metric.name.format(layer=layer)
+
+
+def skip_reasons(probes: Iterable[str], model: nn.Module) -> dict[str, str]:
+    """Return {probe: why it does not apply to the model} of those of the probes that do not."""
+    reasons = {name: all_probes()[name].skip_reason(model) for name in probes}
+    return {name: reason for name, reason in reasons.items() if reason}

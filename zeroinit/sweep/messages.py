@@ -4,7 +4,7 @@ from pathlib import Path
 
 from zeroinit.config import Job
 from zeroinit.probes.observer import LEFT_OUT
-from zeroinit.sweep.runner import LINT
+from zeroinit.sweep.session import LINT
 from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record
 
 

@@ -7,11 +7,12 @@ from statistics import median
 from zeroinit.build import identity_of, load, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
 from zeroinit.environment import environment
-from zeroinit.probes.measures import PROBES
+from zeroinit.probes.curvature import Curvature
+from zeroinit.probes.metrics import all_probes
 from zeroinit.tracker import INCOMPLETE, TEST_ACCURACY, Record, Tracker, readable
 
 # keys by which runs look elsewhere, and the probes for which they do
-BY_STEPS = {*PROBES} - {"curvature"}
+BY_STEPS = {*all_probes()} - {Curvature.name}
 SCHEDULE = {
     "probe.dense": BY_STEPS,
     "probe.a_decade": BY_STEPS,

@@ -1,0 +1,42 @@
+"""What the activation behind each layer does to its units."""
+
+from torch import nn
+
+from zeroinit.layers import hidden, is_activation
+from zeroinit.probes import measures
+from zeroinit.probes.probe import Metric, Probe
+from zeroinit.training.events import Weights
+
+
+class Activation(Probe):
+    """Dead and saturated units, mean and variance behind each layer, on the subject's batch."""
+
+    name = "activation"
+    metrics = (
+        Metric("activation/{layer}/dead", "share", "share of the units that pass no gradient for any example"),
+        Metric("activation/{layer}/saturated", "share", "share of the units with next to no slope for any example"),
+        Metric("activation/{layer}/mean", "", "mean of the outputs"),
+        Metric("activation/{layer}/variance", "", "variance of the outputs"),
+    )
+
+    @classmethod
+    def skip_reason(cls, model: nn.Module) -> str | None:
+        """Return why the probe does not apply: no activation of the net is a module behind a hidden layer."""
+        if hidden(model) and any(map(is_activation, model.modules())):
+            return None
+        return "the net has no hidden layer with an activation that is a module"
+
+    def on_weights(self, event: Weights) -> None:
+        """Queue the metrics of each layer with an activation behind it."""
+        for layer, (inputs, activation) in event.net.activations(self.subject.batch[0]).items():
+            outputs = activation(inputs * 1)  # a copy: it may act in place
+            slopes = measures.slopes(activation, inputs)
+            columns = {
+                "dead": measures.dead(slopes),
+                "saturated": measures.saturated(slopes, measures.steepest(activation)),
+                "mean": outputs.flatten(1).mean(1),
+                "variance": outputs.flatten(1).var(1, correction=0),
+            }
+            self.readings.add(
+                {f"activation/{layer}/{name}": values[event.slots] for name, values in columns.items()}, event
+            )

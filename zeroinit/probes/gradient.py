@@ -1,0 +1,72 @@
+"""The size of each layer's weight gradients, and their histograms."""
+
+import io
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroinit.probes import measures
+from zeroinit.probes.histogram import Histogram, histogram, quantiles
+from zeroinit.probes.probe import Columns, Metric, Probe, Readings, Subject
+from zeroinit.training.events import Gradients
+
+QUANTILES = {"p05": 0.05, "p50": 0.50, "p95": 0.95}
+
+
+class Gradient(Probe):
+    """Norm, share of exact zeros, quantiles and histogram of each layer's weight gradients."""
+
+    name = "gradient"
+    metrics = (
+        Metric("grad/{layer}/norm", "", "Euclidean norm of the weight gradient"),
+        Metric("grad/{layer}/zeros", "share", "share of the entries that are exactly zero"),
+        *(
+            Metric(f"grad/{{layer}}/{quantile}", "", f"{share:.0%} quantile of the entries")
+            for quantile, share in QUANTILES.items()
+        ),
+    )
+
+    def __init__(self, subject: Subject, readings: Readings) -> None:
+        super().__init__(subject, readings)
+        self.observations: list[tuple[int, list[int], dict[str, Histogram]]] = []  # (step, members, {layer: ...})
+
+    def on_gradients(self, event: Gradients) -> None:
+        """Queue the metrics of each layer, and the counts of its histogram."""
+        histograms: dict[str, Histogram] = {}
+        self.observations.append((event.step, event.members, histograms))
+        for layer, gradients in event.layers.items():
+            self.readings.add({f"grad/{layer}/norm": measures.norm(gradients)}, event)
+        for layer, gradients in event.layers.items():
+            size, members = gradients[0].numel(), len(event.members)
+
+            def to_columns(
+                bits: NDArray[np.float64], layer: str = layer, size: int = size, members: int = members
+            ) -> Columns:
+                histograms[layer] = counted = histogram(bits.astype(np.int64).reshape(members, -1), size)
+                between = quantiles(counted.counts, counted.zeros, tuple(QUANTILES.values())).T
+                yield f"grad/{layer}/zeros", counted.zeros / size
+                yield from ((f"grad/{layer}/{name}", column) for name, column in zip(QUANTILES, between, strict=True))
+
+            self.readings.add_columns(measures.bit_counts(gradients), event, to_columns)
+
+    def histograms(self, member: int) -> bytes | None:
+        """Return the .npz of a member's histograms; None if there are none.
+
+        It holds the observed `steps` (T,), and of each layer the counts (T, 2, 255), zeros, nan and inf (T,).
+        """
+        if not any(histograms for _, _, histograms in self.observations):
+            return None
+        rows = [
+            (step, members.index(member), histograms)
+            for step, members, histograms in self.observations
+            if member in members and histograms
+        ]
+        arrays: dict[str, NDArray[np.int64]] = {"steps": np.array([step for step, _, _ in rows])}
+        layers: Mapping[str, Histogram] = rows[0][2] if rows else {}
+        for layer in layers:
+            for part in Histogram._fields:
+                arrays[f"{layer}/{part}"] = np.array([getattr(of_all[layer], part)[row] for _, row, of_all in rows])
+        content = io.BytesIO()
+        np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+        return content.getvalue()

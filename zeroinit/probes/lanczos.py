@@ -1,0 +1,79 @@
+"""The largest and the smallest eigenvalue of a Hessian, by Lanczos."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+ITERATIONS = 30  # of Lanczos: the vectors of length P that it holds for each member
+Parameters = Mapping[str, Tensor]  # {name: (K, *shape)}
+
+
+class HessianEnds(NamedTuple):
+    """Of each member (K,): the norm of its gradient, and the largest and the smallest eigenvalue of its Hessian.
+
+    A point without gradient is a strict saddle where the smallest is negative: there is a way down. Where it is zero
+    in the block of the weights, which moving alone then changes nothing to second order, the saddle is flat.
+    """
+
+    gradient: Tensor
+    largest: Tensor
+    smallest: Tensor
+
+
+def hessian_ends(losses: Callable[[Parameters], Tensor], parameters: Parameters, block: Sequence[str]) -> HessianEnds:
+    """Return the ends of the Hessian's spectrum in the parameters named `block`.
+
+    `losses` maps parameters {name: (K, *shape)} to (K,).
+
+    By Lanczos on Hessian-vector products (Pearlmutter, "Fast exact multiplication by the Hessian", 1994), which finds
+    the ends of the spectrum first, and from inside, so that neither is ever told too large.
+    """
+    leaves = {name: parameter.detach().requires_grad_() for name, parameter in parameters.items()}
+    chosen = [leaves[name] for name in block]
+    slopes = torch.autograd.grad(losses(leaves).sum(), chosen, create_graph=True, materialize_grads=True)
+    gradient = torch.cat([slope.flatten(1) for slope in slopes], dim=1)
+    sizes = [one[0].numel() for one in chosen]
+
+    def product(vector: Tensor) -> Tensor:
+        if not gradient.requires_grad:  # linear in these parameters, or they are not of the loss
+            return torch.zeros_like(vector)
+        found = torch.autograd.grad(gradient, chosen, vector, retain_graph=True, materialize_grads=True)
+        return torch.cat([one.flatten(1) for one in found], dim=1)
+
+    members = len(gradient)
+    start = torch.randn(sum(sizes), generator=torch.Generator().manual_seed(0)).to(gradient)
+    ends = lanczos(product, start.expand(members, -1), min(ITERATIONS, sum(sizes)))
+    return HessianEnds(gradient.detach().norm(dim=1), ends[:, 1], ends[:, 0])
+
+
+def lanczos(product: Callable[[Tensor], Tensor], start: Tensor, iterations: int) -> Tensor:
+    """The smallest and the largest eigenvalue (K, 2), as so many iterations find them, of K symmetric matrices.
+
+    `product` maps vectors (K, P) to each one's matrix times it. With full reorthogonalisation; see Golub and Van Loan,
+    "Matrix Computations", section 10.1. Both lie within the spectrum. NaN where a product is not finite.
+    """
+    held = start.new_zeros(len(start), iterations, start.shape[1])
+    held[:, 0] = start / start.norm(dim=1, keepdim=True)
+    diagonal, beside = list[Tensor](), list[Tensor]()
+    for iteration in range(iterations):
+        image = product(held[:, iteration])
+        diagonal.append((image * held[:, iteration]).sum(1))
+        if iteration == 0:
+            scale = image.norm(dim=1)
+        for _ in range(2):  # once leaves rounding errors that look like eigenvectors
+            image = image - torch.einsum("kip,ki->kp", held, torch.einsum("kip,kp->ki", held, image))
+        length = image.norm(dim=1)
+        more = length > 1e-6 * scale  # else the space is exhausted, and what is left is rounding
+        beside.append(torch.where(more, length, 0))
+        if iteration + 1 < iterations:
+            held[:, iteration + 1] = torch.where(more.unsqueeze(1), image / length.unsqueeze(1), 0)
+    entries, off = (torch.stack(of_all, dim=1).double() for of_all in (diagonal, beside))
+    over = off.eq(0).cumsum(1).roll(1, 1) > 0  # what follows stands alone; the first entry in its place adds no value
+    over[:, 0] = False
+    entries = torch.where(over, entries[:, :1], entries)
+    matrix = torch.diag_embed(entries) + torch.diag_embed(off[:, :-1], 1) + torch.diag_embed(off[:, :-1], -1)
+    finite = matrix.isfinite().flatten(1).all(1)
+    values = torch.linalg.eigvalsh(matrix.where(finite[:, None, None], 0))
+    return torch.where(finite.unsqueeze(1), values[:, [0, -1]], torch.nan)

@@ -1,0 +1,45 @@
+"""How close the neurons of a hidden layer are to one another, by all pairs of them."""
+
+from torch import nn
+
+from zeroinit.probes import measures
+from zeroinit.probes.probe import Metric, Probe, Readings, Subject
+from zeroinit.probes.symmetry import Symmetry, hidden_widths
+from zeroinit.training.events import Weights
+
+
+class Pairs(Probe):
+    """Clusters and effective rank of each hidden layer's neurons, at every other observed step.
+
+    They take as long as all other probes together.
+    """
+
+    name = "pairs"
+    metrics = (
+        Metric("symmetry/{layer}/clusters", "clusters", "number of groups of neurons that are next to equal"),
+        Metric("symmetry/{layer}/rank", "", "effective rank of the neurons (Roy and Vetterli, 2007)"),
+    )
+
+    def __init__(self, subject: Subject, readings: Readings) -> None:
+        super().__init__(subject, readings)
+        self.observations = 0
+
+    @classmethod
+    def skip_reason(cls, model: nn.Module) -> str | None:
+        """Return why the probe does not apply: there is no hidden layer, or one is too wide."""
+        if reason := Symmetry.skip_reason(model):
+            return reason
+        widths = hidden_widths(model)
+        widest = max(widths, key=lambda layer: widths[layer])
+        if widths[widest] <= measures.WIDEST:
+            return None
+        return f"{widest} has {widths[widest]} neurons; it takes pairs of {measures.WIDEST} at most"
+
+    def on_weights(self, event: Weights) -> None:
+        """Queue the metrics of each hidden layer, every other time."""
+        self.observations += 1
+        if self.observations % 2 == 0:
+            return
+        for layer in self.subject.hidden:
+            clusters, rank = measures.pairs(measures.neurons(*event.layers[layer]))
+            self.readings.add({f"symmetry/{layer}/clusters": clusters, f"symmetry/{layer}/rank": rank}, event)

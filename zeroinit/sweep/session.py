@@ -1,0 +1,190 @@
+"""A training of one or more jobs, from their configs to complete records."""
+
+import io
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from zeroinit.build import build, load, recipe_of, set_up_torch, steps_per_epoch_of
+from zeroinit.config import Job
+from zeroinit.config.check import Values
+from zeroinit.dataset.data import spread
+from zeroinit.diagnostics import lint
+from zeroinit.diagnostics.moments import with_moments
+from zeroinit.init import state_hash
+from zeroinit.layers import hidden
+from zeroinit.probes.metrics import skip_reasons
+from zeroinit.probes.observer import LEFT_OUT, Observer
+from zeroinit.probes.outcome import EXAMPLES, JUDGED, Looked, Seen, examples_of, hopeless, learnable, look, verdict
+from zeroinit.probes.probe import Schedule, Subject
+from zeroinit.probes.wavefront import is_chain, predicted
+from zeroinit.report.cells import as_csv
+from zeroinit.rng import stream, stream_seed
+from zeroinit.signals import signals_held
+from zeroinit.sweep.failures import end, fail
+from zeroinit.tracker import INIT_HASH, LAST_STEP, MAX_TAG, TEST_CLASS_COUNTS, Record, Tracker
+from zeroinit.tracker.provenance import device_name
+from zeroinit.training import loop
+from zeroinit.training.cohort import Member
+from zeroinit.training.events import Event, Finished, TrainingResult
+from zeroinit.training.quotient import quotient_summary
+
+LINT = "lint"  # the tag with the findings of the checks before the training
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job whose model could be built, what trains it, and its record."""
+
+    job: Job
+    record: Record
+    member: Member
+    first_gradients: dict[str, int]  # predicted, {layer: step}
+
+
+class Session:
+    """Jobs that train together, on data that they share.
+
+    Args:
+        shared: the config of one of them, for the keys in which all are equal.
+        report_progress: is called with the share of the steps done, and with a validation accuracy or None.
+    """
+
+    def __init__(
+        self, shared: Values, tracker: Tracker, report_progress: Callable[[float, float | None], None]
+    ) -> None:
+        self.shared, self.tracker, self.report_progress = shared, tracker, report_progress
+        self.device = set_up_torch(shared)
+        self.data = load(shared, self.device)
+        self.steps_per_epoch = steps_per_epoch_of(shared, self.data)
+        self.runs: list[Run] = []
+        self.probes: list[str] = []
+        self.writing_seconds = 0.0
+
+    def add(self, job: Job, record: Record) -> None:
+        """Build the job's model, and fill the record with what is known before training.
+
+        A job whose model cannot be built fails alone.
+        """
+        seeds, steps = job.values["seeds"], job.values["steps"] or job.values["epochs"] * self.steps_per_epoch
+        self._tag_data(record)
+        torch.manual_seed(stream_seed("forward", seeds["forward"]))  # dropout takes no generator
+        try:
+            model, rules, optimizer = build(job.values, self.data)
+        except (Exception, SystemExit) as error:
+            fail(record, error)
+            return
+        if findings := lint.findings(job.values, self.data, model, optimizer):
+            record.tags[LINT] = lint.told(job.params, findings)[:5000]
+        self._choose_probes(job, record, model)
+        first_gradients = predicted(model)
+        if "arrival" in self.probes:
+            record.metrics += [(f"predicted_arrival/{layer}", step, 0) for layer, step in first_gradients.items()]
+        if job.values["arithmetic"] == "quotient":
+            record.tags["quotient"] = quotient_summary(model)
+        record.tags[INIT_HASH] = state_hash(model)
+        record.files["init.csv"] = as_csv(with_moments(job.values, model, rules))
+        order, augment = stream("order", seeds["order"]), stream("augment", seeds["augment"])
+        self.runs.append(Run(job, record, Member(model, optimizer, order, augment, steps), first_gradients))
+
+    def train(self, stacked: bool) -> None:
+        """Train the members. The record of each is complete and in the store when the member ends."""
+        if not self.runs:
+            return
+        members = [run.member for run in self.runs]
+        longest = max(member.steps for member in members)
+        records = [run.record for run in self.runs]
+        self.observer = Observer(
+            records, self.tracker, longest, self.report_progress, self.probes, self._subject(members[0].model)
+        )
+        self.batch = self._batch(members[0].model, EXAMPLES)
+        self.started = time.perf_counter()
+        early_stop_steps = JUDGED if any(run.job.values["early_stop"] for run in self.runs) else ()
+        hooks = loop.Hooks(self._observe, self.observer.is_observed, early_stop_steps, self._should_stop)
+        loop.train(members, self.data, recipe_of(self.shared, self.data), hooks, stacked)
+
+    def _tag_data(self, record: Record) -> None:
+        record.tags |= {"steps_per_epoch": str(self.steps_per_epoch), "device": device_name(self.device)}
+        labels, num_classes = self.data.test[1], self.data.num_classes
+        counts = json.dumps(labels.bincount(minlength=num_classes).tolist(), separators=(",", ":"))
+        if len(counts) <= MAX_TAG:  # a truncated list could not be read
+            record.tags[TEST_CLASS_COUNTS] = counts
+
+    def _choose_probes(self, job: Job, record: Record, model: nn.Module) -> None:
+        """Choose the probes that apply to the model, which is of the same kind in each job."""
+        wanted = self.shared["probe"]["measure"] if self.tracker.is_persistent else []
+        reasons = skip_reasons(wanted, model)
+        self.probes = [probe for probe in wanted if probe not in reasons]
+        if reasons:
+            sentences = [f"{probe} is left out: {reason}" for probe, reason in reasons.items()]
+            record.tags[LEFT_OUT] = f"{job.params['arch']}: {'; '.join(sentences)}"
+
+    def _batch(self, model: nn.Module, examples: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return inputs (N, *input_shape) and labels (N,), evenly spaced in the training set."""
+        inputs, labels = spread(self.data.train, examples_of(model, examples))
+        return self.data.prepare(inputs), labels
+
+    def _subject(self, model: nn.Module) -> Subject:
+        probe = self.shared["probe"]
+        inputs, labels = self._batch(model, probe["examples"])
+        schedule = Schedule(probe["dense"], probe["a_decade"], probe["curvature"])
+        return Subject(hidden(model), (inputs.unsqueeze(0), labels.unsqueeze(0)), schedule)
+
+    def _observe(self, event: Event) -> None:
+        if isinstance(event, Finished):
+            self._finish(self.runs[event.member], event.member, event.result)
+        else:
+            self.observer(event)
+
+    def _finish(self, run: Run, index: int, result: TrainingResult) -> None:
+        """Complete and write the record of a member that ended, while others may still train."""
+        now, record = time.perf_counter(), run.record
+        record.tracking += self.observer.seconds / len(self.runs)
+        steps = len(result.losses)
+        if steps < run.member.steps:
+            record.tags["stopped_at"] = str(steps)
+        if result.diverged_at is not None:
+            steps = result.diverged_at
+            record.tags["error"] = f"diverged: the loss is not finite at step {steps}"
+            record.tags["diverged_at"] = str(steps)
+        record.tags[LAST_STEP] = str(steps)
+        seconds = now - self.started - self.writing_seconds
+        samples = steps * len(self.data.train[0]) / self.steps_per_epoch
+        record.tags |= {"seconds": f"{seconds:.3f}", "samples_per_second": f"{samples / seconds:.0f}"}
+        if self.tracker.is_persistent:
+            if histograms := self.observer.histograms(index):
+                record.files["histograms.npz"] = histograms
+            if run.job.values["save"]:
+                record.files["weights.pt"] = state_dict_bytes(run.member.model)
+        inspection = self._inspect(run)
+        layers = inspection.layers if inspection else []
+        evidence = Seen(result, layers, run.first_gradients, learnable(self.data))
+        record.tags["verdict"], record.tags["reason"] = verdict(evidence)
+        record.status = "FINISHED" if result.diverged_at is None else "FAILED"
+        with signals_held():
+            end(record, self.tracker)
+        self.writing_seconds += time.perf_counter() - now
+
+    def _inspect(self, run: Run) -> Looked | None:
+        """Inspect the member's model as it is; None if the model does not allow it, which is no failure."""
+        try:
+            return look(run.member.model, self.batch)
+        except Exception:
+            return None
+
+    def _should_stop(self, step: int, index: int) -> bool:
+        run = self.runs[index]
+        if not run.job.values["early_stop"] or not (inspection := self._inspect(run)):
+            return False
+        return hopeless(step, inspection, run.first_gradients, is_chain(run.member.model), learnable(self.data))
+
+
+def state_dict_bytes(model: nn.Module) -> bytes:
+    """Return the model's state dict on the CPU, as torch.save writes it."""
+    content = io.BytesIO()
+    torch.save({name: tensor.cpu() for name, tensor in model.state_dict().items()}, content)
+    return content.getvalue()
