@@ -1,0 +1,79 @@
+"""The gradient noise scale: about the batch size beyond which larger batches hardly help.
+
+McCandlish et al., "An Empirical Model of Large-Batch Training", 2018, section 2.2 and appendix A.1.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from zeroinit.probes.probe import Metric, Probe, Readings, Subject
+from zeroinit.training.events import Gradients
+from zeroinit.training.quotient import QuotientLinear
+
+DECAY = 0.9  # of the running means over observed steps, whose ratio is the noise scale
+
+
+class NoiseScale(Probe):
+    """The simple noise scale tr(S) / |G|^2 of the mean loss, from the two halves of each observed batch.
+
+    G is the gradient over the whole distribution, and S the covariance of the gradient of one example. Half a batch
+    has the squared gradient norm |G|^2 + tr(S) / half in expectation, and the whole batch |G|^2 + tr(S) / (2 half).
+    Both estimates are unbiased and noisy. The noise scale is the ratio of their running means. It costs a second
+    backward pass in each observed step.
+    """
+
+    name = "noise_scale"
+    metrics = (
+        Metric("noise_scale/simple", "examples", "ratio of the running means of the two estimates below"),
+        Metric("noise_scale/variance", "", "estimate of the trace of the covariance of one example's gradient"),
+        Metric("noise_scale/squared_gradient", "", "estimate of the squared norm of the mean gradient"),
+    )
+
+    def __init__(self, subject: Subject, readings: Readings) -> None:
+        super().__init__(subject, readings)
+        self.means: Tensor | None = None  # (2, members): of tr(S) and |G|^2
+
+    @classmethod
+    def skip_reason(cls, model: nn.Module) -> str | None:
+        """Return why the probe does not apply: the gradients of a quotient are not those of its own loss."""
+        if any(isinstance(module, QuotientLinear) for module in model.modules()):
+            return "the gradients of a quotient are those of single neurons, not of its own loss"
+        return None
+
+    def on_gradients(self, event: Gradients) -> None:
+        """Queue the estimates of each member. A batch of one example has none."""
+        inputs, labels, _ = event.batch
+        half = labels.shape[1] // 2
+        if half == 0:
+            return
+        dtype = next(iter(event.layers.values())).dtype
+        first, second = (
+            event.net.gradients_in((inputs[:, part], labels[:, part], "mean"), dtype, {})
+            for part in (slice(half), slice(half, 2 * half))
+        )
+        estimates = estimate(first, second, half)[:, event.slots]
+        if self.means is None:
+            self.means = estimates.new_zeros(2, len(self.readings.records))
+        members = torch.tensor(event.members, device=estimates.device)
+        self.means[:, members] = DECAY * self.means[:, members] + (1 - DECAY) * estimates
+        variance, squared_gradient = self.means[:, members]
+        columns = {"simple": variance / squared_gradient, "variance": estimates[0], "squared_gradient": estimates[1]}
+        self.readings.add({f"noise_scale/{name}": values for name, values in columns.items()}, event)
+
+
+def estimate(first: dict[str, Tensor], second: dict[str, Tensor], half: int) -> Tensor:
+    """Return unbiased estimates (2, K) of tr(S) and |G|^2.
+
+    Args:
+        first: mean gradients {parameter: (K, *shape)} of some examples.
+        second: the same of as many other examples.
+        half: how many examples each of the two has.
+    """
+    of_halves = (_squared_norm(first) + _squared_norm(second)) / 2
+    of_whole = _squared_norm({name: (first[name] + second[name]) / 2 for name in first})
+    return torch.stack([2 * half * (of_halves - of_whole), 2 * of_whole - of_halves])
+
+
+def _squared_norm(gradients: dict[str, Tensor]) -> Tensor:
+    """Return the squared norm (K,) of all gradients {parameter: (K, *shape)} together, summed in float64."""
+    return torch.stack([gradient.flatten(1).double().square().sum(1) for gradient in gradients.values()]).sum(0)
