@@ -17,7 +17,7 @@ from zeroinit.dataset import Data
 from zeroinit.diagnostics import symmetry
 from zeroinit.diagnostics.lint import findings
 from zeroinit.layers import weight_layers
-from zeroinit.probes import outcome
+from zeroinit.probes import inspection, outcome
 from zeroinit.rng import stream
 from zeroinit.sweep import runner, session
 from zeroinit.sweep.stacking import plan
@@ -80,7 +80,7 @@ def test_both_start_from_the_same_numbers(init: str, job_of: Jobs) -> None:
 
 def test_what_there_is_to_be_learnt_is_the_same(job_of: Jobs) -> None:
     single, double = (built(job_of("dataset=digits", f"dtype={dtype}"))[0] for dtype in DTYPES)
-    assert outcome.learnable(single) == outcome.learnable(double)
+    assert outcome.reference_of(single) == outcome.reference_of(double)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -204,7 +204,7 @@ def test_weights_verdicts_and_quantiles_are_of_float64(job_of: Jobs) -> None:
         for layer, following in pairwise(layer for _, layer in weight_layers(model)):
             nn.init.constant_(layer.weight, 0.01)
             following.weight[0] = 1e-60
-    looked = outcome.look(model, (data.prepare(data.train[0][:50]), data.train[1][:50]))
+    looked = inspection.inspect_model(model, (data.prepare(data.train[0][:50]), data.train[1][:50]))
     gradient = looked.layers[0].gradient
     assert gradient is not None
     assert 0 < gradient < 1e-55

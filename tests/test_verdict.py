@@ -13,7 +13,8 @@ from zeroinit.arch import FNN, Logistic
 from zeroinit.config import Job
 from zeroinit.dataset import Data
 from zeroinit.dataset.data import spread
-from zeroinit.probes.outcome import EXAMPLES, Learnable, Looked, examples_of, hopeless, learnable, look
+from zeroinit.probes.inspection import EXAMPLES, Inspection, examples_for, inspect_model
+from zeroinit.probes.outcome import Reference, is_hopeless, reference_of
 from zeroinit.probes.wavefront import is_chain, predicted
 from zeroinit.rng import stream
 from zeroinit.sweep import runner, session
@@ -131,12 +132,12 @@ def test_a_wave_that_is_under_way_is_not_hopeless() -> None:
     model = FNN(digits.input_shape, digits.num_classes, [8] * 30, "tanh")
     for name, parameter in model.named_parameters():
         (nn.init.zeros_ if name.endswith("weight") else nn.init.normal_)(parameter)
-    arrivals, looked = predicted(model), look(model, spread(digits.train, EXAMPLES))
+    arrivals, looked = predicted(model), inspect_model(model, spread(digits.train, EXAMPLES))
     assert max(arrivals.values()) == 31
-    silent = Looked([layer for layer in looked.layers if layer.gradient == 0], looked.accuracy)
+    silent = Inspection([layer for layer in looked.layers if layer.gradient == 0], looked.accuracy)
     assert len(silent.layers) == 30
-    assert not hopeless(25, silent, arrivals, True, learnable(digits))
-    assert hopeless(50, silent, arrivals, True, learnable(digits))
+    assert not is_hopeless(25, silent, arrivals, True, reference_of(digits))
+    assert is_hopeless(50, silent, arrivals, True, reference_of(digits))
 
 
 def test_what_is_looked_at_is_left_as_it_was() -> None:
@@ -144,7 +145,7 @@ def test_what_is_looked_at_is_left_as_it_was() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 10))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     random = torch.get_rng_state()
-    layers = look(model, spread(digits.train, EXAMPLES)).layers
+    layers = inspect_model(model, spread(digits.train, EXAMPLES)).layers
     assert [(layer.name, layer.hidden) for layer in layers] == [("1", True), ("5", False)]
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -154,13 +155,13 @@ def test_what_is_looked_at_is_left_as_it_was() -> None:
 
 def test_large_nets_are_looked_at_on_fewer_examples() -> None:
     sizes = [(784, 500), (4000, 2000), (5000, 5000)]
-    found = [examples_of(nn.Linear(*size, device="meta"), EXAMPLES) for size in sizes]
+    found = [examples_for(nn.Linear(*size, device="meta"), EXAMPLES) for size in sizes]
     assert found == [256, 33, 10]
 
 
 def test_a_net_without_hidden_layers_is_looked_at_too() -> None:
     digits = dataset.digits(stream("split", 0))
-    [layer] = look(Logistic(digits.input_shape, digits.num_classes), spread(digits.train, EXAMPLES)).layers
+    [layer] = inspect_model(Logistic(digits.input_shape, digits.num_classes), spread(digits.train, EXAMPLES)).layers
     assert layer.gradient > 0
     assert layer.dead != layer.dead  # it has no activation
 
@@ -174,7 +175,7 @@ def test_the_nearest_example_by_hand() -> None:
     for point, truth in zip(val[0].tolist(), val[1].tolist(), strict=True):
         apart = [sum((a - b) ** 2 for a, b in zip(point, other, strict=True)) for other in train[0].tolist()]
         right += train[1][apart.index(min(apart))].item() == truth
-    found = learnable(Data(train, val, val, num_classes=4))
+    found = reference_of(Data(train, val, val, num_classes=4))
     assert found.nearest == pytest.approx(right / 20)
     assert found.prior == val[1].bincount().max().item() / 20
 
@@ -184,11 +185,11 @@ def test_examples_sorted_by_class_are_compared_all_the_same() -> None:
     inputs = torch.arange(20_000).unsqueeze(1) % 100 + torch.arange(20_000).unsqueeze(1) // 2000 * 1000.0
     some = inputs, torch.arange(20_000) // 2000
     other = inputs.flip(0), some[1].flip(0)
-    assert learnable(Data(some, other, other, num_classes=10)).nearest == 1
+    assert reference_of(Data(some, other, other, num_classes=10)).nearest == 1
     pixels = (torch.arange(30) + torch.arange(30) // 15 * 200).byte()
     large = pixels.view(-1, 1, 1, 1).expand(-1, 3, 1000, 1000), torch.arange(30) // 15
     back = large[0].flip(0), large[1].flip(0)
-    assert learnable(Data(large, back, back, num_classes=2)).nearest == 1  # of 5, as these are large
+    assert reference_of(Data(large, back, back, num_classes=2)).nearest == 1  # of 5, as these are large
     assert spread(some, 10)[1].tolist() == list(range(10))
 
 
@@ -205,7 +206,7 @@ def test_examples_sorted_by_class_are_compared_all_the_same() -> None:
 )
 def test_shares_of_the_way_to_the_nearest_neighbour(accuracy: float, above: bool, halfway: bool, learned: bool) -> None:
     """One standard error is 2.5 points."""
-    goal = Learnable(prior=0.5, nearest=0.9, examples=400)
+    goal = Reference(prior=0.5, nearest=0.9, examples=400)
     assert goal.is_above_prior(accuracy) == above
     assert goal.is_halfway(accuracy) == halfway
     assert goal.is_learned(accuracy) == learned
@@ -213,13 +214,13 @@ def test_shares_of_the_way_to_the_nearest_neighbour(accuracy: float, above: bool
 
 def test_four_points_are_partly_learned_at_three() -> None:
     """Two standard errors above the prior are 100% there."""
-    xor = Learnable(prior=0.5, nearest=1, examples=4)
+    xor = Reference(prior=0.5, nearest=1, examples=4)
     assert [xor.is_above_prior(accuracy) for accuracy in (0.5, 0.75, 1)] == [False, True, True]
     assert [xor.is_learned(accuracy) for accuracy in (0.5, 0.75, 1)] == [False, False, True]
 
 
 def test_where_the_nearest_example_knows_nothing_chance_is_no_learning() -> None:
-    unknown = Learnable(prior=0.5, nearest=0.5, examples=400)
+    unknown = Reference(prior=0.5, nearest=0.5, examples=400)
     assert [unknown.is_halfway(accuracy) for accuracy in (0.5, 0.52, 0.53)] == [False, False, True]
     assert [unknown.is_learned(accuracy) for accuracy in (0.5, 0.54, 0.55)] == [False, False, True]
 
@@ -261,9 +262,9 @@ def test_a_dead_branch_beside_a_skip_connection_ends_nothing() -> None:
     model = Own(digits.input_shape, digits.num_classes)
     nn.init.zeros_(model.branch.weight)
     nn.init.constant_(model.branch.bias, -1)
-    looked = look(model, spread(digits.train, EXAMPLES))
+    looked = inspect_model(model, spread(digits.train, EXAMPLES))
     assert [layer.name for layer in looked.layers if layer.dead == 1] == ["branch"]
-    assert not hopeless(100, looked, {}, is_chain(model), learnable(digits))
+    assert not is_hopeless(100, looked, {}, is_chain(model), reference_of(digits))
 
 
 def test_biases_that_train_alone_are_not_hopeless() -> None:
@@ -271,16 +272,16 @@ def test_biases_that_train_alone_are_not_hopeless() -> None:
     model = FNN(digits.input_shape, digits.num_classes, [8], "tanh")
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.endswith("bias"))
-    looked = look(model, spread(digits.train, EXAMPLES))
+    looked = inspect_model(model, spread(digits.train, EXAMPLES))
     assert [layer.gradient for layer in looked.layers] == [None, None]
-    assert not hopeless(100, looked, {}, True, learnable(digits))
+    assert not is_hopeless(100, looked, {}, True, reference_of(digits))
 
 
 def test_a_net_that_cannot_be_looked_at_keeps_its_run(job_of: JobOf, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*args: object) -> None:
         raise MemoryError("no more")
 
-    monkeypatch.setattr(session, "look", fails)
+    monkeypatch.setattr(session, "inspect_model", fails)
     record = trained(job_of, "init=zero", "early_stop=true")
     assert (record.status, record.tags["verdict"]) == ("FINISHED", "stuck-at-prior")
 

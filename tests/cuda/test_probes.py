@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from zeroinit.dataset.data import spread
 from zeroinit.layers import hidden
 from zeroinit.probes import measures
+from zeroinit.probes.inspection import inspect_model
 from zeroinit.probes.lanczos import hessian_ends
 from zeroinit.probes.metrics import all_probes
 from zeroinit.probes.observer import Observer
-from zeroinit.probes.outcome import look
 from zeroinit.probes.probe import Schedule, Subject
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
@@ -127,9 +127,9 @@ def test_probes_of_the_verdict_agree(device: torch.device) -> None:
         data = data_of(run)
         [member] = train(run)
         inputs, labels = spread(data.train, 64)
-        looked.append(look(member.model, (data.prepare(inputs), labels)))
+        looked.append(inspect_model(member.model, (data.prepare(inputs), labels)))
     assert looked[0].accuracy == pytest.approx(looked[1].accuracy)
     for there, here in zip(looked[0].layers, looked[1].layers, strict=True):
-        assert (there.name, there.hidden, there.copies) == (here.name, here.hidden, here.copies)
+        assert (there.name, there.hidden, there.are_copies) == (here.name, here.hidden, here.are_copies)
         assert there.gradient == pytest.approx(here.gradient, rel=1e-5)
         assert (there.dead, there.saturated) == pytest.approx((here.dead, here.saturated), nan_ok=True)

@@ -17,9 +17,10 @@ from zeroinit.diagnostics import lint
 from zeroinit.diagnostics.moments import with_moments
 from zeroinit.init import state_hash
 from zeroinit.layers import hidden
+from zeroinit.probes.inspection import EXAMPLES, Inspection, examples_for, inspect_model
 from zeroinit.probes.metrics import skip_reasons
 from zeroinit.probes.observer import LEFT_OUT, Observer
-from zeroinit.probes.outcome import EXAMPLES, JUDGED, Looked, Seen, examples_of, hopeless, learnable, look, verdict
+from zeroinit.probes.outcome import EARLY_STOP_STEPS, Evidence, is_hopeless, judge, reference_of
 from zeroinit.probes.probe import Schedule, Subject
 from zeroinit.probes.wavefront import is_chain, predicted
 from zeroinit.report.cells import as_csv
@@ -103,7 +104,7 @@ class Session:
         )
         self.batch = self._batch(members[0].model, EXAMPLES)
         self.started = time.perf_counter()
-        early_stop_steps = JUDGED if any(run.job.values["early_stop"] for run in self.runs) else ()
+        early_stop_steps = EARLY_STOP_STEPS if any(run.job.values["early_stop"] for run in self.runs) else ()
         hooks = loop.Hooks(self._observe, self.observer.is_observed, early_stop_steps, self._should_stop)
         loop.train(members, self.data, recipe_of(self.shared, self.data), hooks, stacked)
 
@@ -125,7 +126,7 @@ class Session:
 
     def _batch(self, model: nn.Module, examples: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs (N, *input_shape) and labels (N,), evenly spaced in the training set."""
-        inputs, labels = spread(self.data.train, examples_of(model, examples))
+        inputs, labels = spread(self.data.train, examples_for(model, examples))
         return self.data.prepare(inputs), labels
 
     def _subject(self, model: nn.Module) -> Subject:
@@ -162,17 +163,18 @@ class Session:
                 record.files["weights.pt"] = state_dict_bytes(run.member.model)
         inspection = self._inspect(run)
         layers = inspection.layers if inspection else []
-        evidence = Seen(result, layers, run.first_gradients, learnable(self.data))
-        record.tags["verdict"], record.tags["reason"] = verdict(evidence)
+        evidence = Evidence(result, layers, run.first_gradients, reference_of(self.data))
+        outcome, reason = judge(evidence)
+        record.tags |= {"verdict": outcome.value, "reason": reason}
         record.status = "FINISHED" if result.diverged_at is None else "FAILED"
         with signals_held():
             end(record, self.tracker)
         self.writing_seconds += time.perf_counter() - now
 
-    def _inspect(self, run: Run) -> Looked | None:
+    def _inspect(self, run: Run) -> Inspection | None:
         """Inspect the member's model as it is; None if the model does not allow it, which is no failure."""
         try:
-            return look(run.member.model, self.batch)
+            return inspect_model(run.member.model, self.batch)
         except Exception:
             return None
 
@@ -180,7 +182,7 @@ class Session:
         run = self.runs[index]
         if not run.job.values["early_stop"] or not (inspection := self._inspect(run)):
             return False
-        return hopeless(step, inspection, run.first_gradients, is_chain(run.member.model), learnable(self.data))
+        return is_hopeless(step, inspection, run.first_gradients, is_chain(run.member.model), reference_of(self.data))
 
 
 def state_dict_bytes(model: nn.Module) -> bytes:

@@ -1,0 +1,95 @@
+"""A model as it is at one moment: its neurons, gradients and activations on a fixed batch."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zeroinit.dataset.data import Split
+from zeroinit.layers import hidden, weight_layers
+from zeroinit.probes import measures
+from zeroinit.training.quotient import QuotientLinear
+from zeroinit.training.single import activations, evaluating
+
+EXAMPLES = 256  # of the training set, on which a model is inspected
+MAX_WORK = 1 << 28  # examples x parameters: below it, memory and time are small beside a step of training
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of weights.
+
+    Attributes:
+        hidden: whether each row of its weights is a hidden neuron.
+        neurons: (1, units, incoming weights and bias).
+        gradient: the norm of the weights' gradient; None if they are frozen.
+        dead, saturated: shares of the units; NaN if no activation is behind the layer.
+    """
+
+    name: str
+    hidden: bool
+    neurons: Tensor
+    gradient: float | None
+    dead: float
+    saturated: float
+
+    @property
+    def are_copies(self) -> bool:
+        """Whether its hidden neurons are exact copies of one another."""
+        return self.hidden and len(self.neurons[0]) > 1 and measures.distinct(self.neurons).item() == 1
+
+    @property
+    def are_nearly_copies(self) -> bool:
+        """Whether its hidden neurons are one cluster: copies but for rounding."""
+        is_measurable = 1 < len(self.neurons[0]) <= measures.WIDEST
+        return self.hidden and is_measurable and measures.clusters(measures.gram(self.neurons[0])).item() == 1
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether no unit passes a gradient for any example, though it has weights."""
+        return self.hidden and self.dead == 1 and bool(self.neurons.any())
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The layers of weights of a model, and its accuracy on the batch."""
+
+    layers: list[Layer]
+    accuracy: float
+
+
+def examples_for(model: nn.Module, most: int) -> int:
+    """Return on how many examples, at most `most`, the model is inspected; fewer if it is large."""
+    return max(8, min(most, MAX_WORK // sum(parameter.numel() for parameter in model.parameters())))
+
+
+def inspect_model(model: nn.Module, batch: Split) -> Inspection:
+    """Inspect the model in eval mode on inputs (N, *input_shape) and labels (N,); a quotient as its full net."""
+    named = list(weight_layers(model))
+    inputs_of = activations(model, batch[0].unsqueeze(0))
+    with evaluating(model):
+        logits = model(batch[0])
+        loss = F.cross_entropy(logits, batch[1])
+        trainable = [layer.weight for _, layer in named if layer.weight.requires_grad]
+        slopes = torch.autograd.grad(loss, trainable, materialize_grads=True) if trainable else ()
+    gradients = {id(weight): gradient for weight, gradient in zip(trainable, slopes, strict=True)}
+    inside = hidden(model)
+    layers = []
+    for name, layer in named:
+        biases = None if layer.bias is None else layer.bias.detach().unsqueeze(0)
+        neurons = measures.neurons(layer.weight.detach().unsqueeze(0), biases)
+        if isinstance(layer, QuotientLinear):
+            neurons = neurons[:, layer.outputs]
+        dead, saturated = _inspect_activation(*inputs_of[name]) if name in inputs_of else (math.nan, math.nan)
+        gradient = gradients.get(id(layer.weight))
+        norm = None if gradient is None else measures.norm(gradient.unsqueeze(0)).item()
+        layers.append(Layer(name, name in inside, neurons, norm, dead, saturated))
+    return Inspection(layers, (logits.argmax(1) == batch[1]).double().mean().item())
+
+
+def _inspect_activation(inputs: Tensor, activation: nn.Module) -> tuple[float, float]:
+    """Return the shares of dead and of saturated units, for inputs (1, units, N)."""
+    slopes = measures.slopes(activation, inputs)
+    return measures.dead(slopes).item(), measures.saturated(slopes, measures.steepest(activation)).item()
