@@ -145,7 +145,7 @@ def zeroinit(
         code = 0
         with pytest.MonkeyPatch.context() as patch:
             if "_figures" not in request.fixturenames:
-                patch.setattr(select_figures, "drawn_figure", not_drawn)
+                patch.setattr(select_figures, "draw_figure", not_drawn)
             try:
                 main()
             except SystemExit as end:

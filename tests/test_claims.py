@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 from scipy import stats
 from test_browser import CHROMIUM, FLAGS, PATIENCE
-from test_page import report, unpacked
+from test_page import report, unpack
 
 from zeroinit.config import Job
 from zeroinit.config.claims import check_claims, check_meant
 from zeroinit.errors import BadInput
-from zeroinit.report.cells import Cell, cells
-from zeroinit.report.claims import courses_of, judge, seeds_needed
-from zeroinit.report.manifest import Asked, read
-from zeroinit.report.page import as_html
+from zeroinit.report.cells import Cell, group_cells
+from zeroinit.report.judgements import judge, metrics_of_claims
+from zeroinit.report.manifest import Manifest, read_manifest
+from zeroinit.report.page import render_page
+from zeroinit.report.statistics import seeds_needed
 from zeroinit.tracker import Record
 
 Claim = dict[str, Any]
@@ -34,8 +35,8 @@ def run(init: str, seed: int, accuracy: float, order: int | None = None, **param
     """A finished run; `params` by their last words, as `value` for bias_scale.value."""
     order = seed if order is None else order
     keys = {"value": "bias_scale.value", "hidden": "arch.hidden", "activation": "arch.activation", "lr": "optimizer.lr"}
-    own = {keys.get(key, key): value for key, value in params.items()}
-    named = {"arch": "fnn", "init": init, "bias_scale.value": "1"} | own
+    given = {keys.get(key, key): value for key, value in params.items()}
+    named = {"arch": "fnn", "init": init, "bias_scale.value": "1"} | given
     seeds = {"seeds.init": str(seed), "seeds.order": str(order)}
     tags = {"cell_hash": json.dumps(named), "config_hash": json.dumps(named | seeds), "verdict": "learns"}
     tags["test_counts"] = "[100,200,700]"
@@ -48,12 +49,17 @@ def runs(init: str, *accuracies: float, **params: str) -> list[Record]:
 
 def of(records: list[Record], more: list[Record] | None = None) -> list[Cell]:
     """The cells of the records, with others that were planned and are not there."""
-    planned = [(one.tags["config_hash"], one.tags["cell_hash"], one.params) for one in [*records, *(more or [])]]
-    return cells(planned, records[::-1])
+    planned = [(run.tags["config_hash"], run.tags["cell_hash"], run.params) for run in [*records, *(more or [])]]
+    return group_cells(planned, records[::-1])
 
 
-def judged(claim: Claim, records: list[Record], more: list[Record] | None = None) -> dict[str, Any]:
-    [row] = judge([claim], of(records, more))
+def judge_all(claims: list[Claim], cells: list[Cell]) -> list[dict[str, Any]]:
+    """The rows of claims.csv."""
+    return [judgement.columns() for judgement in judge(claims, cells)]
+
+
+def judge_claim(claim: Claim, records: list[Record], more: list[Record] | None = None) -> dict[str, Any]:
+    [row] = judge_all([claim], of(records, more))
     return row
 
 
@@ -76,7 +82,7 @@ THREE = [*runs("default", 0.97, 0.96, 0.98), *runs("zero_normal", 0.969, 0.958, 
     ],
 )
 def test_a_comparison_is_judged_by_its_interval(claim: Claim, verdict: str, decides: str) -> None:
-    row = judged(claim, THREE)
+    row = judge_claim(claim, THREE)
     assert (row["verdict"], row["n"], row["decides"]) == (verdict, 3, decides)
     if isinstance(claim["other"], dict):
         assert row["difference"] == pytest.approx(-0.2)
@@ -86,22 +92,22 @@ def test_a_comparison_is_judged_by_its_interval(claim: Claim, verdict: str, deci
 
 def test_runs_that_are_all_alike_have_an_interval_of_no_width() -> None:
     same = [*runs("default", 0.5, 0.5), *runs("zero_normal", 0.495, 0.495)]
-    assert judged(WORSE | {"points": 0.6}, same)["verdict"] == "supported"
-    assert judged(WORSE | {"points": 0.4}, same)["verdict"] == "refuted"
-    row = judged(WORSE | {"points": 0.5}, same)  # worse by the very points that are allowed
+    assert judge_claim(WORSE | {"points": 0.6}, same)["verdict"] == "supported"
+    assert judge_claim(WORSE | {"points": 0.4}, same)["verdict"] == "refuted"
+    row = judge_claim(WORSE | {"points": 0.5}, same)  # worse by the very points that are allowed
     assert (row["verdict"], row["interval"], row["decides"]) == ("supported", 0, "")
     turned = BETTER | {"cell": {"init": "default"}, "other": {"init": "zero_normal"}}
-    assert judged(turned | {"points": 0.5}, same)["verdict"] == "refuted"
-    assert judged(turned | {"points": 0.49}, same)["verdict"] == "supported"
+    assert judge_claim(turned | {"points": 0.5}, same)["verdict"] == "refuted"
+    assert judge_claim(turned | {"points": 0.49}, same)["verdict"] == "supported"
 
 
 def test_one_seed_decides_nothing_and_none_less() -> None:
-    one = [*runs("default", 0.5), *runs("zero_normal", 0.9)]
-    row = judged(BETTER | {"points": 0}, one)
+    single = [*runs("default", 0.5), *runs("zero_normal", 0.9)]
+    row = judge_claim(BETTER | {"points": 0}, single)
     assert (row["verdict"], row["n"], row["decides"]) == ("undetermined", 1, "2 seeds at least")
     assert row["found"] == "+40.00 points, claimed more than 0"
     apart = [run("default", 0, 0.5), run("zero_normal", 1, 0.9)]
-    row = judged(BETTER | {"points": 0}, apart)
+    row = judge_claim(BETTER | {"points": 0}, apart)
     assert (row["verdict"], row["n"]) == ("undetermined", 0)
     assert row["decides"] == "finished runs of both with the same seeds"
 
@@ -126,11 +132,11 @@ def test_runs_are_paired_by_all_their_seeds_and_counted_by_that_of_the_init() ->
     orders = [(0, 0, 0.1), (0, 1, 0.3), (1, 0, 0.5), (1, 1, 0.7)]
     records = [run("default", init, share, order) for init, order, share in orders]
     records += [run("zero_normal", init, share + 0.01, order) for init, order, share in orders]
-    row = judged(BETTER | {"points": 0.9}, records)
+    row = judge_claim(BETTER | {"points": 0.9}, records)
     assert (row["verdict"], row["n"], row["interval"]) == ("supported", 2, 0)
     assert row["found"] == "+1.00 ± 0.00 points, claimed more than 0.9"
     other = [run("zero_normal", 2, 0.9, 7), run("default", 2, 0.1, 8)]  # the same draw, and another order
-    row = judged(BETTER | {"points": 0.9}, records + other)
+    row = judge_claim(BETTER | {"points": 0.9}, records + other)
     assert (row["n"], row["interval"]) == (2, 0)
     assert row["found"].endswith("claimed more than 0.9 (2 runs without a pair)")
 
@@ -139,10 +145,10 @@ def test_runs_are_paired_by_all_their_seeds_and_counted_by_that_of_the_init() ->
 def test_runs_that_diverge_leave_no_verdict_to_the_rest(claim: Claim) -> None:
     there = [*runs("default", *[0.5] * 5), *runs("zero_normal", 0.75, 0.76)]
     gone = [run("zero_normal", seed, 0.1) for seed in (2, 3, 4)]
-    for one in gone:
-        one.status, one.tags["verdict"] = "FAILED", "diverged"
-    assert judged(claim, there)["verdict"] == "supported"
-    row = judged(claim, there + gone)
+    for record in gone:
+        record.status, record.tags["verdict"] = "FAILED", "diverged"
+    assert judge_claim(claim, there)["verdict"] == "supported"
+    row = judge_claim(claim, there + gone)
     assert (row["verdict"], row["n"]) == ("undetermined", 2)
     assert row["decides"] == "runs that do not diverge, as 3 of 10 did"
 
@@ -150,17 +156,17 @@ def test_runs_that_diverge_leave_no_verdict_to_the_rest(claim: Claim) -> None:
 def test_each_of_the_listed_cells_is_told_of() -> None:
     there = [*runs("default", 0.5, 0.6), *runs("zero_normal", 0.5, 0.6)]
     claim = WORSE | {"points": 0.5, "cell": {"init": ["zero_normal", "zero"], "arch.hidden": [500]}}
-    for one in there:
-        one.params["arch.hidden"] = "[500]"
-    first, second = judge([claim], of(there))
+    for record in there:
+        record.params["arch.hidden"] = "[500]"
+    first, second = judge_all([claim], of(there))
     assert (first["compared"].split(",")[0], first["verdict"]) == ("init=zero_normal", "supported")
     assert (second["compared"].split(",")[0], second["decides"]) == ("init=zero", "no such cell in this sweep")
 
 
-def test_a_run_that_has_not_finished_is_told() -> None:
+def test_a_recordthat_has_not_finished_is_told() -> None:
     planned = [run("zero_normal", 3, 0.9)]
-    assert judged(WORSE | {"points": 0.5}, THREE, planned)["found"].endswith(" (1 run without a pair)")
-    assert judged(BETTER | {"points": 1, "other": 90}, THREE, planned)["found"].endswith(" (1 run not finished)")
+    assert judge_claim(WORSE | {"points": 0.5}, THREE, planned)["found"].endswith(" (1 run without a pair)")
+    assert judge_claim(BETTER | {"points": 1, "other": 90}, THREE, planned)["found"].endswith(" (1 run not finished)")
 
 
 # ---- which cells
@@ -184,7 +190,7 @@ def test_a_run_that_has_not_finished_is_told() -> None:
 )
 def test_a_selector_is_what_one_types(selector: Claim, inits: list[str]) -> None:
     records = [*runs("zero", 0.5, value="100", hidden="[500]"), *runs("ones", 0.5, value="0.01", hidden="[8, 8]")]
-    rows = judge([PRIOR | {"cell": selector}], of(records))
+    rows = judge_all([PRIOR | {"cell": selector}], of(records))
     labels = [init for row in rows for init in ("zero", "ones") if f"init={init}" in row["compared"]]
     missing = [row for row in rows if row["decides"] == "no such cell in this sweep"]
     assert len(rows) == max(1, len(inits))
@@ -194,23 +200,23 @@ def test_a_selector_is_what_one_types(selector: Claim, inits: list[str]) -> None
 
 def test_a_pair_is_alike_in_all_that_neither_selects() -> None:
     records = [
-        one
+        record
         for scale in ("0.01", "1")
         for arch, hidden in (("fnn", "[8]"), ("deep", "[8, 8]"))
         for init in ("default", "zero_normal", "zero_uniform")
-        for one in runs(init, 0.5, 0.6, value=scale, arch=arch, hidden=hidden)
+        for record in runs(init, 0.5, 0.6, value=scale, arch=arch, hidden=hidden)
     ]
     both = WORSE | {"points": 1, "cell": {"init": ["zero_normal", "zero_uniform"]}}
-    found = [row["compared"] for row in judge([both], of(records))]
-    assert len(found) == len(set(found)) == 8
-    assert found[0] == "init=zero_normal against init=default, arch=fnn, bias_scale.value=0.01"
+    compared = [row["compared"] for row in judge_all([both], of(records))]
+    assert len(compared) == len(set(compared)) == 8
+    assert compared[0] == "init=zero_normal against init=default, arch=fnn, bias_scale.value=0.01"
     # an arch frees its widths, too
     archs = WORSE | {"points": 1, "cell": {"arch": "deep"}, "other": {"arch": "fnn"}}
-    rows = judge([archs], of(records))
+    rows = judge_all([archs], of(records))
     assert len(rows) == 6
     assert rows[0]["compared"] == "arch=deep against arch=fnn, init=default, bias_scale.value=0.01"
     widths = archs | {"cell": {"arch.hidden": [[8, 8]]}, "other": {"arch.hidden": [[8]]}}  # which frees no arch
-    [row] = judge([widths], of(records))
+    [row] = judge_all([widths], of(records))
     assert (row["verdict"], row["n"]) == ("undetermined", 0)
     assert row["decides"] == "no two such cells, alike in all else, in this sweep"
 
@@ -218,28 +224,28 @@ def test_a_pair_is_alike_in_all_that_neither_selects() -> None:
 def test_no_cell_is_compared_with_itself_and_an_axis_that_was_narrowed_is_told() -> None:
     records = [*runs("zero", 0.5, 0.5, value="1"), *runs("zero", 0.5, 0.5, value="2")]
     claim = WORSE | {"cell": {"bias_scale.value": 1}, "other": {"bias_scale.value": [1, 2]}, "points": 1}
-    row = judged(claim, records)
+    row = judge_claim(claim, records)
     assert row["compared"] == "bias_scale.value=1 against bias_scale.value=2"
-    row = judged(WORSE | {"points": 1, "source": "a book"}, records)
+    row = judge_claim(WORSE | {"points": 1, "source": "a book"}, records)
     assert (row["verdict"], row["decides"]) == ("undetermined", "no such cell in this sweep")
     assert (row["compared"], row["source"]) == ("init=zero_normal against init=default", "a book")
-    assert judged(WORSE | {"points": 1, "other": 97.5}, records)["compared"] == "init=zero_normal against 97.5%"
+    assert judge_claim(WORSE | {"points": 1, "other": 97.5}, records)["compared"] == "init=zero_normal against 97.5%"
 
 
 # ---- what is exact
 
 
 def test_the_prior_is_a_share_of_a_class_to_the_last_digit() -> None:
-    row = judged(PRIOR, runs("zero", 0.7, 0.1, 0.1))
+    row = judge_claim(PRIOR, runs("zero", 0.7, 0.1, 0.1))
     assert (row["verdict"], row["n"], row["found"]) == ("supported", 3, "in 3 of 3 runs: 10.00%; 70.00%")
-    row = judged(PRIOR, runs("zero", 0.7, np.nextafter(0.7, 1)))
+    row = judge_claim(PRIOR, runs("zero", 0.7, np.nextafter(0.7, 1)))
     assert (row["verdict"], row["found"]) == ("refuted", "in 1 of 2 runs: 70.00%")
-    row = judged(PRIOR, runs("zero", 0.7), [run("zero", 1, 0)])
+    row = judge_claim(PRIOR, runs("zero", 0.7), [run("zero", 1, 0)])
     assert row["verdict"] == "undetermined"
     assert row["decides"] == "1 of 2 runs, which have not finished, or kept no counts of the classes"
     old = runs("zero", 0.7)
     del old[0].tags["test_counts"]
-    assert judged(PRIOR, old)["verdict"] == "undetermined"
+    assert judge_claim(PRIOR, old)["verdict"] == "undetermined"
 
 
 def test_what_does_not_learn_is_known_by_its_verdicts() -> None:
@@ -249,7 +255,7 @@ def test_what_does_not_learn_is_known_by_its_verdicts() -> None:
         record.tags["verdict"] = word
     diverged = run("zero", 4, 0.1)
     diverged.tags["verdict"], diverged.status = "diverged", "FAILED"
-    row = judged(NOTHING, [*records, diverged])
+    row = judge_claim(NOTHING, [*records, diverged])
     assert (row["verdict"], row["n"], row["decides"]) == ("supported", 5, "")
     assert row["found"] == "in 5 of 5 runs: dead-layer; diverged; saturated; ..."
     failed = run("zero", 5, 0.1)
@@ -261,13 +267,13 @@ def test_what_does_not_learn_is_known_by_its_verdicts() -> None:
     for record, status in ((unwritten, "FAILED"), (incomplete, "INCOMPLETE")):
         record.tags["verdict"], record.status = "symmetric", status
     for more in (failed, waking, unwritten, incomplete):
-        row = judged(NOTHING, [*records, more])
+        row = judge_claim(NOTHING, [*records, more])
         assert (row["verdict"], row["n"]) == ("undetermined", 4)
         assert row["decides"] == "1 of 5 runs, which wake still, failed or have not ended"
     for word in ("learned", "partly-learned", "learns"):  # the last of a run stored before it was split
         learned = run("zero", 6, 0.9)
         learned.tags["verdict"] = word
-        row = judged(NOTHING, [*records, failed, learned])
+        row = judge_claim(NOTHING, [*records, failed, learned])
         assert (row["verdict"], row["found"][:14]) == ("refuted", "in 4 of 5 runs"), word
 
 
@@ -298,20 +304,20 @@ def wave(last: list[float], first: list[float], **arrivals: int) -> Record:
     ],
 )
 def test_the_order_of_first_gradients_is_exact(record: Record, verdict: str) -> None:
-    assert judged(WAVE, [record])["verdict"] == verdict
+    assert judge_claim(WAVE, [record])["verdict"] == verdict
 
 
-def test_every_run_has_to_have_the_order() -> None:
+def test_every_recordhas_to_have_the_order() -> None:
     right, wrong = wave([0.2, 0], [1, 0], output=1, hidden1=2), wave([1, 0], [1, 0], output=2, hidden1=2)
     wrong.params["seeds.init"] = wrong.tags["config_hash"] = "1"
-    row = judged(WAVE, [right, wrong])
+    row = judge_claim(WAVE, [right, wrong])
     assert (row["verdict"], row["found"]) == (
         "refuted",
         "in 1 of 2 runs: output 1, hidden1 2; output 2, hidden1 2",
     )
-    row = judged(WAVE, [right], [wrong])
+    row = judge_claim(WAVE, [right], [wrong])
     assert (row["verdict"], row["decides"][:11]) == ("undetermined", "1 of 2 runs")
-    assert courses_of([WAVE, PRIOR]) == ["grad/output/zeros", "grad/hidden1/zeros"]
+    assert metrics_of_claims([WAVE, PRIOR]) == ["grad/output/zeros", "grad/hidden1/zeros"]
 
 
 # ---- what is accepted
@@ -344,9 +350,9 @@ BAD: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_malformed_claim_is_told(name: str) -> None:
     claims, said = BAD[name]
-    with pytest.raises(BadInput) as told:
+    with pytest.raises(BadInput) as error:
         check_claims(claims)
-    assert str(told.value).startswith(said)
+    assert str(error.value).startswith(said)
 
 
 def test_a_claim_must_be_about_keys_options_and_sizes_that_there_are() -> None:
@@ -357,9 +363,9 @@ def test_a_claim_must_be_about_keys_options_and_sizes_that_there_are() -> None:
         return groups.get(group, [])
 
     def said(claim: Claim) -> str:
-        with pytest.raises(BadInput) as told:
+        with pytest.raises(BadInput) as error:
             check_meant([claim], params, options)
-        return str(told.value)
+        return str(error.value)
 
     check_meant([PRIOR, WORSE | {"size": "small"}, WORSE | {"other": 97}], params, options)
     check_meant([PRIOR | {"cell": {"init": ["mine weight=own.rule", "zero"]}}], params, options)
@@ -380,7 +386,7 @@ def test_a_claim_must_be_about_keys_options_and_sizes_that_there_are() -> None:
     assert said(PRIOR | {"size": "paper"}).endswith("leave it out, as the sweep chooses no size")
 
 
-def test_axes_that_a_single_run_would_leave_out_are_told(zeroinit: Callable[..., Any]) -> None:
+def test_axes_that_a_single_recordwould_leave_out_are_told(zeroinit: Callable[..., Any]) -> None:
     axes = "hydra: {sweeper: {params: {init: 'zero,default', seed: '0,1'}}}"
     Path("mine.yaml").write_text(f"defaults: [config, override dataset: digits, _self_]\n{axes}\n")
     ended = zeroinit("-cd", ".", "-cn", "mine", "steps=1", "tracker=off")
@@ -478,7 +484,7 @@ hydra:
 """
 
 
-def listed(content: bytes) -> list[dict[str, str]]:
+def read_rows(content: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(content.decode())))
 
 
@@ -503,28 +509,28 @@ def test_a_sweep_ends_with_its_claims_and_the_store_judges_again(
         assert all(word in " ".join(table.split()) for word in words), line
     assert "another size" not in table
 
-    [kept] = Path("mlruns/artifacts/claiming").glob("*/artifacts/claims.csv")
-    assert [row["verdict"] for row in listed(kept.read_bytes())] == [
+    [stored] = Path("mlruns/artifacts/claiming").glob("*/artifacts/claims.csv")
+    assert [row["verdict"] for row in read_rows(stored.read_bytes())] == [
         "supported",
         "supported",
         "refuted",
         "undetermined",
     ]
     report("claiming", "--to", "there", monkeypatch=monkeypatch)
-    assert Path("there/claims.csv").read_bytes() == kept.read_bytes()
-    page = unpacked(Path("there/report.html").read_bytes())
-    assert [row["says"] for row in page["claims"]] == [row["says"] for row in listed(kept.read_bytes())]
+    assert Path("there/claims.csv").read_bytes() == stored.read_bytes()
+    page = unpack(Path("there/report.html").read_bytes())
+    assert [row["says"] for row in page["claims"]] == [row["says"] for row in read_rows(stored.read_bytes())]
     assert page["claims"][0]["difference"] is None
 
 
 def test_what_was_kept_before_there_were_claims_still_reads() -> None:
     planned = [("a", "b", {"init": "zero", "seed": "0"}), ("c", "b", {"init": "zero", "seed": "1"})]
-    asked = Asked("Why?", "zeroinit", planned, [PRIOR], "small")
-    assert read(asked.content()) == asked
-    written = json.loads(asked.content())
+    manifest = Manifest("Why?", "zeroinit", planned, [PRIOR], "small")
+    assert read_manifest(manifest.to_json()) == manifest
+    written = json.loads(manifest.to_json())
     old = {key: value for key, value in written.items() if key not in ("claims", "size")}
-    told = read(json.dumps(old | {"runs": [["a", "b"]]}).encode())
-    assert (list(told.claims), told.size, told.planned) == ([], "", planned[:1])
+    again = read_manifest(json.dumps(old | {"runs": [["a", "b"]]}).encode())
+    assert (list(again.claims), again.size, again.planned) == ([], "", planned[:1])
 
 
 @pytest.mark.browser
@@ -532,9 +538,10 @@ def test_what_was_kept_before_there_were_claims_still_reads() -> None:
 def test_the_page_tells_verdicts_apart_without_colour() -> None:
     sync_api = pytest.importorskip("playwright.sync_api")
     claims = [WORSE | {"points": points, "source": "a book"} for points in (0.5, 0.4)] + [BETTER | {"points": 0.1}]
-    found = of(THREE)
-    for name, kept in (("claiming", claims), ("bare", [])):
-        Path(f"{name}.html").write_bytes(as_html(name, Asked("Why?", "", [], kept), found, [None] * len(found), []))
+    cells = of(THREE)
+    for name, of_page in (("claiming", claims), ("bare", [])):
+        manifest = Manifest("Why?", "", [], of_page)
+        Path(f"{name}.html").write_bytes(render_page(name, manifest, cells, [None] * len(cells), []))
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         opened = browser.new_page(viewport={"width": 360, "height": 700})

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from conftest import Ended
 from mlflow import MlflowClient
-from test_page import unpacked
-from test_report import planned, record
+from test_page import unpack
+from test_report import plan_of, record
 
 from zeroinit.cli import typed_command
 from zeroinit.report import cli
-from zeroinit.report.cells import cells
-from zeroinit.report.manifest import Asked, commands_of, of_records
+from zeroinit.report.cells import group_cells
+from zeroinit.report.manifest import Manifest, manifest_of, training_commands
 from zeroinit.tracker import provenance
 from zeroinit.tracker.mlflow import Mlflow
 
@@ -33,7 +33,7 @@ def records(uri: str | None = None) -> list[Any]:
 def page(tracker: Mlflow) -> dict[str, Any]:
     content = tracker.read_summary("report.html")
     assert content
-    return unpacked(content)
+    return unpack(content)
 
 
 def test_after_seeds_were_added_the_commands_train_all_runs(
@@ -52,16 +52,16 @@ def test_after_seeds_were_added_the_commands_train_all_runs(
     assert len(commands) == 3
     assert not any("command" in note for note in shown["notes"])
     note = tracker.client.get_experiment(tracker.experiment_id).tags["mlflow.note.content"]
-    assert note.split("\n\n")[-3:] == [f"`{one}`" for one in commands]
+    assert note.split("\n\n")[-3:] == [f"`{command}`" for command in commands]
 
     Path("again").mkdir()
     shutil.copy(empty_database, "again/mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///again/mlflow.db")
-    for one in commands:
-        name, *rest = shlex.split(one)
+    for command in commands:
+        name, *rest = shlex.split(command)
         assert (name, zeroinit(*(word for word in rest if "workers" not in word)).code) == ("zeroinit", 0)
-    again = {one.identity for one in records("sqlite:///again/mlflow.db")}
-    assert again == {one.identity for one in tracker.records()}
+    again = {run.identity for run in records("sqlite:///again/mlflow.db")}
+    assert again == {run.identity for run in tracker.records()}
     assert len(again) == 9
 
 
@@ -71,21 +71,21 @@ def test_a_report_without_a_summary_has_the_commands_of_its_runs(
     assert zeroinit(*XOR[1:], "sweep=grown", "seed=4").code == 0
     monkeypatch.setattr(sys, "argv", ["zeroinit-report", "grown", "--to", "made"])
     cli.main()
-    [one] = unpacked(Path("made/report.html").read_bytes())["commands"]
-    assert one == "zeroinit dataset=xor 'arch.hidden=[2]' steps=2 probe=none sweep=grown seed=4"
+    [command] = unpack(Path("made/report.html").read_bytes())["commands"]
+    assert command == "zeroinit dataset=xor 'arch.hidden=[2]' steps=2 probe=none sweep=grown seed=4"
     client = MlflowClient(f"sqlite:///{database}")
     client.delete_tag(records()[0].run_id, "command")
     cli.main()
-    content = unpacked(Path("made/report.html").read_bytes())
+    content = unpack(Path("made/report.html").read_bytes())
     assert content["commands"] == []
     assert content["notes"] == ["1 run was trained by an earlier command that was not recorded."]
 
 
 def test_a_run_of_an_earlier_command_has_the_command_of_either_record() -> None:
     failed, finished = record("zero", 0, 0, "FAILED"), record("zero", 0, 0.5, command="zeroinit first")
-    found = cells(planned(finished), [failed, finished])
-    assert commands_of(of_records([finished]), found) == (["zeroinit first"], 0)
-    assert commands_of(Asked("", "zeroinit all", planned(finished)), found) == (["zeroinit all"], 0)
+    cells = group_cells(plan_of(finished), [failed, finished])
+    assert training_commands(manifest_of([finished]), cells) == (["zeroinit first"], 0)
+    assert training_commands(Manifest("", "zeroinit all", plan_of(finished)), cells) == (["zeroinit all"], 0)
 
 
 def test_a_search_without_a_seed_says_that_its_command_draws_other_trials(zeroinit: Command, database: Path) -> None:

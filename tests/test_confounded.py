@@ -15,7 +15,7 @@ from zeroinit import init
 from zeroinit.config import Job
 from zeroinit.diagnostics import moments
 from zeroinit.init import Assignment
-from zeroinit.report.confounding import Line, confounded, lines, rounded
+from zeroinit.report.confounding import Line, read_init_csv, round_to_error, warn_of_scale
 from zeroinit.rng import stream
 
 START = "Warning: these inits also differ in scale, so a difference may be due to that. Rules of "
@@ -25,9 +25,9 @@ RULE = "rule_mean,rule_std,rule_mean_error,rule_std_error"
 
 def moments_of(rule: partial[Tensor], *shape: int, scale: float = 1.0) -> moments.Moments:
     facts = {"fan_in": 16, "depth": 1}
-    found = moments.moments_of(Assignment("l.bias", torch.empty(shape), "init.bias", rule, scale, facts))
-    assert found
-    return found
+    result = moments.moments_of(Assignment("l.bias", torch.empty(shape), "init.bias", rule, scale, facts))
+    assert result
+    return result
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_moments_are_those_of_the_rule_and_not_of_six_draws(
     rule: partial[Tensor], mean: float, std: float, shape: tuple[int, ...]
 ) -> None:
     """Within four standard errors, which are a few hundredths of the standard deviation."""
-    found = moments_of(rule, *shape)
-    assert abs(found.rule_mean - mean) < 4 * found.rule_mean_error < 0.1 * std
-    assert abs(found.rule_std - std) < 4 * found.rule_std_error < 0.1 * std
+    result = moments_of(rule, *shape)
+    assert abs(result.rule_mean - mean) < 4 * result.rule_mean_error < 0.1 * std
+    assert abs(result.rule_std - std) < 4 * result.rule_std_error < 0.1 * std
     scaled = moments_of(rule, *shape, scale=-10.0)
-    assert (scaled.rule_mean, scaled.rule_std) == pytest.approx((-10 * found.rule_mean, 10 * found.rule_std))
+    assert (scaled.rule_mean, scaled.rule_std) == pytest.approx((-10 * result.rule_mean, 10 * result.rule_std))
 
 
 def test_two_equal_fills_are_no_proof_that_a_rule_draws_nothing() -> None:
@@ -58,9 +58,9 @@ def test_two_equal_fills_are_no_proof_that_a_rule_draws_nothing() -> None:
     def coin_(tensor: Tensor, generator: torch.Generator) -> Tensor:
         return tensor.bernoulli_(generator=generator)
 
-    found = moments_of(partial(coin_), 1)
-    assert abs(found.rule_mean - 0.5) < 4 * found.rule_mean_error
-    assert found.rule_std == pytest.approx(0.5, abs=0.02)
+    result = moments_of(partial(coin_), 1)
+    assert abs(result.rule_mean - 0.5) < 4 * result.rule_mean_error
+    assert result.rule_std == pytest.approx(0.5, abs=0.02)
 
 
 def test_the_error_of_a_rule_whose_entries_depend_on_each_other_is_larger() -> None:
@@ -71,8 +71,8 @@ def test_the_error_of_a_rule_whose_entries_depend_on_each_other_is_larger() -> N
 
 
 def test_a_rule_that_draws_nothing_has_no_error() -> None:
-    found = moments_of(partial(nn.init.constant_, val=2.0), 6)
-    assert found == moments.Moments(2.0, 0.0, 0.0, 0.0)
+    result = moments_of(partial(nn.init.constant_, val=2.0), 6)
+    assert result == moments.Moments(2.0, 0.0, 0.0, 0.0)
     eye = moments_of(partial(nn.init.eye_), 4, 4)
     assert (eye.rule_mean, eye.rule_std, eye.rule_mean_error) == (0.25, pytest.approx(math.sqrt(3 / 16)), 0)
 
@@ -94,8 +94,8 @@ def test_no_generator_is_moved_and_a_rule_that_raises_has_no_moments() -> None:
         return tensor.zero_()
 
     facts = {"fan_in": 16, "depth": 1}
-    one = Assignment("l.bias", torch.empty(3), "init.bias", partial(once_), 1.0, facts)
-    assert moments.moments_of(one) is None
+    assignment = Assignment("l.bias", torch.empty(3), "init.bias", partial(once_), 1.0, facts)
+    assert moments.moments_of(assignment) is None
 
 
 def test_a_rule_is_not_heard_and_a_slow_one_not_waited_for(
@@ -109,23 +109,25 @@ def test_a_rule_is_not_heard_and_a_slow_one_not_waited_for(
     assert capsys.readouterr().out == ""
     monkeypatch.setattr(moments, "LONGEST_SECONDS", 0)
     facts = {"fan_in": 16, "depth": 1}
-    one = Assignment("l.bias", torch.empty(7), "init.bias", partial(loud_), 1.0, facts)
-    assert moments.moments_of(one) is None
+    assignment = Assignment("l.bias", torch.empty(7), "init.bias", partial(loud_), 1.0, facts)
+    assert moments.moments_of(assignment) is None
 
 
 def line_of(rule: partial[Tensor], seed: int, entries: int) -> Line:
     """The line of a bias of so few entries, drawn by a seed."""
     bias = torch.empty(entries)
     rule(bias, generator=stream("init", seed))
-    found = moments_of(rule, entries)
-    values = [found.rule_mean, found.rule_std, found.rule_mean_error, found.rule_std_error]
+    result = moments_of(rule, entries)
+    values = [result.rule_mean, result.rule_std, result.rule_mean_error, result.rule_std_error]
     name = rule.func.__name__
     text = f"l.bias,{entries},{name}(),{bias.mean()},{bias.std()},0,{','.join(map(repr, values))}"
-    return lines(f"{HEADER},{RULE}\n{text}\n".encode())[0]
+    return read_init_csv(f"{HEADER},{RULE}\n{text}\n".encode())[0]
 
 
-def compared(one: Line, other: Line) -> list[str]:
-    return confounded([({"init": "a", "arch": "x"}, [one]), ({"init": "b", "arch": "x"}, [other])], ["arch", "init"])
+def compare(line: Line, other: Line) -> list[str]:
+    return warn_of_scale(
+        [({"init": "a", "arch": "x"}, [line]), ({"init": "b", "arch": "x"}, [other])], ["arch", "init"]
+    )
 
 
 def test_six_draws_of_equal_moments_are_never_reported_and_of_others_always() -> None:
@@ -133,9 +135,9 @@ def test_six_draws_of_equal_moments_are_never_reported_and_of_others_always() ->
     normal, same = partial(nn.init.normal_), partial(nn.init.uniform_, a=-math.sqrt(3), b=math.sqrt(3))
     other = partial(nn.init.uniform_)
     for seed in range(200):
-        assert compared(line_of(normal, seed, 6), line_of(same, seed + 1000, 6)) == []
+        assert compare(line_of(normal, seed, 6), line_of(same, seed + 1000, 6)) == []
     for seed in range(20):
-        [said] = compared(line_of(normal, seed, 6), line_of(other, seed, 6))
+        [said] = compare(line_of(normal, seed, 6), line_of(other, seed, 6))
         assert (
             said == f"{START}l.bias (arch=x): a: mean 0, standard deviation 1.0; b: mean 0.5, standard deviation 0.29."
         )
@@ -146,23 +148,25 @@ def test_six_draws_of_equal_moments_are_never_reported_and_of_others_always() ->
     [(0.98, 0.015, "1.0"), (0.499, 0.005, "0.50"), (0.04, 0.01, "0"), (1234.0, 30.0, "1200"), (0.5, 0.0, "0.5")],
 )
 def test_no_digit_is_shown_that_chance_may_change(value: float, error: float, shown: str) -> None:
-    assert rounded(value, error) == shown
+    assert round_to_error(value, error) == shown
 
 
 def test_runs_from_before_the_moments_are_compared_if_they_have_many_entries() -> None:
     def old(shape: int, mean: float, rule: str) -> Line:
-        return lines(f"{HEADER}\nl.bias,{shape},{rule}(),{mean},1,0\n".encode())[0]
+        return read_init_csv(f"{HEADER}\nl.bias,{shape},{rule}(),{mean},1,0\n".encode())[0]
 
-    assert compared(old(100, 0, "normal_"), old(100, 0.7, "uniform_")) == []  # 5 x sqrt(2 / 100) = 0.707
-    assert len(compared(old(100, 0, "normal_"), old(100, 0.71, "uniform_"))) == 1
-    assert compared(old(6, 0, "normal_"), old(6, 9, "uniform_")) == []  # nobody knows
+    assert compare(old(100, 0, "normal_"), old(100, 0.7, "uniform_")) == []  # 5 x sqrt(2 / 100) = 0.707
+    assert len(compare(old(100, 0, "normal_"), old(100, 0.71, "uniform_"))) == 1
+    assert compare(old(6, 0, "normal_"), old(6, 9, "uniform_")) == []  # nobody knows
 
 
 def test_inits_are_compared_where_nothing_else_differs() -> None:
     lines_of = {"a": [line_of(partial(nn.init.normal_), 0, 6)], "b": [line_of(partial(nn.init.uniform_), 0, 6)]}
-    cells: list[tuple[dict[str, str], Any]] = [({"init": name, "arch": name}, one) for name, one in lines_of.items()]
-    assert confounded(cells, ["arch", "init"]) == []
-    assert len(confounded(cells, ["init"])) == 1
+    cells: list[tuple[dict[str, str], Any]] = [
+        ({"init": name, "arch": name}, lines) for name, lines in lines_of.items()
+    ]
+    assert warn_of_scale(cells, ["arch", "init"]) == []
+    assert len(warn_of_scale(cells, ["init"])) == 1
 
 
 def test_normal_against_uniform_differs_in_scale_too(zeroinit: Callable[..., Ended]) -> None:
@@ -184,16 +188,16 @@ def test_each_seed_of_a_rule_has_the_same_moments(job_of: Callable[..., Job]) ->
     """They are drawn by a generator that is no run's; a quotient has parameters that no rule fills."""
     from zeroinit import build
 
-    found = []
+    lines_of_seeds = []
     for seed in (0, 1):
         job = job_of("dataset=digits", "arch.hidden=[6]", f"seed={seed}")
         data = build.load(job.values, build.set_up_torch(job.values))
         model, filled, _ = build.build(job.values, data)
-        found.append(moments.with_moments(job.values, model, filled))
+        lines_of_seeds.append(moments.with_moments(job.values, model, filled))
     columns = RULE.split(",")
-    assert [[line[name] for name in columns] for line in found[0]] == [
-        [line[name] for name in columns] for line in found[1]
+    assert [[line[name] for name in columns] for line in lines_of_seeds[0]] == [
+        [line[name] for name in columns] for line in lines_of_seeds[1]
     ]
-    assert found[0][1]["mean"] != found[1][1]["mean"]
+    assert lines_of_seeds[0][1]["mean"] != lines_of_seeds[1][1]["mean"]
     quotient = moments.with_moments(job.values | {"arithmetic": "quotient"}, model, filled)
     assert {line["rule_mean"] for line in quotient} == {""}

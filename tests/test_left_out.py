@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import Ended
 from mlflow import MlflowClient
-from test_page import unpacked
+from test_page import unpack
 
 from zeroinit.report import cli
 
@@ -56,7 +56,7 @@ def test_a_run_without_parameters_does_not_prevent_the_report(
     captured = capfd.readouterr()
     assert captured.out == "made\n"
     assert [line.startswith(LINE) for line in captured.err.splitlines()] == [True]
-    content = unpacked(Path("made/report.html").read_bytes())
+    content = unpack(Path("made/report.html").read_bytes())
     assert [cell["n"] for cell in content["cells"]] == [2]
     assert [note.startswith(LINE) for note in content["notes"]] == [True]
 

@@ -15,32 +15,39 @@ import numpy as np
 import pytest
 from conftest import not_drawn
 from test_browser import CHROMIUM, FLAGS, PATIENCE
-from test_report import fake_histograms, planned, record
+from test_report import fake_histograms, plan_of, record
 
 from zeroinit.__main__ import main as zeroinit
 from zeroinit.report import announce
-from zeroinit.report.cells import FATES, cells, commonest
+from zeroinit.report.cells import OUTCOMES, commonest, group_cells
 from zeroinit.report.cli import main
-from zeroinit.report.histories import Gradients, arrivals, course, gradients, predicted
-from zeroinit.report.manifest import Asked, of_records, read
-from zeroinit.report.page import as_html, curves_of, thinned
+from zeroinit.report.histories import (
+    GradientHistograms,
+    average_history,
+    first_gradients,
+    sum_histograms,
+    theoretical_first_gradients,
+    thin_steps,
+)
+from zeroinit.report.manifest import Manifest, manifest_of, read_manifest
+from zeroinit.report.page import curve_metrics, render_page
 from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow import Mlflow
 
 Command = Callable[..., Any]
 
 
-def stored(arrays: dict[str, np.ndarray]) -> bytes:
+def pack(arrays: dict[str, np.ndarray]) -> bytes:
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     return content.getvalue()
 
 
-def unpacked(made: bytes) -> dict[str, Any]:
+def unpack(page: bytes) -> dict[str, Any]:
     """The data of a page, as the browser unpacks them."""
-    [packed] = re.findall(r'<script id="data"[^>]*>([^<]*)</script>', made.decode())
-    found: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(packed)))
-    return found
+    [packed] = re.findall(r'<script id="data"[^>]*>([^<]*)</script>', page.decode())
+    data: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(packed)))
+    return data
 
 
 def grid(inits: int, scales: int, seeds: int) -> list[Record]:
@@ -48,36 +55,36 @@ def grid(inits: int, scales: int, seeds: int) -> list[Record]:
     for init in range(inits):
         for scale in range(scales):
             for seed in range(seeds):
-                one = record(f"init{init}", seed, 0.5 + 0.01 * seed)
-                one.params |= {"bias_scale.value": str(10.0**-scale), "dataset": "digits"}
-                one.tags |= {"config_hash": f"{init} {scale} {seed}", "cell_hash": f"{init} {scale}", "reason": "so"}
-                one.metrics += [("arrival/hidden1", 2 + seed, 2), ("predicted_arrival/hidden1", 2, 0)]
-                one.metrics += [("symmetry/hidden1/distinct", 4.0, step) for step in range(30)]
-                made.append(one)
+                run = record(f"init{init}", seed, 0.5 + 0.01 * seed)
+                run.params |= {"bias_scale.value": str(10.0**-scale), "dataset": "digits"}
+                run.tags |= {"config_hash": f"{init} {scale} {seed}", "cell_hash": f"{init} {scale}", "reason": "so"}
+                run.metrics += [("arrival/hidden1", 2 + seed, 2), ("predicted_arrival/hidden1", 2, 0)]
+                run.metrics += [("symmetry/hidden1/distinct", 4.0, step) for step in range(30)]
+                made.append(run)
     return made
 
 
-def paged(runs: list[Record], seen: Gradients | None, question: str = "Why?") -> bytes:
-    found = cells(planned(*runs), runs)
-    return as_html(
-        "sweep", Asked(question, "zeroinit -cn sweep", planned(*runs)), found, [seen] * len(found), ["a note"]
+def render(runs: list[Record], histograms: GradientHistograms | None, question: str = "Why?") -> bytes:
+    cells = group_cells(plan_of(*runs), runs)
+    return render_page(
+        "sweep", Manifest(question, "zeroinit -cn sweep", plan_of(*runs)), cells, [histograms] * len(cells), ["a note"]
     )
 
 
 def test_it_holds_what_the_table_does_and_what_was_seen() -> None:
     runs = grid(2, 3, 2)
-    content = unpacked(paged(runs, gradients([stored(fake_histograms(2))])))
+    content = unpack(render(runs, sum_histograms([pack(fake_histograms(2))])))
     assert (content["question"], content["commands"], content["notes"]) == ("Why?", ["zeroinit -cn sweep"], ["a note"])
     assert content["axes"] == {"init": ["init0", "init1"], "bias_scale.value": ["0.01", "0.1", "1.0"]}
     assert len(content["cells"]) == 6
-    one = content["cells"][0]
-    assert one["last"]["test/accuracy"] == [0.505, 2, "50.0, 51.0"]
-    assert (one["n"], one["marked_n"], one["accuracy"]) == (2, "2", "50.0%, 51.0%")
-    assert one["runs"] == [["0", 0.5, "learns", "so"], ["1", 0.51, "learns", "so"]]
-    assert one["arrivals"] == {"hidden1": [2, 3, 2]}
-    assert one["predicted"] == {"hidden1": 2}
-    assert one["curves"]["symmetry/hidden1/distinct"][0] == list(range(30))
-    drawn = one["gradients"]
+    cell = content["cells"][0]
+    assert cell["last"]["test/accuracy"] == [0.505, 2, "50.0, 51.0"]
+    assert (cell["n"], cell["marked_n"], cell["accuracy"]) == (2, "2", "50.0%, 51.0%")
+    assert cell["runs"] == [["0", 0.5, "learns", "so"], ["1", 0.51, "learns", "so"]]
+    assert cell["arrivals"] == {"hidden1": [2, 3, 2]}
+    assert cell["predicted"] == {"hidden1": 2}
+    assert cell["curves"]["symmetry/hidden1/distinct"][0] == list(range(30))
+    drawn = cell["gradients"]
     assert drawn["steps"] == [1, 2, 3, 4]
     assert drawn["low"] == 120 - 127
     assert drawn["layers"]["hidden1"] == {
@@ -88,7 +95,7 @@ def test_it_holds_what_the_table_does_and_what_was_seen() -> None:
 
 
 def test_a_grid_from_the_command_line_gets_a_question() -> None:
-    content = unpacked(paged(grid(2, 1, 1), None, question=""))
+    content = unpack(render(grid(2, 1, 1), None, question=""))
     assert content["question"] == "What becomes of init on digits?"
 
 
@@ -104,78 +111,80 @@ def test_it_is_thinned_until_it_is_small_enough(
     largest: int, most: int, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Histograms of noise, which do not pack."""
-    monkeypatch.setattr("zeroinit.report.page.LARGEST", largest)
-    monkeypatch.setattr("zeroinit.report.page.MOST", most)
-    counts = {"one": np.random.default_rng(0).geometric(0.1, (40, 2, 255))}
-    seen = Gradients(np.arange(1, 41), counts, {"one": np.zeros(40, dtype=int)}, 1)
+    monkeypatch.setattr("zeroinit.report.page.MAX_PAGE_BYTES", largest)
+    monkeypatch.setattr("zeroinit.report.page.MAX_HISTOGRAM_NUMBERS", most)
+    counts = {"output": np.random.default_rng(0).geometric(0.1, (40, 2, 255))}
+    histograms = GradientHistograms(np.arange(1, 41), counts, {"output": np.zeros(40, dtype=int)}, 1)
     runs = grid(1, 8, 1)
-    made = paged(runs, seen)
+    made = render(runs, histograms)
     assert len(made) <= largest
-    content = unpacked(made)
+    content = unpack(made)
     assert len(content["cells"]) == 8
     assert content["left_out"] == said
 
 
 def test_an_undefined_number_is_null_and_no_run_no_trouble() -> None:
     diverged = record("zero", 0, float("nan"), "FAILED", error="diverged: </script>")
-    found = cells(planned(diverged), [diverged])
-    made = as_html("sweep", Asked("", "", planned(diverged)), found, [None], [])
-    [one] = unpacked(made)["cells"]
-    assert one["runs"] == [["0", None, "failed", "diverged: </script>"]]
-    assert (one["verdict"], one["last"]) == ("failed", {})
+    cells = group_cells(plan_of(diverged), [diverged])
+    made = render_page("sweep", Manifest("", "", plan_of(diverged)), cells, [None], [])
+    [cell] = unpack(made)["cells"]
+    assert cell["runs"] == [["0", None, "failed", "diverged: </script>"]]
+    assert (cell["verdict"], cell["last"]) == ("failed", {})
 
 
-def test_a_stopped_run_has_its_verdict_and_one_that_is_not_run_none() -> None:
+def test_a_stopped_run_has_its_outcome_and_a_run_that_does_not_exist_has_none() -> None:
     stopped = [record("zero", seed, 0.1, verdict="symmetric", stopped_at="25") for seed in (0, 1)]
     rest = [record("zero", seed, 0.1) for seed in (2, 3, 4)]
-    [cell] = cells(planned(*stopped, *rest), stopped)
+    [cell] = group_cells(plan_of(*stopped, *rest), stopped)
     assert commonest(cell) == ("symmetric", 2)
-    [one] = unpacked(as_html("sweep", Asked("", "", planned(*stopped, *rest)), [cell], [None], []))["cells"]
-    assert one["verdict"] == "symmetric"
-    assert commonest(cells(planned(*rest), [])[0]) == ("not run", 0)
+    [cell] = unpack(render_page("sweep", Manifest("", "", plan_of(*stopped, *rest)), [cell], [None], []))["cells"]
+    assert cell["verdict"] == "symmetric"
+    assert commonest(group_cells(plan_of(*rest), [])[0]) == ("not run", 0)
 
 
 def test_each_outcome_has_its_colour_an_old_tag_too() -> None:
     """`learns` is the tag of runs stored before it was split into learned and partly-learned."""
     words = ("learned", "partly-learned", "learns")
     ended = [record(word, 0, 0.5, verdict=word) for word in words]
-    content = unpacked(as_html("sweep", Asked("", "", planned(*ended)), cells(planned(*ended), ended), [None] * 3, []))
+    content = unpack(
+        render_page("sweep", Manifest("", "", plan_of(*ended)), group_cells(plan_of(*ended), ended), [None] * 3, [])
+    )
     assert [cell["verdict"] for cell in content["cells"]] == list(words)
     assert [cell["became"] for cell in content["cells"]] == list(words)
     colours = [content["fates"][word] for word in words]
     assert len(set(colours)) == 3
-    assert len({letter for letter, _ in FATES.values()}) == len(FATES)
+    assert len({letter for letter, _ in OUTCOMES.values()}) == len(OUTCOMES)
     without_result = ("failed", "killed", "incomplete")  # share one colour
-    assert len({colour for _, colour in FATES.values()}) == len(FATES) - len(without_result) + 1
+    assert len({colour for _, colour in OUTCOMES.values()}) == len(OUTCOMES) - len(without_result) + 1
 
 
 def test_thinning_keeps_the_wave() -> None:
     """The steps up to the latest first gradient are all there, if they leave room for as many others."""
     steps = np.arange(1, 201)
-    kept = thinned(steps, 40, 9)
-    assert kept[:9].tolist() == list(range(1, 10))
-    assert (len(kept), kept[-1]) == (40, 200)
-    assert len(thinned(steps, 40, 150)) == 40
-    assert thinned(steps[:30], 40, 150).tolist() == list(range(1, 31))
+    thinned = thin_steps(steps, 40, 9)
+    assert thinned[:9].tolist() == list(range(1, 10))
+    assert (len(thinned), thinned[-1]) == (40, 200)
+    assert len(thin_steps(steps, 40, 150)) == 40
+    assert thin_steps(steps[:30], 40, 150).tolist() == list(range(1, 31))
 
 
 def test_a_metric_that_only_some_runs_have_says_of_how_many() -> None:
     runs = grid(1, 1, 3)
     runs[0].metrics.append(("arrival/hidden2", 7, 7))
-    [one] = unpacked(paged(runs, None))["cells"]
-    assert one["last"]["arrival/hidden2"] == [7, 1, ""]
-    assert one["last"]["arrival/hidden1"] == [3, 3, "± 2.48"]
+    [cell] = unpack(render(runs, None))["cells"]
+    assert cell["last"]["arrival/hidden2"] == [7, 1, ""]
+    assert cell["last"]["arrival/hidden1"] == [3, 3, "± 2.48"]
 
 
 def test_a_course_is_over_all_steps_and_a_run_that_ended_early_keeps_its_last() -> None:
     long, short = record("zero", 0, 0.5), record("zero", 1, 0.9)
     long.metrics = [("test/accuracy", 0.1, 0), ("test/accuracy", 0.2, 10), ("test/accuracy", 0.3, 20)]
     short.metrics = [("test/accuracy", 0.3, 0), ("test/accuracy", 0.4, 10)]
-    found = course([long, short], "test/accuracy")
-    assert found
-    assert found.steps.tolist() == [0, 10, 20]
-    assert found.mean.tolist() == pytest.approx([0.2, 0.3, 0.35])
-    assert course([long], "nothing") is None
+    history = average_history([long, short], "test/accuracy")
+    assert history
+    assert history.steps.tolist() == [0, 10, 20]
+    assert history.mean.tolist() == pytest.approx([0.2, 0.3, 0.35])
+    assert average_history([long], "nothing") is None
 
 
 def test_a_course_begins_with_a_runs_first_value() -> None:
@@ -183,41 +192,41 @@ def test_a_course_begins_with_a_runs_first_value() -> None:
     early, late = record("zero", 0, 0.5), record("zero", 1, 0.9)
     early.metrics = [("angle", 10, 1), ("angle", 20, 5), ("angle", 30, 9)]
     late.metrics = [("angle", 40, 5), ("angle", 50, 9)]
-    found = course([early, late], "angle")
-    assert found
-    assert found.mean.tolist() == [10, 30, 40]
-    assert found.n.tolist() == [1, 2, 2]
-    assert np.isnan(found.half).tolist() == [True, False, False]
-    assert found.lower[1:].tolist() == [20, 30]
-    assert found.upper[1:].tolist() == [40, 50]
+    history = average_history([early, late], "angle")
+    assert history
+    assert history.mean.tolist() == [10, 30, 40]
+    assert history.n.tolist() == [1, 2, 2]
+    assert np.isnan(history.half).tolist() == [True, False, False]
+    assert history.lower[1:].tolist() == [20, 30]
+    assert history.upper[1:].tolist() == [40, 50]
 
 
 def test_arrivals_are_of_each_run_and_the_quantiles_those_of_the_entries() -> None:
     runs = grid(1, 1, 3)
-    assert arrivals(runs) == {"hidden1": [2, 3, 4]}
-    assert predicted(runs) == {"hidden1": 2}
-    assert predicted([]) == {}
+    assert first_gradients(runs) == {"hidden1": [2, 3, 4]}
+    assert theoretical_first_gradients(runs) == {"hidden1": 2}
+    assert theoretical_first_gradients([]) == {}
     values = np.exp2(np.random.default_rng(0).uniform(-20, -5, 10_000)).astype(np.float32)
     counts = np.zeros((1, 2, 255), dtype=np.int64)
     counts[0, 1] = np.bincount((values.view(np.int32) >> 23) & 0xFF, minlength=255)[:255]
-    seen = Gradients(np.array([1]), {"one": counts}, {"one": np.array([10])}, 1)
+    histograms = GradientHistograms(np.array([1]), {"output": counts}, {"output": np.array([10])}, 1)
     shares = [0.05, 0.25, 0.5, 0.95]
-    assert seen.quantiles("one", shares)[0] == pytest.approx(np.log2(np.quantile(values, shares)), abs=0.05)
-    assert seen.zero_share("one").tolist() == [10 / 10_010]
+    assert histograms.quantiles("output", shares)[0] == pytest.approx(np.log2(np.quantile(values, shares)), abs=0.05)
+    assert histograms.zero_share("output").tolist() == [10 / 10_010]
 
 
 def test_only_metrics_that_have_a_curve_are_recalled() -> None:
-    assert curves_of(grid(1, 1, 1)) == ["test/accuracy", "test/loss", "symmetry/hidden1/distinct"]
+    assert curve_metrics(grid(1, 1, 1)) == ["test/accuracy", "test/loss", "symmetry/hidden1/distinct"]
 
 
 def test_what_was_asked_is_read_back() -> None:
     runs = grid(2, 1, 2)
-    asked = Asked("Why?", "zeroinit", planned(*runs))
-    again = read(asked.content())
+    manifest = Manifest("Why?", "zeroinit", plan_of(*runs))
+    again = read_manifest(manifest.to_json())
     assert (again.question, again.command) == ("Why?", "zeroinit")
-    assert [one[:2] for one in again.planned] == [one[:2] for one in asked.planned]
-    assert [one[2]["init"] for one in again.planned] == ["init0", "init0", "init1", "init1"]
-    assert of_records(runs[::-1]).planned == asked.planned
+    assert [run[:2] for run in again.planned] == [run[:2] for run in manifest.planned]
+    assert [run[2]["init"] for run in again.planned] == ["init0", "init0", "init1", "init1"]
+    assert manifest_of(runs[::-1]).planned == manifest.planned
 
 
 # ---- the command
@@ -245,7 +254,7 @@ def sweep(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.setattr("sys.argv", words.split())
         patch.setattr("sys.path", list(sys.path))
-        patch.setattr("zeroinit.report.select_figures.drawn_figure", not_drawn)
+        patch.setattr("zeroinit.report.select_figures.draw_figure", not_drawn)
         zeroinit()
     [page] = folder.glob("mlruns/artifacts/asked/*/artifacts/report.html")
     shutil.copy(page, folder)
@@ -258,17 +267,17 @@ def test_it_is_kept_and_made_again(
     monkeypatch.chdir(sweep)
     tracker = Mlflow(None)
     tracker.find("asked")
-    kept = tracker.read_summary("report.html")
-    assert kept
-    assert unpacked(kept)["question"] == "Does it wake?"
-    [command] = unpacked(kept)["commands"]
+    stored = tracker.read_summary("report.html")
+    assert stored
+    assert unpack(stored)["question"] == "Does it wake?"
+    [command] = unpack(stored)["commands"]
     assert command.startswith("zeroinit -cd . -cn asked dataset=digits")
     note = tracker.client.get_experiment(tracker.experiment_id).tags["mlflow.note.content"]
     assert note.startswith("Does it wake?\n\n`zeroinit ")
 
     report("asked", "--to", "there", monkeypatch=monkeypatch)
     assert capfd.readouterr().out == "there\n"
-    assert Path("there/report.html").read_bytes() == kept
+    assert Path("there/report.html").read_bytes() == stored
     assert {path.name for path in Path("there").iterdir()} == {"report.html", "summary.csv", "sweep.json"}
     report("asked", "--figures", "--to", "drawn", monkeypatch=monkeypatch)
     assert Path("drawn/comparison.png").is_file()
@@ -288,21 +297,21 @@ def test_it_is_kept_and_made_again(
     report("asked", monkeypatch=monkeypatch)
     again = tracker.read_summary("report.html")
     assert again
-    one, other = (sorted(unpacked(made)["cells"], key=str) for made in (again, kept))
-    assert one == other  # but the question, and the order, are gone with the summary
+    cells_again, cells_stored = (sorted(unpack(page)["cells"], key=str) for page in (again, stored))
+    assert cells_again == cells_stored  # but the question, and the order, are gone with the summary
 
 
 def test_while_it_trains_the_report_tells_what_is_to_come(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planned_runs = grid(1, 2, 2)
     tracker = Mlflow(None)
     tracker.open("half")
-    announce(Asked("How far?", "zeroinit", planned(*planned_runs)), tracker)
-    for one in planned_runs[:3]:
-        tracker.begin(one)
-    for one in planned_runs[:2]:
-        tracker.end(one)
+    announce(Manifest("How far?", "zeroinit", plan_of(*planned_runs)), tracker)
+    for run in planned_runs[:3]:
+        tracker.begin(run)
+    for run in planned_runs[:2]:
+        tracker.end(run)
     report("half", "--to", "there", monkeypatch=monkeypatch)
-    content = unpacked(Path("there/report.html").read_bytes())
+    content = unpack(Path("there/report.html").read_bytes())
     assert content["question"] == "How far?"
     assert [cell["became"] for cell in content["cells"]] == ["learns", "1 running, 1 not run"]
 
@@ -358,10 +367,10 @@ def test_it_is_used_with_mouse_keyboard_and_a_narrow_screen(sweep: Path) -> None
         opened = browser.new_page(viewport={"width": 1400, "height": 900})
         opened.set_default_timeout(PATIENCE)
         wrong: list[str] = []
-        asked: list[str] = []
+        requested: list[str] = []
         opened.on("console", lambda message: wrong.append(message.text))
         opened.on("pageerror", lambda error: wrong.append(str(error)))
-        opened.on("request", lambda request: asked.append(request.url))
+        opened.on("request", lambda request: requested.append(request.url))
         opened.goto(address)
 
         tiles = opened.locator(".map button[data-cell]")
@@ -421,5 +430,5 @@ def test_it_is_used_with_mouse_keyboard_and_a_narrow_screen(sweep: Path) -> None
         opened.reload()
         assert shown.locator("h2").inner_text() != "init=default, bias_scale.value=1"
         assert wrong == []
-        assert {url.partition("#")[0] for url in asked if not url.startswith(("data:", "blob:"))} == {address}
+        assert {url.partition("#")[0] for url in requested if not url.startswith(("data:", "blob:"))} == {address}
         browser.close()

@@ -13,7 +13,7 @@ from zeroinit import build
 from zeroinit.build import repeatable
 from zeroinit.dataset import Data
 from zeroinit.report.cli import main
-from zeroinit.report.manifest import Asked, as_trained, read
+from zeroinit.report.manifest import Manifest, read_manifest, replace_strays
 from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow import Mlflow
 
@@ -112,7 +112,7 @@ def test_workers_that_load_other_data_are_told(
     tracker.open("entropy")
     records = tracker.records()
     assert [record.status for record in records] == ["FINISHED", "FINISHED"]
-    asked = read(tracker.read_summary("sweep.json") or b"")
+    asked = read_manifest(tracker.read_summary("sweep.json") or b"")
     assert {identity for identity, *_ in asked.planned} == {record.identity for record in records}
     assert list(asked.notes) == told
     monkeypatch.setattr("sys.argv", ["zeroinit-report", "entropy", "--to", "again"])
@@ -148,7 +148,7 @@ PLANNED = [("a-data-1-code", "cell", {}), ("b-data-1-code", "cell", {})]
 def test_the_two_identities_are_compared(trained: list[str], identities: list[str], said: str | None) -> None:
     records = [record(identity, 10) for identity in trained]
     earlier = [record("a-earlier-1-code", 1), record("b-earlier-1-code", 1)]
-    asked, notes = as_trained(Asked("", "", PLANNED), [*records, *earlier], since=5)
+    asked, notes = replace_strays(Manifest("", "", PLANNED), [*records, *earlier], since=5)
     assert [identity for identity, *_ in asked.planned] == identities
     assert [note.startswith(str(said)) for note in notes] == [True] * bool(said)
     assert list(asked.notes) == notes

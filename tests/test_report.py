@@ -1,4 +1,4 @@
-"""Cells, their statistics, and what was watched of them."""
+"""Cells, their statistics, and their histograms."""
 
 import io
 import math
@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from zeroinit.report.cells import as_csv, cells, columns, rows, undecided
-from zeroinit.report.histories import Gradients, gradients, histograms
+from zeroinit.report.cells import group_cells, independent_keys, naming_keys
+from zeroinit.report.histories import GradientHistograms, parse_histograms, sum_histograms
 from zeroinit.report.statistics import mean_and_interval
+from zeroinit.report.tables import as_csv, summarize_cells
 from zeroinit.tracker import Record
 
 
@@ -22,8 +23,8 @@ def record(init: str, seed: int, accuracy: float, status: str = "FINISHED", **ta
     return Record(f"{init} {seed}", params, tags, status, metrics)
 
 
-def planned(*records: Record) -> list[tuple[str, str, dict[str, str]]]:
-    return [(one.tags["config_hash"], one.tags["cell_hash"], one.params) for one in records]
+def plan_of(*records: Record) -> list[tuple[str, str, dict[str, str]]]:
+    return [(run.tags["config_hash"], run.tags["cell_hash"], run.params) for run in records]
 
 
 @pytest.mark.parametrize("values", [[0.5, 0.7], [0.1, 0.2, 0.4, 0.35, 0.2]])
@@ -53,10 +54,10 @@ def test_a_cell_takes_the_newest_finished_run_of_each_hash() -> None:
         record("other", 0, 0.99),
         record("zero", 2, 0.0, "FAILED", verdict="diverged"),
     ]
-    [cell] = cells(planned(newest_first[0], record("zero", 3, 0.0)), newest_first)
-    assert sorted(one.last("test/accuracy") for one in cell.finished) == [0.5, 0.7]
-    assert cell.fates == {"failed": 1, "learns": 1, "diverged": 1, "not run": 1}
-    [row] = rows([cell])
+    [cell] = group_cells(plan_of(newest_first[0], record("zero", 3, 0.0)), newest_first)
+    assert sorted(run.last("test/accuracy") for run in cell.finished) == [0.5, 0.7]
+    assert cell.outcomes == {"failed": 1, "learns": 1, "diverged": 1, "not run": 1}
+    row = summarize_cells([cell])[0].columns()
     assert (row["n"], row["accuracy"], row["loss"]) == (2, pytest.approx(0.6), pytest.approx(0.4))
     assert row["became"] == "1 failed, 1 not run, 1 learns, 1 diverged"
 
@@ -65,10 +66,10 @@ def test_whatever_differs_between_cells_is_a_column() -> None:
     a, b = record("zero", 0, 0.5), record("ones", 0, 0.5)
     a.params |= {"optimizer.lr": "0.1", "arch.hidden": "[3]", "seed": "0", "tracker": "off"}
     b.params |= {"optimizer.lr": "0.2", "seed": "1", "tracker": "mlflow"}
-    assert columns(cells(planned(a, b), [a, b])) == ["arch", "init", "bias_scale.value", "optimizer.lr"]
+    assert naming_keys(group_cells(plan_of(a, b), [a, b])) == ["arch", "init", "bias_scale.value", "optimizer.lr"]
 
 
-def test_a_key_that_another_decides_tells_nothing_apart() -> None:
+def test_a_key_that_another_determines_distinguishes_nothing() -> None:
     rates = {"sgd": "0.1", "adam": "0.001", "rmsprop": "0.001"}
     params = [
         {"arch": "fnn", "init": init, "optimizer": optimizer, "optimizer.lr": rate}
@@ -76,14 +77,15 @@ def test_a_key_that_another_decides_tells_nothing_apart() -> None:
         for optimizer, rate in rates.items()
     ]
     keys = ["arch", "init", "optimizer", "optimizer.lr"]
-    assert undecided(params, keys) == ["init", "optimizer"]
-    assert undecided([*params, params[0] | {"optimizer.lr": "1"}], keys) == ["init", "optimizer", "optimizer.lr"]
-    assert undecided(params[:1], keys) == []
+    assert independent_keys(params, keys) == ["init", "optimizer"]
+    assert independent_keys([*params, params[0] | {"optimizer.lr": "1"}], keys) == ["init", "optimizer", "optimizer.lr"]
+    assert independent_keys(params[:1], keys) == []
 
 
 def test_the_csv_reads_back() -> None:
-    one = record("zero", 0, 0.5)
-    lines = as_csv(rows(cells(planned(one), [one]))).decode().splitlines()
+    run = record("zero", 0, 0.5)
+    rows = summarize_cells(group_cells(plan_of(run), [run]))
+    lines = as_csv([row.columns() for row in rows]).decode().splitlines()
     assert lines[0] == "arch,init,bias_scale.value,n,counted,accuracy,interval,low,high,loss,became"
     assert lines[1:] == ["fnn,zero,1,1,draws of the init,0.5,nan,nan,nan,0.5,learns"]
 
@@ -95,17 +97,17 @@ def fake_histograms(zero_steps: int) -> dict[str, np.ndarray]:
     return {"steps": np.arange(1, 5), "hidden1/counts": counts, "hidden1/zeros": zeros}
 
 
-def stored(arrays: dict[str, np.ndarray]) -> bytes:
+def pack(arrays: dict[str, np.ndarray]) -> bytes:
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     return content.getvalue()
 
 
-def added(*runs: dict[str, np.ndarray]) -> Gradients:
-    found = gradients([stored(run) for run in runs])
-    assert found
-    return found
+def sum_runs(*runs: dict[str, np.ndarray]) -> GradientHistograms:
+    histograms = sum_histograms([pack(run) for run in runs])
+    assert histograms
+    return histograms
 
 
 def test_histograms_read_back() -> None:
-    assert histograms(stored(fake_histograms(1)))["hidden1/zeros"].tolist() == [10, 0, 0, 0]
+    assert parse_histograms(pack(fake_histograms(1)))["hidden1/zeros"].tolist() == [10, 0, 0, 0]

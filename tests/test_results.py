@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from zeroinit.report import cli
-from zeroinit.report.archive import merged, read_table, table_of
-from zeroinit.report.manifest import FILE, Asked
-from zeroinit.report.results_page import Sweep, markdown
+from zeroinit.report.archive import format_table, merge_rows, read_table
+from zeroinit.report.manifest import MANIFEST_FILE, Manifest
+from zeroinit.report.results_page import SweepFile, format_results
 from zeroinit.tracker.mlflow import Mlflow
 
 SWEEP = """\
@@ -58,7 +58,7 @@ def test_a_table_is_kept_and_judged_again_without_the_store(
     Path("own/mine.yaml").write_text(SWEEP)
     assert zeroinit("-cd", "own", "-cn", "mine").code == 0
     code, said = results("mine", "--files", "own", "--table", "kept/table.csv")
-    assert (code, said) == (0, "6 runs in kept/table.csv, told in RESULTS.md\n")
+    assert (code, said) == (0, "6 runs in kept/table.csv, reported in RESULTS.md\n")
     page, table = Path("RESULTS.md").read_text(), Path("kept/table.csv").read_text()
     assert str(Path.cwd()) not in page + table
 
@@ -89,7 +89,7 @@ def test_a_table_is_kept_and_judged_again_without_the_store(
     assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("9 runs in ")
     assert re.search(r"^\| zero \| 3† \| - \| \d+\.\d\d ± ", Path("RESULTS.md").read_text(), re.MULTILINE)
     params = next(record.params for record in tracker.records() if record.params["init"] == "zero")
-    tracker.begin_summary({FILE: Asked("", "", [("cut-short-2", "another", params)]).content()})
+    tracker.begin_summary({MANIFEST_FILE: Manifest("", "", [("cut-short-2", "another", params)]).to_json()})
     assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("10 runs in ")
     assert "| 0 | - | - | not run |" in Path("RESULTS.md").read_text()
 
@@ -115,7 +115,7 @@ def test_a_page_by_hand() -> None:
     Two in a stack: 2 hours.
     """
     rows = [row("figure10", 0, 0.9), row("figure10", 1, 0.92), row("figure9", 0, 0.5, size="small")]
-    page = markdown(merged([], rows), {name: Sweep("Why?", [CLAIM]) for name in ("figure9", "figure10")})
+    page = format_results(merge_rows([], rows), {name: SweepFile("Why?", [CLAIM]) for name in ("figure9", "figure10")})
     assert page.index("## figure9, size=small") < page.index("## figure10, size=paper")
     assert "| 2 | 90 | 90.00, 92.00 | learns |" in page
     assert "2 runs, 2 hours." in page
@@ -124,18 +124,18 @@ def test_a_page_by_hand() -> None:
 
 
 def test_a_newer_run_takes_the_place_of_its_like() -> None:
-    kept = merged([row("a", 0, 0.1), row("a", 1, 0.2)], [row("a", 1, 0.3), row("b", 1, 0.4)])
-    assert [(one["sweep"], one["seeds.init"], one["test/accuracy"]) for one in kept] == [
+    rows = merge_rows([row("a", 0, 0.1), row("a", 1, 0.2)], [row("a", 1, 0.3), row("b", 1, 0.4)])
+    assert [(run["sweep"], run["seeds.init"], run["test/accuracy"]) for run in rows] == [
         ("a", "0", "0.1"),
         ("a", "1", "0.3"),
         ("b", "1", "0.4"),
     ]
-    Path("table.csv").write_bytes(table_of(kept))
-    assert merged(read_table(Path("table.csv")), []) == kept
+    Path("table.csv").write_bytes(format_table(rows))
+    assert merge_rows(read_table(Path("table.csv")), []) == rows
     due = row("b", 1, 0.4) | {"identity": "default1-changed-1", "status": "not run"}
-    assert merged(kept, [row("b", 1, 0.4) | {"status": "not run"}]) == kept
-    assert merged(kept, [due | {"identity": "default1"}]) == kept  # as planned before there were identities
-    assert merged(kept, [due])[-1] == due
+    assert merge_rows(rows, [row("b", 1, 0.4) | {"status": "not run"}]) == rows
+    assert merge_rows(rows, [due | {"identity": "default1"}]) == rows  # as planned before there were identities
+    assert merge_rows(rows, [due])[-1] == due
 
 
 def of_version_2(old: dict[str, str]) -> dict[str, str]:
@@ -147,32 +147,32 @@ def test_a_newer_version_replaces_an_older_one_when_all_of_its_cells_are_there()
     old = [row("a", seed, 0.5, init=init) for init in ("default", "zero") for seed in (0, 1)]
     new = [of_version_2(each) for each in old]
     for count in range(len(new)):
-        assert len(merged(old, new[:count])) == len(old) + count  # nothing is lost to a part of the newer runs
-    assert {each["identity"][-1] for each in merged(old, new)} == {"2"}
-    assert {each["identity"][-1] for each in merged(merged(old, new[:3]), new[3:])} == {"2"}
+        assert len(merge_rows(old, new[:count])) == len(old) + count  # nothing is lost to a part of the newer runs
+    assert {each["identity"][-1] for each in merge_rows(old, new)} == {"2"}
+    assert {each["identity"][-1] for each in merge_rows(merge_rows(old, new[:3]), new[3:])} == {"2"}
     unfinished = [*new[:3], new[3] | {"status": "FAILED"}]
-    assert len(merged(old, unfinished)) == 8
+    assert len(merge_rows(old, unfinished)) == 8
     others = [*new[:3], new[3] | {"device": "cuda:0 (H)"}]
-    assert len(merged(old, others)) == 8  # a run on another device covers no run of this one
-    assert len(merged(old, [each | {"size": "small"} for each in new])) == 8  # nor does another size
-    assert len(merged(new, old)) == 4  # older runs that come later are replaced at once
+    assert len(merge_rows(old, others)) == 8  # a run on another device covers no run of this one
+    assert len(merge_rows(old, [each | {"size": "small"} for each in new])) == 8  # nor does another size
+    assert len(merge_rows(new, old)) == 4  # older runs that come later are replaced at once
 
 
 def test_new_columns_of_the_table_do_not_hide_that_cells_are_covered() -> None:
     old = [row("a", 0, 0.5)]
     new = of_version_2(old[0]) | {"cpu": "a processor", "ramp.steps": "0"}
-    assert merged(old, [new]) == [new]
+    assert merge_rows(old, [new]) == [new]
 
 
 def test_the_page_labels_older_versions_and_counts_newer_runs_that_wait() -> None:
     old = [row("a", seed, 0.5) for seed in (0, 1)]
     newer = of_version_2(row("a", 0, 0.75)) | {"cpu": "AMD EPYC", "cpu_capability": "AVX2"}
-    sweeps = {"a": Sweep("Why?", [])}
-    page = markdown(merged(old, [newer]), sweeps)
+    sweeps = {"a": SweepFile("Why?", [])}
+    page = format_results(merge_rows(old, [newer]), sweeps)
     assert "Version 1 of the training code" in page
     assert "not in this table: 1." in page
     assert "75.00" not in page
-    page = markdown(merged(old, [newer, newer | {"seeds.init": "1", "identity": "default1-data-2"}]), sweeps)
+    page = format_results(merge_rows(old, [newer, newer | {"seeds.init": "1", "identity": "default1-data-2"}]), sweeps)
     assert "Version 1" not in page
     assert "not in this table" not in page
     assert "75.00" in page
@@ -181,14 +181,14 @@ def test_the_page_labels_older_versions_and_counts_newer_runs_that_wait() -> Non
 
 def test_no_finished_run_is_lost_to_one_that_is_not() -> None:
     there, again = row("a", 0, 0.9), row("a", 0, 0.1) | {"status": "KILLED"}
-    assert merged([there], [again]) == merged([again], [there]) == [there]
+    assert merge_rows([there], [again]) == merge_rows([again], [there]) == [there]
 
 
 def test_a_cell_has_no_runs_of_data_that_have_changed() -> None:
     """Of a split; another split's are others anyway."""
     old, split = [row("a", seed, 0.9) for seed in (0, 1)], row("a", 2, 0.9) | {"seeds.split": "1"}
     new = row("a", 3, 0.5) | {"identity": "default3-changed-1"}
-    assert [one["seeds.init"] for one in merged([*old, split], [new])] == ["2", "3"]
+    assert [run["seeds.init"] for run in merge_rows([*old, split], [new])] == ["2", "3"]
 
 
 def test_nothing_is_compared_across_devices() -> None:
@@ -203,7 +203,7 @@ def test_nothing_is_compared_across_devices() -> None:
         )
         for seed in (0, 1)
     ]
-    page = markdown(merged([], rows), {"a": Sweep("Why?", [claim])})
+    page = format_results(merge_rows([], rows), {"a": SweepFile("Why?", [claim])})
     assert "Of 1 judgements 1 supported" in page
     assert "| cuda |" in page
 
@@ -213,7 +213,9 @@ def test_runs_that_are_missing_are_missed() -> None:
     claim = {"says": "So", "cell": {"init": "default"}, "is": "does_not_learn"}
     there = row("a", 0, 0.1) | {"verdict": "symmetric"}
     missing = row("a", 1, 0.1, size="") | {"status": "not run", "test/accuracy": "", "verdict": ""}
-    said = [markdown(merged([], rows), {"a": Sweep("Why?", [claim])}) for rows in ([there], [there, missing])]
+    said = [
+        format_results(merge_rows([], rows), {"a": SweepFile("Why?", [claim])}) for rows in ([there], [there, missing])
+    ]
     assert ["Of 1 judgements 1 supported" in said[0], "Of 1 judgements 0 supported" in said[1]] == [True, True]
     assert "| symmetric |" in said[0]
     assert "| 1 symmetric, 1 not run |" in said[1] or "| 1 not run, 1 symmetric |" in said[1]
@@ -230,11 +232,11 @@ def test_what_cannot_be_told(results: Callable[..., tuple[int, str]], database: 
     assert re.match(r"zeroinit-results: mine: there is no mine\.yaml in \S+sweeps, whose .* by --files\n", said)
     Path("README.md").write_text("# not a table\n\nwords\n")
     assert results("--table", "README.md")[1].startswith("zeroinit-results: --table=README.md: it is no table of")
-    for text, told in (("a: [", "it is no sweep's file"), ("claims: [{says: so}]", "claims[0]")):
+    for text, message in (("a: [", "it is no sweep's file"), ("claims: [{says: so}]", "claims[0]")):
         Path("mine.yaml").write_text(text)
         code, said = results("mine", "--files", ".")
-        assert (code, "Traceback" in said, told in said) == (2, False, True), said
+        assert (code, "Traceback" in said, message in said) == (2, False, True), said
     Path("kept").write_text("")
-    Path("table.csv").write_bytes(table_of([row("figure3", 0, 0.5)]))
+    Path("table.csv").write_bytes(format_table([row("figure3", 0, 0.5)]))
     code, said = results("--table", "table.csv", "--to", "kept/RESULTS.md")
     assert (code, said) == (2, "zeroinit-results: kept: File exists; give files that can be written\n")

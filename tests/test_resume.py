@@ -11,7 +11,7 @@ import torch
 
 from zeroinit import build
 from zeroinit.config import Job, code_hash, identity
-from zeroinit.report.cells import cells
+from zeroinit.report.cells import group_cells
 from zeroinit.sweep import resume, runner
 from zeroinit.tracker import Record, mlflow_sql
 from zeroinit.tracker.memory import Off
@@ -112,7 +112,7 @@ def test_runs_on_other_data_are_none_of_the_cell() -> None:
     """Seeds of earlier sweeps count, and another split has other data; but not what was there before a change."""
     planned = [("a-data-1", "cell", {"seeds.split": "0"})]
     others = ["b-data-1", "a-data-1", "a-changed-1", "b-changed-1", "a-data-1-code"]
-    [cell] = cells(planned, [*(record("cell", one) for one in others), record("cell", "c-split-1", split="7")])
+    [cell] = group_cells(planned, [*(record("cell", one) for one in others), record("cell", "c-split-1", split="7")])
     assert sorted(one.identity for one in cell.finished) == ["a-data-1", "b-data-1", "c-split-1"]
 
 
@@ -121,14 +121,14 @@ def test_of_two_splits_that_were_planned_each_has_its_own_data() -> None:
         (f"{name}-data{split}-1-new", "cell", {"seeds.split": split}) for name, split in (("a", "0"), ("b", "1"))
     ]
     there = [record("cell", f"b-{made}", split="1") for made in ("data1-1-new", "data1-1-old", "changed-1-new")]
-    [cell] = cells(planned, [*there, record("cell", "c-data7-1-old", split="7")])
+    [cell] = group_cells(planned, [*there, record("cell", "c-data7-1-old", split="7")])
     assert [one.identity for one in cell.finished] == ["b-data1-1-new"]
 
 
 def test_a_run_that_was_watched_stands_for_a_newer_one_that_was_not() -> None:
     watched, newer = record("cell", "a-data-1"), record("cell", "a-data-1")
     watched.params["probe.measure"], newer.params["probe.measure"] = '["weight", "arrival"]', "[]"
-    [cell] = cells([("a-data-1", "cell", {"seeds.split": "0"})], [newer, watched])
+    [cell] = group_cells([("a-data-1", "cell", {"seeds.split": "0"})], [newer, watched])
     assert cell.finished == [watched]
 
 

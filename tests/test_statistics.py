@@ -1,4 +1,4 @@
-"""What n counts, and how intervals are written and drawn."""
+"""What n counts, and how intervals are written and history."""
 
 import csv
 import io
@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Ended
-from test_page import unpacked
-from test_report import planned, record
+from test_page import unpack
+from test_report import plan_of, record
 
 from zeroinit.report import cli
-from zeroinit.report.cells import Cell, cells
-from zeroinit.report.claims import judge
+from zeroinit.report.cells import Cell, group_cells
 from zeroinit.report.figures import comparison_figure
-from zeroinit.report.histories import course
-from zeroinit.report.identical import identical_cells, starts_of
-from zeroinit.report.page import curve
+from zeroinit.report.histories import average_history
+from zeroinit.report.identical import starts_of, warn_of_identical_cells
+from zeroinit.report.judgements import judge
+from zeroinit.report.page import curve_data
 from zeroinit.report.statistics import (
     DRAWS,
     IDENTICAL,
@@ -28,7 +28,7 @@ from zeroinit.report.statistics import (
     estimate,
     explain_intervals,
     init_draws,
-    what_n_counts,
+    name_units,
 )
 from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow import Mlflow
@@ -49,28 +49,28 @@ def test_the_same_weights_for_every_seed_are_no_draws() -> None:
     several = [(seed, order) for seed in range(3) for order in range(2)]
     drawn = [run_of(seed, order, f"weights {seed}", 0.5 + order / 10) for seed, order in several]
     equal = [run_of(seed, order, "weights", 0.5 + order / 10) for seed, order in several]
-    assert (init_draws(drawn), count_units(drawn), what_n_counts(drawn)) == (True, 3, DRAWS)
-    assert (init_draws(equal), count_units(equal), what_n_counts(equal)) == (False, 2, "batch orders")
-    found = estimate(equal, "test/accuracy")
-    assert (found.n, found.low, found.high) == (2, 0.5, pytest.approx(0.6))
+    assert (init_draws(drawn), count_units(drawn), name_units(drawn)) == (True, 3, DRAWS)
+    assert (init_draws(equal), count_units(equal), name_units(equal)) == (False, 2, "batch orders")
+    accuracy = estimate(equal, "test/accuracy")
+    assert (accuracy.n, accuracy.low, accuracy.high) == (2, 0.5, pytest.approx(0.6))
 
 
 def test_runs_of_the_same_weights_and_the_same_end_are_one_run() -> None:
-    assert what_n_counts([run_of(seed, seed, "weights") for seed in range(3)]) == IDENTICAL
+    assert name_units([run_of(seed, seed, "weights") for seed in range(3)]) == IDENTICAL
 
 
 def test_a_seed_that_is_not_the_orders_is_named() -> None:
     runs = [run_of(seed, 0, "weights", seed / 10) for seed in range(3)]
-    for seed, one in enumerate(runs):
-        one.params["seeds.forward"] = str(seed)
-    assert what_n_counts(runs) == "draws of the forward pass"
+    for seed, run in enumerate(runs):
+        run.params["seeds.forward"] = str(seed)
+    assert name_units(runs) == "draws of the forward pass"
 
 
 def test_runs_from_before_the_hash_count_as_draws() -> None:
-    assert what_n_counts([run_of(seed, seed, None) for seed in range(3)]) == DRAWS
-    assert what_n_counts([run_of(0, order, "weights", order / 10) for order in range(3)]) == DRAWS  # one draw
+    assert name_units([run_of(seed, seed, None) for seed in range(3)]) == DRAWS
+    assert name_units([run_of(0, order, "weights", order / 10) for order in range(3)]) == DRAWS  # one draw
     mixed = [run_of(0, 0, None, 0.1), *(run_of(seed, seed, "weights", seed / 10) for seed in (1, 2))]
-    assert what_n_counts(mixed) == "batch orders"
+    assert name_units(mixed) == "batch orders"
 
 
 def test_n_of_a_judgement_counts_draws_where_one_of_the_two_inits_draws() -> None:
@@ -80,12 +80,12 @@ def test_n_of_a_judgement_counts_draws_where_one_of_the_two_inits_draws() -> Non
         "ones": [record("ones", seed, 0.2, init_hash="others") for seed in range(3)],
     }
     for runs in cell_runs.values():
-        for order, one in enumerate(runs):
-            one.params["seeds.order"] = str(order)
-    every = [one for runs in cell_runs.values() for one in runs]
-    found = cells(planned(*every), every)
+        for order, run in enumerate(runs):
+            run.params["seeds.order"] = str(order)
+    every = [run for runs in cell_runs.values() for run in runs]
+    all_cells = group_cells(plan_of(*every), every)
     claim: dict[str, Any] = {"says": "", "cell": {"init": "zero"}, "is": "better_than", "points": 0}
-    counted = [judge([claim | {"other": {"init": init}}], found)[0]["counted"] for init in ("drawn", "ones")]
+    counted = [judge([claim | {"other": {"init": init}}], all_cells)[0].counted for init in ("drawn", "ones")]
     assert counted == [DRAWS, "batch orders"]
 
 
@@ -119,8 +119,8 @@ def test_no_interval_of_an_accuracy_is_written_beyond_its_scale(values: tuple[fl
 def test_a_metric_that_is_no_share_is_cut_at_its_limits() -> None:
     made = [record("zero", seed, 1 - loss) for seed, loss in enumerate((0.1, 0.2, 0.6))]
     assert estimate(made, "test/loss").spread() == "0 to 0.957"
-    for one, slope in zip(made, (-1.0, 0.0, 1.0), strict=True):
-        one.metrics.append(("activation/hidden1/mean", slope, 1))
+    for run, slope in zip(made, (-1.0, 0.0, 1.0), strict=True):
+        run.metrics.append(("activation/hidden1/mean", slope, 1))
     assert estimate(made, "activation/hidden1/mean").spread() == "± 2.48"
     assert estimate(made[:2], "activation/hidden1/mean").spread() == "-1, 0"
 
@@ -142,16 +142,16 @@ def high_runs(seeds: int) -> list[Record]:
 @pytest.mark.parametrize(("seeds", "ends"), [(3, (0.845, 0.988)), (4, (0.879, 0.971)), (2, (0.9, 0.95))])
 def test_bands_of_accuracies_stay_within_their_scale(seeds: int, ends: tuple[float, float]) -> None:
     runs = high_runs(seeds)
-    for one in runs:
-        one.metrics.insert(1, ("test/accuracy", 0.98 if one.params["seeds.init"] == "0" else 0.5, 10))
-    drawn = course(runs, "test/accuracy")
-    assert drawn
-    assert (drawn.lower[-1], drawn.upper[-1]) == pytest.approx(ends, abs=1e-3)
-    assert np.all((drawn.lower >= 0) & (drawn.upper <= 1))
-    assert (drawn.upper[1] == 1) == (seeds > 2)  # 0.66 ± 0.69, or 0.62 ± 0.38, or the two values
-    assert max(curve(drawn, 10)[3]) <= 1
-    [panel] = [axes for axes in comparison_figure(cells(planned(*runs), runs)).axes if axes.get_visible()]
-    [band] = [one for one in panel.collections if one.get_paths() and len(one.get_paths()[0].vertices) > 4]
+    for run in runs:
+        run.metrics.insert(1, ("test/accuracy", 0.98 if run.params["seeds.init"] == "0" else 0.5, 10))
+    history = average_history(runs, "test/accuracy")
+    assert history
+    assert (history.lower[-1], history.upper[-1]) == pytest.approx(ends, abs=1e-3)
+    assert np.all((history.lower >= 0) & (history.upper <= 1))
+    assert (history.upper[1] == 1) == (seeds > 2)  # 0.66 ± 0.69, or 0.62 ± 0.38, or the two values
+    assert max(curve_data(history, 10)[3]) <= 1
+    [panel] = [axes for axes in comparison_figure(group_cells(plan_of(*runs), runs)).axes if axes.get_visible()]
+    [band] = [part for part in panel.collections if part.get_paths() and len(part.get_paths()[0].vertices) > 4]
     heights = band.get_paths()[0].vertices[:, 1]
     assert (heights.min() >= 0, heights.max() <= 1) == (True, True)
 
@@ -161,8 +161,8 @@ def test_bands_of_accuracies_stay_within_their_scale(seeds: int, ends: tuple[flo
 
 def start(init: str, scale: str, start_of: Callable[[int], str]) -> Cell:
     made = [record(init, seed, 0.5, init_hash=start_of(seed)) for seed in range(2)]
-    for one in made:
-        one.params |= {"bias_scale.value": scale, "arch": "fnn"}
+    for run in made:
+        run.params |= {"bias_scale.value": scale, "arch": "fnn"}
     return Cell(made[0].params, newest=made)
 
 
@@ -170,17 +170,19 @@ def test_a_bias_scale_of_zeros_is_warned_of() -> None:
     keys = ["arch", "init", "bias_scale.value"]
     zero = [start("zero", scale, lambda seed: "0") for scale in ("0.01", "1", "100")]
     other = [start("default", scale, lambda seed, scale=scale: f"{scale} {seed}") for scale in ("0.01", "1")]  # type: ignore[misc]
-    [said] = identical_cells(starts_of([*zero, *other]), keys)
+    [said] = warn_of_identical_cells(starts_of([*zero, *other]), keys)
     assert said == (
         "Warning: these cells are identical, as bias_scale multiplies biases that are all zero: "
         "bias_scale.value=0.01; bias_scale.value=1; bias_scale.value=100 (arch=fnn init=zero)."
     )
-    [said] = identical_cells(starts_of([zero[1], start("constant", "1", lambda seed: "0")]), keys)
+    [said] = warn_of_identical_cells(starts_of([zero[1], start("constant", "1", lambda seed: "0")]), keys)
     assert "their inits fill in the same weights: init=zero; init=constant (arch=fnn bias_scale.value=1)" in said
     longer = start("zero", "1", lambda seed: "0")
     longer.params["steps"] = "2"
-    assert identical_cells(starts_of([zero[1], longer]), [*keys, "steps"]) == []
-    assert identical_cells([(zero[0].params, {}), (zero[1].params, {})], keys) == []  # of old runs it is not known
+    assert warn_of_identical_cells(starts_of([zero[1], longer]), [*keys, "steps"]) == []
+    assert (
+        warn_of_identical_cells([(zero[0].params, {}), (zero[1].params, {})], keys) == []
+    )  # of old runs it is not known
 
 
 # ---- as a user meets it
@@ -208,7 +210,7 @@ claims:
 
 
 @pytest.fixture
-def ended(zeroinit: Callable[..., Ended], database: Path) -> Ended:
+def draws_sweep(zeroinit: Callable[..., Ended], database: Path) -> Ended:
     """A sweep over an init that draws, one that does not, and a rule of one's own that does not."""
     Path("ramp_rule.py").write_text(RULE)
     Path("init").mkdir()
@@ -217,20 +219,20 @@ def ended(zeroinit: Callable[..., Ended], database: Path) -> Ended:
     return zeroinit("-cd", ".", "-cn", "draws", "probe=none")
 
 
-def test_the_tables_say_what_n_counts(
-    ended: Ended, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_the_tables_say_name_units(
+    draws_sweep: Ended, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert ended.code == 0, ended.err
-    lines = [line.split() for line in ended.out.splitlines() if line.startswith("fnn ")]
+    assert draws_sweep.code == 0, draws_sweep.err
+    lines = [line.split() for line in draws_sweep.out.splitlines() if line.startswith("fnn ")]
     assert {(line[1], line[3]) for line in lines} == {("default", "3"), ("zero", "3†"), ("mine", "3†")}
     note = "† The init draws nothing: n counts batch orders."
     warning = "Warning: these cells are identical, as bias_scale multiplies biases that are all zero: "
-    told = ended.out.splitlines()
-    assert told.count(note) == 1
-    assert [line for line in told if line.startswith("Warning: these cells are identical")] == [
+    printed = draws_sweep.out.splitlines()
+    assert printed.count(note) == 1
+    assert [line for line in printed if line.startswith("Warning: these cells are identical")] == [
         f"{warning}bias_scale.value=1; bias_scale.value=3 (arch=fnn init=zero)."
     ]
-    assert [line.split()[-4] for line in told if line.startswith("supported")]
+    assert [line.split()[-4] for line in printed if line.startswith("supported")]
 
     tracker = Mlflow(None)
     tracker.find("draws")
@@ -240,7 +242,7 @@ def test_the_tables_say_what_n_counts(
     assert counted == {("default", DRAWS), ("zero", "batch orders"), ("mine", "batch orders")}
     made = tracker.read_summary("report.html")
     assert made
-    page = unpacked(made)
+    page = unpack(made)
     assert note in page["notes"]
     assert {cell["params"]["init"]: cell["marked_n"] for cell in page["cells"]} == {
         "default": "3",

@@ -18,8 +18,8 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from zeroinit.config import Job
-from zeroinit.report.archive import kept_of
-from zeroinit.report.cells import fate_of
+from zeroinit.report.archive import collect_rows
+from zeroinit.report.cells import outcome_of
 from zeroinit.report.cli import main as report
 from zeroinit.sweep.messages import failure_line
 from zeroinit.sweep.runner import run as train_jobs
@@ -233,7 +233,7 @@ def test_a_report_counts_no_incomplete_run(
     assert "1 incomplete" in row["became"]
     tracker = Mlflow(None)
     tracker.find("sweep")
-    assert sorted(row["status"] for row in kept_of(tracker, [])) == ["FINISHED", "INCOMPLETE"]
+    assert sorted(row["status"] for row in collect_rows(tracker, [])) == ["FINISHED", "INCOMPLETE"]
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_a_report_counts_no_incomplete_run(
     ],
 )
 def test_a_verdict_counts_for_a_finished_run_alone(status: str, tags: dict[str, str], fate: str) -> None:
-    assert fate_of(Record("run", {}, tags, status)) == fate
+    assert outcome_of(Record("run", {}, tags, status)) == fate
 
 
 def test_a_traceback_that_cannot_be_written_costs_no_other_run(job_of: Callable[..., Job]) -> None:

@@ -24,7 +24,7 @@ from zeroinit.config.overrides import check_plugins, check_typed
 from zeroinit.environment import environment
 from zeroinit.errors import BadInput, Ended, RunFailed
 from zeroinit.progress import Bar
-from zeroinit.report.manifest import Asked, Planned, question_of
+from zeroinit.report.manifest import Manifest, PlannedRun, read_question
 from zeroinit.sweep import dry_run, resume
 from zeroinit.sweep.messages import best_val_accuracy, failure_line, new_warnings, result_line
 from zeroinit.sweep.runner import run
@@ -36,13 +36,13 @@ from zeroinit.user_code import explain_exits
 MAX_SENTENCE = 1500  # characters of a message on stderr
 
 
-def asked(planned: Sequence[Planned], claims: Sequence[Mapping[str, Any]], size: str) -> Asked:
+def asked(planned: Sequence[PlannedRun], claims: Sequence[Mapping[str, Any]], size: str) -> Manifest:
     """What the sweep asks: the comment that opens its file, the command as it was typed, the runs as planned, and those
     of its claims that are of its size: that of its runs, or the option of a size that names none.
     """
     size = size or HydraConfig.get().runtime.choices.get("size", "")
     judged = [claim for claim in claims if claim.get("size", size) == size]
-    return Asked(question(), typed_command(), planned, judged, size)
+    return Manifest(question(), typed_command(), planned, judged, size)
 
 
 def typed_command() -> str:
@@ -56,7 +56,7 @@ def question() -> str:
     name = str(hydra_config.job.config_name)
     files = [Path(one.path, f"{name}.yaml") for one in hydra_config.runtime.config_sources if one.schema == "file"]
     opened = next((path for path in files if path.is_file() and name != "config"), None)
-    return question_of(opened) if opened else ""
+    return read_question(opened) if opened else ""
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")

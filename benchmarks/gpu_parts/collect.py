@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from gpu_parts.files import read_rows
-from zeroinit.report.archive import merged, read_table, table_of
+from zeroinit.report.archive import format_table, merge_rows, read_table
 
 
 def collect(folder: Path, table: Path) -> None:
     """Add the finished runs of `folder` to the table; `zeroinit-results` then writes RESULTS.md anew."""
     rows = [kept for row in read_rows(folder / "runs.jsonl") for kept in row["rows"] if kept["status"] == "FINISHED"]
     old = read_table(table)
-    kept = merged(old, rows)
-    table.write_bytes(table_of(kept))
+    kept = merge_rows(old, rows)
+    table.write_bytes(format_table(kept))
     print(f"{len(rows)} runs of {folder}; {table} has {len(kept)}, and had {len(old)}: run zeroinit-results next")

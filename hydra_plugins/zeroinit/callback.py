@@ -111,7 +111,7 @@ class SweepCallback(Callback):
         from zeroinit import build, cli
         from zeroinit.config.compose import is_search, sweep_name
         from zeroinit.report import conclude
-        from zeroinit.report.manifest import of_records
+        from zeroinit.report.manifest import manifest_of
         from zeroinit.tracker import TRACEBACK, readable, stale
 
         HydraConfig.instance().set_config(config)
@@ -121,7 +121,7 @@ class SweepCallback(Callback):
         new, _ = readable(since)  # the table names the others
         if new:
             claims: Any = OmegaConf.to_container(config.claims, resolve=True)
-            asked = cli.asked(of_records(new).planned, claims, new[0].tags.get("size", ""))
+            asked = cli.asked(manifest_of(new).planned, claims, new[0].tags.get("size", ""))
             conclude(replace(asked, notes=notes_of_search(config)), tracker)
         found = Path(config.hydra.sweep.dir) / "optimization_results.yaml"
         if found.is_file():

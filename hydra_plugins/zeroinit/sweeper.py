@@ -125,7 +125,7 @@ class GridSweeper(Sweeper):
         try:
             stale.kill_dead_runs(tracker, trains_here=False)  # an interrupted process may not have come to say so
             pool = ours.pool if ours and not code else None
-            each = {"each": pool.map} if pool else {}
+            each = {"map_function": pool.map} if pool else {}
             records = conclude(asked, tracker, since=started, **each)
         except BadInput as error:
             cli.stop(error, code=code or 1)

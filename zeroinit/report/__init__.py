@@ -1,4 +1,4 @@
-"""The end of a sweep: its table, its figures, and where to look further."""
+"""The report of a sweep: its table, its page and its figures."""
 
 import math
 import sys
@@ -11,137 +11,172 @@ from rich.console import Console
 from rich.table import Table
 
 from zeroinit.errors import BadInput
-from zeroinit.report.cells import Cell, as_csv, caption, cells, columns, explain_marks, rows, table
-from zeroinit.report.claims import courses_of, judge, listed
-from zeroinit.report.confounding import confounded, lines
-from zeroinit.report.histories import gradients, histograms_kept
-from zeroinit.report.identical import identical_cells, starts_of
-from zeroinit.report.manifest import FILE, Asked, as_trained, commands_of, of_records, read
-from zeroinit.report.page import as_html, curves_of
-from zeroinit.report.select_figures import Each, draw
+from zeroinit.report.cells import Cell, group_cells, naming_keys
+from zeroinit.report.confounding import read_init_csv, warn_of_scale
+from zeroinit.report.histories import read_histograms, sum_histograms
+from zeroinit.report.identical import starts_of, warn_of_identical_cells
+from zeroinit.report.judgements import judge, metrics_of_claims
+from zeroinit.report.manifest import (
+    MANIFEST_FILE,
+    Manifest,
+    manifest_of,
+    read_manifest,
+    replace_strays,
+    training_commands,
+)
+from zeroinit.report.page import curve_metrics, render_page
+from zeroinit.report.select_figures import MapFunction, draw
+from zeroinit.report.tables import as_csv, caption, cell_table, claim_table, explain_marks, summarize_cells
 from zeroinit.tracker import Record, Tracker, readable
 
 
-class Patient(Console):
-    """Goes on where nobody reads any more, as after `| head`: the summary is still to be kept."""
+class PatientConsole(Console):
+    """A console that goes on if its reader is gone, as after `| head`: the summary still has to be written."""
 
     def on_broken_pipe(self) -> None:
+        """Ignore that the output has no reader."""
         with suppress(SystemExit):
             super().on_broken_pipe()
 
 
-def announce(asked: Asked, tracker: Tracker) -> None:
-    """Keep what a sweep asks before it trains, so that its report can be made while it does, or if it is cut short."""
+def announce(manifest: Manifest, tracker: Tracker) -> None:
+    """Keep the manifest of a sweep before it trains, so that its report can be made meanwhile or after an abort."""
     if tracker.is_persistent:
-        tracker.begin_summary({FILE: asked.content()})
-        introduce(asked.question, [asked.command], tracker)
+        tracker.begin_summary({MANIFEST_FILE: manifest.to_json()})
+        describe_sweep(manifest.question, [manifest.command], tracker)
 
 
-def introduce(question: str, commands: Sequence[str], tracker: Tracker) -> None:
-    """Show what the sweep asks, and the commands that train its runs, in the tracker."""
+def describe_sweep(question: str, commands: Sequence[str], tracker: Tracker) -> None:
+    """Show the question of the sweep and the commands that train its runs in the tracker."""
     tracker.describe("\n\n".join(part for part in (question, *(f"`{command}`" for command in commands)) if part))
 
 
-def conclude(asked: Asked, tracker: Tracker, each: Each = starmap, since: float = math.inf) -> list[Record]:
-    """Print the table of a sweep that trained `since` then, and keep it with its page and figures as the summary.
+def conclude(
+    manifest: Manifest, tracker: Tracker, map_function: MapFunction = starmap, since: float = math.inf
+) -> list[Record]:
+    """Print the table of a sweep after its training, and keep it with the page and the figures as the summary.
 
-    `each` calls a function for each of some arguments, maybe elsewhere. Returns the records of the sweep, those of
-    earlier times included.
+    Args:
+        manifest: What the sweep asks and plans.
+        tracker: Where its runs are.
+        map_function: Draws the figures, maybe in other processes.
+        since: When the training began, in seconds.
+
+    Returns:
+        The records of the sweep, with those of earlier trainings.
     """
     records, left_out = readable(tracker.records())
-    asked, strays = as_trained(asked, records, since)
-    found = cells(asked.planned, records)
-    recall(asked, found, tracker)
-    notes = [*warnings_of(found, tracker), *left_out]
-    lines, judged = rows(found), judge(asked.claims, found)
-    marks = explain_marks(str(row["counted"]) for row in (*lines, *judged))
-    console = show(table(lines), [caption(found), *marks, *notes, *strays])
-    if judged:
+    manifest, stray_notes = replace_strays(manifest, records, since)
+    cells = group_cells(manifest.planned, records)
+    load_claim_histories(manifest, cells, tracker)
+    notes = [*comparison_warnings(cells, tracker), *left_out]
+    rows, judgements = summarize_cells(cells), judge(manifest.claims, cells)
+    marks = explain_marks(rows, judgements)
+    console = show(cell_table(rows), [caption(cells), *marks, *notes, *stray_notes])
+    if judgements:
         console.print()
-        console.print(listed(judged), markup=False, highlight=False)
+        console.print(claim_table(judgements), markup=False, highlight=False)
     if tracker.is_persistent:
-        introduce(asked.question, commands_of(asked, found)[0], tracker)
-        files = written(asked, found, notes, tracker) | draw(found, tracker, each, ())
-        where = tracker.write_summary(files, anew=True)
-        said = f"\nPage (report.html), figures, table: {where}\n{tracker.ui_hint()}"
-        console.print(said, markup=False, highlight=False, soft_wrap=True)
+        describe_sweep(manifest.question, training_commands(manifest, cells)[0], tracker)
+        files = report_files(manifest, cells, notes, tracker) | draw(cells, tracker, map_function, ())
+        address = tracker.write_summary(files, anew=True)
+        hint = f"\nPage (report.html), figures, table: {address}\n{tracker.ui_hint()}"
+        console.print(hint, markup=False, highlight=False, soft_wrap=True)
     return records
 
 
 def remake(tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[str]) -> str:
-    """Make the report of the tracker's sweep again, in its summary or in a folder; says where.
+    """Make the report of the tracker's sweep again.
 
-    `axes` are the two keys of the map, or none to have them chosen.
+    Args:
+        tracker: Where the runs are, opened at the sweep.
+        folder: Where to write; None for the sweep's summary.
+        figures: Whether to draw the figures.
+        axes: The two keys of the map; empty to choose them here.
+
+    Returns:
+        Where the report is.
+
+    Raises:
+        BadInput: The sweep has no runs, the axes are not keys of its runs, or the folder cannot be written.
     """
-    records, left_out = readable(tracker.records())
-    for line in left_out:
+    records, notes = readable(tracker.records())
+    for line in notes:
         sys.stderr.write(f"{line}\n")
-    kept = tracker.read_summary(FILE)
-    asked = read(kept) if kept else of_records(records)
-    if not asked.planned:
+    content = tracker.read_summary(MANIFEST_FILE)
+    manifest = read_manifest(content) if content else manifest_of(records)
+    if not manifest.planned:
         raise BadInput(f"{tracker.sweep}: the sweep has no runs; there is nothing to report")
-    found = cells(asked.planned, records)
-    recall(asked, found, tracker)
-    unknown = next((key for key in axes if key not in found[0].params), None)
-    if unknown:
-        raise BadInput(f"--map={unknown}: the sweep's runs have no such key; give two of {', '.join(columns(found))}")
-    if len(set(axes)) < len(axes):
-        raise BadInput(f"--map={axes[0]}: the key is given for both axes; give two of {', '.join(columns(found))}")
-    files = written(asked, found, [*warnings_of(found, tracker), *left_out], tracker)
+    cells = group_cells(manifest.planned, records)
+    load_claim_histories(manifest, cells, tracker)
+    check_axes(axes, cells)
+    files = report_files(manifest, cells, [*comparison_warnings(cells, tracker), *notes], tracker)
     if figures:
-        files |= draw(found, tracker, starmap, axes)
+        files |= draw(cells, tracker, starmap, axes)
     if folder is None:
         return tracker.write_summary(files, anew=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
     except OSError as error:
         raise BadInput(f"--to={folder}: {error.strerror}; give a folder that can be written to") from error
     return str(folder)
 
 
-def recall(asked: Asked, found: Sequence[Cell], tracker: Tracker) -> None:
-    """Have the records the courses by which the claims are judged."""
-    if courses := courses_of(asked.claims):
-        tracker.load_histories([record for cell in found for record in cell.finished], courses)
+def check_axes(axes: Sequence[str], cells: Sequence[Cell]) -> None:
+    """Raise BadInput for axes of the map that the cells lack, or that are the same."""
+    keys = ", ".join(naming_keys(cells))
+    unknown = next((key for key in axes if key not in cells[0].params), None)
+    if unknown:
+        raise BadInput(f"--map={unknown}: the sweep's runs have no such key; give two of {keys}")
+    if len(set(axes)) < len(axes):
+        raise BadInput(f"--map={axes[0]}: the key is given for both axes; give two of {keys}")
 
 
-def written(asked: Asked, found: Sequence[Cell], notes: Sequence[str], tracker: Tracker) -> dict[str, bytes]:
-    """{file name: content} of the table, of what was asked, and of the page, where it can be made."""
-    made = {"summary.csv": as_csv(rows(found)), FILE: asked.content()}
-    if judged := judge(asked.claims, found):
-        made["claims.csv"] = as_csv(judged)
+def load_claim_histories(manifest: Manifest, cells: Sequence[Cell], tracker: Tracker) -> None:
+    """Load the metrics by which the claims are judged into the records, at every step."""
+    if metrics := metrics_of_claims(manifest.claims):
+        tracker.load_histories([record for cell in cells for record in cell.finished], metrics)
+
+
+def report_files(manifest: Manifest, cells: Sequence[Cell], notes: Sequence[str], tracker: Tracker) -> dict[str, bytes]:
+    """Return {file name: content} of the tables, the manifest, and the page unless it cannot be made."""
+    files = {"summary.csv": as_csv([row.columns() for row in summarize_cells(cells)])}
+    files[MANIFEST_FILE] = manifest.to_json()
+    if judgements := judge(manifest.claims, cells):
+        files["claims.csv"] = as_csv([judgement.columns() for judgement in judgements])
     try:
-        finished = [record for cell in found for record in cell.finished]
-        tracker.load_histories(finished, curves_of(finished))
-        seen = [gradients(histograms_kept(cell.finished, tracker)) for cell in found]
-        made["report.html"] = as_html(tracker.sweep, asked, found, seen, notes)
+        finished = [record for cell in cells for record in cell.finished]
+        tracker.load_histories(finished, curve_metrics(finished))
+        histograms = [sum_histograms(read_histograms(cell.finished, tracker)) for cell in cells]
+        files["report.html"] = render_page(tracker.sweep, manifest, cells, histograms, notes)
     except BadInput:
         raise
-    except Exception as error:  # as of a damaged file; the table must not be lost for it
+    except Exception as error:  # for example a damaged file, which must not cost the table
         sys.stderr.write(f"zeroinit: no report.html: {' '.join(f'{type(error).__name__}: {error}'.split())}\n")
-    return made
+    return files
 
 
-def warnings_of(found: Sequence[Cell], tracker: Tracker) -> list[str]:
+def comparison_warnings(cells: Sequence[Cell], tracker: Tracker) -> list[str]:
     """Return what a reader should know before comparing the cells."""
-    drawn = [(cell.params, lines(content)) for cell in found if (content := filled(cell, tracker))]
-    keys = columns(found)
-    return [*confounded(drawn, keys), *identical_cells(starts_of(found), keys)]
+    contents = [(cell.params, newest_init_csv(cell, tracker)) for cell in cells]
+    inits = [(params, read_init_csv(content)) for params, content in contents if content]
+    keys = naming_keys(cells)
+    return [*warn_of_scale(inits, keys), *warn_of_identical_cells(starts_of(cells), keys)]
 
 
-def show(shown: Table | None, notes: Sequence[str]) -> Patient:
-    """Print the table, where there is one, and notes below it."""
-    # wide enough for every column where no terminal sets the width
-    console = Patient(width=None if sys.stdout.isatty() else 200)
-    if shown:
-        console.print(shown, markup=False, highlight=False)
+def show(table: Table | None, notes: Sequence[str]) -> PatientConsole:
+    """Print a table, if there is one, and notes below it."""
+    # without a terminal, wide enough for every column
+    console = PatientConsole(width=None if sys.stdout.isatty() else 200)
+    if table:
+        console.print(table, markup=False, highlight=False)
     for note in notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     return console
 
 
-def filled(cell: Cell, tracker: Tracker) -> bytes | None:
-    """The init.csv of the newest finished run of a cell."""
+def newest_init_csv(cell: Cell, tracker: Tracker) -> bytes | None:
+    """Return the init.csv of the cell's newest finished run."""
     return tracker.read_file(cell.finished[0], "init.csv") if cell.finished else None

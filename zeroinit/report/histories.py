@@ -1,4 +1,4 @@
-"""What was seen of a cell over time, its runs together: courses of metrics, gradients, when layers arrived."""
+"""The runs of a cell over time, taken together: metrics, weight gradients, and the first gradient of each layer."""
 
 import io
 import math
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zeroinit.probes import histogram
-from zeroinit.report.statistics import Numbers, by_unit, init_draws, mean_and_interval, shown_bounds
+from zeroinit.report.statistics import Numbers, display_bounds, group_by_unit, init_draws, mean_and_interval
 from zeroinit.tracker import Record, Tracker
 
 EXPONENTS = np.arange(histogram.EXPONENTS) - 127  # of the bins of a histogram: [2^e, 2^(e+1))
@@ -19,11 +19,18 @@ Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Course:
-    """A metric over steps (T,): over n units (T,) its mean (T,) and the half width of its 95% interval (T,), uncut.
+class History:
+    """A metric over the steps of a cell's runs. All arrays have the shape (T,), NaN where n leaves them undefined.
 
-    From `lower` to `upper` is what is shown of the interval (see `shown_bounds`), from `low` to `high` lie all runs.
-    NaN where n leaves them undefined.
+    Attributes:
+        steps: The steps at which a run has the metric.
+        n: The number of independent units.
+        mean: The mean over the units.
+        half: The half width of its 95% interval, which is not cut.
+        lower: The lower bound to show (see `display_bounds`).
+        upper: The upper bound to show.
+        low: The lowest value of a run.
+        high: The highest value of a run.
     """
 
     steps: Counts
@@ -36,44 +43,48 @@ class Course:
     high: Numbers
 
 
-def course(records: Sequence[Record], metric: str) -> Course | None:
-    """The metric over all steps at which a run has it, over independent units; None where none has it.
+def average_history(records: Sequence[Record], metric: str) -> History | None:
+    """Return the metric over all steps at which a run has it, averaged over independent units; None if no run has it.
 
-    A run counts from its first value on (weights that are zero have no angle), and one that ended earlier than others
-    with its last value from there on.
+    A run counts from its first value on, since weights that are zero have no angle. A run that ended earlier than
+    others counts with its last value from there on.
     """
-    of_each = [(record, found) for record in records if (found := record.history(metric))]
-    steps = sorted(set().union(*(found for _, found in of_each)))
+    values_of = [(record, values) for record in records if (values := record.history(metric))]
+    steps = sorted(set().union(*(values for _, values in values_of)))
     if not steps:
         return None
-    filled = {id(record): held(found, steps) for record, found in of_each}
-    starts = sorted({steps.index(min(found)) for _, found in of_each})
+    filled = {id(record): carry_forward(values, steps) for record, values in values_of}
+    starts = sorted({steps.index(min(values)) for _, values in values_of})
     parts, draws = [], init_draws(records)
     for first, end in pairwise([*starts, len(steps)]):
-        here = [record for record, found in of_each if min(found) <= steps[first]]
-        own = {id(record): filled[id(record)][first:end] for record in here}
-        units = by_unit(here, lambda record: own[id(record)], draws)  # noqa: B023
+        started = [record for record, values in values_of if min(values) <= steps[first]]
+        pieces = {id(record): filled[id(record)][first:end] for record in started}
+        units = group_by_unit(started, lambda record: pieces[id(record)], draws)  # noqa: B023
         n, mean, half = mean_and_interval(units)
-        values = np.array(list(own.values()))
-        spread = *shown_bounds(units, metric), values.min(axis=0), values.max(axis=0)
-        parts.append((np.full(end - first, n), mean, half, *spread))
-    return Course(np.array(steps), *(np.concatenate(part) for part in zip(*parts, strict=True)))
+        of_runs = np.array(list(pieces.values()))
+        bounds = *display_bounds(units, metric), of_runs.min(axis=0), of_runs.max(axis=0)
+        parts.append((np.full(end - first, n), mean, half, *bounds))
+    return History(np.array(steps), *(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def held(found: Mapping[int, float], steps: Sequence[int]) -> list[float]:
-    """The value at each of the steps, or the last before it; before the first, NaN."""
-    values, last = [], math.nan
+def carry_forward(values: Mapping[int, float], steps: Sequence[int]) -> list[float]:
+    """Return the value at each of the steps, or the last value before it; NaN before the first value."""
+    filled, last = [], math.nan
     for step in steps:
-        last = found.get(step, last)
-        values.append(last)
-    return values
+        last = values.get(step, last)
+        filled.append(last)
+    return filled
 
 
 @dataclass(frozen=True)
-class Gradients:
-    """Weight gradients of a cell by sign and power of two, added up over its runs.
+class GradientHistograms:
+    """Counts of a cell's weight gradients by sign and power of two, summed over its runs.
 
-    At the `steps` (T,) that all saw: counts {layer: (T, 2, 255)}, negative first, and exact zeros {layer: (T,)}.
+    Attributes:
+        steps: The steps (T,) at which all runs were observed.
+        counts: {layer: (T, 2, 255)}, negative entries first.
+        zeros: {layer: (T,)}, the number of entries that are exactly zero.
+        runs: The number of runs.
     """
 
     steps: Counts
@@ -83,101 +94,133 @@ class Gradients:
 
     @property
     def layers(self) -> list[str]:
-        """From the input to the output."""
+        """The layers from the input to the output."""
         return list(self.counts)
 
-    def at(self, steps: ArrayLike) -> "Gradients":
-        """The same at some of the steps alone."""
-        seen = np.isin(self.steps, steps)
-        counts, zeros = ({layer: part[seen] for layer, part in of.items()} for of in (self.counts, self.zeros))
-        return Gradients(self.steps[seen], counts, zeros, self.runs)
+    def at(self, steps: ArrayLike) -> "GradientHistograms":
+        """Return the histograms at those of the steps that were observed."""
+        chosen = np.isin(self.steps, steps)
+        counts, zeros = ({layer: part[chosen] for layer, part in of.items()} for of in (self.counts, self.zeros))
+        return GradientHistograms(self.steps[chosen], counts, zeros, self.runs)
 
     def nonzero(self, layer: str) -> Counts:
-        """Entries (T,) that are not exactly zero."""
-        found: Counts = self.counts[layer].sum(axis=(1, 2))
-        return found
+        """Return the number of entries (T,) that are not exactly zero."""
+        total: Counts = self.counts[layer].sum(axis=(1, 2))
+        return total
 
     def zero_share(self, layer: str) -> Numbers:
-        """The share (T,) of exact zeros."""
-        found: Numbers = self.zeros[layer] / np.maximum(self.nonzero(layer) + self.zeros[layer], 1)
-        return found
+        """Return the share of exact zeros (T,)."""
+        share: Numbers = self.zeros[layer] / np.maximum(self.nonzero(layer) + self.zeros[layer], 1)
+        return share
 
     def quantiles(self, layer: str, shares: Sequence[float]) -> Numbers:
-        """Quantiles (T, len(shares)) of log2 |gradient| of the entries that are not zero; NaN where all are.
+        """Return quantiles (T, len(shares)) of log2 |gradient| over the nonzero entries; NaN where all are zero.
 
-        Interpolated within a power of two.
+        Within a power of two they are interpolated.
         """
         counts = self.counts[layer].sum(axis=1).astype(float)  # (T, 255)
         upto = counts.cumsum(axis=1)
-        found = np.full((len(counts), len(shares)), np.nan)
+        quantiles = np.full((len(counts), len(shares)), np.nan)
         for step in np.flatnonzero(upto[:, -1]):
             ranks = np.asarray(shares) * upto[step, -1]
             bins = np.searchsorted(upto[step], np.maximum(ranks, 1e-9))
-            found[step] = EXPONENTS[bins] + (ranks - (upto[step, bins] - counts[step, bins])) / counts[step, bins]
-        return found
+            quantiles[step] = EXPONENTS[bins] + (ranks - (upto[step, bins] - counts[step, bins])) / counts[step, bins]
+        return quantiles
 
     def signed_quantiles(self, layer: str, shares: Sequence[float]) -> Numbers:
-        """Quantiles (T, len(shares)) of the gradient, signs and exact zeros included; NaN where nothing is finite."""
+        """Return quantiles (T, len(shares)) of the gradient over all entries; NaN where no entry is finite."""
         return histogram.quantiles(self.counts[layer], self.zeros[layer], shares)
 
 
-def histograms_kept(records: Sequence[Record], tracker: Tracker) -> list[bytes]:
-    """The runs' histograms.npz, of those that have one."""
+def bin_range(histograms: GradientHistograms) -> tuple[int, int]:
+    """Return the range of bins that have entries, the end excluded."""
+    totals = np.sum([counts.sum(axis=(0, 1)) for counts in histograms.counts.values()], axis=0)
+    used = np.flatnonzero(totals)
+    return (int(used.min()), int(used.max()) + 1) if len(used) else (0, 0)
+
+
+def limit_layers(histograms: GradientHistograms, most: int) -> GradientHistograms:
+    """Return the histograms of at most `most` layers, from the first to the last."""
+    layers = [histograms.layers[index] for index in space_evenly(len(histograms.layers), most)]
+    counts, zeros = ({layer: of[layer] for layer in layers} for of in (histograms.counts, histograms.zeros))
+    return GradientHistograms(histograms.steps, counts, zeros, histograms.runs)
+
+
+def read_histograms(records: Sequence[Record], tracker: Tracker) -> list[bytes]:
+    """Return the histograms.npz of each run that has one."""
     return [content for record in records if (content := tracker.read_file(record, "histograms.npz"))]
 
 
-def gradients(contents: Sequence[bytes]) -> Gradients | None:
-    """The runs' histograms.npz as one; None where there is none, or no step that all of them saw.
+def sum_histograms(contents: Sequence[bytes]) -> GradientHistograms | None:
+    """Return the sum of the runs' histograms.npz; None if there is none, or no step at which all runs were observed.
 
-    Runs that ended early, or on another schedule, saw other steps: only those that all saw are added up.
+    Runs that ended early, or have another schedule, were observed at other steps. Only common steps are summed.
     """
-    found = [histograms(content) for content in contents]
-    if not found:
+    of_runs = [parse_histograms(content) for content in contents]
+    if not of_runs:
         return None
-    steps = reduce(np.intersect1d, [one["steps"] for one in found])
-    common = [np.isin(one["steps"], steps) for one in found]
-    layers = [key.removesuffix("/counts") for key in found[0] if key.endswith("/counts")]
+    steps = reduce(np.intersect1d, [arrays["steps"] for arrays in of_runs])
+    common = [np.isin(arrays["steps"], steps) for arrays in of_runs]
+    layers = [key.removesuffix("/counts") for key in of_runs[0] if key.endswith("/counts")]
 
-    def added(part: str) -> dict[str, Counts]:
+    def sum_part(part: str) -> dict[str, Counts]:
         return {
-            layer: np.sum([one[f"{layer}/{part}"][seen] for one, seen in zip(found, common, strict=True)], axis=0)
+            layer: np.sum(
+                [arrays[f"{layer}/{part}"][chosen] for arrays, chosen in zip(of_runs, common, strict=True)], axis=0
+            )
             for layer in layers
         }
 
-    return Gradients(steps, added("counts"), added("zeros"), len(found)) if len(steps) and layers else None
+    if not len(steps) or not layers:
+        return None
+    return GradientHistograms(steps, sum_part("counts"), sum_part("zeros"), len(of_runs))
 
 
-def histograms(content: bytes) -> Mapping[str, Counts]:
-    """The arrays of a histograms.npz but for the counts of NaN and inf, of which nothing is drawn."""
+def parse_histograms(content: bytes) -> Mapping[str, Counts]:
+    """Return the arrays of a histograms.npz, without the counts of NaN and inf, which no figure shows."""
     with np.load(io.BytesIO(content)) as arrays:
         return {name: arrays[name] for name in arrays.files if not name.endswith(("/nan", "/inf"))}
 
 
-def arrivals(records: Sequence[Record]) -> dict[str, list[int]]:
-    """{layer: the step of its first gradient in each run in which it has come}."""
-    found: dict[str, list[int]] = {}
+def first_gradients(records: Sequence[Record]) -> dict[str, list[int]]:
+    """Return {layer: the step of its first gradient in each run that has one}."""
+    steps: dict[str, list[int]] = {}
     for record in records:
         for name, value, _ in record.metrics:
             kind, _, layer = name.partition("/")
             if kind == "arrival":
-                found.setdefault(layer, []).append(int(value))
-    return found
+                steps.setdefault(layer, []).append(int(value))
+    return steps
 
 
-def predicted(records: Sequence[Record]) -> dict[str, int]:
-    """{layer: the step of its first gradient in theory}, of the first run; empty for nets of which there is none."""
+def theoretical_first_gradients(records: Sequence[Record]) -> dict[str, int]:
+    """Return {layer: the step of its first gradient in theory} of the first run; empty for nets without a theory."""
     kinds = ((name.partition("/"), value) for name, value, _ in (records[0].metrics if records else []))
     return {layer: int(value) for (kind, _, layer), value in kinds if kind == "predicted_arrival"}
 
 
-def layers(records: Sequence[Record]) -> list[str]:
-    """Those whose gradients were watched, from the input to the output."""
+def gradient_layers(records: Sequence[Record]) -> list[str]:
+    """Return the layers whose gradients were observed, from the input to the output."""
     names = dict.fromkeys(name for record in records for name, _, _ in record.metrics)
     norms = (name for name in names if name.startswith("grad/") and name.endswith("/norm"))
     return [name.removeprefix("grad/").removesuffix("/norm") for name in norms]
 
 
 def neuron_metrics(records: Sequence[Record]) -> list[str]:
-    """`symmetry/<layer>/distinct` of each layer that has it, from the input to the output."""
+    """Return `symmetry/<layer>/distinct` for each layer that has it, from the input to the output."""
     names = dict.fromkeys(name for record in records for name, _, _ in record.metrics)
     return [name for name in names if name.startswith("symmetry/") and name.endswith("/distinct")]
+
+
+def thin_steps(steps: Counts, most: int, latest: int) -> Counts:
+    """Return at most `most` of the steps: all up to the latest first gradient, if they are at most half of them."""
+    until = int(np.searchsorted(steps, latest, side="right"))
+    until = until if until <= most // 2 else 0
+    rest = steps[until:]
+    return np.concatenate([steps[:until], rest[space_evenly(len(rest), most - until)]])
+
+
+def space_evenly(length: int, most: int) -> list[int]:
+    """Return at most `most` indices of a sequence at even distances, the first and the last included."""
+    indices: list[int] = np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(int)).tolist()
+    return indices

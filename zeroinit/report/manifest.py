@@ -1,4 +1,4 @@
-"""What a sweep asks, kept beside its table so that the report can be made again from the store alone."""
+"""The manifest of a sweep: what it asks and plans, kept so that its report can be made again from the store alone."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,107 +7,119 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from zeroinit.report.cells import Cell, code, data_and_code
+from zeroinit.report.cells import Cell, code_part, data_and_code
 from zeroinit.tracker import Record
 
-FILE = "sweep.json"
-Planned = tuple[str, str, dict[str, str]]  # identity, cell hash, params
+MANIFEST_FILE = "sweep.json"
+PlannedRun = tuple[str, str, dict[str, str]]  # identity, cell hash, params
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A sweep's question, where its file has one, its command, its runs as planned, its claims, its size, and notes for
-    the reader of its page.
+class Manifest:
+    """What a sweep asks and plans.
+
+    Attributes:
+        question: The question of its file; empty if there is none.
+        command: The command that started it.
+        planned: Its runs.
+        claims: Its claims, with the keys of its file.
+        size: Its size, such as paper.
+        notes: Notes for the reader of its page.
     """
 
     question: str
     command: str
-    planned: Sequence[Planned]
+    planned: Sequence[PlannedRun]
     claims: Sequence[Mapping[str, Any]] = ()
     size: str = ""
     notes: Sequence[str] = ()
 
-    def content(self) -> bytes:
-        """The file; the params of a cell are written once, and of each run those that are others: its seeds."""
+    def to_json(self) -> bytes:
+        """Return the content of the file, with the params of each cell once, and of each run only its seeds."""
         cells = {cell_hash: params for _, cell_hash, params in reversed(self.planned)}
-        kept = {"question": self.question, "command": self.command, "size": self.size, "notes": [*self.notes]}
         runs = [
             [identity, cell_hash, dict(params.items() - cells[cell_hash].items())]
             for identity, cell_hash, params in self.planned
         ]
-        return json.dumps(kept | {"cells": cells, "runs": runs, "claims": [*self.claims]}).encode()
+        content = {"question": self.question, "command": self.command, "size": self.size, "notes": [*self.notes]}
+        return json.dumps(content | {"cells": cells, "runs": runs, "claims": [*self.claims]}).encode()
 
 
-def question_of(path: Path) -> str:
-    """What the comment asks that opens a sweep's file, or the whole of it."""
+def read_question(path: Path) -> str:
+    """Return the question in the comment that opens a sweep's file, or the whole comment if it asks none."""
     lines = path.read_text(errors="replace").splitlines()
-    said = [line.strip("# ") for line in takewhile(lambda line: line.startswith("#"), lines)]
-    text = " ".join(line for line in said if not str(path).endswith(line))  # the path, as some write first
-    return text[: text.find("?") + 1] or text  # what follows is of the sweep as it is shipped
+    comment = [line.strip("# ") for line in takewhile(lambda line: line.startswith("#"), lines)]
+    text = " ".join(line for line in comment if not str(path).endswith(line))  # some comments begin with the path
+    return text[: text.find("?") + 1] or text  # the text after the question describes the sweep as shipped
 
 
-def read(content: bytes) -> Asked:
-    """What `content` has written."""
-    kept = json.loads(content)
+def read_manifest(content: bytes) -> Manifest:
+    """Return the manifest from the content of its file."""
+    values = json.loads(content)
     planned = [
-        (identity, cell_hash, kept["cells"][cell_hash] | dict(*own))  # none in files of before
-        for identity, cell_hash, *own in kept["runs"]
+        (identity, cell_hash, values["cells"][cell_hash] | dict(*seeds))  # old files have no seeds here
+        for identity, cell_hash, *seeds in values["runs"]
     ]
-    more = kept.get("claims", ()), kept.get("size", ""), tuple(kept.get("notes", ()))
-    return Asked(kept["question"], kept["command"], planned, *more)
+    more = values.get("claims", ()), values.get("size", ""), tuple(values.get("notes", ()))
+    return Manifest(values["question"], values["command"], planned, *more)
 
 
-def commands_of(asked: Asked, found: Iterable[Cell]) -> tuple[list[str], int]:
-    """Return the commands that train every run of the cells, the newest first, and how many runs none of them trains.
+def training_commands(manifest: Manifest, cells: Iterable[Cell]) -> tuple[list[str], int]:
+    """Return the commands that train every run of the cells, the newest first, and how many runs have none.
 
-    The sweep's own command trains what it planned. Other runs of its cells, as of seeds from an earlier sweep, have the
-    command that trained them as a tag; those from before there was such a tag have none.
+    The sweep's own command trains its planned runs. Other runs, such as seeds from an earlier sweep, have their command
+    as a tag, unless they are from before there was such a tag.
     """
-    planned = {identity for identity, *_ in asked.planned} if asked.command else set()
-    others: dict[str, str] = {}  # by identity; of a run that failed since it finished there are two records
-    for record in (record for cell in found for record in (*cell.newest, *cell.finished)):
+    planned = {identity for identity, *_ in manifest.planned} if manifest.command else set()
+    others: dict[str, str] = {}  # by identity; a run that failed after it finished has two records
+    for record in (record for cell in cells for record in (*cell.newest, *cell.finished)):
         if record.identity not in planned:
             others[record.identity] = others.get(record.identity) or record.tags.get("command", "")
-    commands = dict.fromkeys(command for command in (asked.command, *others.values()) if command)
+    commands = dict.fromkeys(command for command in (manifest.command, *others.values()) if command)
     return list(commands), sum(not command for command in others.values())
 
 
-def as_trained(asked: Asked, records: Sequence[Record], since: float) -> tuple[Asked, list[str]]:
-    """Return what was asked with the identities that its runs `since` then have, and a note on those not planned.
+def replace_strays(manifest: Manifest, records: Sequence[Record], since: float) -> tuple[Manifest, list[str]]:
+    """Return the manifest with the identities that its runs have after training, and notes on those that differ.
 
-    A run that trained on other data, or with other code, than the sweep planned has another identity. It takes the
-    place of the planned one, which no run has. `records` are newest first.
+    A run that trained on other data, or with other code, than planned has another identity. It replaces the planned
+    run, whose identity no run has.
+
+    Args:
+        manifest: The manifest as planned.
+        records: The runs, newest first.
+        since: When the training began, in seconds.
     """
     new = [record for record in records if record.started >= since]
     known = {record.identity for record in records}
-    strays = {record.tags["config_hash"]: record for record in reversed(new) if "config_hash" in record.tags}
-    taken: dict[str, Record] = {}
-    for identity, *_ in asked.planned:
-        stray = strays.get(identity.partition("-")[0])
+    by_config = {record.tags["config_hash"]: record for record in reversed(new) if "config_hash" in record.tags}
+    strays: dict[str, Record] = {}  # by planned identity
+    for identity, *_ in manifest.planned:
+        stray = by_config.get(identity.partition("-")[0])
         if identity not in known and stray:
-            taken[identity] = stray
-    if not taken:
-        return asked, []
+            strays[identity] = stray
+    if not strays:
+        return manifest, []
     planned = [
-        (taken[identity].identity if identity in taken else identity, cell_hash, params)
-        for identity, cell_hash, params in asked.planned
+        (strays[identity].identity if identity in strays else identity, cell_hash, params)
+        for identity, cell_hash, params in manifest.planned
     ]
-    notes = [*describe_strays(taken, len(planned))]
-    return replace(asked, planned=planned, notes=[*asked.notes, *notes]), notes
+    notes = [*describe_strays(strays, len(planned))]
+    return replace(manifest, planned=planned, notes=[*manifest.notes, *notes]), notes
 
 
-def describe_strays(taken: Mapping[str, Record], runs: int) -> Iterator[str]:
-    """Say how many runs had other code or other data than planned, with the first one's two hashes."""
-    first, record = next(iter(taken.items()))
-    count = f"{len(taken)} of {runs} runs"
-    if any(code(identity) != code(other.identity) for identity, other in taken.items()):
-        hashes = f"{code(record.identity)} instead of {code(first)}"
+def describe_strays(strays: Mapping[str, Record], runs: int) -> Iterator[str]:
+    """Yield how many runs had other code or other data than planned, with both hashes of the first of them."""
+    first, record = next(iter(strays.items()))
+    count = f"{len(strays)} of {runs} runs"
+    if any(code_part(identity) != code_part(stray.identity) for identity, stray in strays.items()):
+        hashes = f"{code_part(record.identity)} instead of {code_part(first)}"
         yield (
             f"{count} trained with other code than the sweep planned ({hashes}): a file of yours changed while it ran. "
             "Each row is of the code that its runs had."
         )
         return
-    hashes = " instead of ".join(data_and_code(one).partition("-")[0] for one in (record.identity, first))
+    hashes = " instead of ".join(data_and_code(identity).partition("-")[0] for identity in (record.identity, first))
     yield (
         f"{count} trained on other data than the sweep planned (hash {hashes}): the data changed while it ran, or "
         f"dataset={record.params.get('dataset')} gives every process other data, as from a global generator. "
@@ -115,7 +127,7 @@ def describe_strays(taken: Mapping[str, Record], runs: int) -> Iterator[str]:
     )
 
 
-def of_records(records: Iterable[Record]) -> Asked:
-    """The runs, newest first, of a sweep that was not written down, as one that was cut short."""
-    found = [(one.identity, one.tags["cell_hash"], one.params) for one in records]
-    return Asked("", "", found[::-1])
+def manifest_of(records: Sequence[Record]) -> Manifest:
+    """Return a manifest for the runs, newest first, of a sweep that has none in its store."""
+    planned = [(record.identity, record.tags["cell_hash"], record.params) for record in records]
+    return Manifest("", "", planned[::-1])

@@ -1,4 +1,4 @@
-"""The page of a sweep: one HTML file with its data, its scripts and nothing that it loads."""
+"""The page of a sweep: one HTML file that contains its data and its scripts, and loads nothing."""
 
 import base64
 import gzip
@@ -8,280 +8,292 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from zeroinit.report.cells import (
-    FATES,
     NOT_RUN,
+    OUTCOMES,
     Cell,
-    Row,
-    accuracy_of,
-    caption,
-    columns,
     commonest,
-    explain_marks,
-    fate_of,
-    marked_n,
-    ordered,
-    rows,
-    undecided,
+    independent_keys,
+    naming_keys,
+    outcome_of,
+    sort_values,
 )
-from zeroinit.report.claims import judge
-from zeroinit.report.histories import EXPONENTS, Course, Gradients, arrivals, course, predicted
-from zeroinit.report.manifest import Asked, commands_of
+from zeroinit.report.histories import (
+    EXPONENTS,
+    GradientHistograms,
+    History,
+    average_history,
+    bin_range,
+    first_gradients,
+    limit_layers,
+    space_evenly,
+    theoretical_first_gradients,
+    thin_steps,
+)
+from zeroinit.report.judgements import Judgement, judge
+from zeroinit.report.manifest import Manifest, training_commands
 from zeroinit.report.statistics import estimate, init_draws, is_share
+from zeroinit.report.tables import CellRow, caption, explain_marks, mark_n, summarize_cells
 from zeroinit.tracker import Record
 
+
+class DetailLevel(NamedTuple):
+    """How much of each cell the page shows, at most."""
+
+    steps: int  # of its histograms
+    points: int  # of each of its curves
+    runs: int  # whose outcome has a reason
+    metrics: int | None  # that the map can show; None for all
+
+
 TEMPLATE = Path(__file__).parent / "template"
-LARGEST = 1_900_000  # bytes of the page
-# how much of each cell is shown, the most that LARGEST has room for: steps of its histograms, points of its curves,
-# runs of which the reason is told, metrics that a map may be of
-ROOM = ((40, 50, 20, None), (20, 25, 10, None), (10, 25, 5, None), (0, 25, 5, None), (0, 10, 1, None), (0, 0, 1, 20))
-MOST = 8_000_000  # numbers in all histograms
-NO_RESULT = (
-    "failed",
-    "killed",
-    "running",
-    "incomplete",
-    NOT_RUN,
-    "diverged",
-)  # fates of runs that have no number at their end
+MAX_PAGE_BYTES = 1_900_000
+DETAIL_LEVELS = (  # the first level that fits into MAX_PAGE_BYTES is used
+    DetailLevel(40, 50, 20, None),
+    DetailLevel(20, 25, 10, None),
+    DetailLevel(10, 25, 5, None),
+    DetailLevel(0, 25, 5, None),
+    DetailLevel(0, 10, 1, None),
+    DetailLevel(0, 0, 1, 20),
+)
+MAX_HISTOGRAM_NUMBERS = 8_000_000  # in all histograms; more take long to compress, and do not fit
+# outcomes of runs that have no number at their end
+OUTCOMES_WITHOUT_RESULT = ("failed", "killed", "running", "incomplete", NOT_RUN, "diverged")
 CURVES = ("test/accuracy", "train/accuracy", "test/loss", "train/loss")
-OF_LAYERS = {  # metrics of each layer that have a curve
+LAYER_CURVES = {  # metrics of each layer that have a curve
     "symmetry": ("distinct", "clusters", "rank"),
     "activation": ("saturated", "dead", "variance"),
     "weight": ("update", "angle"),
 }
-DEEPEST = 16  # layers that have histograms and curves
+MAX_LAYERS = 16  # layers that have histograms and curves
 
 
-def curves_of(records: Sequence[Record]) -> list[str]:
-    """The metrics that have a curve, of those that the records have: what is to be recalled."""
-    has = dict.fromkeys(name for record in records for name, _, _ in record.metrics)
-    found = [name for name in CURVES if name in has]
-    for name in has:
+def curve_metrics(records: Sequence[Record]) -> list[str]:
+    """Return the metrics of the records that have a curve, which must be loaded at every step."""
+    names = dict.fromkeys(name for record in records for name, _, _ in record.metrics)
+    metrics = [name for name in CURVES if name in names]
+    for name in names:
         kind, _, rest = name.partition("/")
-        if rest.rpartition("/")[2] in OF_LAYERS.get(kind, ()):
-            found.append(name)
-    return found
+        if rest.rpartition("/")[2] in LAYER_CURVES.get(kind, ()):
+            metrics.append(name)
+    return metrics
 
 
 @dataclass(frozen=True)
-class Shown:
+class CellView:
     """A cell with all that the page may show of it."""
 
     cell: Cell
-    last: dict[str, list[float | int | str | None]]
-    curves: dict[str, Course]
-    watched: Gradients | None
-    deep: int  # layers that it has, of which some are shown
+    last: dict[str, list[float | int | str | None]]  # by metric: the last mean, n, and the text beside the mean
+    curves: dict[str, History]  # by metric
+    histograms: GradientHistograms | None  # of MAX_LAYERS layers at most
+    layer_count: int  # how many layers its nets have
 
 
-def as_html(
-    name: str, asked: Asked, found: Sequence[Cell], seen: Sequence[Gradients | None], notes: Sequence[str]
+def render_page(
+    name: str,
+    manifest: Manifest,
+    cells: Sequence[Cell],
+    histograms: Sequence[GradientHistograms | None],
+    notes: Sequence[str],
 ) -> bytes:
-    """The HTML of a sweep's cells, with what was seen of each: below LARGEST bytes, of a thousand cells at least.
+    """Return the HTML of a sweep, smaller than MAX_PAGE_BYTES for a thousand cells at least.
 
-    The records must have the courses of `curves_of`, and those by which claims are judged.
+    The records must have the metrics of `curve_metrics`, and those by which claims are judged, at every step.
+
+    Args:
+        name: The sweep's name.
+        manifest: What it asks and plans.
+        cells: Its cells.
+        histograms: The weight gradients of each cell.
+        notes: What a reader should know before comparing the cells.
     """
-    shown = []
-    for cell, watched in zip(found, seen, strict=True):
-        drawn = {metric: drawn for metric in curves_of(cell.finished) if (drawn := course(cell.finished, metric))}
-        shown.append(
-            Shown(cell, finals(cell), drawn, watched and shallow(watched), len(watched.layers) if watched else 0)
-        )
-    entries = sum(look(one.watched) for one in shown if one.watched)
-    for room in ROOM:
-        if room[0] * entries > MOST:  # which takes long to pack, and does not fit
+    views = []
+    for cell, of_cell in zip(cells, histograms, strict=True):
+        histories = ((metric, average_history(cell.finished, metric)) for metric in curve_metrics(cell.finished))
+        curves = {metric: history for metric, history in histories if history}
+        layers = len(of_cell.layers) if of_cell else 0
+        views.append(CellView(cell, final_values(cell), curves, of_cell and limit_layers(of_cell, MAX_LAYERS), layers))
+    entries = sum(count_numbers(view.histograms) for view in views if view.histograms)
+    for level in DETAIL_LEVELS:
+        if level.steps * entries > MAX_HISTOGRAM_NUMBERS:
             continue
-        made = filled_in(name, data(name, asked, shown, notes, room))
-        if len(made) <= LARGEST:
+        page = fill_template(name, page_data(name, manifest, views, notes, level))
+        if len(page) <= MAX_PAGE_BYTES:
             break
-    return made
+    return page
 
 
-def look(found: Gradients) -> int:
-    """Numbers in the histograms of one step."""
-    first, last = used(found)
-    return 2 * (last - first) * len(found.layers)
+def count_numbers(histograms: GradientHistograms) -> int:
+    """Return how many numbers the histograms of one step have."""
+    first, last = bin_range(histograms)
+    return 2 * (last - first) * len(histograms.layers)
 
 
-def filled_in(name: str, content: dict[str, Any]) -> bytes:
-    """The template with the data, which the browser unpacks, and the scripts in their places."""
-    made = (TEMPLATE / "page.html").read_text()
-    packed = gzip.compress(json.dumps(content, separators=(",", ":"), allow_nan=False).encode(), mtime=0)
+def fill_template(name: str, data: dict[str, Any]) -> bytes:
+    """Return the template with the scripts, the styles and the data, which the browser decompresses."""
+    page = (TEMPLATE / "page.html").read_text()
+    packed = gzip.compress(json.dumps(data, separators=(",", ":"), allow_nan=False).encode(), mtime=0)
     parts = {path.name: path.read_text() for path in TEMPLATE.iterdir() if path.suffix in (".css", ".js")}
     parts |= {"title": html.escape(f"{name} - zeroinit"), "data": base64.b64encode(packed).decode()}
-    for place, text in parts.items():
-        made = made.replace("{{" + place + "}}", text)
-    return made.encode()
+    for key, text in parts.items():
+        page = page.replace("{{" + key + "}}", text)
+    return page.encode()
 
 
-def data(
-    name: str, asked: Asked, shown: Sequence[Shown], notes: Sequence[str], room: tuple[int, int, int, int | None]
+def page_data(
+    name: str, manifest: Manifest, views: Sequence[CellView], notes: Sequence[str], level: DetailLevel
 ) -> dict[str, Any]:
-    """What the page is made of, as JSON has it: numbers that are undefined are null."""
-    found = [one.cell for one in shown]
-    keys = columns(found)
-    varying = undecided([cell.params for cell in found], keys)
-    fixed = [f"{key}={found[0].params[key]}" for key in keys if len({cell.params.get(key) for cell in found}) == 1]
-    commands, unknown = commands_of(asked, found)
-    lines, judged = rows(found), judge(asked.claims, found)
-    counted = explain_marks(str(row["counted"]) for row in (*lines, *judged))
-    left_out = []
-    if room[0] < ROOM[0][0]:
-        left_out.append(f"histograms at {room[0]} steps a cell" if room[0] else "no histograms")
-    if room[1] < ROOM[0][1]:
-        left_out.append(f"curves of {room[1]} points" if room[1] else "no curves")
-    if room[3] is not None:
-        left_out.append(f"{room[3]} metrics")
+    """Return the data of the page as page.js reads them; numbers that are undefined are null."""
+    cells = [view.cell for view in views]
+    keys = naming_keys(cells)
+    varying = independent_keys([cell.params for cell in cells], keys)
+    fixed = [f"{key}={cells[0].params[key]}" for key in keys if len({cell.params.get(key) for cell in cells}) == 1]
+    commands, unknown = training_commands(manifest, cells)
+    rows, judgements = summarize_cells(cells), judge(manifest.claims, cells)
+    marks = explain_marks(rows, judgements)
     return {
         "sweep": name,
-        "question": asked.question or question(found, varying),
+        "question": manifest.question or compose_question(cells, varying),
         "commands": commands,
-        "conditions": " ".join([*fixed, caption(found)]),
-        "notes": [*unfinished(found), *counted, *note_unknown_commands(unknown), *asked.notes, *notes],
-        "left_out": left_out,
-        "claims": [{key: json_of(value) for key, value in row.items()} | {"n": marked_n(row)} for row in judged],
-        "fates": {word: colour for word, (_, colour) in FATES.items()},
+        "conditions": " ".join([*fixed, caption(cells)]),
+        "notes": [*note_unfinished(cells), *marks, *note_unknown_commands(unknown), *manifest.notes, *notes],
+        "left_out": describe_omissions(level),
+        "claims": [claim_data(judgement) for judgement in judgements],
+        "fates": {outcome: style.colour for outcome, style in OUTCOMES.items()},
         "keys": keys,
-        "axes": {key: ordered(cell.params[key] for cell in found if key in cell.params) for key in varying},
-        "cells": [of_cell(one, row, room, keys) for one, row in zip(shown, lines, strict=True)],
+        "axes": {key: sort_values(cell.params[key] for cell in cells if key in cell.params) for key in varying},
+        "cells": [cell_data(view, row, level, keys) for view, row in zip(views, rows, strict=True)],
     }
 
 
-def unfinished(found: Sequence[Cell]) -> list[str]:
-    """A line on a sweep that still trains, was cut short, or of which runs failed."""
-    planned = sum(cell.fates.total() for cell in found)
-    missing = planned - sum(count for cell in found for fate, count in cell.fates.items() if fate not in NO_RESULT)
+def describe_omissions(level: DetailLevel) -> list[str]:
+    """Return what the page leaves out to stay small."""
+    omissions, full = [], DETAIL_LEVELS[0]
+    if level.steps < full.steps:
+        omissions.append(f"histograms at {level.steps} steps a cell" if level.steps else "no histograms")
+    if level.points < full.points:
+        omissions.append(f"curves of {level.points} points" if level.points else "no curves")
+    if level.metrics is not None:
+        omissions.append(f"{level.metrics} metrics")
+    return omissions
+
+
+def note_unfinished(cells: Sequence[Cell]) -> list[str]:
+    """Return a line on a sweep some of whose runs have no result, because they still train, failed or never ran."""
+    planned = sum(cell.outcomes.total() for cell in cells)
+    missing = sum(cell.outcomes[outcome] for cell in cells for outcome in OUTCOMES_WITHOUT_RESULT)
     return [f"{planned - missing} of {planned} runs have finished."] if missing else []
 
 
 def note_unknown_commands(count: int) -> list[str]:
-    """A line on runs that no command on the page trains."""
+    """Return a line on the runs that no command on the page trains."""
     runs = "1 run was" if count == 1 else f"{count} runs were"
     return [f"{runs} trained by an earlier command that was not recorded."] if count else []
 
 
-def question(found: Sequence[Cell], varying: Sequence[str]) -> str:
-    """What a grid from the command line asks."""
-    asked = ", ".join(varying) or "one configuration"
-    where = {cell.params.get("dataset", "") for cell in found}
-    return f"What becomes of {asked} on {' and '.join(sorted(where))}?"
+def compose_question(cells: Sequence[Cell], varying: Sequence[str]) -> str:
+    """Return the question of a grid from the command line."""
+    keys = ", ".join(varying) or "one configuration"
+    data = {cell.params.get("dataset", "") for cell in cells}
+    return f"What becomes of {keys} on {' and '.join(sorted(data))}?"
 
 
-def of_cell(shown: Shown, row: Row, room: tuple[int, int, int, int | None], keys: Sequence[str]) -> dict[str, Any]:
-    cell, (looks, points, told, metrics) = shown.cell, room
-    word, agreeing = commonest(cell)
-    came, theory = arrivals(cell.finished), predicted(cell.finished)
-    latest = max([0, *theory.values(), *(step for steps in came.values() for step in steps)])
+def claim_data(judgement: Judgement) -> dict[str, str | int | float | None]:
+    """Return the data of a judgement."""
+    columns = judgement.columns()
+    data = {key: round_number(value, 6) if isinstance(value, float) else value for key, value in columns.items()}
+    return data | {"n": mark_n(judgement.answer.n, judgement.counted)}
+
+
+def cell_data(view: CellView, row: CellRow, level: DetailLevel, keys: Sequence[str]) -> dict[str, Any]:
+    """Return the data of a cell."""
+    cell = view.cell
+    outcome, agreeing = commonest(cell)
+    first, theory = first_gradients(cell.finished), theoretical_first_gradients(cell.finished)
+    latest = max([0, *theory.values(), *(step for steps in first.values() for step in steps)])
+    histograms = view.histograms if level.steps else None
     return {
         "params": {key: cell.params[key] for key in keys if key in cell.params},
-        "n": row["n"],
-        "marked_n": marked_n(row),
-        "accuracy": accuracy_of(row).percent(digits=1),
-        "became": row["became"],
-        "verdict": next(iter(cell.fates), NOT_RUN) if word == "?" else word,
-        "last": dict(list(shown.last.items())[:metrics]),
+        "n": row.accuracy.n,
+        "marked_n": mark_n(row.accuracy.n, row.counted),
+        "accuracy": row.accuracy.percent(digits=1),
+        "became": row.outcomes,
+        "verdict": next(iter(cell.outcomes), NOT_RUN) if outcome == "?" else outcome,
+        "last": dict(list(view.last.items())[: level.metrics]),
         "agreeing": agreeing,
-        "runs_planned": cell.fates.total(),
-        "runs": [of_run(record) for record in sorted(cell.newest, key=seed)[:told]],
-        "curves": {metric: curve(drawn, points) for metric, drawn in shown.curves.items() if points},
-        "arrivals": {layer: [min(steps), max(steps), len(steps)] for layer, steps in came.items()},
+        "runs_planned": cell.outcomes.total(),
+        "runs": [
+            run_data(record)
+            for record in sorted(cell.newest, key=lambda record: int(record.params["seeds.init"]))[: level.runs]
+        ],
+        "curves": {metric: curve_data(curve, level.points) for metric, curve in view.curves.items() if level.points},
+        "arrivals": {layer: [min(steps), max(steps), len(steps)] for layer, steps in first.items()},
         "predicted": theory,
-        "gradients": histograms(shown.watched, looks, latest, shown.deep) if shown.watched and looks else None,
+        "gradients": histogram_data(histograms, level.steps, latest, view.layer_count) if histograms else None,
     }
 
 
-def seed(record: Record) -> int:
-    return int(record.params["seeds.init"])
+def run_data(record: Record) -> list[Any]:
+    """Return seed, accuracy, outcome and its reason."""
+    outcome = outcome_of(record)
+    reason = record.tags.get("reason" if outcome == record.tags.get("verdict") else "error", "")
+    return [record.params["seeds.init"], round_number(record.last("test/accuracy"), 6), outcome, reason]
 
 
-def of_run(record: Record) -> list[Any]:
-    """Seeds, accuracy, what became of it and why."""
-    word = fate_of(record)
-    why = record.tags.get("reason" if word == record.tags.get("verdict") else "error", "")
-    return [record.params["seeds.init"], number(record.last("test/accuracy"), 6), word, why]
+def final_values(cell: Cell) -> dict[str, list[float | int | str | None]]:
+    """Return for each metric the mean of its last values, n, and the text beside the mean; test metrics first."""
+    names = {id(record): {name for name, _, _ in record.metrics} for record in cell.finished}
+    draws, finals = init_draws(cell.finished), {}
+    for name in sorted(set().union(*names.values()), key=lambda name: (not name.startswith("test/"), name)):
+        records = [record for record in cell.finished if name in names[id(record)]]
+        result = estimate(records, name, draws)
+        spread = result.percent_spread(digits=1) if is_share(name) else result.spread()
+        finals[name] = [round_number(result.mean, 6), result.n, spread]  # the page shows fewer digits of the mean
+    return finals
 
 
-def finals(cell: Cell) -> dict[str, list[float | int | str | None]]:
-    """Of each metric the last value: its mean, over how many units, and what is shown beside it; accuracy first."""
-    last = {id(record): {name for name, _, _ in record.metrics} for record in cell.finished}
-    draws, found = init_draws(cell.finished), {}
-    for name in sorted(set().union(*last.values()), key=lambda name: (not name.startswith("test/"), name)):
-        having = [record for record in cell.finished if name in last[id(record)]]
-        made = estimate(having, name, draws)
-        spread = made.percent_spread(digits=1) if is_share(name) else made.spread()
-        found[name] = [number(made.mean, 6), made.n, spread]  # the page shows fewer digits of the mean
-    return found
+def curve_data(history: History, points: int) -> list[list[Any]]:
+    """Return steps, means, and lower and upper bounds of the band of a metric, at `points` steps at most."""
+    indices = space_evenly(len(history.steps), points)
+    bands = (round_numbers(part[indices]) for part in (history.mean, history.lower, history.upper))
+    return [history.steps[indices].tolist(), *bands]
 
 
-def curve(drawn: Course, points: int) -> list[list[Any]]:
-    """Steps, means, and from where to where the band is, of a metric, at so many steps at most."""
-    kept = spaced(len(drawn.steps), points)
-    return [drawn.steps[kept].tolist(), *(numbers(part[kept]) for part in (drawn.mean, drawn.lower, drawn.upper))]
+def histogram_data(histograms: GradientHistograms, most: int, latest: int, layer_count: int) -> dict[str, Any]:
+    """Return the histograms of each layer at `most` steps at most.
 
-
-def spaced(length: int, most: int) -> list[int]:
-    """At most so many places of a row, at even distances, its ends included."""
-    places: list[int] = np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(int)).tolist()
-    return places
-
-
-def shallow(found: Gradients) -> Gradients:
-    """The same of as many layers as are shown, from the first to the last."""
-    layers = [found.layers[place] for place in spaced(len(found.layers), DEEPEST)]
-    counts, zeros = ({layer: of[layer] for layer in layers} for of in (found.counts, found.zeros))
-    return Gradients(found.steps, counts, zeros, found.runs)
-
-
-def thinned(steps: NDArray[np.int64], most: int, latest: int) -> NDArray[np.int64]:
-    """So many of the steps at most: each up to the latest first gradient, where they leave room for as many again."""
-    until = int(np.searchsorted(steps, latest, side="right"))
-    until = until if until <= most // 2 else 0
-    rest = steps[until:]
-    return np.concatenate([steps[:until], rest[spaced(len(rest), most - until)]])
-
-
-def histograms(watched: Gradients, looks: int, latest: int, deep: int) -> dict[str, Any]:
-    """Of each layer and step: the median of log2 |g| of the entries that are not zero, the share of exact zeros, and
-    the thousandths of all entries in each power of two, negative ones first, from the power `low`. Of `deep` layers.
+    Each step has the median of log2 |g| over the nonzero entries, the share of exact zeros, and the thousandths of all
+    entries in each power of two from `low` on, negative entries first.
     """
-    found = watched.at(thinned(watched.steps, looks, latest))
-    first, last = used(found)
+    thinned = histograms.at(thin_steps(histograms.steps, most, latest))
+    first, last = bin_range(thinned)
     layers = {}
-    for layer in found.layers:
-        entries = found.nonzero(layer) + found.zeros[layer]
-        shares = found.counts[layer][:, :, first:last] / np.maximum(entries, 1)[:, None, None]
-        # what is there but rounds to nothing is still to be seen
+    for layer in thinned.layers:
+        entries = thinned.nonzero(layer) + thinned.zeros[layer]
+        shares = thinned.counts[layer][:, :, first:last] / np.maximum(entries, 1)[:, None, None]
+        # a bin with any entry stays visible, though its share may round to nothing
         thousandths = np.where(shares > 0, np.maximum(1, np.rint(1000 * shares)), 0).astype(int)
         layers[layer] = {
-            "median": numbers(found.quantiles(layer, [0.5])[:, 0]),
-            "zeros": numbers(found.zero_share(layer)),
+            "median": round_numbers(thinned.quantiles(layer, [0.5])[:, 0]),
+            "zeros": round_numbers(thinned.zero_share(layer)),
             "shares": thousandths.reshape(len(thousandths), -1).tolist(),
         }
-    seen = {"steps": found.steps.tolist(), "observed": len(watched.steps), "runs": found.runs, "deep": deep}
-    return seen | {"low": int(EXPONENTS[first]), "layers": layers}
+    data = {"steps": thinned.steps.tolist(), "observed": len(histograms.steps), "runs": thinned.runs}
+    return data | {"deep": layer_count, "low": int(EXPONENTS[first]), "layers": layers}
 
 
-def used(found: Gradients) -> tuple[int, int]:
-    """From which of the bins to before which one there is anything."""
-    there = np.flatnonzero(np.sum([counts.sum(axis=(0, 1)) for counts in found.counts.values()], axis=0))
-    return (int(there.min()), int(there.max()) + 1) if len(there) else (0, 0)
+def round_number(value: ArrayLike, digits: int) -> float | None:
+    """Return the number with these significant digits; None, which is null in JSON, if it is not finite."""
+    number = float(np.asarray(value))
+    return float(f"{number:.{digits}g}") if math.isfinite(number) else None
 
 
-def number(value: ArrayLike, digits: int) -> float | None:
-    """So many digits of it; null where it is not finite."""
-    one = float(np.asarray(value))
-    return float(f"{one:.{digits}g}") if math.isfinite(one) else None
-
-
-def json_of(value: str | int | float) -> str | int | float | None:
-    return number(value, 6) if isinstance(value, float) else value
-
-
-def numbers(found: Sequence[float] | np.ndarray[Any, Any]) -> list[float | None]:
-    return [number(value, 4) for value in found]
+def round_numbers(values: Sequence[float] | np.ndarray[Any, Any]) -> list[float | None]:
+    """Return the numbers with four significant digits."""
+    return [round_number(value, 4) for value in values]

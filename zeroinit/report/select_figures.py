@@ -1,73 +1,92 @@
-"""Which figures of a sweep are drawn at its end, and of which cells."""
+"""The figures at the end of a sweep: which of them to draw, and from which cells."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from zeroinit.report.cells import Cell, columns
-from zeroinit.report.confounding import lines
-from zeroinit.report.histories import Gradients, arrivals, gradients, histograms_kept, layers, neuron_metrics, predicted
+from zeroinit.report.cells import Cell, naming_keys
+from zeroinit.report.confounding import read_init_csv
+from zeroinit.report.histories import (
+    GradientHistograms,
+    first_gradients,
+    gradient_layers,
+    neuron_metrics,
+    read_histograms,
+    sum_histograms,
+    theoretical_first_gradients,
+)
 from zeroinit.tracker import TEST_ACCURACY, Tracker
 
-WAVES = 12  # cells of which the waves are drawn
+MAX_WAVES = 12  # cells that the figure of waves shows
 
-Each = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterable[Any]]
-Arrivals = dict[str, list[int]]
-Watched = tuple[
-    str, Sequence[bytes], Arrivals, dict[str, int]
-]  # label, histograms.npz, first gradients, predicted ones
+# calls a function with each of some argument tuples, maybe in other processes, and returns the results in order
+MapFunction = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterable[Any]]
 
 
-def draw(found: list[Cell], tracker: Tracker, each: Each, axes: Sequence[str]) -> dict[str, bytes]:
-    """{file name: PNG}: comparison and map of all cells, the waves of some, their neurons, gradients of a telling pair.
+class ObservedCell(NamedTuple):
+    """What the figures of gradients are drawn from: the contents of histograms.npz, and the first gradients."""
 
-    `each` draws them; `axes` are the map's two keys, or none to have them chosen. What cannot be drawn is told, and
-    costs none of the others.
+    label: str
+    contents: Sequence[bytes]
+    first_gradients: dict[str, list[int]]
+    theory: dict[str, int]
+
+
+def draw(cells: list[Cell], tracker: Tracker, map_function: MapFunction, axes: Sequence[str]) -> dict[str, bytes]:
+    """Return {file name: PNG} of the figures of a sweep.
+
+    They are the comparison and the map of all cells, the neurons, the waves of some cells, and the gradients of the
+    cell that wakes last. A figure that cannot be drawn is reported on stderr, and the others are drawn.
+
+    Args:
+        cells: The cells of the sweep.
+        tracker: Where their runs are.
+        map_function: Draws the figures, maybe in other processes.
+        axes: The two keys of the map; empty to choose them here.
     """
-    done = [cell for cell in found if cell.finished]
-    if not done:
+    records = [record for cell in cells for record in cell.finished]
+    if not records:
         return {}
-    recalled = [record for cell in done for record in cell.finished]
-    neurons = neuron_metrics(recalled)
-    tracker.load_histories(recalled, [TEST_ACCURACY, *neurons])
-    keys = columns(found)
-    tasks: list[tuple[Any, ...]] = [("comparison", found), ("map", found, *axes)]
+    neurons = neuron_metrics(records)
+    tracker.load_histories(records, [TEST_ACCURACY, *neurons])
+    keys = naming_keys(cells)
+    tasks: list[tuple[Any, ...]] = [("comparison", cells), ("map", cells, *axes)]
     if neurons:
-        tasks.append(("neurons", found, units(found, tracker)))
-    pair = telling(found)
-    groups = around(found, pair[-1])
-    if waves := histograms_of([cell for group in groups for cell in group], keys, tracker):
+        tasks.append(("neurons", cells, units_of_layers(cells, tracker)))
+    pair = last_to_wake_with_reference(cells)
+    groups = nearest_cells(cells, pair[-1])
+    if waves := observe_cells([cell for group in groups for cell in group], keys, tracker):
         widest = max(map(len, groups))
         tasks.append(("wave", waves, widest if len(groups) > 1 and widest <= 4 else None))
-    if watched := histograms_of(pair, keys, tracker):
-        tasks += [("gradients", watched), ("boxes", watched)]
-    drawn = {}
+    if observed := observe_cells(pair, keys, tracker):
+        tasks += [("gradients", observed), ("boxes", observed)]
+    files = {}
     try:
-        for (name, *_), one in zip(tasks, each(drawn_figure, tasks), strict=True):
-            if isinstance(one, bytes):
-                drawn[f"{name}.png"] = one
+        for (name, *_), figure in zip(tasks, map_function(draw_figure, tasks), strict=True):
+            if isinstance(figure, bytes):
+                files[f"{name}.png"] = figure
             else:
-                sys.stderr.write(f"zeroinit: no {name}.png: {one}\n")
-    except RuntimeError as error:  # of a worker that died; the table must not be lost for it
+                sys.stderr.write(f"zeroinit: no {name}.png: {figure}\n")
+    except RuntimeError as error:  # a worker died, which must not cost the table
         sys.stderr.write(f"zeroinit: no figures: {str(error).strip().splitlines()[-1]}\n")
-    return drawn
+    return files
 
 
-def drawn_figure(name: str, *data: Any) -> bytes | str:
-    """The PNG of a figure, or why there is none."""
-    import zeroinit.report.figures as figures  # after training, never before
+def draw_figure(name: str, *data: Any) -> bytes | str:
+    """Return the PNG of a figure, or why there is none."""
+    import zeroinit.report.figures as figures  # matplotlib takes time to import, and training must not wait for it
 
     try:
         if name in ("comparison", "map", "neurons"):
             return figures.png(getattr(figures, f"{name}_figure")(*data))
-        seen, *more = added(data[0]), *data[1:]
-        if not seen:
-            return "its runs saw no step together"
+        panels, *more = sum_observed(data[0]), *data[1:]
+        if not panels:
+            return "its runs were observed at no common step"
         if name == "wave":
-            return figures.png(figures.wave_figure(seen, *more))
-        pair = [(label, one) for label, one, *_ in seen]
-        of_each = [(set(one.steps), set(one.layers)) for _, one in pair]
-        if not all(set.intersection(*parts) for parts in zip(*of_each, strict=True)):
+            return figures.png(figures.wave_figure(panels, *more))
+        pair = [(label, histograms) for label, histograms, *_ in panels]
+        steps_and_layers = [(set(histograms.steps), set(histograms.layers)) for _, histograms in pair]
+        if not all(set.intersection(*parts) for parts in zip(*steps_and_layers, strict=True)):
             pair = pair[-1:]  # they have no step or no layer in common
         if name == "boxes":
             return figures.png(figures.boxes_figure(pair))
@@ -76,79 +95,86 @@ def drawn_figure(name: str, *data: Any) -> bytes | str:
         return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def added(watched: Sequence[Watched]) -> list[tuple[str, Gradients, Arrivals, dict[str, int]]]:
-    """The same with the runs' histograms as one, where the runs of a cell saw a step together."""
-    return [(label, found, came, theory) for label, contents, came, theory in watched if (found := gradients(contents))]
+def sum_observed(
+    cells: Sequence[ObservedCell],
+) -> list[tuple[str, GradientHistograms, dict[str, list[int]], dict[str, int]]]:
+    """Return (label, histograms, first gradients, theory) of the cells whose runs were observed at a common step."""
+    return [
+        (label, histograms, steps, theory)
+        for label, contents, steps, theory in cells
+        if (histograms := sum_histograms(contents))
+    ]
 
 
-def telling(found: Sequence[Cell]) -> list[Cell]:
-    """The cell whose last layer wakes last, after its counterpart of the first init where there is one.
+def last_to_wake_with_reference(cells: Sequence[Cell]) -> list[Cell]:
+    """Return the cell whose last layer wakes last, after its counterpart of the first init if there is one.
 
-    Of cells in which some layer wakes after the first step: those in which every layer has a gradient go before those
-    in which some never have.
+    Only cells in which a layer wakes after the first step are considered, if there are any. Among them, cells in which
+    every layer has a gradient go first.
     """
-    keys = [key for key in columns(found) if key != "init"]
+    keys = [key for key in naming_keys(cells) if key != "init"]
 
-    def woke(cell: Cell) -> tuple[bool, bool, int]:
-        came = arrivals(cell.finished)
-        steps = [step for of_layer in came.values() for step in of_layer]
-        return max(steps, default=0) <= 1, len(came) < len(layers(cell.finished)), -max(steps, default=0)
+    def rank(cell: Cell) -> tuple[bool, bool, int]:
+        first = first_gradients(cell.finished)
+        latest = max((step for steps in first.values() for step in steps), default=0)
+        return latest <= 1, len(first) < len(gradient_layers(cell.finished)), -latest
 
-    last = min((cell for cell in found if cell.finished), key=woke)
-    for cell in found:
-        alike = all(cell.params.get(key) == last.params.get(key) for key in keys)
-        if cell.finished and alike and cell is not last and cell.params["init"] == found[0].params["init"]:
+    last = min((cell for cell in cells if cell.finished), key=rank)
+    for cell in cells:
+        is_counterpart = all(cell.params.get(key) == last.params.get(key) for key in keys)
+        if cell.finished and is_counterpart and cell is not last and cell.params["init"] == cells[0].params["init"]:
             return [cell, last]
     return [last]
 
 
-def around(found: Sequence[Cell], chosen: Cell) -> list[list[Cell]]:
-    """The chosen cell with those of other inits, and as many more such groups as there is space for.
+def nearest_cells(cells: Sequence[Cell], chosen: Cell) -> list[list[Cell]]:
+    """Return the group of the chosen cell, and as many of the nearest other groups as MAX_WAVES leaves room for.
 
-    A group has all in common but the init. The nearest go first: of the same arch, alike in most keys.
+    The cells of a group differ in nothing but the init. Groups of the same arch that agree in most keys are nearest.
     """
-    keys = [key for key in columns(found) if key != "init"]
+    keys = [key for key in naming_keys(cells) if key != "init"]
     groups: dict[tuple[str | None, ...], list[Cell]] = {}
-    for cell in found:
+    for cell in cells:
         if cell.finished:
             groups.setdefault(tuple(cell.params.get(key) for key in keys), []).append(cell)
 
-    def far(values: tuple[str | None, ...]) -> tuple[bool, int]:
+    def distance(values: tuple[str | None, ...]) -> tuple[bool, int]:
         differing = [key for key, value in zip(keys, values, strict=True) if value != chosen.params.get(key)]
         return any(key.startswith("arch") for key in differing), len(differing)
 
-    nearest = sorted(groups, key=far)
-    kept = [nearest[0]]
+    nearest = sorted(groups, key=distance)
+    shown = [nearest[0]]
     for values in nearest[1:]:
-        if sum(len(groups[one]) for one in kept) + len(groups[values]) <= WAVES:
-            kept.append(values)
-    return [some_of(group, chosen) for values, group in groups.items() if values in kept]
+        if sum(len(groups[other]) for other in shown) + len(groups[values]) <= MAX_WAVES:
+            shown.append(values)
+    return [limit_group(group, chosen) for values, group in groups.items() if values in shown]
 
 
-def some_of(group: list[Cell], chosen: Cell) -> list[Cell]:
-    """No more than there is space for, the chosen one among them."""
+def limit_group(group: list[Cell], chosen: Cell) -> list[Cell]:
+    """Return at most MAX_WAVES cells of the group, the chosen cell included."""
     others = [cell for cell in group if cell is not chosen]
-    return group if len(group) <= WAVES else [*others[: WAVES - 1], chosen]
+    return group if len(group) <= MAX_WAVES else [*others[: MAX_WAVES - 1], chosen]
 
 
-def histograms_of(some: Sequence[Cell], keys: Sequence[str], tracker: Tracker) -> list[Watched]:
-    """What the figures of gradients are drawn from; of those cells that have any."""
-    found: list[Watched] = []
-    for cell in some:
-        if contents := histograms_kept(cell.finished, tracker):
-            found.append((cell.label(keys), contents, arrivals(cell.finished), predicted(cell.finished)))
-    return found
+def observe_cells(cells: Sequence[Cell], keys: Sequence[str], tracker: Tracker) -> list[ObservedCell]:
+    """Return what the figures of gradients are drawn from, for those of the cells that have it."""
+    observed: list[ObservedCell] = []
+    for cell in cells:
+        if contents := read_histograms(cell.finished, tracker):
+            steps = first_gradients(cell.finished), theoretical_first_gradients(cell.finished)
+            observed.append(ObservedCell(cell.label(keys), contents, *steps))
+    return observed
 
 
-def units(found: Sequence[Cell], tracker: Tracker) -> list[dict[str, int]]:
-    """{layer: its units} of each cell, from an init.csv of each arch and data set."""
+def units_of_layers(cells: Sequence[Cell], tracker: Tracker) -> list[dict[str, int]]:
+    """Return {layer: its number of units} of each cell, read from one init.csv for each arch and data set."""
     known: dict[tuple[tuple[str, str], ...], dict[str, int]] = {}
-    of_each = []
-    for cell in found:
-        kind = tuple((key, value) for key, value in cell.params.items() if key.startswith(("arch", "dataset")))
-        if kind not in known and (content := cell.finished and tracker.read_file(cell.finished[0], "init.csv")):
-            shapes = {line["parameter"]: line["shape"] for line in lines(content)}
+    units = []
+    for cell in cells:
+        net = tuple((key, value) for key, value in cell.params.items() if key.startswith(("arch", "dataset")))
+        if net not in known and (content := cell.finished and tracker.read_file(cell.finished[0], "init.csv")):
+            shapes = {line["parameter"]: line["shape"] for line in read_init_csv(content)}
             weights = {name: shape for name, shape in shapes.items() if name.endswith(".weight")}
-            known[kind] = {name.removesuffix(".weight"): int(shape.split("x")[0]) for name, shape in weights.items()}
-        of_each.append(known.get(kind, {}))
-    return of_each
+            known[net] = {name.removesuffix(".weight"): int(shape.split("x")[0]) for name, shape in weights.items()}
+        units.append(known.get(net, {}))
+    return units

@@ -6,10 +6,10 @@ from typing import Any
 from zeroinit.build import layers_of
 from zeroinit.config import Job
 from zeroinit.errors import BadInput
-from zeroinit.report.pairs import Claim, chosen, read
+from zeroinit.report.claims import matches, parse_value
 
 
-def check_cells(claims: Sequence[Claim], jobs: Sequence[Job], size: str, typed: Collection[str]) -> None:
+def check_cells(claims: Sequence[Mapping[str, Any]], jobs: Sequence[Job], size: str, typed: Collection[str]) -> None:
     """Raise BadInput for a claim about a cell that no run has, or about a layer that the nets of its cell lack.
 
     The jobs have passed `build.check`. A key in `typed` was changed on the command line, so a cell that is chosen by it
@@ -23,14 +23,14 @@ def check_cells(claims: Sequence[Claim], jobs: Sequence[Job], size: str, typed: 
                 continue
             changed = [key for key in claim[side] if is_changed(key, typed)]
             for selector in single_values(claim[side], jobs):
-                if not changed and not any(chosen(selector, job.params) for job in jobs):
+                if not changed and not any(matches(selector, job.params) for job in jobs):
                     cell = ", ".join(f"{key}: {value}" for key, value in selector.items())
                     raise BadInput(
                         f"claims[{index}].{side}={{{cell}}}: no run of the sweep is such a cell; {axes(jobs)}"
                     )
         if claim["is"] == "arrives_in_order":
             check_order(
-                f"claims[{index}].order", claim["order"], [job for job in jobs if chosen(claim["cell"], job.params)]
+                f"claims[{index}].order", claim["order"], [job for job in jobs if matches(claim["cell"], job.params)]
             )
 
 
@@ -46,7 +46,7 @@ def single_values(selector: Mapping[str, Any], jobs: Sequence[Job]) -> Iterator[
     lists = [
         key
         for key, value in selector.items()
-        if isinstance(value, list) and not any(read(job.params.get(key)) == value for job in jobs)
+        if isinstance(value, list) and not any(parse_value(job.params.get(key)) == value for job in jobs)
     ]
     if not lists:
         yield selector

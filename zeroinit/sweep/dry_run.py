@@ -10,10 +10,10 @@ from zeroinit.diagnostics.moments import with_moments
 from zeroinit.diagnostics.symmetry import audit
 from zeroinit.environment import environment
 from zeroinit.init import state_hash
-from zeroinit.report import checks, show
-from zeroinit.report.cells import Cell, cells, columns
-from zeroinit.report.confounding import confounded
-from zeroinit.report.identical import identical_cells
+from zeroinit.report import show, tables
+from zeroinit.report.cells import Cell, group_cells, naming_keys
+from zeroinit.report.confounding import warn_of_scale
+from zeroinit.report.identical import warn_of_identical_cells
 from zeroinit.sweep import resume
 from zeroinit.tracker import Tracker, readable
 
@@ -32,9 +32,12 @@ def only(jobs: Sequence[Job], a_sweep: bool) -> int:
             drawn = with_moments(job.values, model, lines)
         filled.append((job.params, [{key: str(value) for key, value in line.items()} for line in drawn]))
         starts.append((job.params, {str(job.values["seeds"]["init"]): state_hash(model)}))
-    keys = columns([Cell(job.params) for job in first.values()])
-    notes = [*confounded(filled, keys), *identical_cells(starts, keys)]
-    show(checks.of_cells(keys, found) if a_sweep else checks.of_run(lint.RULES, found[0][1]), notes)
+    keys = naming_keys([Cell(job.params) for job in first.values()])
+    notes = [*warn_of_scale(filled, keys), *warn_of_identical_cells(starts, keys)]
+    show(
+        tables.cell_findings_table(keys, found) if a_sweep else tables.run_findings_table(lint.RULES, found[0][1]),
+        notes,
+    )
     return int(any(one for _, one in found) or bool(notes))
 
 
@@ -42,12 +45,12 @@ def planned(jobs: Sequence[Job], tracker: Tracker, workers: int) -> None:
     """Print which runs of each cell are done, failed or to do, and how long those will take on so many processes."""
     identities = [identity_of(job) for job in jobs]
     records, left_out = readable(tracker.records())
-    found = cells([(one, job.cell_hash, job.params) for one, job in zip(identities, jobs, strict=True)], records)
+    found = group_cells([(one, job.cell_hash, job.params) for one, job in zip(identities, jobs, strict=True)], records)
     done = resume.finished(jobs, tracker)
     broken = {record.identity for cell in found for record in cell.newest if record.status in ("FAILED", "KILLED")}
     to_do = [(job, one) for job, one in zip(jobs, identities, strict=True) if one not in done]
     needed = resume.seconds_needed([job for job, _ in to_do], readable(tracker.all_records())[0])
-    keys, lines = columns(found), []
+    keys, lines = naming_keys(found), []
     by_cell: dict[str, list[Job]] = {}
     for job in jobs:
         by_cell.setdefault(job.cell_hash, []).append(job)
@@ -57,14 +60,14 @@ def planned(jobs: Sequence[Job], tracker: Tracker, workers: int) -> None:
         named = [of_cell[0].params.get(key, "") for key in keys]
         counts = len(of_cell) - len(own), failed, len(own) - failed
         lines.append((named, counts, [took for _, took in own]))
-    show(checks.of_plan(keys, lines), [checks.told_of_plan(len(jobs), needed, workers), *left_out])
+    show(tables.plan_table(keys, lines), [tables.summarize_plan(len(jobs), needed, workers), *left_out])
 
 
 def audited(job: Job) -> None:
     """Print where the asymmetry of a run comes from."""
     found = audit(job.values, load(job.values, set_up_torch(job.values)))
     drawn = [(one.phase, listed(one.of), one.entries, one.source, one.effect) for one in found.drawn]
-    show(checks.of_draws(drawn), [""])
+    show(tables.draws_table(drawn), [""])
     if found.replays:
-        show(checks.of_replays(found.units, found.replays), [""])
+        show(tables.replays_table(found.units, found.replays), [""])
     show(None, found.notes)

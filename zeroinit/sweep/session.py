@@ -23,7 +23,7 @@ from zeroinit.probes.observer import LEFT_OUT, Observer
 from zeroinit.probes.outcome import EARLY_STOP_STEPS, Evidence, is_hopeless, judge, reference_of
 from zeroinit.probes.probe import Schedule, Subject
 from zeroinit.probes.wavefront import is_chain, predicted
-from zeroinit.report.cells import as_csv
+from zeroinit.report.tables import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import signals_held
 from zeroinit.sweep.failures import end, fail

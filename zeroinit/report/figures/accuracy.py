@@ -1,7 +1,7 @@
 """Test accuracy over epochs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,206 +11,235 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from zeroinit.report.cells import Cell, columns, numeric, ordered, undecided
-from zeroinit.report.figures.facets import facet_frame, facets, scale
-from zeroinit.report.figures.style import LONGEST, PALETTE, SMALL, short, strokes, thousands
-from zeroinit.report.histories import Course, course
-from zeroinit.report.statistics import DRAWS, Estimate, Numbers, count_units, what_n_counts
+from zeroinit.report.cells import Cell, independent_keys, is_number, naming_keys, sort_values
+from zeroinit.report.figures.facets import Facets, Position, facet_frame, facets, scale
+from zeroinit.report.figures.style import MAX_LETTERS, PALETTE, SMALL, elide, line_styles, thousands
+from zeroinit.report.histories import History, average_history
+from zeroinit.report.statistics import DRAWS, Estimate, Numbers, count_units, name_units
 from zeroinit.tracker import TEST_ACCURACY
 
 BASELINE = "logistic (baseline)"
 DASHED: dict[str, Any] = {"color": "0.4", "linestyle": "--", "linewidth": 1.6}
 ORDER = colormaps["plasma"]
-BRIGHTEST = 0.75  # of its colours; white swallows those beyond
-NARROW = 0.1  # of test accuracy
+BRIGHTEST = 0.75  # of its colours; brighter colours are invisible on white
+MIN_RANGE = 0.1  # of test accuracy
+
+Limits = tuple[float, float]
 
 
 class Curve(NamedTuple):
-    """Of a cell in one of the panels."""
+    """The curve of a cell in a panel."""
 
-    place: tuple[int, int]
+    position: Position
     name: str
     epochs: Numbers
-    seen: Course
-    draws: int
+    history: History
+    n: int
 
 
 def comparison_figure(cells: Sequence[Cell]) -> Figure:
-    """Test accuracy over epochs: a colour an init, a panel for what else differs, a band (see `shown_bounds`).
+    """Return the figure of test accuracy over epochs.
 
-    Where numbers of one key are more than the inits, as three bias scales of one or two, they have the colours, in
-    order. Logistic regression that is a baseline is dashed, in the panels of other archs on its data. The legend of a
-    single panel says where each curve ends. The axis begins at 0 or, where the first epoch does much, below the rest.
+    Inits have colours, other keys have panels, and bands show `display_bounds`. If a numeric key has more values than
+    there are inits, such as three bias scales of two inits, its values have the colours, in order. Logistic regression
+    that is a baseline is dashed, in the panels of other archs on its data. The legend of a single panel says where each
+    curve ends. The axis begins at 0, or just below the curves if they rise much in the first epoch.
     """
-    pairs = baselines(cells)
-    apart = {id(one) for one, _ in pairs}
-    subjects = [cell for cell in cells if id(cell) not in apart]
-    key = coloured(subjects)
-    grid = facets([cell.params for cell in subjects], [other for other in columns(subjects) if other != key])
-    places = {id(cell): place for cell, place in zip(subjects, grid.places, strict=True)}
-    beneath = {(places[id(other)], id(one)): one for one, other in pairs}
-    shown = [(cell, places[id(cell)], called(key, cell)) for cell in subjects]
-    bare = not several([one for one, _ in pairs], "init")
-    shown += [
-        (one, place, BASELINE if bare else f"logistic, {called(key, one)}") for (place, _), one in beneath.items()
-    ]
-    curves = [
-        Curve(place, name, seen.steps / int(cell.finished[0].tags["steps_per_epoch"]), seen, draws(cell))
-        for cell, place, name in shown
-        if place and (seen := course(cell.finished, TEST_ACCURACY))
-    ]
-    every_step = any(cell.finished and cell.finished[0].tags["steps_per_epoch"] == "1" for cell in cells)
-    limits = None if every_step else zoomed(curves)
-    how = styles(key, cells)
-    how |= {f"logistic, {name}": style | {"linestyle": "--"} for name, style in how.items()} | {BASELINE: DASHED}
-    how = {name: style for name, style in how.items() if any(name == other for *_, other in shown)}
-    counts = sorted({one.draws for one in curves})
-    said = f"Test accuracy after each epoch, {describe_units(cells)}; band: {describe_bands(counts)}"
-    said += f"; the axis begins at {100 * limits[0]:.3g}%" if limits else ""
-    alone = grid.down * grid.across == 1
-    legend = {ending(name, curves) if alone else name: style for name, style in how.items()}
-    figure, axes = facet_frame(grid, "Test accuracy over training", said, legend)
-    for one in curves:
-        draw_curve(axes[one.place], one, how[one.name])
-    last = max([1, *(float(one.epochs[-1]) for one in curves)])
-    tens = (
-        decades(last, 3 if grid.across > 3 else 9)
-        if every_step
-        else MaxNLocator(max(4, 10 // grid.across), integer=True).tick_values(0, last)
-    )
-    low, high = limits or (0, 1.02)
-    for panel in axes.flat:
-        panel.set_ylim(low, high)
-        if every_step:
-            panel.set_xscale("symlog", linthresh=1)
-        panel.set_xlim(0 if every_step else -0.02 * last, 1.02 * last)
-    percents = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(100 * low, 100 * high) if limits else range(0, 101, 25)
-    shares = [percent / 100 for percent in percents if low <= percent / 100 <= high]
-    epochs = [ten for ten in tens if ten <= last]
-    scale(
-        axes,
-        (epochs, list(map(thousands, epochs))),
-        (shares, [f"{100 * share:.3g}%" for share in shares]),
-        "epoch (log)" if every_step else "epoch",
-        "test accuracy",
-    )
-    for place in {one.place for one in curves} if len(counts) > 1 else ():
-        here = sorted({one.draws for one in curves if one.place == place})
-        axes[place].text(0.97, 0.04, told(here), transform=axes[place].transAxes, ha="right", fontsize=SMALL)
+    key, grid, curves, names = arrange_curves(cells)
+    has_epoch_per_step = any(cell.finished and cell.finished[0].tags["steps_per_epoch"] == "1" for cell in cells)
+    limits = None if has_epoch_per_step else zoom_limits(curves)
+    counts = sorted({curve.n for curve in curves})
+    caption = f"Test accuracy after each epoch, {describe_units(cells)}; band: {describe_bands(counts)}"
+    caption += f"; the axis begins at {100 * limits[0]:.3g}%" if limits else ""
+    styles = value_styles(key, cells)
+    styles |= {f"logistic, {name}": style | {"linestyle": "--"} for name, style in styles.items()} | {BASELINE: DASHED}
+    styles = {name: style for name, style in styles.items() if name in names}
+    has_one_panel = grid.down * grid.across == 1
+    legend = {name_with_end(name, curves) if has_one_panel else name: style for name, style in styles.items()}
+    figure, axes = facet_frame(grid, "Test accuracy over training", caption, legend)
+    for curve in curves:
+        draw_curve(axes[curve.position], curve, styles[curve.name])
+    scale_panels(axes, curves, limits, has_epoch_per_step)
+    for position in {curve.position for curve in curves} if len(counts) > 1 else ():
+        of_panel = sorted({curve.n for curve in curves if curve.position == position})
+        panel = axes[position]
+        panel.text(0.97, 0.04, format_n(of_panel), transform=panel.transAxes, ha="right", fontsize=SMALL)
     return figure
 
 
-def baselines(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
-    """(logistic regression, a cell of another arch in whose panel it is dashed); none where it has panels of its own.
+def arrange_curves(cells: Sequence[Cell]) -> tuple[str, Facets, list[Curve], set[str]]:
+    """Return the key that has the colours, the panels, the curves in them, and the names of all lines."""
+    pairs = baselines(cells)
+    of_baselines = {id(baseline) for baseline, _ in pairs}
+    subjects = [cell for cell in cells if id(cell) not in of_baselines]
+    key = coloured_key(subjects)
+    grid = facets([cell.params for cell in subjects], [other for other in naming_keys(subjects) if other != key])
+    positions = {id(cell): position for cell, position in zip(subjects, grid.positions, strict=True)}
+    beneath = {(positions[id(other)], id(baseline)): baseline for baseline, other in pairs}
+    lines = [(cell, positions[id(cell)], line_name(key, cell)) for cell in subjects]
+    has_one_init = not has_several([baseline for baseline, _ in pairs], "init")
+    lines += [
+        (baseline, position, BASELINE if has_one_init else f"logistic, {line_name(key, baseline)}")
+        for (position, _), baseline in beneath.items()
+    ]
+    curves = [
+        Curve(position, name, history.steps / int(cell.finished[0].tags["steps_per_epoch"]), history, count_n(cell))
+        for cell, position, name in lines
+        if position and (history := average_history(cell.finished, TEST_ACCURACY))
+    ]
+    return key, grid, curves, {name for *_, name in lines}
 
-    It has where it is asked more than the init: where it has several, and other keys than arch and init differ; and
-    on data that no other arch has. The two agree in the data, and in what differs between the logistic cells.
+
+def scale_panels(axes: Any, curves: Sequence[Curve], limits: Limits | None, has_epoch_per_step: bool) -> None:
+    """Set the limits and the ticks of all panels.
+
+    Args:
+        axes: The panels, as an array (down, across).
+        curves: The curves in them.
+        limits: The limits of the accuracy; None for 0 to 100%.
+        has_epoch_per_step: Whether the data are one batch; the epochs then have a logarithmic axis.
+    """
+    across = axes.shape[1]
+    last = max([1, *(float(curve.epochs[-1]) for curve in curves)])
+    if has_epoch_per_step:
+        ticks: Any = decades(last, 3 if across > 3 else 9)
+    else:
+        ticks = MaxNLocator(max(4, 10 // across), integer=True).tick_values(0, last)
+    low, high = limits or (0, 1.02)
+    for panel in axes.flat:
+        panel.set_ylim(low, high)
+        if has_epoch_per_step:
+            panel.set_xscale("symlog", linthresh=1)
+        panel.set_xlim(0 if has_epoch_per_step else -0.02 * last, 1.02 * last)
+    percents = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(100 * low, 100 * high) if limits else range(0, 101, 25)
+    shares = [percent / 100 for percent in percents if low <= percent / 100 <= high]
+    epochs = [tick for tick in ticks if tick <= last]
+    x, y = (epochs, list(map(thousands, epochs))), (shares, [f"{100 * share:.3g}%" for share in shares])
+    scale(axes, x, y, "epoch (log)" if has_epoch_per_step else "epoch", "test accuracy")
+
+
+def baselines(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
+    """Return (cell of logistic regression, cell of another arch in whose panel it is dashed) of each such pair.
+
+    The two cells of a pair agree in the data, and in the keys that differ between the logistic cells. The list is empty
+    if logistic regression has panels of its own. It has if it has data that no other arch has, or several inits while
+    keys other than arch and init differ.
     """
     logistic = [cell for cell in cells if cell.params.get("arch") == "logistic"]
     others = [cell for cell in cells if cell.params.get("arch") != "logistic"]
-    asked = set(undecided([cell.params for cell in cells], columns(cells)))
-    if several(logistic, "init") and not asked <= {"arch", "init"}:
+    differing = set(independent_keys([cell.params for cell in cells], naming_keys(cells)))
+    if has_several(logistic, "init") and not differing <= {"arch", "init"}:
         return []
-    keys = [key for key in columns(cells) if key.startswith("dataset") or several(logistic, key)]
+    keys = [key for key in naming_keys(cells) if key.startswith("dataset") or has_several(logistic, key)]
     keys = [key for key in keys if key not in ("arch", "init")]
     pairs = [
-        (one, other) for one in logistic for other in others if not any(several([one, other], key) for key in keys)
+        (baseline, other)
+        for baseline in logistic
+        for other in others
+        if not any(has_several([baseline, other], key) for key in keys)
     ]
-    return pairs if len({id(one) for one, _ in pairs}) == len(logistic) else []
+    return pairs if len({id(baseline) for baseline, _ in pairs}) == len(logistic) else []
 
 
-def several(cells: Sequence[Cell], key: str) -> bool:
+def has_several(cells: Sequence[Cell], key: str) -> bool:
+    """Return whether the cells differ in the key."""
     return len({cell.params.get(key) for cell in cells}) > 1
 
 
-def coloured(cells: Sequence[Cell]) -> str:
-    """The key that the colours tell: init, or one with more values, of numbers or, with one init alone, of any kind."""
-    differing = undecided([cell.params for cell in cells], columns(cells))
+def coloured_key(cells: Sequence[Cell]) -> str:
+    """Return the key whose values have colours: init, or a numeric key with more values; any key if there is one init.
+
+    Other keys than init need no more values than there are colours.
+    """
+    differing = independent_keys([cell.params for cell in cells], naming_keys(cells))
     values = {key: {cell.params.get(key, "") for cell in cells} for key in ("init", *differing[::-1])}
-    few = {key: found for key, found in values.items() if key == "init" or len(found) <= len(PALETTE)}
-    alone = len(values["init"]) == 1
-    return max(
-        (key for key in few if key == "init" or alone or all(map(numeric, few[key]))), key=lambda key: len(few[key])
-    )
+    few = {key: of_key for key, of_key in values.items() if key == "init" or len(of_key) <= len(PALETTE)}
+    has_one_init = len(values["init"]) == 1
+    keys = (key for key in few if key == "init" or has_one_init or all(map(is_number, few[key])))
+    return max(keys, key=lambda key: len(few[key]))
 
 
-def called(key: str, cell: Cell) -> str:
-    """What the legend calls the line of a cell."""
+def line_name(key: str, cell: Cell) -> str:
+    """Return the name of a cell's line in the legend."""
     value = cell.params.get(key, "none")
     return value if key == "init" else f"{key}={value}"
 
 
-def styles(key: str, cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
-    """How the line of each value is drawn, by its name; numbers of a key from dark to bright."""
-    values = {cell.params.get(key, "none"): called(key, cell) for cell in cells}
-    found = strokes(values[value] for value in ordered(values))
-    if key != "init" and all(map(numeric, values)):
-        for style, shade in zip(found.values(), np.linspace(0, BRIGHTEST, len(found)), strict=True):
+def value_styles(key: str, cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
+    """Return the line style of each value by its name in the legend; numbers of a key go from dark to bright."""
+    names = {cell.params.get(key, "none"): line_name(key, cell) for cell in cells}
+    styles = line_styles(names[value] for value in sort_values(names))
+    if key != "init" and all(map(is_number, names)):
+        for style, shade in zip(styles.values(), np.linspace(0, BRIGHTEST, len(styles)), strict=True):
             style["color"] = to_hex(ORDER(shade))
-    return found
+    return styles
 
 
-def zoomed(curves: Sequence[Curve]) -> tuple[float, float] | None:
-    """The limits of an axis for all means from the first epoch on, and the intervals at the end.
+def zoom_limits(curves: Sequence[Curve]) -> Limits | None:
+    """Return the limits of an axis for all means from the first epoch on and the intervals at the end.
 
-    None where some curve has come less than a third of the way to the highest by then, or less than `NARROW`.
+    None if by then some curve has risen less than a third of the way to the highest mean, or less than MIN_RANGE.
     """
-    later = [one.seen.mean[one.epochs >= 1] for one in curves]
+    later = [curve.history.mean[curve.epochs >= 1] for curve in curves]
     if not later or not all(map(len, later)):
         return None
-    start = max(one.seen.mean[0] for one in curves)
+    start = max(curve.history.mean[0] for curve in curves)
     low, high = (float(bound(map(bound, later))) for bound in (min, max))
-    if not low - start > max((high - start) / 3, NARROW):
+    if not low - start > max((high - start) / 3, MIN_RANGE):
         return None
-    ends = [float(end) for one in curves for end in (one.seen.lower[-1], one.seen.upper[-1]) if np.isfinite(end)]
+    bounds = (end for curve in curves for end in (curve.history.lower[-1], curve.history.upper[-1]))
+    ends = [float(end) for end in bounds if np.isfinite(end)]
     low, high = min([low, *ends]), max([high, *ends])
-    margin = 0.04 * max(high - low, NARROW / 4)
+    margin = 0.04 * max(high - low, MIN_RANGE / 4)
     return math.floor(100 * max(low - margin, 0)) / 100, min(high + margin, 1.02)
 
 
-def ending(name: str, curves: Sequence[Curve]) -> str:
-    """The name of a curve and where it ends, `default: 97.73% ± 0.11`."""
-    ends = [one.seen for one in curves if one.name == name]
-    if len(ends) != 1:
+def name_with_end(name: str, curves: Sequence[Curve]) -> str:
+    """Return the name of a curve and where it ends, `default: 97.73% ± 0.11`."""
+    histories = [curve.history for curve in curves if curve.name == name]
+    if len(histories) != 1:
         return name
-    [seen] = ends
-    numbers = (float(part[-1]) for part in (seen.mean, seen.half, seen.lower, seen.upper))
-    end = Estimate(int(seen.n[-1]), *numbers).percent(digits=2)
-    return f"{short(name, LONGEST - len(': ') - len(end))}: {end}"
+    [history] = histories
+    numbers = (float(part[-1]) for part in (history.mean, history.half, history.lower, history.upper))
+    end = Estimate(int(history.n[-1]), *numbers).percent(digits=2)
+    return f"{elide(name, MAX_LETTERS - len(': ') - len(end))}: {end}"
 
 
-def draw_curve(axes: Axes, one: Curve, style: dict[str, Any]) -> None:
-    axes.plot(one.epochs, one.seen.mean, **style)
-    axes.fill_between(one.epochs, one.seen.lower, one.seen.upper, color=style["color"], alpha=0.18, linewidth=0)
+def draw_curve(axes: Axes, curve: Curve, style: Mapping[str, Any]) -> None:
+    """Draw the mean and the band of a curve."""
+    history = curve.history
+    axes.plot(curve.epochs, history.mean, **style)
+    axes.fill_between(curve.epochs, history.lower, history.upper, color=style["color"], alpha=0.18, linewidth=0)
 
 
-def draws(cell: Cell) -> int:
+def count_n(cell: Cell) -> int:
+    """Return n of the cell's finished runs."""
     return count_units(cell.finished)
 
 
 def describe_units(cells: Sequence[Cell]) -> str:
-    """`mean over n = 3 draws of the init`, and what n counts where the init draws nothing."""
-    counts = sorted({draws(cell) for cell in cells if cell.finished})
-    others = sorted({what_n_counts(cell.finished) for cell in cells if cell.finished} - {DRAWS})
+    """Return `mean over n = 3 draws of the init`, and what n counts if the init draws nothing."""
+    counts = sorted({count_n(cell) for cell in cells if cell.finished})
+    others = sorted({name_units(cell.finished) for cell in cells if cell.finished} - {DRAWS})
     more = f", or {' or '.join(others)} where the init draws nothing" if others else ""
-    return f"mean over {told(counts)} draws of the init{more}"
+    return f"mean over {format_n(counts)} draws of the init{more}"
 
 
 def describe_bands(counts: Sequence[int]) -> str:
-    """What is drawn about a mean over so many units."""
+    """Return what the bands show around means over these numbers of units."""
     interval = ["Student's 95% interval, within 0 to 100%"] if not counts or max(counts) > 2 else []
     values = ["from one value to the other with n = 2"] if 2 in counts else []
     return "; ".join([*interval, *values]) or "none, of n = 1"
 
 
-def told(counts: Sequence[int]) -> str:
-    """`n = 3`, or `n = 2 to 10`."""
+def format_n(counts: Sequence[int]) -> str:
+    """Return `n = 3`, or `n = 2 to 10`, for sorted counts."""
     return f"n = {counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else "") if counts else "n = 0"
 
 
 def decades(last: float, most: int) -> list[int]:
-    """0, 1, 10, ... up to the last step, or as many of them."""
-    found = [0, 1]
-    while found[-1] * 10 <= last:
-        found.append(found[-1] * 10)
-    return found if len(found) <= most else [0, 1, found[-1]]
+    """Return 0, 1, 10, ... up to the last step; only the first two and the last if there are more than `most`."""
+    ticks = [0, 1]
+    while ticks[-1] * 10 <= last:
+        ticks.append(ticks[-1] * 10)
+    return ticks if len(ticks) <= most else [0, 1, ticks[-1]]

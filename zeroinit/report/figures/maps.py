@@ -1,9 +1,9 @@
-"""Maps of a sweep: what became of each cell, and its accuracy, over any two of its keys."""
+"""Maps of a sweep: the outcome of each cell and its accuracy over any two of its keys."""
 
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
@@ -13,130 +13,92 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from zeroinit.report.cells import (
-    FATES,
     NOT_RUN,
+    OUTCOMES,
     Cell,
-    columns,
+    OutcomeStyle,
     commonest,
-    numeric,
-    ordered,
-    undecided,
+    independent_keys,
+    is_number,
+    naming_keys,
+    sort_values,
 )
 from zeroinit.report.figures.accuracy import describe_units
-from zeroinit.report.figures.facets import named
-from zeroinit.report.figures.style import LETTER, LINE, SMALL, TALLEST, WIDTH, bar, frame, short
+from zeroinit.report.figures.facets import format_heading
+from zeroinit.report.figures.style import LETTER, LINE, MAX_ROWS, SMALL, WIDTH, Frame, Layout, bar, elide, frame
 from zeroinit.report.statistics import estimate, explain_intervals
 from zeroinit.tracker import TEST_ACCURACY
 
-SIZE = colormaps["cividis"]
-OTHER = ("?", "#FFFFFF")
+ACCURACY_COLOURS = colormaps["cividis"]
+UNKNOWN_OUTCOME = OutcomeStyle("?", "#FFFFFF")
+
+
+class Tiles(NamedTuple):
+    """The tiles of a map: a row of panels for each combination of the keys that differ besides x and y.
+
+    Attributes:
+        x: The key along the map.
+        y: The key up the map.
+        keys: The keys whose combinations have rows.
+        along: The values of x.
+        up: The values of y.
+        rows: The cells of each row by their values of x and y.
+        beside: The text beside each row.
+        left_out: The number of rows beyond MAX_ROWS.
+    """
+
+    x: str
+    y: str
+    keys: list[str]
+    along: list[str]
+    up: list[str]
+    rows: list[dict[tuple[str, str], Cell]]
+    beside: list[str]
+    left_out: int
+
+
+class Sizes(NamedTuple):
+    """Sizes of a map in inches.
+
+    Attributes:
+        left: The space for the labels of y.
+        side: The space for the text beside the rows.
+        width: The width of a panel.
+        height: The height of a panel.
+        tile: The width of a tile.
+        label: The length of the longest label of x.
+    """
+
+    left: float
+    side: float
+    width: float
+    height: float
+    tile: float
+    label: float
+
+    @property
+    def is_upright(self) -> bool:
+        """Whether the labels of x fit side by side."""
+        return 1.2 * self.label < self.tile
 
 
 def axes_of(cells: Sequence[Cell]) -> tuple[str, str]:
-    """The two keys that vary most, a numeric one first: the x and the y axis; where fewer vary, one that does not."""
-    telling = undecided([cell.params for cell in cells], columns(cells))
-    values = {key: ordered(cell.params.get(key, "") for cell in cells) for key in columns(cells)}
-    first, second = sorted(values, key=lambda key: (key not in telling, -len(values[key])))[:2]
-    x_first = all(map(numeric, values[first])) or not all(map(numeric, values[second]))
-    return (first, second) if x_first else (second, first)
+    """Return the keys of the x and the y axis: the two with the most values, a numeric key first.
 
-
-def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None) -> Figure:
-    """Verdicts on the left, accuracies on the right, over the keys x and y; a row for each combination of the others.
-
-    A cell without a finished run has no accuracy, and one without any run no verdict either: both are hatched.
+    If fewer than two keys differ, the rest do not differ.
     """
-    if x is None or y is None:
-        x, y = choose(cells, x, y)
-    others = [key for key in columns(cells) if key not in (x, y)]
-    differing = [key for key in undecided([cell.params for cell in cells], columns(cells)) if key not in (x, y)]
-    same = [key for key in others if len({cell.params.get(key) for cell in cells}) == 1 and key in cells[0].params]
-    shared = ", ".join(short(f"{key}={cells[0].params[key]}") for key in same)
-    rows: dict[tuple[str, ...], dict[tuple[str, str], Cell]] = defaultdict(dict)
-    for cell in cells:
-        place = cell.params.get(x, ""), cell.params.get(y, "")
-        rows[tuple(cell.params.get(key, "") for key in differing)].setdefault(place, cell)
-    along, up = (ordered(cell.params.get(key, "") for cell in cells) for key in (x, y))
-    left = 0.45 + LETTER * max(len(short(value)) for value in up)
-    side = LINE * len(differing)
-    width = (WIDTH - left - 0.3 - side) / 2
-    each = width / len(along)
-    longest = LETTER * max(len(short(value)) for value in along)
-    titled = 1.2 * longest < each
-    kept = list(rows.items())[:TALLEST]
-    lost = f"; {len(rows) - len(kept)} more combinations are left out" if len(rows) > len(kept) else ""
-    accuracies = [estimate(cell.finished, TEST_ACCURACY) for cell in cells]
-    intervals = explain_intervals(accuracies, digits=1)
-    among = [fate for fate in [*FATES, "?"] if any(commonest(cell)[0] == fate for cell in cells)]
-    mixed = "; n of m: so many runs have the commonest verdict" if any(is_mixed(cell) for cell in cells) else ""
-    full = len(along) * len(up) * len(rows) == len(cells) and all(cell.finished for cell in cells)
-    hatched = "" if full else "; hatched: no finished run"
-    key = {
-        f"{'' if fate == '?' else FATES[fate][0] + ' = '}{fate if fate != '?' else 'another'}": {
-            "linestyle": "",
-            "marker": "s",
-            "markersize": 9,
-            "markeredgecolor": "0.4",
-            "color": look(fate)[1],
-        }
-        for fate in among
-    }
-    height = max(min(0.42 * len(up), 0.42 * 12), 0.7) if each > 0.35 else max(0.25 * len(up), 0.7)
-    beside = [named(differing, values) for values, _ in kept]
-    height = max(height, *(1.15 * widest(text) for text in beside))
-    figure, grid, free = frame(
-        len(kept),
-        2,
-        height,
-        f"What became of the cells, over {x} and {y}",
-        f"Test accuracy in percent after the last step, {describe_units(cells)}"
-        f"{', ' + intervals if intervals else ''}{'; ' + shared if shared else ''}{mixed}{hatched}{lost}.",
-        key,
-        left=left,
-        right=0.15 + side,
-        heading=1,
-        below=0.98 if titled else 0.98 + longest,
-        gap=(0.15, 0.15),
-    )
-    for row, (_, members) in enumerate(kept):
-        for (i, one), (j, other) in ((a, b) for a in enumerate(along) for b in enumerate(up)):
-            draw_fate(grid[row, 0], i, j, members.get((one, other)), each)
-            draw_accuracy(grid[row, 1], i, j, members.get((one, other)), each)
-        for column, axes in enumerate(grid[row]):
-            axes.set_xlim(-0.5, len(along) - 0.5)
-            axes.set_ylim(-0.5, len(up) - 0.5) if all(map(numeric, up)) else axes.set_ylim(len(up) - 0.5, -0.5)
-            last = row == len(kept) - 1
-            axes.set_xticks(
-                range(len(along)), [short(value) for value in along] if last else [], rotation=0 if titled else 90
-            )
-            axes.set_yticks(range(len(up)), [] if column else [short(value) for value in up])
-            axes.tick_params(length=0, labelsize=SMALL)
-            axes.set_xlabel(x if last else "", fontsize=SMALL, labelpad=1)
-            axes.set_ylabel("" if column else y, fontsize=SMALL)
-        grid[row, 1].text(
-            1.02,
-            0.5,
-            beside[row],
-            transform=grid[row, 1].transAxes,
-            rotation=-90,
-            va="center",
-            fontsize=SMALL,
-        )
-    for axes, title in zip(grid[0], ("verdict", "test accuracy, %"), strict=True):
-        axes.set_title(title, fontsize=SMALL, pad=3)
-    bar(
-        figure,
-        (left + width + 0.3, free, width - 0.3),
-        (Normalize(0, 1), SIZE),
-        ([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"]),
-        "test accuracy",
-    )
-    return figure
+    differing = independent_keys([cell.params for cell in cells], naming_keys(cells))
+    values = {key: sort_values(cell.params.get(key, "") for cell in cells) for key in naming_keys(cells)}
+    first, second = sorted(values, key=lambda key: (key not in differing, -len(values[key])))[:2]
+    is_first_along = all(map(is_number, values[first])) or not all(map(is_number, values[second]))
+    return (first, second) if is_first_along else (second, first)
 
 
-def choose(cells: Sequence[Cell], x: str | None, y: str | None) -> tuple[str, str]:
-    """The axes that are not given."""
+def choose_axes(cells: Sequence[Cell], x: str | None, y: str | None) -> tuple[str, str]:
+    """Return the keys of the axes; those that are None are chosen."""
     first, second = axes_of(cells)
+    if x is not None and y is not None:
+        return x, y
     if x is not None:
         return x, second if x != second else first
     if y is not None:
@@ -144,65 +106,177 @@ def choose(cells: Sequence[Cell], x: str | None, y: str | None) -> tuple[str, st
     return first, second
 
 
-def look(fate: str) -> tuple[str, str]:
-    return FATES.get(fate, OTHER)
+def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None) -> Figure:
+    """Return the figure with outcomes on the left and accuracies on the right, over the keys x and y.
+
+    Each combination of the other keys has a row. A cell without a finished run is hatched, and so is the outcome of a
+    cell without a run.
+    """
+    tiles = arrange_tiles(cells, *choose_axes(cells, x, y))
+    sizes = measure(tiles)
+    figure, grid, free = open_frame(cells, tiles, sizes)
+    for row, members in enumerate(tiles.rows):
+        for i, j in np.ndindex(len(tiles.along), len(tiles.up)):
+            cell = members.get((tiles.along[i], tiles.up[j]))
+            draw_outcome(grid[row, 0], i, j, cell, sizes.tile)
+            draw_accuracy(grid[row, 1], i, j, cell, sizes.tile)
+        for column, axes in enumerate(grid[row]):
+            label_axes(axes, tiles, not column, row == len(tiles.rows) - 1, sizes.is_upright)
+        last = grid[row, 1]
+        last.text(1.02, 0.5, tiles.beside[row], transform=last.transAxes, rotation=-90, va="center", fontsize=SMALL)
+    for axes, title in zip(grid[0], ("verdict", "test accuracy, %"), strict=True):
+        axes.set_title(title, fontsize=SMALL, pad=3)
+    position = (sizes.left + sizes.width + 0.3, free, sizes.width - 0.3)
+    ticks = ([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
+    bar(figure, position, (Normalize(0, 1), ACCURACY_COLOURS), ticks, "test accuracy")
+    return figure
+
+
+def arrange_tiles(cells: Sequence[Cell], x: str, y: str) -> Tiles:
+    """Return the tiles of the cells over the keys x and y."""
+    keys = [key for key in independent_keys([cell.params for cell in cells], naming_keys(cells)) if key not in (x, y)]
+    rows: dict[tuple[str, ...], dict[tuple[str, str], Cell]] = defaultdict(dict)
+    for cell in cells:
+        tile = cell.params.get(x, ""), cell.params.get(y, "")
+        rows[tuple(cell.params.get(key, "") for key in keys)].setdefault(tile, cell)
+    along, up = (sort_values(cell.params.get(key, "") for cell in cells) for key in (x, y))
+    beside = [format_heading(keys, values) for values in rows][:MAX_ROWS]
+    left_out = max(0, len(rows) - MAX_ROWS)
+    return Tiles(x, y, keys, along, up, list(rows.values())[:MAX_ROWS], beside, left_out)
+
+
+def measure(tiles: Tiles) -> Sizes:
+    """Return the sizes that leave room for the labels."""
+    left = 0.45 + LETTER * max(len(elide(value)) for value in tiles.up)
+    side = LINE * len(tiles.keys)
+    width = (WIDTH - left - 0.3 - side) / 2
+    tile = width / len(tiles.along)
+    label = LETTER * max(len(elide(value)) for value in tiles.along)
+    height = max(min(0.42 * len(tiles.up), 0.42 * 12), 0.7) if tile > 0.35 else max(0.25 * len(tiles.up), 0.7)
+    height = max(height, *(1.15 * text_width(text) for text in tiles.beside))
+    return Sizes(left, side, width, height, tile, label)
+
+
+def open_frame(cells: Sequence[Cell], tiles: Tiles, sizes: Sizes) -> Frame:
+    """Return the figure with its texts and empty panels."""
+    layout = Layout(
+        len(tiles.rows),
+        2,
+        sizes.height,
+        left=sizes.left,
+        right=0.15 + sizes.side,
+        heading=1,
+        below=0.98 if sizes.is_upright else 0.98 + sizes.label,
+        gap=(0.15, 0.15),
+    )
+    title = f"What became of the cells, over {tiles.x} and {tiles.y}"
+    return frame(layout, title, describe_map(cells, tiles), outcome_legend(cells))
+
+
+def describe_map(cells: Sequence[Cell], tiles: Tiles) -> str:
+    """Return the text below the map."""
+    others = [key for key in naming_keys(cells) if key not in (tiles.x, tiles.y)]
+    same = [key for key in others if len({cell.params.get(key) for cell in cells}) == 1 and key in cells[0].params]
+    shared = ", ".join(elide(f"{key}={cells[0].params[key]}") for key in same)
+    intervals = explain_intervals([estimate(cell.finished, TEST_ACCURACY) for cell in cells], digits=1)
+    rows = len(tiles.rows) + tiles.left_out
+    is_full = len(tiles.along) * len(tiles.up) * rows == len(cells) and all(cell.finished for cell in cells)
+    parts = [
+        f"Test accuracy in percent after the last step, {describe_units(cells)}{', ' + intervals if intervals else ''}",
+        shared,
+        "n of m: so many runs have the commonest verdict" if any(map(is_mixed, cells)) else "",
+        "" if is_full else "hatched: no finished run",
+        f"{tiles.left_out} more combinations are left out" if tiles.left_out else "",
+    ]
+    return f"{'; '.join(part for part in parts if part)}."
+
+
+def outcome_legend(cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
+    """Return the legend of the outcomes that the cells have."""
+    commonest_outcomes = {commonest(cell)[0] for cell in cells}
+    square = {"linestyle": "", "marker": "s", "markersize": 9, "markeredgecolor": "0.4"}
+    return {
+        "another" if outcome == "?" else f"{OUTCOMES[outcome].letter} = {outcome}": square
+        | {"color": style_of(outcome).colour}
+        for outcome in [*OUTCOMES, "?"]
+        if outcome in commonest_outcomes
+    }
+
+
+def label_axes(axes: Axes, tiles: Tiles, is_left: bool, is_lowest: bool, is_upright: bool) -> None:
+    """Set the limits, ticks and labels of a panel."""
+    along, up = tiles.along, tiles.up
+    axes.set_xlim(-0.5, len(along) - 0.5)
+    axes.set_ylim(-0.5, len(up) - 0.5) if all(map(is_number, up)) else axes.set_ylim(len(up) - 0.5, -0.5)
+    axes.set_xticks(range(len(along)), map(elide, along) if is_lowest else [], rotation=0 if is_upright else 90)
+    axes.set_yticks(range(len(up)), map(elide, up) if is_left else [])
+    axes.tick_params(length=0, labelsize=SMALL)
+    axes.set_xlabel(tiles.x if is_lowest else "", fontsize=SMALL, labelpad=1)
+    axes.set_ylabel(tiles.y if is_left else "", fontsize=SMALL)
+
+
+def style_of(outcome: str) -> OutcomeStyle:
+    """Return how an outcome is drawn."""
+    return OUTCOMES.get(outcome, UNKNOWN_OUTCOME)
 
 
 def is_mixed(cell: Cell) -> bool:
-    return commonest(cell)[1] < cell.fates.total() - cell.fates[NOT_RUN]
+    """Return whether the runs of the cell have different outcomes."""
+    return commonest(cell)[1] < count_runs(cell)
 
 
-def widest(text: str) -> float:
-    """Inches, of the longest line."""
+def count_runs(cell: Cell) -> int:
+    """Return the number of runs that exist."""
+    return cell.outcomes.total() - cell.outcomes[NOT_RUN]
+
+
+def text_width(text: str) -> float:
+    """Return the width of the longest line, in inches."""
     return LETTER * max(map(len, text.split("\n")))
 
 
-def square(axes: Axes, i: int, j: int, colour: Any) -> None:
-    how: dict[str, Any] = {"facecolor": "white", "hatch": "////", "edgecolor": "0.7"}
-    how = how if colour is None else {"facecolor": colour, "edgecolor": "white"}
-    axes.add_patch(Rectangle((i - 0.5, j - 0.5), 1, 1, linewidth=1, **how))
+def draw_tile(axes: Axes, i: int, j: int, colour: Any) -> None:
+    """Draw a tile in the colour; hatched if it is None."""
+    style: dict[str, Any] = {"facecolor": "white", "hatch": "////", "edgecolor": "0.7"}
+    style = style if colour is None else {"facecolor": colour, "edgecolor": "white"}
+    axes.add_patch(Rectangle((i - 0.5, j - 0.5), 1, 1, linewidth=1, **style))
 
 
-def write(axes: Axes, i: int, j: int, text: str, colour: Any) -> None:
-    brightness = float(np.dot(to_rgb(colour), (0.299, 0.587, 0.114)))
-    axes.text(
-        i,
-        j,
-        text,
-        ha="center",
-        va="center",
-        fontsize=SMALL,
-        color="black" if brightness > 0.45 else "white",
-        linespacing=0.95,
-    )
+def write(axes: Axes, i: int, j: int, text: str, background: Any) -> None:
+    """Write the text on a tile, black or white."""
+    brightness = float(np.dot(to_rgb(background), (0.299, 0.587, 0.114)))
+    colour = "black" if brightness > 0.45 else "white"
+    axes.text(i, j, text, ha="center", va="center", fontsize=SMALL, color=colour, linespacing=0.95)
 
 
-def draw_fate(axes: Axes, i: int, j: int, cell: Cell | None, each: float) -> None:
-    fate, count = commonest(cell) if cell else (NOT_RUN, 0)
-    if not cell or fate == NOT_RUN:
-        square(axes, i, j, None)
+def draw_outcome(axes: Axes, i: int, j: int, cell: Cell | None, width: float) -> None:
+    """Draw the tile of a cell's commonest outcome: the word if it fits into the width, or else its letter."""
+    outcome, count = commonest(cell) if cell else (NOT_RUN, 0)
+    if not cell or outcome == NOT_RUN:
+        draw_tile(axes, i, j, None)
         return
-    letter, colour = look(fate)
-    square(axes, i, j, colour)
-    total = cell.fates.total() - cell.fates[NOT_RUN]
-    word = fate if fate != "?" else "another"
+    letter, colour = style_of(outcome)
+    draw_tile(axes, i, j, colour)
+    total = count_runs(cell)
+    word = outcome if outcome != "?" else "another"
     words = [word] if count < total else [word, word.replace("-", "-\n", 1), "-\n".join(word.rsplit("-", 1))]
-    shown = next((one for one in words if widest(one) < each - 0.05), letter)
+    text = next((text for text in words if text_width(text) < width - 0.05), letter)
     if count < total:
-        shown += f"\n{count} of {total}" if each > 0.6 else f"\n{count}/{total}"
-    write(axes, i, j, shown, colour)
+        text += f"\n{count} of {total}" if width > 0.6 else f"\n{count}/{total}"
+    write(axes, i, j, text, colour)
 
 
-def draw_accuracy(axes: Axes, i: int, j: int, cell: Cell | None, each: float) -> None:
-    found = estimate(cell.finished if cell else [], TEST_ACCURACY)
-    if math.isnan(found.mean):
-        square(axes, i, j, None)
+def draw_accuracy(axes: Axes, i: int, j: int, cell: Cell | None, width: float) -> None:
+    """Draw the tile of a cell's accuracy, with as much of its interval as fits into the width."""
+    accuracy = estimate(cell.finished if cell else [], TEST_ACCURACY)
+    if math.isnan(accuracy.mean):
+        draw_tile(axes, i, j, None)
         return
-    colour = SIZE(found.mean)[:3]
-    square(axes, i, j, colour)
-    digits = 0 if each < 0.8 else 1
-    number, text = f"{100 * found.mean:.{digits}f}", found.percent(digits, sign="")
-    folded = text.replace(" ± ", "\n±").replace(" (", "\n(").replace(", ", ",\n")
-    # digits are wider than letters are on average
-    fitting = next((one for one in (text, folded, number) if 1.25 * widest(one) < each), "")
+    colour = ACCURACY_COLOURS(accuracy.mean)[:3]
+    draw_tile(axes, i, j, colour)
+    digits = 0 if width < 0.8 else 1
+    number, text = f"{100 * accuracy.mean:.{digits}f}", accuracy.percent(digits, sign="")
+    in_lines = text.replace(" ± ", "\n±").replace(" (", "\n(").replace(", ", ",\n")
+    # digits are wider than the average letter
+    fitting = next((option for option in (text, in_lines, number) if 1.25 * text_width(option) < width), "")
     write(axes, i, j, fitting, colour)

@@ -181,7 +181,7 @@ const columns = [
   { name: "n", number: true, value: (cell) => cell.n, shown: (cell) => cell.marked_n },
   { name: "test accuracy", number: true, value: (cell) => last(cell, "test/accuracy")[0], shown: (cell) => cell.accuracy },
   { name: "test loss", number: true, value: (cell) => last(cell, "test/loss")[0], shown: (cell) => amount("loss", last(cell, "test/loss")[0]) },
-  { name: "what became of it", value: (cell) => cell.became },
+  { name: "outcome", value: (cell) => cell.became },
 ];
 
 function order(column) {

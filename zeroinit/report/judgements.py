@@ -1,0 +1,249 @@
+"""The claims of a sweep, judged by its runs: supported, refuted or undetermined, and what would settle them."""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from zeroinit.report.cells import Cell, outcome_of
+from zeroinit.report.claims import (
+    Claim,
+    claims_without_cells,
+    describe_claim,
+    explain_missing,
+    label_pairs,
+    match_cells,
+)
+from zeroinit.report.histories import first_gradients
+from zeroinit.report.statistics import (
+    DRAWS,
+    count_units,
+    group_by_unit,
+    init_draws,
+    mean_and_interval,
+    name_units,
+    seeds_needed,
+)
+from zeroinit.tracker import TEST_ACCURACY, TEST_CLASS_COUNTS, Record
+
+SUPPORTED, REFUTED, UNDETERMINED = "supported", "refuted", "undetermined"
+LEARNED = ("learned", "partly-learned", "learns")  # the last is an old tag, later split into the two before it
+LEARNED_NOTHING = ("stuck-at-prior", "symmetric", "dead-layer", "saturated", "diverged")
+MAX_FINDINGS = 3  # different findings that are listed of a cell's runs
+
+
+class Answer(NamedTuple):
+    """What the runs say about a claim.
+
+    Attributes:
+        verdict: supported, refuted or undetermined.
+        n: The number of independent units.
+        finding: What the runs show, in words.
+        needed: What would settle an undetermined claim, in words.
+        difference: The mean paired difference, in percentage points of test accuracy.
+        interval: The half width of its 95% interval.
+    """
+
+    verdict: str
+    n: int
+    finding: str
+    needed: str = ""
+    difference: float = math.nan
+    interval: float = math.nan
+
+
+class Judgement(NamedTuple):
+    """The answer to a claim about a cell or a pair of cells."""
+
+    number: int  # of the claim, from 1
+    claim: Claim
+    compared: str
+    counted: str  # what n counts
+    answer: Answer
+
+    def columns(self) -> dict[str, str | int | float]:
+        """Return the columns of claims.csv."""
+        verdict, n, finding, needed, difference, interval = self.answer
+        columns: dict[str, str | int | float] = {"claim": self.number, "verdict": verdict}
+        columns |= {"says": self.claim.statement, "compared": self.compared}
+        columns |= {"n": n, "counted": self.counted, "difference": difference, "interval": interval, "found": finding}
+        return columns | {"decides": needed, "source": self.claim.source}
+
+
+def judge(claims: Iterable[Mapping[str, Any]], cells: Sequence[Cell]) -> list[Judgement]:
+    """Return a judgement of each claim for each cell that it is about, or for each pair of cells that it compares.
+
+    The two cells of a pair agree in all keys that the claim does not select. The records must have the metrics of
+    `metrics_of_claims` at every step.
+    """
+    judgements: list[Judgement] = []
+    for number, claim in enumerate(map(Claim.parse, claims), 1):
+        pairs = match_cells(claim, cells)
+        for label, pair in zip(label_pairs(claim, pairs), pairs, strict=True):
+            judgements.append(Judgement(number, claim, label, name_units_of_pair(*pair), answer(claim, *pair)))
+        for lacking in claims_without_cells(claim, cells) if pairs else [claim]:
+            none = Answer(UNDETERMINED, 0, "", explain_missing(lacking, cells))
+            judgements.append(Judgement(number, claim, describe_claim(lacking), DRAWS, none))
+    return judgements
+
+
+def name_units_of_pair(cell: Cell, other: Cell | None) -> str:
+    """Return what the n of a judgement counts: draws of the init if one of the two inits draws."""
+    units = [name_units(side.finished) for side in (cell, other) if side]
+    return DRAWS if DRAWS in units else units[0]
+
+
+def metrics_of_claims(claims: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the metrics that the judge needs at every step."""
+    return [f"grad/{layer}/zeros" for claim in map(Claim.parse, claims) for layer in claim.order]
+
+
+def answer(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
+    """Return what the runs of a cell, or of a pair of cells, say about the claim."""
+    if claim.test in ("better_than", "as_good_as"):
+        return judge_difference(claim, cell, other)
+    if claim.test == "at_the_prior":
+        return judge_prior(cell)
+    return judge_no_learning(cell) if claim.test == "does_not_learn" else judge_order(cell, claim.order)
+
+
+# ---- whether it holds
+
+
+def judge_difference(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
+    """Answer whether the paired difference is above the margin, or above minus the margin (non-inferiority).
+
+    The whole of Student's 95% interval must lie on one side of the threshold.
+    """
+    n, difference, half = pair_runs(cell, other) if other else subtract_number(cell, claim.reference)
+    is_superiority = claim.test == "better_than"
+    threshold = claim.margin if is_superiority else -claim.margin
+    sides = [side for side in (cell, other) if side]
+    if not n:
+        return Answer(UNDETERMINED, 0, "", "finished runs of both with the same seeds" if other else "finished runs")
+    total = sum(side.outcomes.total() for side in sides)
+    diverged = sum(outcome_of(record) == "diverged" for side in sides for record in side.newest)
+    low, high = difference - half, difference + half
+    above = low > threshold if is_superiority else low >= threshold
+    below = high <= threshold if is_superiority else high < threshold
+    verdict = SUPPORTED if above else REFUTED if below else UNDETERMINED
+    width = "" if math.isnan(half) else f" ± {half:.2f}"
+    finding = f"{difference:+.2f}{width} points, claimed {'more than' if is_superiority else 'at least'} {threshold:g}"
+    needed = seeds_needed(n, half, abs(difference - threshold)) if verdict == UNDETERMINED else ""
+    if diverged:  # they have no accuracy, and do not diverge by chance
+        verdict, needed = UNDETERMINED, f"runs that do not diverge, as {diverged} of {total} did"
+    return Answer(verdict, n, finding + describe_unpaired(cell, other), needed, difference, half)
+
+
+def pair_runs(cell: Cell, other: Cell) -> tuple[int, float, float]:
+    """Return (n, mean, half width) of the difference between runs with the same seeds, in percentage points.
+
+    If one of the two inits draws, n counts its draws.
+    """
+    by_seeds = {seeds_of(record): record.last(TEST_ACCURACY) for record in other.finished}
+    both = [record for record in cell.finished if seeds_of(record) in by_seeds]
+    draws = init_draws(cell.finished) or init_draws(other.finished)
+    return in_points(both, lambda record: record.last(TEST_ACCURACY) - by_seeds[seeds_of(record)], draws)
+
+
+def subtract_number(cell: Cell, percent: Any) -> tuple[int, float, float]:
+    """Return the same for the difference between the runs and a published accuracy in percent."""
+    draws = init_draws(cell.finished)
+    return in_points(cell.finished, lambda record: record.last(TEST_ACCURACY) - percent / 100, draws)
+
+
+def in_points(
+    records: Sequence[Record], difference: Callable[[Record], float], draws: bool
+) -> tuple[int, float, float]:
+    """Return (n, mean, half width) of a difference between shares, in percentage points."""
+    n, mean, half = mean_and_interval(group_by_unit(records, difference, draws))
+    # rounded, so that a difference of exactly the margin equals it
+    return n, round(100 * float(mean), 9), round(100 * float(half), 9)
+
+
+def seeds_of(record: Record) -> tuple[tuple[str, str], ...]:
+    """Return the seeds of all streams, by which runs are paired."""
+    return tuple(sorted((key, value) for key, value in record.params.items() if key.startswith("seeds.")))
+
+
+def describe_unpaired(cell: Cell, other: Cell | None) -> str:
+    """Return how many runs are not part of the comparison, in parentheses."""
+    partners = {seeds_of(record) for record in (other or cell).finished}
+    both = sum(seeds_of(record) in partners for record in cell.finished)
+    left = sum(side.outcomes.total() - both for side in (cell, other) if side)
+    return f" ({left} {'run' if left == 1 else 'runs'} {'without a pair' if other else 'not finished'})" if left else ""
+
+
+def judge_every_run(
+    cell: Cell,
+    runs: Sequence[Record],
+    holds: Callable[[Record], bool | None],
+    describe: Callable[[Record], str],
+    reason: str,
+) -> Answer:
+    """Answer whether something holds for every run of the cell.
+
+    Args:
+        cell: The cell, with the number of its runs.
+        runs: The runs to test.
+        holds: Returns whether it holds for a run; None if that is unknown.
+        describe: Returns what the finding says of a run.
+        reason: Why it may be unknown.
+    """
+    known = {id(record): result for record in runs if (result := holds(record)) is not None}
+    tested = [record for record in runs if id(record) in known]
+    n, holding, total = count_units(tested), sum(known.values()), cell.outcomes.total()
+    different = sorted({*map(describe, tested)})
+    more = "; ..." if len(different) > MAX_FINDINGS else ""
+    finding = f"in {holding} of {len(tested)} runs: {'; '.join(different[:MAX_FINDINGS])}{more}" if tested else ""
+    if holding < len(tested):
+        return Answer(REFUTED, n, finding)
+    if unknown := total - len(tested):
+        return Answer(UNDETERMINED, n, finding, f"{unknown} of {total} runs, which {reason}")
+    return Answer(SUPPORTED, n, finding)
+
+
+def judge_prior(cell: Cell) -> Answer:
+    """Answer whether every run predicts one class for all test examples: its accuracy is exactly that class's share."""
+
+    def holds(record: Record) -> bool | None:
+        counts = json.loads(record.tags.get(TEST_CLASS_COUNTS, "[]"))
+        return record.last(TEST_ACCURACY) in [count / sum(counts) for count in counts] if counts else None
+
+    reason = "have not finished, or kept no counts of the classes"
+    return judge_every_run(cell, cell.finished, holds, lambda record: f"{record.last(TEST_ACCURACY):.2%}", reason)
+
+
+def judge_no_learning(cell: Cell) -> Answer:
+    """Answer whether every run ended at the majority class or diverged. A run that partly learned refutes it."""
+
+    def holds(record: Record) -> bool | None:
+        outcome = outcome_of(record)
+        return outcome in LEARNED_NOTHING if outcome in (*LEARNED, *LEARNED_NOTHING) else None
+
+    return judge_every_run(cell, cell.newest, holds, outcome_of, "wake still, failed or have not ended")
+
+
+def judge_order(cell: Cell, order: Sequence[str]) -> Answer:
+    """Answer whether the gradients of the k-th layer are exact zeros before step k and not at step k, in every run."""
+
+    def describe(record: Record) -> str:
+        first = first_gradients([record])
+        return ", ".join(f"{layer} {first[layer][0] if layer in first else '-'}" for layer in order)
+
+    reason = f"have not finished, were not observed in each step up to {len(order)}, or lack a layer"
+    return judge_every_run(cell, cell.finished, lambda record: has_order(record, order), describe, reason)
+
+
+def has_order(record: Record, order: Sequence[str]) -> bool | None:
+    """Return whether the layers of a run have their first gradients in this order; None if a step is missing."""
+    first, is_complete = first_gradients([record]), True
+    for step, layer in enumerate(order, 1):
+        zeros = record.history(f"grad/{layer}/zeros")
+        if any(zeros.get(before, 1) < 1 for before in range(1, step)) or zeros.get(step) == 1:
+            return False
+        has_all_steps = all(earlier in zeros for earlier in range(1, step + 1))
+        if has_all_steps and first and first.get(layer) != [step]:
+            return False  # the gradient at this step is rounding
+        is_complete = is_complete and has_all_steps
+    return True if is_complete else None

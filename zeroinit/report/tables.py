@@ -1,0 +1,255 @@
+"""The tables of a sweep: a row for each cell or claim, for a terminal or as CSV, and the tables of a dry run."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from rich.table import Table
+
+from zeroinit.report.cells import Cell, naming_keys
+from zeroinit.report.judgements import Judgement
+from zeroinit.report.statistics import DRAWS, IDENTICAL, Estimate, estimate, explain_intervals, name_units
+from zeroinit.tracker import TEST_ACCURACY
+
+# keys that a caption shows if all cells share their value, unless it is the value here, which says nothing
+CAPTION_KEYS = {
+    **dict.fromkeys(("dataset", "dataset.batch_size", "epochs", "steps", "optimizer", "optimizer.lr"), "null"),
+    **dict.fromkeys(("dataset.limit", "dataset.resize", "dataset.channels", "init.layers", "init.rest"), "null"),
+    **{"dataset.normalize.mean": "0", "dataset.normalize.std": "1"},
+    **{"dataset.augment.crop": "0", "dataset.augment.flip": "false", "loss.reduction": "mean"},
+    **{"arithmetic": "native", "ramp.steps": "0", "ramp.factor": "null"},
+}
+MAX_LAYER_COLUMNS = 6  # layers that have a column in the table of replays
+
+
+class CellRow(NamedTuple):
+    """The row of a cell.
+
+    Attributes:
+        keys: The keys that name the cell, with their values.
+        counted: What n counts.
+        accuracy: The final test accuracy, as shares of 1.
+        loss: The mean of the final test loss.
+        outcomes: The outcomes of the runs, with their counts if they differ.
+    """
+
+    keys: dict[str, str]
+    counted: str
+    accuracy: Estimate
+    loss: float
+    outcomes: str
+
+    def columns(self) -> dict[str, str | int | float]:
+        """Return the columns of summary.csv; `interval` is the half width of Student's 95% interval."""
+        accuracy = self.accuracy
+        columns: dict[str, str | int | float] = {**self.keys, "n": accuracy.n, "counted": self.counted}
+        columns |= {"accuracy": accuracy.mean, "interval": accuracy.half, "low": accuracy.low, "high": accuracy.high}
+        return columns | {"loss": self.loss, "became": self.outcomes}
+
+
+def summarize_cells(cells: Sequence[Cell]) -> list[CellRow]:
+    """Return the row of each cell."""
+    rows = []
+    keys = naming_keys(cells)
+    for cell in cells:
+        accuracy, loss = (estimate(cell.finished, metric) for metric in (TEST_ACCURACY, "test/loss"))
+        outcomes = [
+            outcome if count == cell.outcomes.total() else f"{count} {outcome}"
+            for outcome, count in cell.outcomes.most_common()
+        ]
+        values = {key: cell.params.get(key, "") for key in keys}
+        rows.append(CellRow(values, name_units(cell.finished), accuracy, loss.mean, ", ".join(outcomes)))
+    return rows
+
+
+def mark_n(n: int, counted: str) -> str:
+    """Return n with the mark for what it counts: `3`, or `3\N{DAGGER}`."""
+    return f"{n}{mark_of(counted)}"
+
+
+def mark_of(counted: str) -> str:
+    """Return the sign that refers to the note on what n counts; none for draws of the init."""
+    return "" if counted == DRAWS else "\N{DOUBLE DAGGER}" if counted == IDENTICAL else "\N{DAGGER}"
+
+
+def explain_marks(rows: Sequence[CellRow], judgements: Sequence[Judgement]) -> list[str]:
+    """Return a note for each sign beside an n of the two tables."""
+    notes = []
+    for word in sorted({*(row.counted for row in rows), *(judgement.counted for judgement in judgements)} - {DRAWS}):
+        if word == IDENTICAL:
+            reason = "The init draws nothing, and the other seeds change nothing: n counts repetitions of one run."
+        else:
+            reason = f"The init draws nothing: n counts {word}."
+        notes.append(f"{mark_of(word)} {reason}")
+    return notes
+
+
+def plain_table(columns: Sequence[str]) -> Table:
+    """Return a table without lines, in which a narrow terminal wraps text and never cuts it."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def cell_table(rows: Sequence[CellRow]) -> Table:
+    """Return the table of cells for a terminal: accuracy in percent with its 95% interval, a dash if there is none."""
+    table = plain_table(list(rows[0].keys))
+    for name in ("n", "test accuracy", "loss"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("outcome", overflow="fold")
+    for row in rows:
+        table.add_row(
+            *row.keys.values(),
+            mark_n(row.accuracy.n, row.counted),
+            row.accuracy.percent(digits=1),
+            "-" if math.isnan(row.loss) else f"{row.loss:.3g}",
+            row.outcomes,
+        )
+    return table
+
+
+def caption(cells: Sequence[Cell]) -> str:
+    """Return what the cells have in common, and what the numbers of their table are."""
+    shared = [
+        f"{key}={cells[0].params[key]}"
+        for key, silent in CAPTION_KEYS.items()
+        if len({cell.params.get(key) for cell in cells}) == 1 and cells[0].params.get(key, silent) != silent
+    ]
+    intervals = explain_intervals([estimate(cell.finished, TEST_ACCURACY) for cell in cells], digits=1)
+    numbers = ", ".join(part for part in ("after the last step, mean over n draws of the init", intervals) if part)
+    return f"{' '.join(shared)}; {numbers}"
+
+
+def as_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
+    """Return the rows as CSV; the first row has all columns."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def claim_table(judgements: Sequence[Judgement]) -> Table:
+    """Return the table of claims for a terminal, each claim's statement and source once."""
+    table = plain_table(["verdict", "claim", "compared", "n", "found", "what would decide it", "source"])
+    table.columns[3].justify = "right"
+    last = None
+    for judgement in judgements:
+        answer, is_first = judgement.answer, judgement.number != last
+        last = judgement.number
+        table.add_row(
+            answer.verdict,
+            judgement.claim.statement if is_first else "",
+            judgement.compared or "-",
+            mark_n(answer.n, judgement.counted),
+            answer.finding or "-",
+            answer.needed or "-",
+            judgement.claim.source if is_first else "",
+        )
+    return table
+
+
+# ---- before training
+
+
+def run_findings_table(rules: Mapping[str, str], findings: Sequence[tuple[str, str]]) -> Table:
+    """Return the table of the rules {name: what it requires} and the findings (rule, text) of one run."""
+    table = plain_table(["rule", "holds where", "found"])
+    others = {rule: "" for rule, _ in findings if rule not in rules}
+    for rule, requirement in (dict(rules) | others).items():
+        texts = [text for name, text in findings if name == rule]
+        table.add_row(rule, requirement, "\n".join(texts) or "-")
+    return table
+
+
+def cell_findings_table(
+    keys: Sequence[str], cells: Sequence[tuple[Mapping[str, str], Sequence[tuple[str, str]]]]
+) -> Table:
+    """Return the table of the findings (rule, text) of cells, each cell with its params; `keys` name a cell."""
+    table = plain_table([*keys, "rule", "found"])
+    for params, findings in cells:
+        names = [params.get(key, "") for key in keys]
+        for rule, text in findings or [("-", "-")]:
+            table.add_row(*names, rule, text)
+            names = [""] * len(keys)
+    return table
+
+
+def plan_table(
+    keys: Sequence[str], cells: Sequence[tuple[Sequence[str], tuple[int, int, int], Sequence[float | None]]]
+) -> Table:
+    """Return the table of the plan.
+
+    Args:
+        keys: The keys that name a cell.
+        cells: Of each cell its values of the keys, its numbers of runs (done, failed, to do), and the seconds that
+            each failed run and each run to do will take, None if unknown.
+    """
+    table = plain_table([*keys, "done", "failed", "to do", "will take"])
+    for column in table.columns[len(keys) :]:
+        column.justify = "right"
+    for names, counts, seconds in cells:
+        table.add_row(*names, *map(str, counts), format_total(seconds) if seconds else "")
+    return table
+
+
+def summarize_plan(runs: int, seconds: Sequence[float | None], workers: int) -> str:
+    """Return the line below the plan: how many runs are done, and how long the others will take."""
+    if not seconds:
+        return f"All {runs} runs are done; rerun=true trains them again."
+    processes = f"{workers} processes" if workers > 1 else "one process"
+    known = [value for value in seconds if value is not None]
+    longest = max([sum(known) / workers, *known])  # a run is never split
+    duration = format_total([longest, *([None] if len(known) < len(seconds) else [])]) if known else "?"
+    estimated = f"about {duration} on {processes}, by what such runs took"
+    when = estimated if duration != "?" else "no such run has finished yet"
+    return f"{runs - len(seconds)} of {runs} runs are done, {len(seconds)} are not: {when}."
+
+
+def format_total(seconds: Sequence[float | None]) -> str:
+    """Return the sum in a suitable unit; `?` if no value is known, and `more than` if some are unknown."""
+    known = [value for value in seconds if value is not None]
+    if not known:
+        return "?"
+    bound = "more than " if len(known) < len(seconds) else ""
+    size, unit = next(((size, unit) for size, unit in ((3600, "h"), (60, "min")) if sum(known) >= 2 * size), (1, "s"))
+    return f"{bound}{sum(known) / size:.2g} {unit}"
+
+
+def draws_table(draws: Sequence[tuple[str, str, int, str, str]]) -> Table:
+    """Return the table of random draws: (phase, purpose, number of entries, generator, effect) of each."""
+    table = plain_table(["drawn in", "for", "entries", "from", "effect"])
+    table.columns[2].justify = "right"
+    for phase, purpose, entries, generator, effect in draws:
+        table.add_row(phase, purpose, f"{entries:,}", generator, effect)
+    if not draws:
+        table.add_row("-", "nothing", "0", "-", "-")
+    return table
+
+
+def replays_table(
+    units: Mapping[str, int], replays: Sequence[tuple[str, str, str, Mapping[str, Sequence[float]]]]
+) -> Table:
+    """Return the table of replays: when each layer first has two distinct neurons.
+
+    Args:
+        units: {layer: its number of units}.
+        replays: (init, noise, arithmetic, {layer: its distinct neurons after 0, 1, ... steps}) of each.
+    """
+    layers, half = list(units), MAX_LAYER_COLUMNS // 2
+    layers = layers if len(layers) <= MAX_LAYER_COLUMNS else [*layers[:half], *layers[-half:]]
+    table = plain_table(["init", "noise", "arithmetic", *layers])
+    for init, noise, arithmetic, classes in replays:
+        table.add_row(init, noise, arithmetic, *(describe_split(classes[layer], units[layer]) for layer in layers))
+    return table
+
+
+def describe_split(counts: Sequence[float], units: int) -> str:
+    """Return `step 3: 4 of 500`: the first step with more than one class of neurons, and the classes at the end."""
+    if not counts or any(map(math.isnan, counts)):  # the loop reports nothing of a net that starts so
+        return "not finite"
+    step = next((step for step, count in enumerate(counts) if count > 1), None)
+    return f"never: 1 of {units}" if step is None else f"step {step}: {counts[-1]:.0f} of {units}"
