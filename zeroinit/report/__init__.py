@@ -43,10 +43,10 @@ def announce(manifest: Manifest, tracker: Tracker) -> None:
     """Keep the manifest of a sweep before it trains, so that its report can be made meanwhile or after an abort."""
     if tracker.is_persistent:
         tracker.begin_summary({MANIFEST_FILE: manifest.to_json()})
-        describe_sweep(manifest.question, [manifest.command], tracker)
+        _describe_sweep(manifest.question, [manifest.command], tracker)
 
 
-def describe_sweep(question: str, commands: Sequence[str], tracker: Tracker) -> None:
+def _describe_sweep(question: str, commands: Sequence[str], tracker: Tracker) -> None:
     """Show the question of the sweep and the commands that train its runs in the tracker."""
     tracker.describe("\n\n".join(part for part in (question, *(f"`{command}`" for command in commands)) if part))
 
@@ -68,8 +68,8 @@ def conclude(
     records, left_out = readable(tracker.records())
     manifest, stray_notes = replace_strays(manifest, records, since)
     cells = group_cells(manifest.planned, records)
-    load_claim_histories(manifest, cells, tracker)
-    notes = [*comparison_warnings(cells, tracker), *left_out]
+    _load_claim_histories(manifest, cells, tracker)
+    notes = [*_comparison_warnings(cells, tracker), *left_out]
     rows, judgements = summarize_cells(cells), judge(manifest.claims, cells)
     marks = explain_marks(rows, judgements)
     console = show(cell_table(rows), [caption(cells), *marks, *notes, *stray_notes])
@@ -77,8 +77,8 @@ def conclude(
         console.print()
         console.print(claim_table(judgements), markup=False, highlight=False)
     if tracker.is_persistent:
-        describe_sweep(manifest.question, training_commands(manifest, cells)[0], tracker)
-        files = report_files(manifest, cells, notes, tracker) | draw(cells, tracker, map_function, ())
+        _describe_sweep(manifest.question, training_commands(manifest, cells)[0], tracker)
+        files = _report_files(manifest, cells, notes, tracker) | draw(cells, tracker, map_function, ())
         address = tracker.write_summary(files, anew=True)
         hint = f"\nPage (report.html), figures, table: {address}\n{tracker.ui_hint()}"
         console.print(hint, markup=False, highlight=False, soft_wrap=True)
@@ -108,9 +108,9 @@ def remake(tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[
     if not manifest.planned:
         raise BadInput(f"{tracker.sweep}: the sweep has no runs; there is nothing to report")
     cells = group_cells(manifest.planned, records)
-    load_claim_histories(manifest, cells, tracker)
-    check_axes(axes, cells)
-    files = report_files(manifest, cells, [*comparison_warnings(cells, tracker), *notes], tracker)
+    _load_claim_histories(manifest, cells, tracker)
+    _check_axes(axes, cells)
+    files = _report_files(manifest, cells, [*_comparison_warnings(cells, tracker), *notes], tracker)
     if figures:
         files |= draw(cells, tracker, starmap, axes)
     if folder is None:
@@ -124,7 +124,7 @@ def remake(tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[
     return str(folder)
 
 
-def check_axes(axes: Sequence[str], cells: Sequence[Cell]) -> None:
+def _check_axes(axes: Sequence[str], cells: Sequence[Cell]) -> None:
     """Raise BadInput for axes of the map that the cells lack, or that are the same."""
     keys = ", ".join(naming_keys(cells))
     unknown = next((key for key in axes if key not in cells[0].params), None)
@@ -134,13 +134,15 @@ def check_axes(axes: Sequence[str], cells: Sequence[Cell]) -> None:
         raise BadInput(f"--map={axes[0]}: the key is given for both axes; give two of {keys}")
 
 
-def load_claim_histories(manifest: Manifest, cells: Sequence[Cell], tracker: Tracker) -> None:
+def _load_claim_histories(manifest: Manifest, cells: Sequence[Cell], tracker: Tracker) -> None:
     """Load the metrics by which the claims are judged into the records, at every step."""
     if metrics := metrics_of_claims(manifest.claims):
         tracker.load_histories([record for cell in cells for record in cell.finished], metrics)
 
 
-def report_files(manifest: Manifest, cells: Sequence[Cell], notes: Sequence[str], tracker: Tracker) -> dict[str, bytes]:
+def _report_files(
+    manifest: Manifest, cells: Sequence[Cell], notes: Sequence[str], tracker: Tracker
+) -> dict[str, bytes]:
     """Return {file name: content} of the tables, the manifest, and the page unless it cannot be made."""
     files = {"summary.csv": as_csv([row.columns() for row in summarize_cells(cells)])}
     files[MANIFEST_FILE] = manifest.to_json()
@@ -158,9 +160,9 @@ def report_files(manifest: Manifest, cells: Sequence[Cell], notes: Sequence[str]
     return files
 
 
-def comparison_warnings(cells: Sequence[Cell], tracker: Tracker) -> list[str]:
+def _comparison_warnings(cells: Sequence[Cell], tracker: Tracker) -> list[str]:
     """Return what a reader should know before comparing the cells."""
-    contents = [(cell.params, newest_init_csv(cell, tracker)) for cell in cells]
+    contents = [(cell.params, _newest_init_csv(cell, tracker)) for cell in cells]
     inits = [(params, read_init_csv(content)) for params, content in contents if content]
     keys = naming_keys(cells)
     return [*warn_of_scale(inits, keys), *warn_of_identical_cells(starts_of(cells), keys)]
@@ -177,6 +179,6 @@ def show(table: Table | None, notes: Sequence[str]) -> PatientConsole:
     return console
 
 
-def newest_init_csv(cell: Cell, tracker: Tracker) -> bytes | None:
+def _newest_init_csv(cell: Cell, tracker: Tracker) -> bytes | None:
     """Return the init.csv of the cell's newest finished run."""
     return tracker.read_file(cell.finished[0], "init.csv") if cell.finished else None

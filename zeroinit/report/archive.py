@@ -85,7 +85,7 @@ def record_of(row: TableRow) -> Record:
     metrics += [(name, value, step) for name, value, step in json.loads(values.get("watched", "[]"))]
     params = {key: value for key, value in values.items() if key not in known}
     if "device" in tags:  # a param, so that runs of two device types are never compared
-        params["device"] = device_type(tags["device"])
+        params["device"] = _device_type(tags["device"])
     return Record("", params, tags, values["status"], metrics)
 
 
@@ -102,28 +102,28 @@ def merge_rows(old: Iterable[TableRow], new: Iterable[TableRow]) -> list[dict[st
         known = rows.get(run)
         # a run that is to be repeated, because its data or code changed, replaces the old run
         is_due = known and known["identity"] != row["identity"]
-        is_worse = known and (is_finished(known) or row["status"] == NOT_RUN)
-        if is_finished(row) or is_due or not is_worse:
+        is_worse = known and (_is_finished(known) or row["status"] == NOT_RUN)
+        if _is_finished(row) or is_due or not is_worse:
             rows.pop(run, None)  # so that it becomes the newest
             rows[run] = dict(row)
     newest: dict[tuple[str, ...], str] = {}
     for row in rows.values():
-        if is_finished(row):
-            newest[cell_and_split(row)] = data_and_code(row["identity"])
+        if _is_finished(row):
+            newest[_cell_and_split(row)] = data_and_code(row["identity"])
 
     def has_changed(row: TableRow) -> bool:
-        return is_finished(row) and data_and_code(row["identity"]) != newest[cell_and_split(row)]
+        return _is_finished(row) and data_and_code(row["identity"]) != newest[_cell_and_split(row)]
 
     current, waiting = split_by_version([row for row in rows.values() if not has_changed(row)])
-    return [dict(row) for row in sorted((*current, *waiting), key=sort_key)]
+    return [dict(row) for row in sorted((*current, *waiting), key=_sort_key)]
 
 
-def sort_key(row: TableRow) -> Any:
+def _sort_key(row: TableRow) -> Any:
     """Return the key that sorts the rows of the table."""
     values = [row.get(key, "") for key in ("size", "dataset", "arch")]
     init = row["init"] != "default", row["init"], float(row.get("bias_scale.value") or 0)
     seed = int(row.get("seeds.init") or 0)
-    return natural_key(row["sweep"]), *values, *init, row["cell_hash"], seed, row["identity"]
+    return _natural_key(row["sweep"]), *values, *init, row["cell_hash"], seed, row["identity"]
 
 
 def split_by_version(rows: Iterable[TableRow]) -> tuple[list[TableRow], list[TableRow]]:
@@ -134,8 +134,8 @@ def split_by_version(rows: Iterable[TableRow]) -> tuple[list[TableRow], list[Tab
     """
     groups: dict[tuple[str, ...], list[TableRow]] = defaultdict(list)
     for row in rows:
-        groups[*sweep_and_size(row), device_type(row.get("device", ""))].append(row)
-    versions = {group: current_version(members) for group, members in groups.items() if group[-1]}
+        groups[*sweep_and_size(row), _device_type(row.get("device", ""))].append(row)
+    versions = {group: _current_version(members) for group, members in groups.items() if group[-1]}
     current, waiting = [], []
     for group, members in groups.items():
         # a run that never started has no device: it counts with the runs of its version on any device
@@ -149,36 +149,36 @@ def split_by_version(rows: Iterable[TableRow]) -> tuple[list[TableRow], list[Tab
     return current, waiting
 
 
-def current_version(rows: Sequence[TableRow]) -> int:
+def _current_version(rows: Sequence[TableRow]) -> int:
     """Return the newest version with as many finished runs of each cell as each older version."""
     newest_first = sorted({version_of(row) for row in rows}, reverse=True)
     for candidate in newest_first:
         older = [row for row in rows if version_of(row) < candidate]
-        keys = sorted({key for row in older for key in row if names_cell(key) and row[key]})
-        finished = Counter(cell_values(row, keys) for row in rows if version_of(row) == candidate if is_finished(row))
-        needed = Counter((version_of(row), cell_values(row, keys)) for row in older if is_finished(row))
+        keys = sorted({key for row in older for key in row if _names_cell(key) and row[key]})
+        finished = Counter(_cell_values(row, keys) for row in rows if version_of(row) == candidate if _is_finished(row))
+        needed = Counter((version_of(row), _cell_values(row, keys)) for row in older if _is_finished(row))
         if finished and all(finished[cell] >= count for (_, cell), count in needed.items()):
             return candidate
     return newest_first[-1]
 
 
-def is_finished(row: TableRow) -> bool:
+def _is_finished(row: TableRow) -> bool:
     """Return whether the run finished."""
     return row["status"] == "FINISHED"
 
 
-def names_cell(column: str) -> bool:
+def _names_cell(column: str) -> bool:
     """Return whether a column names a cell: it is a param other than a seed."""
     others = ("sweep", "size", "identity", "cell_hash", "status", "steps_taken", "watched", *ARCHIVED_TAGS)
     return column not in (*others, *LAST_METRICS) and not column.startswith("seed")
 
 
-def cell_values(row: TableRow, keys: Iterable[str]) -> tuple[str, ...]:
+def _cell_values(row: TableRow, keys: Iterable[str]) -> tuple[str, ...]:
     """Return the values that name the cell of a row. Its hash does not: it changes with the version."""
     return tuple(row.get(key, "") for key in keys)
 
 
-def device_type(device: str) -> str:
+def _device_type(device: str) -> str:
     """Return `cuda` for `cuda:0 (H200)`."""
     return re.split(r"[ :]", device)[0]
 
@@ -188,7 +188,7 @@ def sweep_and_size(row: TableRow) -> tuple[str, str]:
     return row["sweep"], row["size"]
 
 
-def cell_and_split(row: TableRow) -> tuple[str, ...]:
+def _cell_and_split(row: TableRow) -> tuple[str, ...]:
     """Return what runs share that train on the same examples unless the data changed."""
     return row["sweep"], row["cell_hash"], row.get("seeds.split", "")
 
@@ -198,7 +198,7 @@ def version_of(row: TableRow) -> int:
     return int([*row["identity"].split("-"), "", "0"][2] or 0)
 
 
-def natural_key(name: str) -> list[Any]:
+def _natural_key(name: str) -> list[Any]:
     """Return a key that sorts figure10 after figure9."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 

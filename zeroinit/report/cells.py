@@ -153,12 +153,12 @@ def independent_keys(params: Sequence[Mapping[str, str]], keys: Iterable[str]) -
     independent: list[str] = []
     for key in keys:
         has_several = len({values.get(key) for values in params}) > 1
-        if has_several and not any(determines(params, earlier, key) for earlier in independent):
+        if has_several and not any(_determines(params, earlier, key) for earlier in independent):
             independent.append(key)
     return independent
 
 
-def determines(params: Sequence[Mapping[str, str]], key: str, other_key: str) -> bool:
+def _determines(params: Sequence[Mapping[str, str]], key: str, other_key: str) -> bool:
     """Return whether the value of one key implies the value of the other."""
     pairs = {(values.get(key), values.get(other_key)) for values in params}
     return len(pairs) == len({values.get(key) for values in params})

@@ -49,10 +49,10 @@ class Claim(NamedTuple):
 
 def matches(selector: Selector, params: Mapping[str, str]) -> bool:
     """Return whether the params have one of the selected values of each key."""
-    return all(key in params and has_value(value, params[key]) for key, value in selector.items())
+    return all(key in params and _has_value(value, params[key]) for key, value in selector.items())
 
 
-def has_value(value: Any, param: str) -> bool:
+def _has_value(value: Any, param: str) -> bool:
     """Return whether a param is this value, or one of this list of values, by value and not by spelling."""
     options = [value, *(value if isinstance(value, list) else [])]
     return parse_value(param) in [parse_value(option) for option in options]
@@ -75,7 +75,7 @@ def match_cells(claim: Claim, cells: Sequence[Cell]) -> list[Pair]:
     if not isinstance(claim.reference, Mapping):
         return [(cell, None) for cell in subjects]
     references = [cell for cell in cells if matches(claim.reference, cell.params)]
-    equal = [key for key in naming_keys(cells) if not may_differ(claim, key)]
+    equal = [key for key in naming_keys(cells) if not _may_differ(claim, key)]
     return [
         (cell, other)
         for cell in subjects
@@ -84,7 +84,7 @@ def match_cells(claim: Claim, cells: Sequence[Cell]) -> list[Pair]:
     ]
 
 
-def may_differ(claim: Claim, key: str) -> bool:
+def _may_differ(claim: Claim, key: str) -> bool:
     """Return whether the cells of a pair may differ in the key: the claim selects it, or the option that has it."""
     return any(key == name or key.startswith(f"{name}.") for side in claim.selectors for name in side)
 
@@ -93,23 +93,23 @@ def label_pairs(claim: Claim, pairs: Sequence[Pair]) -> list[str]:
     """Return what each pair compares, with the keys that distinguish it from the other pairs."""
     subjects, references = [cell for cell, _ in pairs], [other for _, other in pairs if other]
     keys = naming_keys([*subjects, *references])
-    differing = [key for key in keys if may_differ(claim, key)]
+    differing = [key for key in keys if _may_differ(claim, key)]
     equal = independent_keys([cell.params for cell in subjects], [key for key in keys if key not in differing])
     labels = [
-        label_side(selector, side, differing)
+        _label_side(selector, side, differing)
         for selector, side in zip(claim.selectors, (subjects, references), strict=False)
     ]
     shared = ["".join(f", {cell.label([key])}" for key in equal) for cell in subjects]
-    return [join_sides(sides, claim) + more for *sides, more in zip(*labels, shared, strict=True)]
+    return [_join_sides(sides, claim) + more for *sides, more in zip(*labels, shared, strict=True)]
 
 
-def label_side(selector: Selector, side: Sequence[Cell], keys: Sequence[str]) -> list[str]:
+def _label_side(selector: Selector, side: Sequence[Cell], keys: Sequence[str]) -> list[str]:
     """Return a label for each cell: the keys that select it, and others that distinguish it from the rest."""
     distinguishing = independent_keys([cell.params for cell in side], [*selector, *keys])
     return [cell.label(dict.fromkeys([*selector, *distinguishing])) for cell in side]
 
 
-def join_sides(sides: Sequence[str], claim: Claim) -> str:
+def _join_sides(sides: Sequence[str], claim: Claim) -> str:
     """Return `side against side`, or `side against 97.5%` if the reference is a number."""
     number = [] if claim.reference is None or isinstance(claim.reference, Mapping) else [f"{claim.reference:g}%"]
     return " against ".join([*sides, *number])
@@ -117,8 +117,8 @@ def join_sides(sides: Sequence[str], claim: Claim) -> str:
 
 def describe_claim(claim: Claim) -> str:
     """Return what the claim compares, by its selectors alone."""
-    sides = [", ".join(f"{key}={format_value(value)}" for key, value in side.items()) for side in claim.selectors]
-    return join_sides(sides, claim)
+    sides = [", ".join(f"{key}={_format_value(value)}" for key, value in side.items()) for side in claim.selectors]
+    return _join_sides(sides, claim)
 
 
 def claims_without_cells(claim: Claim, cells: Sequence[Cell]) -> list[Claim]:
@@ -139,6 +139,6 @@ def explain_missing(claim: Claim, cells: Sequence[Cell]) -> str:
     return f"no {'two such cells, alike in all else,' if has_both_sides else 'such cell'} in this sweep"
 
 
-def format_value(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """Return a value of a selector as text, the values of a list with bars between them."""
-    return "|".join(map(format_value, value)) if isinstance(value, list) else str(value)
+    return "|".join(map(_format_value, value)) if isinstance(value, list) else str(value)

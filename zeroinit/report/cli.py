@@ -27,7 +27,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     try:
-        tracker = open_store(arguments.tracker, arguments.sweep)
+        tracker = _open_store(arguments.tracker, arguments.sweep)
         if arguments.to is None:  # otherwise the store may be read-only
             tell_dead_runs(tracker)
         print(remake(tracker, arguments.to, arguments.figures or bool(arguments.map), arguments.map))
@@ -52,11 +52,11 @@ def results() -> None:
     try:
         rows = read_table(arguments.table)
         for name in arguments.sweeps:
-            tracker = open_store(arguments.tracker, name)
-            rows = merge_rows(rows, collect_rows(tracker, find_sweep_file(arguments.files, name).claims))
+            tracker = _open_store(arguments.tracker, name)
+            rows = merge_rows(rows, collect_rows(tracker, _find_sweep_file(arguments.files, name).claims))
         if not rows:
             raise BadInput(f"--table={arguments.table}: it has no runs; name a sweep to be added")
-        page = format_results(rows, {row["sweep"]: find_sweep_file(arguments.files, row["sweep"]) for row in rows})
+        page = format_results(rows, {row["sweep"]: _find_sweep_file(arguments.files, row["sweep"]) for row in rows})
         for path, content in ((arguments.table, format_table(rows)), (arguments.to, page.encode())):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
@@ -69,7 +69,7 @@ def results() -> None:
         sys.exit(2)
 
 
-def open_store(uri: str | None, sweep: str) -> Mlflow:
+def _open_store(uri: str | None, sweep: str) -> Mlflow:
     """Return the tracker at a uri, opened at an existing sweep."""
     tracker = Mlflow(uri)
     tracker.key = "--tracker"
@@ -77,7 +77,7 @@ def open_store(uri: str | None, sweep: str) -> Mlflow:
     return tracker
 
 
-def find_sweep_file(folder: Path, name: str) -> SweepFile:
+def _find_sweep_file(folder: Path, name: str) -> SweepFile:
     """Return the question and claims of a sweep's file, from the folder or from the shipped sweeps.
 
     Raises:

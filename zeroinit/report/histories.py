@@ -53,7 +53,7 @@ def average_history(records: Sequence[Record], metric: str) -> History | None:
     steps = sorted(set().union(*(values for _, values in values_of)))
     if not steps:
         return None
-    filled = {id(record): carry_forward(values, steps) for record, values in values_of}
+    filled = {id(record): _carry_forward(values, steps) for record, values in values_of}
     starts = sorted({steps.index(min(values)) for _, values in values_of})
     parts, draws = [], init_draws(records)
     for first, end in pairwise([*starts, len(steps)]):
@@ -67,7 +67,7 @@ def average_history(records: Sequence[Record], metric: str) -> History | None:
     return History(np.array(steps), *(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def carry_forward(values: Mapping[int, float], steps: Sequence[int]) -> list[float]:
+def _carry_forward(values: Mapping[int, float], steps: Sequence[int]) -> list[float]:
     """Return the value at each of the steps, or the last value before it; NaN before the first value."""
     filled, last = [], math.nan
     for step in steps:

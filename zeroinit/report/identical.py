@@ -37,10 +37,10 @@ def warn_of_identical_cells(starts: Iterable[Start], keys: Sequence[str]) -> lis
         if hashes:
             seeds, weights = zip(*sorted(hashes.items()), strict=True)
             alike[*(params.get(key) for key in rest), *seeds, *weights].append(params)
-    return [format_warning(same, keys, rest) for same in alike.values() if len(same) > 1]
+    return [_format_warning(same, keys, rest) for same in alike.values() if len(same) > 1]
 
 
-def format_warning(same: Sequence[Mapping[str, str]], keys: Sequence[str], rest: Sequence[str]) -> str:
+def _format_warning(same: Sequence[Mapping[str, str]], keys: Sequence[str], rest: Sequence[str]) -> str:
     """Return the sentence on which cells are the same, and why."""
     of_init = [key for key in keys if key not in rest]
     differing = [key for key in of_init if len({params.get(key) for params in same}) > 1]

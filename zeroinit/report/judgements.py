@@ -80,14 +80,14 @@ def judge(claims: Iterable[Mapping[str, Any]], cells: Sequence[Cell]) -> list[Ju
     for number, claim in enumerate(map(Claim.parse, claims), 1):
         pairs = match_cells(claim, cells)
         for label, pair in zip(label_pairs(claim, pairs), pairs, strict=True):
-            judgements.append(Judgement(number, claim, label, name_units_of_pair(*pair), answer(claim, *pair)))
+            judgements.append(Judgement(number, claim, label, _name_units_of_pair(*pair), _answer_claim(claim, *pair)))
         for lacking in claims_without_cells(claim, cells) if pairs else [claim]:
             none = Answer(UNDETERMINED, 0, "", explain_missing(lacking, cells))
             judgements.append(Judgement(number, claim, describe_claim(lacking), DRAWS, none))
     return judgements
 
 
-def name_units_of_pair(cell: Cell, other: Cell | None) -> str:
+def _name_units_of_pair(cell: Cell, other: Cell | None) -> str:
     """Return what the n of a judgement counts: draws of the init if one of the two inits draws."""
     units = [name_units(side.finished) for side in (cell, other) if side]
     return DRAWS if DRAWS in units else units[0]
@@ -98,24 +98,24 @@ def metrics_of_claims(claims: Iterable[Mapping[str, Any]]) -> list[str]:
     return [f"grad/{layer}/zeros" for claim in map(Claim.parse, claims) for layer in claim.order]
 
 
-def answer(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
+def _answer_claim(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
     """Return what the runs of a cell, or of a pair of cells, say about the claim."""
     if claim.test in ("better_than", "as_good_as"):
-        return judge_difference(claim, cell, other)
+        return _judge_difference(claim, cell, other)
     if claim.test == "at_the_prior":
-        return judge_prior(cell)
-    return judge_no_learning(cell) if claim.test == "does_not_learn" else judge_order(cell, claim.order)
+        return _judge_prior(cell)
+    return _judge_no_learning(cell) if claim.test == "does_not_learn" else _judge_order(cell, claim.order)
 
 
 # ---- whether it holds
 
 
-def judge_difference(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
+def _judge_difference(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
     """Answer whether the paired difference is above the margin, or above minus the margin (non-inferiority).
 
     The whole of Student's 95% interval must lie on one side of the threshold.
     """
-    n, difference, half = pair_runs(cell, other) if other else subtract_number(cell, claim.reference)
+    n, difference, half = _pair_runs(cell, other) if other else _subtract_number(cell, claim.reference)
     is_superiority = claim.test == "better_than"
     threshold = claim.margin if is_superiority else -claim.margin
     sides = [side for side in (cell, other) if side]
@@ -132,27 +132,27 @@ def judge_difference(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
     needed = seeds_needed(n, half, abs(difference - threshold)) if verdict == UNDETERMINED else ""
     if diverged:  # they have no accuracy, and do not diverge by chance
         verdict, needed = UNDETERMINED, f"runs that do not diverge, as {diverged} of {total} did"
-    return Answer(verdict, n, finding + describe_unpaired(cell, other), needed, difference, half)
+    return Answer(verdict, n, finding + _describe_unpaired(cell, other), needed, difference, half)
 
 
-def pair_runs(cell: Cell, other: Cell) -> tuple[int, float, float]:
+def _pair_runs(cell: Cell, other: Cell) -> tuple[int, float, float]:
     """Return (n, mean, half width) of the difference between runs with the same seeds, in percentage points.
 
     If one of the two inits draws, n counts its draws.
     """
-    by_seeds = {seeds_of(record): record.last(TEST_ACCURACY) for record in other.finished}
-    both = [record for record in cell.finished if seeds_of(record) in by_seeds]
+    by_seeds = {_seeds_of(record): record.last(TEST_ACCURACY) for record in other.finished}
+    both = [record for record in cell.finished if _seeds_of(record) in by_seeds]
     draws = init_draws(cell.finished) or init_draws(other.finished)
-    return in_points(both, lambda record: record.last(TEST_ACCURACY) - by_seeds[seeds_of(record)], draws)
+    return _in_points(both, lambda record: record.last(TEST_ACCURACY) - by_seeds[_seeds_of(record)], draws)
 
 
-def subtract_number(cell: Cell, percent: Any) -> tuple[int, float, float]:
+def _subtract_number(cell: Cell, percent: Any) -> tuple[int, float, float]:
     """Return the same for the difference between the runs and a published accuracy in percent."""
     draws = init_draws(cell.finished)
-    return in_points(cell.finished, lambda record: record.last(TEST_ACCURACY) - percent / 100, draws)
+    return _in_points(cell.finished, lambda record: record.last(TEST_ACCURACY) - percent / 100, draws)
 
 
-def in_points(
+def _in_points(
     records: Sequence[Record], difference: Callable[[Record], float], draws: bool
 ) -> tuple[int, float, float]:
     """Return (n, mean, half width) of a difference between shares, in percentage points."""
@@ -161,20 +161,20 @@ def in_points(
     return n, round(100 * float(mean), 9), round(100 * float(half), 9)
 
 
-def seeds_of(record: Record) -> tuple[tuple[str, str], ...]:
+def _seeds_of(record: Record) -> tuple[tuple[str, str], ...]:
     """Return the seeds of all streams, by which runs are paired."""
     return tuple(sorted((key, value) for key, value in record.params.items() if key.startswith("seeds.")))
 
 
-def describe_unpaired(cell: Cell, other: Cell | None) -> str:
+def _describe_unpaired(cell: Cell, other: Cell | None) -> str:
     """Return how many runs are not part of the comparison, in parentheses."""
-    partners = {seeds_of(record) for record in (other or cell).finished}
-    both = sum(seeds_of(record) in partners for record in cell.finished)
+    partners = {_seeds_of(record) for record in (other or cell).finished}
+    both = sum(_seeds_of(record) in partners for record in cell.finished)
     left = sum(side.outcomes.total() - both for side in (cell, other) if side)
     return f" ({left} {'run' if left == 1 else 'runs'} {'without a pair' if other else 'not finished'})" if left else ""
 
 
-def judge_every_run(
+def _judge_every_run(
     cell: Cell,
     runs: Sequence[Record],
     holds: Callable[[Record], bool | None],
@@ -203,7 +203,7 @@ def judge_every_run(
     return Answer(SUPPORTED, n, finding)
 
 
-def judge_prior(cell: Cell) -> Answer:
+def _judge_prior(cell: Cell) -> Answer:
     """Answer whether every run predicts one class for all test examples: its accuracy is exactly that class's share."""
 
     def holds(record: Record) -> bool | None:
@@ -211,20 +211,20 @@ def judge_prior(cell: Cell) -> Answer:
         return record.last(TEST_ACCURACY) in [count / sum(counts) for count in counts] if counts else None
 
     reason = "have not finished, or kept no counts of the classes"
-    return judge_every_run(cell, cell.finished, holds, lambda record: f"{record.last(TEST_ACCURACY):.2%}", reason)
+    return _judge_every_run(cell, cell.finished, holds, lambda record: f"{record.last(TEST_ACCURACY):.2%}", reason)
 
 
-def judge_no_learning(cell: Cell) -> Answer:
+def _judge_no_learning(cell: Cell) -> Answer:
     """Answer whether every run ended at the majority class or diverged. A run that partly learned refutes it."""
 
     def holds(record: Record) -> bool | None:
         outcome = outcome_of(record)
         return outcome in LEARNED_NOTHING if outcome in (*LEARNED, *LEARNED_NOTHING) else None
 
-    return judge_every_run(cell, cell.newest, holds, outcome_of, "wake still, failed or have not ended")
+    return _judge_every_run(cell, cell.newest, holds, outcome_of, "wake still, failed or have not ended")
 
 
-def judge_order(cell: Cell, order: Sequence[str]) -> Answer:
+def _judge_order(cell: Cell, order: Sequence[str]) -> Answer:
     """Answer whether the gradients of the k-th layer are exact zeros before step k and not at step k, in every run."""
 
     def describe(record: Record) -> str:
@@ -232,10 +232,10 @@ def judge_order(cell: Cell, order: Sequence[str]) -> Answer:
         return ", ".join(f"{layer} {first[layer][0] if layer in first else '-'}" for layer in order)
 
     reason = f"have not finished, were not observed in each step up to {len(order)}, or lack a layer"
-    return judge_every_run(cell, cell.finished, lambda record: has_order(record, order), describe, reason)
+    return _judge_every_run(cell, cell.finished, lambda record: _has_order(record, order), describe, reason)
 
 
-def has_order(record: Record, order: Sequence[str]) -> bool | None:
+def _has_order(record: Record, order: Sequence[str]) -> bool | None:
     """Return whether the layers of a run have their first gradients in this order; None if a step is missing."""
     first, is_complete = first_gradients([record]), True
     for step, layer in enumerate(order, 1):

@@ -104,11 +104,11 @@ def replace_strays(manifest: Manifest, records: Sequence[Record], since: float) 
         (strays[identity].identity if identity in strays else identity, cell_hash, params)
         for identity, cell_hash, params in manifest.planned
     ]
-    notes = [*describe_strays(strays, len(planned))]
+    notes = [*_describe_strays(strays, len(planned))]
     return replace(manifest, planned=planned, notes=[*manifest.notes, *notes]), notes
 
 
-def describe_strays(strays: Mapping[str, Record], runs: int) -> Iterator[str]:
+def _describe_strays(strays: Mapping[str, Record], runs: int) -> Iterator[str]:
     """Yield how many runs had other code or other data than planned, with both hashes of the first of them."""
     first, record = next(iter(strays.items()))
     count = f"{len(strays)} of {runs} runs"

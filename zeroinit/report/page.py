@@ -118,24 +118,24 @@ def render_page(
         histories = ((metric, average_history(cell.finished, metric)) for metric in curve_metrics(cell.finished))
         curves = {metric: history for metric, history in histories if history}
         layers = len(of_cell.layers) if of_cell else 0
-        views.append(CellView(cell, final_values(cell), curves, of_cell and limit_layers(of_cell, MAX_LAYERS), layers))
-    entries = sum(count_numbers(view.histograms) for view in views if view.histograms)
+        views.append(CellView(cell, _final_values(cell), curves, of_cell and limit_layers(of_cell, MAX_LAYERS), layers))
+    entries = sum(_count_numbers(view.histograms) for view in views if view.histograms)
     for level in DETAIL_LEVELS:
         if level.steps * entries > MAX_HISTOGRAM_NUMBERS:
             continue
-        page = fill_template(name, page_data(name, manifest, views, notes, level))
+        page = _fill_template(name, _page_data(name, manifest, views, notes, level))
         if len(page) <= MAX_PAGE_BYTES:
             break
     return page
 
 
-def count_numbers(histograms: GradientHistograms) -> int:
+def _count_numbers(histograms: GradientHistograms) -> int:
     """Return how many numbers the histograms of one step have."""
     first, last = bin_range(histograms)
     return 2 * (last - first) * len(histograms.layers)
 
 
-def fill_template(name: str, data: dict[str, Any]) -> bytes:
+def _fill_template(name: str, data: dict[str, Any]) -> bytes:
     """Return the template with the scripts, the styles and the data, which the browser decompresses."""
     page = (TEMPLATE / "page.html").read_text()
     packed = gzip.compress(json.dumps(data, separators=(",", ":"), allow_nan=False).encode(), mtime=0)
@@ -146,7 +146,7 @@ def fill_template(name: str, data: dict[str, Any]) -> bytes:
     return page.encode()
 
 
-def page_data(
+def _page_data(
     name: str, manifest: Manifest, views: Sequence[CellView], notes: Sequence[str], level: DetailLevel
 ) -> dict[str, Any]:
     """Return the data of the page as page.js reads them; numbers that are undefined are null."""
@@ -159,20 +159,20 @@ def page_data(
     marks = explain_marks(rows, judgements)
     return {
         "sweep": name,
-        "question": manifest.question or compose_question(cells, varying),
+        "question": manifest.question or _compose_question(cells, varying),
         "commands": commands,
         "conditions": " ".join([*fixed, caption(cells)]),
-        "notes": [*note_unfinished(cells), *marks, *note_unknown_commands(unknown), *manifest.notes, *notes],
-        "left_out": describe_omissions(level),
-        "claims": [claim_data(judgement) for judgement in judgements],
+        "notes": [*_note_unfinished(cells), *marks, *_note_unknown_commands(unknown), *manifest.notes, *notes],
+        "left_out": _describe_omissions(level),
+        "claims": [_claim_data(judgement) for judgement in judgements],
         "fates": {outcome: style.colour for outcome, style in OUTCOMES.items()},
         "keys": keys,
         "axes": {key: sort_values(cell.params[key] for cell in cells if key in cell.params) for key in varying},
-        "cells": [cell_data(view, row, level, keys) for view, row in zip(views, rows, strict=True)],
+        "cells": [_cell_data(view, row, level, keys) for view, row in zip(views, rows, strict=True)],
     }
 
 
-def describe_omissions(level: DetailLevel) -> list[str]:
+def _describe_omissions(level: DetailLevel) -> list[str]:
     """Return what the page leaves out to stay small."""
     omissions, full = [], DETAIL_LEVELS[0]
     if level.steps < full.steps:
@@ -184,34 +184,34 @@ def describe_omissions(level: DetailLevel) -> list[str]:
     return omissions
 
 
-def note_unfinished(cells: Sequence[Cell]) -> list[str]:
+def _note_unfinished(cells: Sequence[Cell]) -> list[str]:
     """Return a line on a sweep some of whose runs have no result, because they still train, failed or never ran."""
     planned = sum(cell.outcomes.total() for cell in cells)
     missing = sum(cell.outcomes[outcome] for cell in cells for outcome in OUTCOMES_WITHOUT_RESULT)
     return [f"{planned - missing} of {planned} runs have finished."] if missing else []
 
 
-def note_unknown_commands(count: int) -> list[str]:
+def _note_unknown_commands(count: int) -> list[str]:
     """Return a line on the runs that no command on the page trains."""
     runs = "1 run was" if count == 1 else f"{count} runs were"
     return [f"{runs} trained by an earlier command that was not recorded."] if count else []
 
 
-def compose_question(cells: Sequence[Cell], varying: Sequence[str]) -> str:
+def _compose_question(cells: Sequence[Cell], varying: Sequence[str]) -> str:
     """Return the question of a grid from the command line."""
     keys = ", ".join(varying) or "one configuration"
     data = {cell.params.get("dataset", "") for cell in cells}
     return f"What becomes of {keys} on {' and '.join(sorted(data))}?"
 
 
-def claim_data(judgement: Judgement) -> dict[str, str | int | float | None]:
+def _claim_data(judgement: Judgement) -> dict[str, str | int | float | None]:
     """Return the data of a judgement."""
     columns = judgement.columns()
-    data = {key: round_number(value, 6) if isinstance(value, float) else value for key, value in columns.items()}
+    data = {key: _round_number(value, 6) if isinstance(value, float) else value for key, value in columns.items()}
     return data | {"n": mark_n(judgement.answer.n, judgement.counted)}
 
 
-def cell_data(view: CellView, row: CellRow, level: DetailLevel, keys: Sequence[str]) -> dict[str, Any]:
+def _cell_data(view: CellView, row: CellRow, level: DetailLevel, keys: Sequence[str]) -> dict[str, Any]:
     """Return the data of a cell."""
     cell = view.cell
     outcome, agreeing = commonest(cell)
@@ -229,24 +229,24 @@ def cell_data(view: CellView, row: CellRow, level: DetailLevel, keys: Sequence[s
         "agreeing": agreeing,
         "runs_planned": cell.outcomes.total(),
         "runs": [
-            run_data(record)
+            _run_data(record)
             for record in sorted(cell.newest, key=lambda record: int(record.params["seeds.init"]))[: level.runs]
         ],
         "curves": {metric: curve_data(curve, level.points) for metric, curve in view.curves.items() if level.points},
         "arrivals": {layer: [min(steps), max(steps), len(steps)] for layer, steps in first.items()},
         "predicted": theory,
-        "gradients": histogram_data(histograms, level.steps, latest, view.layer_count) if histograms else None,
+        "gradients": _histogram_data(histograms, level.steps, latest, view.layer_count) if histograms else None,
     }
 
 
-def run_data(record: Record) -> list[Any]:
+def _run_data(record: Record) -> list[Any]:
     """Return seed, accuracy, outcome and its reason."""
     outcome = outcome_of(record)
     reason = record.tags.get("reason" if outcome == record.tags.get("verdict") else "error", "")
-    return [record.params["seeds.init"], round_number(record.last("test/accuracy"), 6), outcome, reason]
+    return [record.params["seeds.init"], _round_number(record.last("test/accuracy"), 6), outcome, reason]
 
 
-def final_values(cell: Cell) -> dict[str, list[float | int | str | None]]:
+def _final_values(cell: Cell) -> dict[str, list[float | int | str | None]]:
     """Return for each metric the mean of its last values, n, and the text beside the mean; test metrics first."""
     names = {id(record): {name for name, _, _ in record.metrics} for record in cell.finished}
     draws, finals = init_draws(cell.finished), {}
@@ -254,18 +254,18 @@ def final_values(cell: Cell) -> dict[str, list[float | int | str | None]]:
         records = [record for record in cell.finished if name in names[id(record)]]
         result = estimate(records, name, draws)
         spread = result.percent_spread(digits=1) if is_share(name) else result.spread()
-        finals[name] = [round_number(result.mean, 6), result.n, spread]  # the page shows fewer digits of the mean
+        finals[name] = [_round_number(result.mean, 6), result.n, spread]  # the page shows fewer digits of the mean
     return finals
 
 
 def curve_data(history: History, points: int) -> list[list[Any]]:
     """Return steps, means, and lower and upper bounds of the band of a metric, at `points` steps at most."""
     indices = space_evenly(len(history.steps), points)
-    bands = (round_numbers(part[indices]) for part in (history.mean, history.lower, history.upper))
+    bands = (_round_numbers(part[indices]) for part in (history.mean, history.lower, history.upper))
     return [history.steps[indices].tolist(), *bands]
 
 
-def histogram_data(histograms: GradientHistograms, most: int, latest: int, layer_count: int) -> dict[str, Any]:
+def _histogram_data(histograms: GradientHistograms, most: int, latest: int, layer_count: int) -> dict[str, Any]:
     """Return the histograms of each layer at `most` steps at most.
 
     Each step has the median of log2 |g| over the nonzero entries, the share of exact zeros, and the thousandths of all
@@ -280,20 +280,20 @@ def histogram_data(histograms: GradientHistograms, most: int, latest: int, layer
         # a bin with any entry stays visible, though its share may round to nothing
         thousandths = np.where(shares > 0, np.maximum(1, np.rint(1000 * shares)), 0).astype(int)
         layers[layer] = {
-            "median": round_numbers(thinned.quantiles(layer, [0.5])[:, 0]),
-            "zeros": round_numbers(thinned.zero_share(layer)),
+            "median": _round_numbers(thinned.quantiles(layer, [0.5])[:, 0]),
+            "zeros": _round_numbers(thinned.zero_share(layer)),
             "shares": thousandths.reshape(len(thousandths), -1).tolist(),
         }
     data = {"steps": thinned.steps.tolist(), "observed": len(histograms.steps), "runs": thinned.runs}
     return data | {"deep": layer_count, "low": int(EXPONENTS[first]), "layers": layers}
 
 
-def round_number(value: ArrayLike, digits: int) -> float | None:
+def _round_number(value: ArrayLike, digits: int) -> float | None:
     """Return the number with these significant digits; None, which is null in JSON, if it is not finite."""
     number = float(np.asarray(value))
     return float(f"{number:.{digits}g}") if math.isfinite(number) else None
 
 
-def round_numbers(values: Sequence[float] | np.ndarray[Any, Any]) -> list[float | None]:
+def _round_numbers(values: Sequence[float] | np.ndarray[Any, Any]) -> list[float | None]:
     """Return the numbers with four significant digits."""
-    return [round_number(value, 4) for value in values]
+    return [_round_number(value, 4) for value in values]

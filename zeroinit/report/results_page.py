@@ -71,16 +71,16 @@ def format_results(rows: Sequence[Mapping[str, str]], sweeps: Mapping[str, Sweep
         cells = group_cells(manifest_of(records).planned, [record for record in records if record.status != NOT_RUN])
         of_section = judge(claims, cells)
         judgements += [(name, size, judgement) for judgement in of_section]
-        lines = format_section(name, size, sweep, cells, of_section)
+        lines = _format_section(name, size, sweep, cells, of_section)
         if version != VERSION:
             lines[2:2] = [OLDER_VERSION.format(version), ""]
         if count := sum(sweep_and_size(row) == (name, size) for row in waiting):
             lines[2:2] = [WAITING.format(count), ""]
         sections.append("\n".join(lines))
-    return "\n\n".join([*format_opening(len(rows), judgements), *sections]) + "\n"
+    return "\n\n".join([*_format_opening(len(rows), judgements), *sections]) + "\n"
 
 
-def format_opening(runs: int, judgements: Sequence[tuple[str, str, Judgement]]) -> list[str]:
+def _format_opening(runs: int, judgements: Sequence[tuple[str, str, Judgement]]) -> list[str]:
     """Return the paragraphs before the first section.
 
     Args:
@@ -104,12 +104,12 @@ def format_opening(runs: int, judgements: Sequence[tuple[str, str, Judgement]]) 
     ]
     if at_paper:
         paragraphs.append("## Claims at the paper's scale")
-        paragraphs.append("\n".join(format_claims(at_paper, sweeps)))
+        paragraphs.append("\n".join(_format_claims(at_paper, sweeps)))
         paragraphs += explain_marks([], at_paper)
     return paragraphs
 
 
-def format_section(
+def _format_section(
     name: str, size: str, sweep: SweepFile, cells: Sequence[Cell], judgements: Sequence[Judgement]
 ) -> list[str]:
     """Return the lines of the section on a sweep at one size."""
@@ -117,24 +117,24 @@ def format_section(
     keys = [key for key in naming_keys(cells) if len({row.keys[key] for row in rows}) > 1]
     notes = explain_marks(rows, judgements)
     notes += warn_of_identical_cells(starts_of(cells), naming_keys(cells))
-    lines = [f"## {name}{f', size={size}' if size else ''}", "", sweep.question, "", describe_conditions(cells)]
+    lines = [f"## {name}{f', size={size}' if size else ''}", "", sweep.question, "", _describe_conditions(cells)]
     published = "published" if size == "paper" else "published, of the paper's scale"
     claims = [Claim.parse(values) for values in sweep.claims]
     body = [
-        [*(row.keys[key] for key in keys), *published_and_ours(cell, row, claims)]
+        [*(row.keys[key] for key in keys), *_published_and_ours(cell, row, claims)]
         for cell, row in zip(cells, rows, strict=True)
     ]
-    lines += ["", *format_markdown_table([*keys, "n", published, "ours", "outcome"], body)]
+    lines += ["", *_format_markdown_table([*keys, "n", published, "ours", "outcome"], body)]
     lines += [line for note in notes for line in ("", note)]
     if judgements and size != "paper":  # the claims at the paper's scale have a section of their own
-        lines += ["", *format_claims(judgements)]
+        lines += ["", *_format_claims(judgements)]
     return lines
 
 
-def describe_conditions(cells: Sequence[Cell]) -> str:
+def _describe_conditions(cells: Sequence[Cell]) -> str:
     """Return what the runs of the cells have in common, their machines, their number and their time."""
     finished = [record for cell in cells for record in cell.finished]
-    machines = sorted({describe_machine(record) for record in finished})
+    machines = sorted({_describe_machine(record) for record in finished})
     arithmetic = {f"{record.params.get('dtype', '?')} ({record.params.get('arithmetic', '?')})" for record in finished}
     conditions = caption(cells).partition(";")[0]
     for folder in {record.params[FOLDER_KEY] for record in finished if FOLDER_KEY in record.params}:
@@ -145,14 +145,14 @@ def describe_conditions(cells: Sequence[Cell]) -> str:
     return f"{conditions}; {machine}; {len(finished)} runs, {seconds / 3600:.2g} hours."
 
 
-def describe_machine(record: Record) -> str:
+def _describe_machine(record: Record) -> str:
     """Return the device, processor, CPU kernels and version of torch of a run, as far as they were kept."""
     tags = record.tags
     cpu = f", {tags['cpu']}, {tags['cpu_capability']} kernels" if "cpu" in tags else ""
     return f"{tags.get('device', '?')}{cpu}, torch {tags.get('version.torch', '?')}"
 
 
-def published_and_ours(cell: Cell, row: CellRow, claims: Sequence[Claim]) -> list[object]:
+def _published_and_ours(cell: Cell, row: CellRow, claims: Sequence[Claim]) -> list[object]:
     """Return n, the published accuracy, our accuracy, and the outcomes of the cell's runs."""
     numbers = [claim for claim in claims if claim.test == "as_good_as" and not isinstance(claim.reference, Mapping)]
     published = next((claim.reference for claim in numbers if matches(claim.cells, cell.params)), "-")
@@ -160,7 +160,7 @@ def published_and_ours(cell: Cell, row: CellRow, claims: Sequence[Claim]) -> lis
     return [mark_n(accuracy.n, row.counted), published, accuracy.percent(digits=2, sign=""), row.outcomes]
 
 
-def format_claims(judgements: Sequence[Judgement], sweeps: Sequence[str] = ()) -> list[str]:
+def _format_claims(judgements: Sequence[Judgement], sweeps: Sequence[str] = ()) -> list[str]:
     """Return the lines of the table of judgements, with a column for their sweeps if those are given."""
     body: list[list[object]] = []
     for judgement in judgements:
@@ -174,10 +174,10 @@ def format_claims(judgements: Sequence[Judgement], sweeps: Sequence[str] = ()) -
         heads.insert(1, "sweep")
         for line, sweep in zip(body, sweeps, strict=True):
             line.insert(1, sweep)
-    return format_markdown_table(heads, body)
+    return _format_markdown_table(heads, body)
 
 
-def format_markdown_table(heads: Sequence[str], body: Iterable[Sequence[object]]) -> list[str]:
+def _format_markdown_table(heads: Sequence[str], body: Iterable[Sequence[object]]) -> list[str]:
     """Return the lines of a table in Markdown."""
     lines = [heads, ["---"] * len(heads), *body]
     return [f"| {' | '.join(str(value).replace('|', ' or ') for value in line)} |" for line in lines]

@@ -52,13 +52,13 @@ def draw(cells: list[Cell], tracker: Tracker, map_function: MapFunction, axes: S
     keys = naming_keys(cells)
     tasks: list[tuple[Any, ...]] = [("comparison", cells), ("map", cells, *axes)]
     if neurons:
-        tasks.append(("neurons", cells, units_of_layers(cells, tracker)))
+        tasks.append(("neurons", cells, _units_of_layers(cells, tracker)))
     pair = last_to_wake_with_reference(cells)
     groups = nearest_cells(cells, pair[-1])
-    if waves := observe_cells([cell for group in groups for cell in group], keys, tracker):
+    if waves := _observe_cells([cell for group in groups for cell in group], keys, tracker):
         widest = max(map(len, groups))
         tasks.append(("wave", waves, widest if len(groups) > 1 and widest <= 4 else None))
-    if observed := observe_cells(pair, keys, tracker):
+    if observed := _observe_cells(pair, keys, tracker):
         tasks += [("gradients", observed), ("boxes", observed)]
     files = {}
     try:
@@ -79,7 +79,7 @@ def draw_figure(name: str, *data: Any) -> bytes | str:
     try:
         if name in ("comparison", "map", "neurons"):
             return figures.png(getattr(figures, f"{name}_figure")(*data))
-        panels, *more = sum_observed(data[0]), *data[1:]
+        panels, *more = _sum_observed(data[0]), *data[1:]
         if not panels:
             return "its runs were observed at no common step"
         if name == "wave":
@@ -95,7 +95,7 @@ def draw_figure(name: str, *data: Any) -> bytes | str:
         return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def sum_observed(
+def _sum_observed(
     cells: Sequence[ObservedCell],
 ) -> list[tuple[str, GradientHistograms, dict[str, list[int]], dict[str, int]]]:
     """Return (label, histograms, first gradients, theory) of the cells whose runs were observed at a common step."""
@@ -147,16 +147,16 @@ def nearest_cells(cells: Sequence[Cell], chosen: Cell) -> list[list[Cell]]:
     for values in nearest[1:]:
         if sum(len(groups[other]) for other in shown) + len(groups[values]) <= MAX_WAVES:
             shown.append(values)
-    return [limit_group(group, chosen) for values, group in groups.items() if values in shown]
+    return [_limit_group(group, chosen) for values, group in groups.items() if values in shown]
 
 
-def limit_group(group: list[Cell], chosen: Cell) -> list[Cell]:
+def _limit_group(group: list[Cell], chosen: Cell) -> list[Cell]:
     """Return at most MAX_WAVES cells of the group, the chosen cell included."""
     others = [cell for cell in group if cell is not chosen]
     return group if len(group) <= MAX_WAVES else [*others[: MAX_WAVES - 1], chosen]
 
 
-def observe_cells(cells: Sequence[Cell], keys: Sequence[str], tracker: Tracker) -> list[ObservedCell]:
+def _observe_cells(cells: Sequence[Cell], keys: Sequence[str], tracker: Tracker) -> list[ObservedCell]:
     """Return what the figures of gradients are drawn from, for those of the cells that have it."""
     observed: list[ObservedCell] = []
     for cell in cells:
@@ -166,7 +166,7 @@ def observe_cells(cells: Sequence[Cell], keys: Sequence[str], tracker: Tracker) 
     return observed
 
 
-def units_of_layers(cells: Sequence[Cell], tracker: Tracker) -> list[dict[str, int]]:
+def _units_of_layers(cells: Sequence[Cell], tracker: Tracker) -> list[dict[str, int]]:
     """Return {layer: its number of units} of each cell, read from one init.csv for each arch and data set."""
     known: dict[tuple[tuple[str, str], ...], dict[str, int]] = {}
     units = []

@@ -71,7 +71,7 @@ def name_units(records: Sequence[Record]) -> str:
     """
     if init_draws(records):
         return DRAWS
-    ends = {tuple(sorted((name, value) for name, value, _ in last_values(record))) for record in records}
+    ends = {tuple(sorted((name, value) for name, value, _ in _last_values(record))) for record in records}
     if len(records) > 1 and len(ends) == 1:
         return IDENTICAL
     return next(
@@ -80,7 +80,7 @@ def name_units(records: Sequence[Record]) -> str:
     )
 
 
-def last_values(record: Record) -> Iterable[tuple[str, float, int]]:
+def _last_values(record: Record) -> Iterable[tuple[str, float, int]]:
     """Return the last point of each metric."""
     return {name: (name, value, step) for name, value, step in record.metrics}.values()
 
@@ -96,7 +96,7 @@ def mean_and_interval(values: Values) -> tuple[int, Numbers, Numbers]:
     Returns:
         Mean and half width have the shape of a value. They are NaN where n leaves them undefined.
     """
-    means = unit_means(values)
+    means = _unit_means(values)
     n = len(means)
     if n == 0:
         return 0, np.array(math.nan), np.array(math.nan)
@@ -104,7 +104,7 @@ def mean_and_interval(values: Values) -> tuple[int, Numbers, Numbers]:
     return n, means.mean(axis=0), half
 
 
-def unit_means(values: Values) -> Numbers:
+def _unit_means(values: Values) -> Numbers:
     """Return the mean of each unit (n, *shape of a value)."""
     return np.array([np.mean(np.asarray(runs, float), axis=0) for runs in values.values()])
 
@@ -118,9 +118,9 @@ def display_bounds(values: Values, metric: str) -> tuple[Numbers, Numbers]:
     if n < 2:
         return mean * math.nan, mean * math.nan
     if n < MIN_UNITS_FOR_INTERVAL:
-        means = unit_means(values)
+        means = _unit_means(values)
         return means.min(axis=0), means.max(axis=0)
-    return np.clip(mean - half, *value_range(metric)), np.clip(mean + half, *value_range(metric))
+    return np.clip(mean - half, *_value_range(metric)), np.clip(mean + half, *_value_range(metric))
 
 
 def is_share(metric: str) -> bool:
@@ -128,7 +128,7 @@ def is_share(metric: str) -> bool:
     return metric.rpartition("/")[2] in SHARES
 
 
-def value_range(metric: str) -> tuple[float, float]:
+def _value_range(metric: str) -> tuple[float, float]:
     """Return the range in which the metric's values lie."""
     if is_share(metric):
         return 0, 1

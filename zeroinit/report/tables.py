@@ -66,10 +66,10 @@ def summarize_cells(cells: Sequence[Cell]) -> list[CellRow]:
 
 def mark_n(n: int, counted: str) -> str:
     """Return n with the mark for what it counts: `3`, or `3\N{DAGGER}`."""
-    return f"{n}{mark_of(counted)}"
+    return f"{n}{_mark_of(counted)}"
 
 
-def mark_of(counted: str) -> str:
+def _mark_of(counted: str) -> str:
     """Return the sign that refers to the note on what n counts; none for draws of the init."""
     return "" if counted == DRAWS else "\N{DOUBLE DAGGER}" if counted == IDENTICAL else "\N{DAGGER}"
 
@@ -82,11 +82,11 @@ def explain_marks(rows: Sequence[CellRow], judgements: Sequence[Judgement]) -> l
             reason = "The init draws nothing, and the other seeds change nothing: n counts repetitions of one run."
         else:
             reason = f"The init draws nothing: n counts {word}."
-        notes.append(f"{mark_of(word)} {reason}")
+        notes.append(f"{_mark_of(word)} {reason}")
     return notes
 
 
-def plain_table(columns: Sequence[str]) -> Table:
+def _plain_table(columns: Sequence[str]) -> Table:
     """Return a table without lines, in which a narrow terminal wraps text and never cuts it."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
@@ -96,7 +96,7 @@ def plain_table(columns: Sequence[str]) -> Table:
 
 def cell_table(rows: Sequence[CellRow]) -> Table:
     """Return the table of cells for a terminal: accuracy in percent with its 95% interval, a dash if there is none."""
-    table = plain_table(list(rows[0].keys))
+    table = _plain_table(list(rows[0].keys))
     for name in ("n", "test accuracy", "loss"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("outcome", overflow="fold")
@@ -134,7 +134,7 @@ def as_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
 
 def claim_table(judgements: Sequence[Judgement]) -> Table:
     """Return the table of claims for a terminal, each claim's statement and source once."""
-    table = plain_table(["verdict", "claim", "compared", "n", "found", "what would decide it", "source"])
+    table = _plain_table(["verdict", "claim", "compared", "n", "found", "what would decide it", "source"])
     table.columns[3].justify = "right"
     last = None
     for judgement in judgements:
@@ -157,7 +157,7 @@ def claim_table(judgements: Sequence[Judgement]) -> Table:
 
 def run_findings_table(rules: Mapping[str, str], findings: Sequence[tuple[str, str]]) -> Table:
     """Return the table of the rules {name: what it requires} and the findings (rule, text) of one run."""
-    table = plain_table(["rule", "holds where", "found"])
+    table = _plain_table(["rule", "holds where", "found"])
     others = {rule: "" for rule, _ in findings if rule not in rules}
     for rule, requirement in (dict(rules) | others).items():
         texts = [text for name, text in findings if name == rule]
@@ -169,7 +169,7 @@ def cell_findings_table(
     keys: Sequence[str], cells: Sequence[tuple[Mapping[str, str], Sequence[tuple[str, str]]]]
 ) -> Table:
     """Return the table of the findings (rule, text) of cells, each cell with its params; `keys` name a cell."""
-    table = plain_table([*keys, "rule", "found"])
+    table = _plain_table([*keys, "rule", "found"])
     for params, findings in cells:
         names = [params.get(key, "") for key in keys]
         for rule, text in findings or [("-", "-")]:
@@ -188,11 +188,11 @@ def plan_table(
         cells: Of each cell its values of the keys, its numbers of runs (done, failed, to do), and the seconds that
             each failed run and each run to do will take, None if unknown.
     """
-    table = plain_table([*keys, "done", "failed", "to do", "will take"])
+    table = _plain_table([*keys, "done", "failed", "to do", "will take"])
     for column in table.columns[len(keys) :]:
         column.justify = "right"
     for names, counts, seconds in cells:
-        table.add_row(*names, *map(str, counts), format_total(seconds) if seconds else "")
+        table.add_row(*names, *map(str, counts), _format_total(seconds) if seconds else "")
     return table
 
 
@@ -203,13 +203,13 @@ def summarize_plan(runs: int, seconds: Sequence[float | None], workers: int) -> 
     processes = f"{workers} processes" if workers > 1 else "one process"
     known = [value for value in seconds if value is not None]
     longest = max([sum(known) / workers, *known])  # a run is never split
-    duration = format_total([longest, *([None] if len(known) < len(seconds) else [])]) if known else "?"
+    duration = _format_total([longest, *([None] if len(known) < len(seconds) else [])]) if known else "?"
     estimated = f"about {duration} on {processes}, by what such runs took"
     when = estimated if duration != "?" else "no such run has finished yet"
     return f"{runs - len(seconds)} of {runs} runs are done, {len(seconds)} are not: {when}."
 
 
-def format_total(seconds: Sequence[float | None]) -> str:
+def _format_total(seconds: Sequence[float | None]) -> str:
     """Return the sum in a suitable unit; `?` if no value is known, and `more than` if some are unknown."""
     known = [value for value in seconds if value is not None]
     if not known:
@@ -221,7 +221,7 @@ def format_total(seconds: Sequence[float | None]) -> str:
 
 def draws_table(draws: Sequence[tuple[str, str, int, str, str]]) -> Table:
     """Return the table of random draws: (phase, purpose, number of entries, generator, effect) of each."""
-    table = plain_table(["drawn in", "for", "entries", "from", "effect"])
+    table = _plain_table(["drawn in", "for", "entries", "from", "effect"])
     table.columns[2].justify = "right"
     for phase, purpose, entries, generator, effect in draws:
         table.add_row(phase, purpose, f"{entries:,}", generator, effect)
@@ -241,13 +241,13 @@ def replays_table(
     """
     layers, half = list(units), MAX_LAYER_COLUMNS // 2
     layers = layers if len(layers) <= MAX_LAYER_COLUMNS else [*layers[:half], *layers[-half:]]
-    table = plain_table(["init", "noise", "arithmetic", *layers])
+    table = _plain_table(["init", "noise", "arithmetic", *layers])
     for init, noise, arithmetic, classes in replays:
-        table.add_row(init, noise, arithmetic, *(describe_split(classes[layer], units[layer]) for layer in layers))
+        table.add_row(init, noise, arithmetic, *(_describe_split(classes[layer], units[layer]) for layer in layers))
     return table
 
 
-def describe_split(counts: Sequence[float], units: int) -> str:
+def _describe_split(counts: Sequence[float], units: int) -> str:
     """Return `step 3: 4 of 500`: the first step with more than one class of neurons, and the classes at the end."""
     if not counts or any(map(math.isnan, counts)):  # the loop reports nothing of a net that starts so
         return "not finite"

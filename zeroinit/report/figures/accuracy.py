@@ -45,52 +45,52 @@ def comparison_figure(cells: Sequence[Cell]) -> Figure:
     that is a baseline is dashed, in the panels of other archs on its data. The legend of a single panel says where each
     curve ends. The axis begins at 0, or just below the curves if they rise much in the first epoch.
     """
-    key, grid, curves, names = arrange_curves(cells)
+    key, grid, curves, names = _arrange_curves(cells)
     has_epoch_per_step = any(cell.finished and cell.finished[0].tags["steps_per_epoch"] == "1" for cell in cells)
-    limits = None if has_epoch_per_step else zoom_limits(curves)
+    limits = None if has_epoch_per_step else _zoom_limits(curves)
     counts = sorted({curve.n for curve in curves})
-    caption = f"Test accuracy after each epoch, {describe_units(cells)}; band: {describe_bands(counts)}"
+    caption = f"Test accuracy after each epoch, {describe_units(cells)}; band: {_describe_bands(counts)}"
     caption += f"; the axis begins at {100 * limits[0]:.3g}%" if limits else ""
-    styles = value_styles(key, cells)
+    styles = _value_styles(key, cells)
     styles |= {f"logistic, {name}": style | {"linestyle": "--"} for name, style in styles.items()} | {BASELINE: DASHED}
     styles = {name: style for name, style in styles.items() if name in names}
     has_one_panel = grid.down * grid.across == 1
-    legend = {name_with_end(name, curves) if has_one_panel else name: style for name, style in styles.items()}
+    legend = {_name_with_end(name, curves) if has_one_panel else name: style for name, style in styles.items()}
     figure, axes = facet_frame(grid, "Test accuracy over training", caption, legend)
     for curve in curves:
-        draw_curve(axes[curve.position], curve, styles[curve.name])
-    scale_panels(axes, curves, limits, has_epoch_per_step)
+        _draw_curve(axes[curve.position], curve, styles[curve.name])
+    _scale_panels(axes, curves, limits, has_epoch_per_step)
     for position in {curve.position for curve in curves} if len(counts) > 1 else ():
         of_panel = sorted({curve.n for curve in curves if curve.position == position})
         panel = axes[position]
-        panel.text(0.97, 0.04, format_n(of_panel), transform=panel.transAxes, ha="right", fontsize=SMALL)
+        panel.text(0.97, 0.04, _format_n(of_panel), transform=panel.transAxes, ha="right", fontsize=SMALL)
     return figure
 
 
-def arrange_curves(cells: Sequence[Cell]) -> tuple[str, Facets, list[Curve], set[str]]:
+def _arrange_curves(cells: Sequence[Cell]) -> tuple[str, Facets, list[Curve], set[str]]:
     """Return the key that has the colours, the panels, the curves in them, and the names of all lines."""
-    pairs = baselines(cells)
+    pairs = _baselines(cells)
     of_baselines = {id(baseline) for baseline, _ in pairs}
     subjects = [cell for cell in cells if id(cell) not in of_baselines]
-    key = coloured_key(subjects)
+    key = _coloured_key(subjects)
     grid = facets([cell.params for cell in subjects], [other for other in naming_keys(subjects) if other != key])
     positions = {id(cell): position for cell, position in zip(subjects, grid.positions, strict=True)}
     beneath = {(positions[id(other)], id(baseline)): baseline for baseline, other in pairs}
-    lines = [(cell, positions[id(cell)], line_name(key, cell)) for cell in subjects]
-    has_one_init = not has_several([baseline for baseline, _ in pairs], "init")
+    lines = [(cell, positions[id(cell)], _line_name(key, cell)) for cell in subjects]
+    has_one_init = not _has_several([baseline for baseline, _ in pairs], "init")
     lines += [
-        (baseline, position, BASELINE if has_one_init else f"logistic, {line_name(key, baseline)}")
+        (baseline, position, BASELINE if has_one_init else f"logistic, {_line_name(key, baseline)}")
         for (position, _), baseline in beneath.items()
     ]
     curves = [
-        Curve(position, name, history.steps / int(cell.finished[0].tags["steps_per_epoch"]), history, count_n(cell))
+        Curve(position, name, history.steps / int(cell.finished[0].tags["steps_per_epoch"]), history, _count_n(cell))
         for cell, position, name in lines
         if position and (history := average_history(cell.finished, TEST_ACCURACY))
     ]
     return key, grid, curves, {name for *_, name in lines}
 
 
-def scale_panels(axes: Any, curves: Sequence[Curve], limits: Limits | None, has_epoch_per_step: bool) -> None:
+def _scale_panels(axes: Any, curves: Sequence[Curve], limits: Limits | None, has_epoch_per_step: bool) -> None:
     """Set the limits and the ticks of all panels.
 
     Args:
@@ -118,7 +118,7 @@ def scale_panels(axes: Any, curves: Sequence[Curve], limits: Limits | None, has_
     scale(axes, x, y, "epoch (log)" if has_epoch_per_step else "epoch", "test accuracy")
 
 
-def baselines(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
+def _baselines(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
     """Return (cell of logistic regression, cell of another arch in whose panel it is dashed) of each such pair.
 
     The two cells of a pair agree in the data, and in the keys that differ between the logistic cells. The list is empty
@@ -128,25 +128,25 @@ def baselines(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
     logistic = [cell for cell in cells if cell.params.get("arch") == "logistic"]
     others = [cell for cell in cells if cell.params.get("arch") != "logistic"]
     differing = set(independent_keys([cell.params for cell in cells], naming_keys(cells)))
-    if has_several(logistic, "init") and not differing <= {"arch", "init"}:
+    if _has_several(logistic, "init") and not differing <= {"arch", "init"}:
         return []
-    keys = [key for key in naming_keys(cells) if key.startswith("dataset") or has_several(logistic, key)]
+    keys = [key for key in naming_keys(cells) if key.startswith("dataset") or _has_several(logistic, key)]
     keys = [key for key in keys if key not in ("arch", "init")]
     pairs = [
         (baseline, other)
         for baseline in logistic
         for other in others
-        if not any(has_several([baseline, other], key) for key in keys)
+        if not any(_has_several([baseline, other], key) for key in keys)
     ]
     return pairs if len({id(baseline) for baseline, _ in pairs}) == len(logistic) else []
 
 
-def has_several(cells: Sequence[Cell], key: str) -> bool:
+def _has_several(cells: Sequence[Cell], key: str) -> bool:
     """Return whether the cells differ in the key."""
     return len({cell.params.get(key) for cell in cells}) > 1
 
 
-def coloured_key(cells: Sequence[Cell]) -> str:
+def _coloured_key(cells: Sequence[Cell]) -> str:
     """Return the key whose values have colours: init, or a numeric key with more values; any key if there is one init.
 
     Other keys than init need no more values than there are colours.
@@ -159,15 +159,15 @@ def coloured_key(cells: Sequence[Cell]) -> str:
     return max(keys, key=lambda key: len(few[key]))
 
 
-def line_name(key: str, cell: Cell) -> str:
+def _line_name(key: str, cell: Cell) -> str:
     """Return the name of a cell's line in the legend."""
     value = cell.params.get(key, "none")
     return value if key == "init" else f"{key}={value}"
 
 
-def value_styles(key: str, cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
+def _value_styles(key: str, cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
     """Return the line style of each value by its name in the legend; numbers of a key go from dark to bright."""
-    names = {cell.params.get(key, "none"): line_name(key, cell) for cell in cells}
+    names = {cell.params.get(key, "none"): _line_name(key, cell) for cell in cells}
     styles = line_styles(names[value] for value in sort_values(names))
     if key != "init" and all(map(is_number, names)):
         for style, shade in zip(styles.values(), np.linspace(0, BRIGHTEST, len(styles)), strict=True):
@@ -175,7 +175,7 @@ def value_styles(key: str, cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
     return styles
 
 
-def zoom_limits(curves: Sequence[Curve]) -> Limits | None:
+def _zoom_limits(curves: Sequence[Curve]) -> Limits | None:
     """Return the limits of an axis for all means from the first epoch on and the intervals at the end.
 
     None if by then some curve has risen less than a third of the way to the highest mean, or less than MIN_RANGE.
@@ -194,7 +194,7 @@ def zoom_limits(curves: Sequence[Curve]) -> Limits | None:
     return math.floor(100 * max(low - margin, 0)) / 100, min(high + margin, 1.02)
 
 
-def name_with_end(name: str, curves: Sequence[Curve]) -> str:
+def _name_with_end(name: str, curves: Sequence[Curve]) -> str:
     """Return the name of a curve and where it ends, `default: 97.73% ± 0.11`."""
     histories = [curve.history for curve in curves if curve.name == name]
     if len(histories) != 1:
@@ -205,34 +205,34 @@ def name_with_end(name: str, curves: Sequence[Curve]) -> str:
     return f"{elide(name, MAX_LETTERS - len(': ') - len(end))}: {end}"
 
 
-def draw_curve(axes: Axes, curve: Curve, style: Mapping[str, Any]) -> None:
+def _draw_curve(axes: Axes, curve: Curve, style: Mapping[str, Any]) -> None:
     """Draw the mean and the band of a curve."""
     history = curve.history
     axes.plot(curve.epochs, history.mean, **style)
     axes.fill_between(curve.epochs, history.lower, history.upper, color=style["color"], alpha=0.18, linewidth=0)
 
 
-def count_n(cell: Cell) -> int:
+def _count_n(cell: Cell) -> int:
     """Return n of the cell's finished runs."""
     return count_units(cell.finished)
 
 
 def describe_units(cells: Sequence[Cell]) -> str:
     """Return `mean over n = 3 draws of the init`, and what n counts if the init draws nothing."""
-    counts = sorted({count_n(cell) for cell in cells if cell.finished})
+    counts = sorted({_count_n(cell) for cell in cells if cell.finished})
     others = sorted({name_units(cell.finished) for cell in cells if cell.finished} - {DRAWS})
     more = f", or {' or '.join(others)} where the init draws nothing" if others else ""
-    return f"mean over {format_n(counts)} draws of the init{more}"
+    return f"mean over {_format_n(counts)} draws of the init{more}"
 
 
-def describe_bands(counts: Sequence[int]) -> str:
+def _describe_bands(counts: Sequence[int]) -> str:
     """Return what the bands show around means over these numbers of units."""
     interval = ["Student's 95% interval, within 0 to 100%"] if not counts or max(counts) > 2 else []
     values = ["from one value to the other with n = 2"] if 2 in counts else []
     return "; ".join([*interval, *values]) or "none, of n = 1"
 
 
-def format_n(counts: Sequence[int]) -> str:
+def _format_n(counts: Sequence[int]) -> str:
     """Return `n = 3`, or `n = 2 to 10`, for sorted counts."""
     return f"n = {counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else "") if counts else "n = 0"
 

@@ -69,8 +69,8 @@ def boxes_figure(panels: Sequence[tuple[str, GradientHistograms]], steps: int = 
     for _, histograms in panels[1:]:
         common = np.intersect1d(common, histograms.steps)
     shown = [int(step) for step in common[:steps]]
-    columns = [summarize_gradients(histograms.at(shown)) for _, histograms in panels]
-    scale = choose_scale(columns)
+    columns = [_summarize_gradients(histograms.at(shown)) for _, histograms in panels]
+    scale = _choose_scale(columns)
     width = (WIDTH - SIDES) / len(panels)
     longest = max(len(elide(layer)) for column in columns for layer in column.layers)
     is_upright = longest * LETTER < width / max(len(column.layers) for column in columns)
@@ -86,10 +86,10 @@ def boxes_figure(panels: Sequence[tuple[str, GradientHistograms]], steps: int = 
         gap=(0.12, 0.1),
     )
     runs = " and ".join(str(runs) for runs in dict.fromkeys(histograms.runs for _, histograms in panels))
-    figure, grid, _ = open_frame(layout, runs, scale, shared)
+    figure, grid, _ = _open_frame(layout, runs, scale, shared)
     for (row, index), axes in np.ndenumerate(grid):
         column = columns[index]
-        draw_panel(axes, column, row, scale)
+        _draw_panel(axes, column, row, scale)
         is_lowest = row == len(shown) - 1
         names = [elide(layer) for layer in column.layers] if is_lowest else []
         axes.set_xticks(range(len(names)), names, fontsize=SMALL, rotation=0 if is_upright else 90)
@@ -101,7 +101,7 @@ def boxes_figure(panels: Sequence[tuple[str, GradientHistograms]], steps: int = 
     return figure
 
 
-def open_frame(layout: Layout, runs: str, scale: Scale, shared: str) -> Frame:
+def _open_frame(layout: Layout, runs: str, scale: Scale, shared: str) -> Frame:
     """Return the figure with its texts and empty panels.
 
     Args:
@@ -118,14 +118,14 @@ def open_frame(layout: Layout, runs: str, scale: Scale, shared: str) -> Frame:
     return frame(layout, f"Weight gradients of the first {layout.down} observed steps", caption)
 
 
-def summarize_gradients(histograms: GradientHistograms) -> Column:
+def _summarize_gradients(histograms: GradientHistograms) -> Column:
     """Return what the figure shows of a cell."""
     layers = choose_evenly(histograms.layers, MAX_LAYERS)
     quantiles = {layer: histograms.signed_quantiles(layer, SHARES) for layer in layers}
     return Column(layers, quantiles, {layer: histograms.zero_share(layer) for layer in layers})
 
 
-def choose_scale(columns: Sequence[Column]) -> Scale:
+def _choose_scale(columns: Sequence[Column]) -> Scale:
     """Return an axis that shows all whiskers, and is linear below the smallest box."""
     ends = np.abs(np.concatenate([part for column in columns for part in column.quantiles.values()]))  # (boxes, 5)
     boxes, whiskers = (np.log2(part[np.isfinite(part) & (part > 0)]) for part in (ends[:, [1, 3]].max(1), ends.max(1)))
@@ -134,10 +134,10 @@ def choose_scale(columns: Sequence[Column]) -> Scale:
     return Scale(low, high)
 
 
-def draw_panel(axes: Axes, column: Column, row: int, scale: Scale) -> None:
+def _draw_panel(axes: Axes, column: Column, row: int, scale: Scale) -> None:
     """Draw the boxes of a cell's layers at one step, and the shares of exact zeros below them."""
     low, high = scale
-    draw_boxes(axes, np.array([column.quantiles[layer][row] for layer in column.layers]), low)
+    _draw_boxes(axes, np.array([column.quantiles[layer][row] for layer in column.layers]), low)
     zero_shares = np.array([column.zero_shares[layer][row] for layer in column.layers])
     absent = np.flatnonzero(zero_shares == 1)
     along = axes.get_xaxis_transform()
@@ -145,8 +145,8 @@ def draw_panel(axes: Axes, column: Column, row: int, scale: Scale) -> None:
     axes.plot(absent, np.zeros(len(absent)), "x", color="black", markersize=7, markeredgewidth=1.6)
     for index, share in enumerate(zero_shares):
         height = -1.22 * float(symmetric_log(2.0**high, low))
-        axes.text(index, height, format_percent(share), ha="center", va="center", fontsize=SMALL)
-    finish_panel(axes, scale)
+        axes.text(index, height, _format_percent(share), ha="center", va="center", fontsize=SMALL)
+    _finish_panel(axes, scale)
     axes.set_xlim(-0.5, len(column.layers) - 0.5)
 
 
@@ -157,7 +157,7 @@ def symmetric_log(values: Numbers | float, low: int) -> Numbers:
     return positions
 
 
-def draw_boxes(axes: Axes, quantiles: Numbers, low: int) -> None:
+def _draw_boxes(axes: Axes, quantiles: Numbers, low: int) -> None:
     """Draw the boxes of quantiles (layers, 5), except for layers whose entries are all zero."""
     layers = np.flatnonzero(np.isfinite(quantiles).all(axis=1) & (quantiles != 0).any(axis=1))
     whisker, bottom, median, top, end = symmetric_log(quantiles[layers], low).T
@@ -168,7 +168,7 @@ def draw_boxes(axes: Axes, quantiles: Numbers, low: int) -> None:
     axes.hlines(median, layers - 0.28, layers + 0.28, color="black", linewidth=2, zorder=3)
 
 
-def finish_panel(axes: Axes, scale: Scale) -> None:
+def _finish_panel(axes: Axes, scale: Scale) -> None:
     """Set ticks at zero and at powers of two, and leave space for the shares of zeros below."""
     low, high = scale
     stride = next(stride for stride in (1, 2, 5, 10, 20, 50) if (high - low) / stride <= 2.5)
@@ -186,7 +186,7 @@ def finish_panel(axes: Axes, scale: Scale) -> None:
     axes.grid(axis="y", alpha=0.25, linewidth=0.6)
 
 
-def format_percent(share: float) -> str:
+def _format_percent(share: float) -> str:
     """Return a share of zeros in percent, as 0 or 100 only if it is exactly that."""
     if 0 < share < 0.005:
         return "<1"

@@ -86,18 +86,18 @@ def gradient_figure(label: str, cell: GradientHistograms) -> Figure:
     layers = choose_evenly(cell.layers, MAX_LAYERS)
     bins = Bins([cell], layers)
     description = wrap_label(label, math.inf)
-    caption = f"{description}; {describe_runs([cell])}; positive above, negative below; x: every entry is exactly 0."
+    caption = f"{description}; {_describe_runs([cell])}; positive above, negative below; x: every entry is exactly 0."
     layout = Layout(len(layers), 1, 2.1 if len(layers) < 4 else 1.4, left=LEFT, below=BELOW)
     figure, grid, free = frame(layout, "Weight gradients by power of two", caption)
     for axes, layer in zip(grid[:, 0], layers, strict=True):
         entries = np.maximum(cell.nonzero(layer), 1)
         above, below = (SPREAD(FULL(part / entries)) * (part > 0)[..., None] for part in bins.rows(cell, layer))
-        draw(axes, bins, above, ABSENT(cell.zero_share(layer)), below)
-        mark_absent(axes, bins, cell, layer)
-    finish(grid, bins, layers, [cell.steps])
+        _draw(axes, bins, above, ABSENT(cell.zero_share(layer)), below)
+        _mark_absent(axes, bins, cell, layer)
+    _finish(grid, bins, layers, [cell.steps])
     half = (WIDTH - LEFT - 0.35 - 0.5) / 2
-    draw_shares_bar(figure, (LEFT, free, half), "share of the non-zero entries, in a bin")
-    draw_zeros_bar(figure, (LEFT + 0.5 + half, free, half))
+    _draw_shares_bar(figure, (LEFT, free, half), "share of the non-zero entries, in a bin")
+    _draw_zeros_bar(figure, (LEFT + 0.5 + half, free, half))
     return figure
 
 
@@ -111,7 +111,7 @@ def difference_figure(first: tuple[str, GradientHistograms], second: tuple[str, 
     bins = Bins(cells, layers)
     (name, other_name), shared = split_shared_parts([first[0], second[0]])
     caption = (
-        f"Shares of all entries; {describe_runs(cells)}; x: every entry is exactly 0{'; ' + shared if shared else ''}."
+        f"Shares of all entries; {_describe_runs(cells)}; x: every entry is exactly 0{'; ' + shared if shared else ''}."
     )
     third = (WIDTH - LEFT - 0.15 - 0.24) / 3
     heads = [wrap_label(head, third) for head in (f"A: {name}", f"B: {other_name}", "A \N{MINUS SIGN} B")]
@@ -119,19 +119,19 @@ def difference_figure(first: tuple[str, GradientHistograms], second: tuple[str, 
     layout = Layout(len(layers), 3, height, left=LEFT, heading=count_lines(heads), below=BELOW)
     figure, grid, free = frame(layout, "Weight gradients of two cells", caption)
     for panels, layer in zip(grid, layers, strict=True):
-        draw_difference(panels, bins, cells, layer)
+        _draw_difference(panels, bins, cells, layer)
     for axes, title in zip(grid[0], heads, strict=True):
         axes.set_title(title, fontsize=SMALL, pad=3)
     steps = [cell.steps for cell in cells]
-    finish(grid, bins, layers, [*steps, np.intersect1d(steps[0], steps[1])])
+    _finish(grid, bins, layers, [*steps, np.intersect1d(steps[0], steps[1])])
     starts = [LEFT + index * (third + 0.12) + 0.22 for index in range(3)]
-    draw_shares_bar(figure, (starts[0], free, third - 0.44), "share, in a bin")
-    draw_zeros_bar(figure, (starts[1], free, third - 0.44))
-    draw_difference_bar(figure, (starts[2], free, third - 0.44))
+    _draw_shares_bar(figure, (starts[0], free, third - 0.44), "share, in a bin")
+    _draw_zeros_bar(figure, (starts[1], free, third - 0.44))
+    _draw_difference_bar(figure, (starts[2], free, third - 0.44))
     return figure
 
 
-def draw_difference(
+def _draw_difference(
     panels: Sequence[Axes], bins: Bins, cells: tuple[GradientHistograms, GradientHistograms], layer: str
 ) -> None:
     """Draw a layer of two cells in two panels, and the first minus the second in the third panel."""
@@ -139,42 +139,42 @@ def draw_difference(
     parts = []
     for axes, cell in zip(panels, cells, strict=False):
         zero_share = cell.zero_share(layer)
-        above, below = (part / np.maximum(count_entries(cell, layer), 1) for part in bins.rows(cell, layer))
+        above, below = (part / np.maximum(_count_entries(cell, layer), 1) for part in bins.rows(cell, layer))
         colours = [SPREAD(FULL(part)) * (part > 0)[..., None] for part in (above, below)]
-        draw(axes, bins, colours[0], ABSENT(zero_share), colours[1])
-        mark_absent(axes, bins, cell, layer)
+        _draw(axes, bins, colours[0], ABSENT(zero_share), colours[1])
+        _mark_absent(axes, bins, cell, layer)
         is_common = np.isin(cell.steps, common)
         parts.append((above[:, is_common], zero_share[is_common], below[:, is_common]))
     above, zeros, below = (of_first - of_second for of_first, of_second in zip(*parts, strict=True))
     colours = [DIFFERENCE(0.5 + 0.5 * np.sign(part) * FULL(abs(part))) for part in (above, below)]
-    draw(panels[2], bins, colours[0], DIFFERENCE(0.5 + 0.5 * zeros), colours[1])
+    _draw(panels[2], bins, colours[0], DIFFERENCE(0.5 + 0.5 * zeros), colours[1])
 
 
-def count_entries(cell: GradientHistograms, layer: str) -> Numbers:
+def _count_entries(cell: GradientHistograms, layer: str) -> Numbers:
     """Return the number of entries (T,) of a layer."""
     total: Numbers = (cell.nonzero(layer) + cell.zeros[layer]).astype(float)
     return total
 
 
-def describe_runs(cells: Sequence[GradientHistograms]) -> str:
+def _describe_runs(cells: Sequence[GradientHistograms]) -> str:
     """Return how many runs the counts are of."""
     runs = " and ".join(map(str, dict.fromkeys(cell.runs for cell in cells)))
     return f"counts added up over {runs} run{'' if runs == '1' else 's'}{' each' if len(cells) > 1 else ''}"
 
 
-def draw(axes: Axes, bins: Bins, above: Numbers, zeros: Numbers, below: Numbers) -> None:
+def _draw(axes: Axes, bins: Bins, above: Numbers, zeros: Numbers, below: Numbers) -> None:
     """Draw the colours of the positive bins (bins, T, 4), of the zeros (T, 4) and of the negative bins; 0 is white."""
     image = np.concatenate([above, np.broadcast_to(zeros, (bins.band, *zeros.shape)), below])
     axes.imshow(image, aspect="auto", interpolation="nearest")
 
 
-def mark_absent(axes: Axes, bins: Bins, cell: GradientHistograms, layer: str) -> None:
+def _mark_absent(axes: Axes, bins: Bins, cell: GradientHistograms, layer: str) -> None:
     """Mark the steps at which every entry of the layer is exactly zero."""
     absent = np.flatnonzero(cell.zero_share(layer) == 1)
     axes.plot(absent, np.full(len(absent), bins.middle), "wx", markersize=min(5, 150 / len(cell.steps)))
 
 
-def finish(grid: Any, bins: Bins, layers: Sequence[str], steps: Sequence[Counts]) -> None:
+def _finish(grid: Any, bins: Bins, layers: Sequence[str], steps: Sequence[Counts]) -> None:
     """Set the ticks and labels of the outer panels."""
     ticks, names = bins.ticks()
     for (row, column), axes in np.ndenumerate(grid):
@@ -187,18 +187,18 @@ def finish(grid: Any, bins: Bins, layers: Sequence[str], steps: Sequence[Counts]
     middle.set_xlabel("step (each observed one, not to scale)", fontsize=SMALL, labelpad=1)
 
 
-def draw_shares_bar(figure: Figure, position: tuple[float, float, float], label: str) -> None:
+def _draw_shares_bar(figure: Figure, position: tuple[float, float, float], label: str) -> None:
     """Draw the colours of the bins at (left, bottom, width) in inches."""
     names = [f"{share:.0%}{'+' if share == SHARES[-1] else ''}" for share in SHARES]
     bar(figure, position, (FULL, SPREAD), (SHARES, names), label)
 
 
-def draw_zeros_bar(figure: Figure, position: tuple[float, float, float]) -> None:
+def _draw_zeros_bar(figure: Figure, position: tuple[float, float, float]) -> None:
     """Draw the colours of the zeros."""
     bar(figure, position, (Normalize(), ABSENT), ([0, 0.5, 1], ["0%", "50%", "100%"]), "share of exact zeros")
 
 
-def draw_difference_bar(figure: Figure, position: tuple[float, float, float]) -> None:
+def _draw_difference_bar(figure: Figure, position: tuple[float, float, float]) -> None:
     """Draw the colours of differences."""
     shares: list[float] = [-0.25, -0.05, 0, 0.05, 0.25]
     ticks = [float(0.5 + 0.5 * np.sign(share) * FULL(abs(share))) for share in shares]

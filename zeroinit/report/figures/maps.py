@@ -94,7 +94,7 @@ def axes_of(cells: Sequence[Cell]) -> tuple[str, str]:
     return (first, second) if is_first_along else (second, first)
 
 
-def choose_axes(cells: Sequence[Cell], x: str | None, y: str | None) -> tuple[str, str]:
+def _choose_axes(cells: Sequence[Cell], x: str | None, y: str | None) -> tuple[str, str]:
     """Return the keys of the axes; those that are None are chosen."""
     first, second = axes_of(cells)
     if x is not None and y is not None:
@@ -112,16 +112,16 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
     Each combination of the other keys has a row. A cell without a finished run is hatched, and so is the outcome of a
     cell without a run.
     """
-    tiles = arrange_tiles(cells, *choose_axes(cells, x, y))
-    sizes = measure(tiles)
-    figure, grid, free = open_frame(cells, tiles, sizes)
+    tiles = _arrange_tiles(cells, *_choose_axes(cells, x, y))
+    sizes = _measure(tiles)
+    figure, grid, free = _open_frame(cells, tiles, sizes)
     for row, members in enumerate(tiles.rows):
         for i, j in np.ndindex(len(tiles.along), len(tiles.up)):
             cell = members.get((tiles.along[i], tiles.up[j]))
-            draw_outcome(grid[row, 0], i, j, cell, sizes.tile)
-            draw_accuracy(grid[row, 1], i, j, cell, sizes.tile)
+            _draw_outcome(grid[row, 0], i, j, cell, sizes.tile)
+            _draw_accuracy(grid[row, 1], i, j, cell, sizes.tile)
         for column, axes in enumerate(grid[row]):
-            label_axes(axes, tiles, not column, row == len(tiles.rows) - 1, sizes.is_upright)
+            _label_axes(axes, tiles, not column, row == len(tiles.rows) - 1, sizes.is_upright)
         last = grid[row, 1]
         last.text(1.02, 0.5, tiles.beside[row], transform=last.transAxes, rotation=-90, va="center", fontsize=SMALL)
     for axes, title in zip(grid[0], ("verdict", "test accuracy, %"), strict=True):
@@ -132,7 +132,7 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
     return figure
 
 
-def arrange_tiles(cells: Sequence[Cell], x: str, y: str) -> Tiles:
+def _arrange_tiles(cells: Sequence[Cell], x: str, y: str) -> Tiles:
     """Return the tiles of the cells over the keys x and y."""
     keys = [key for key in independent_keys([cell.params for cell in cells], naming_keys(cells)) if key not in (x, y)]
     rows: dict[tuple[str, ...], dict[tuple[str, str], Cell]] = defaultdict(dict)
@@ -145,7 +145,7 @@ def arrange_tiles(cells: Sequence[Cell], x: str, y: str) -> Tiles:
     return Tiles(x, y, keys, along, up, list(rows.values())[:MAX_ROWS], beside, left_out)
 
 
-def measure(tiles: Tiles) -> Sizes:
+def _measure(tiles: Tiles) -> Sizes:
     """Return the sizes that leave room for the labels."""
     left = 0.45 + LETTER * max(len(elide(value)) for value in tiles.up)
     side = LINE * len(tiles.keys)
@@ -153,11 +153,11 @@ def measure(tiles: Tiles) -> Sizes:
     tile = width / len(tiles.along)
     label = LETTER * max(len(elide(value)) for value in tiles.along)
     height = max(min(0.42 * len(tiles.up), 0.42 * 12), 0.7) if tile > 0.35 else max(0.25 * len(tiles.up), 0.7)
-    height = max(height, *(1.15 * text_width(text) for text in tiles.beside))
+    height = max(height, *(1.15 * _text_width(text) for text in tiles.beside))
     return Sizes(left, side, width, height, tile, label)
 
 
-def open_frame(cells: Sequence[Cell], tiles: Tiles, sizes: Sizes) -> Frame:
+def _open_frame(cells: Sequence[Cell], tiles: Tiles, sizes: Sizes) -> Frame:
     """Return the figure with its texts and empty panels."""
     layout = Layout(
         len(tiles.rows),
@@ -170,10 +170,10 @@ def open_frame(cells: Sequence[Cell], tiles: Tiles, sizes: Sizes) -> Frame:
         gap=(0.15, 0.15),
     )
     title = f"What became of the cells, over {tiles.x} and {tiles.y}"
-    return frame(layout, title, describe_map(cells, tiles), outcome_legend(cells))
+    return frame(layout, title, _describe_map(cells, tiles), _outcome_legend(cells))
 
 
-def describe_map(cells: Sequence[Cell], tiles: Tiles) -> str:
+def _describe_map(cells: Sequence[Cell], tiles: Tiles) -> str:
     """Return the text below the map."""
     others = [key for key in naming_keys(cells) if key not in (tiles.x, tiles.y)]
     same = [key for key in others if len({cell.params.get(key) for cell in cells}) == 1 and key in cells[0].params]
@@ -184,26 +184,26 @@ def describe_map(cells: Sequence[Cell], tiles: Tiles) -> str:
     parts = [
         f"Test accuracy in percent after the last step, {describe_units(cells)}{', ' + intervals if intervals else ''}",
         shared,
-        "n of m: so many runs have the commonest verdict" if any(map(is_mixed, cells)) else "",
+        "n of m: so many runs have the commonest verdict" if any(map(_is_mixed, cells)) else "",
         "" if is_full else "hatched: no finished run",
         f"{tiles.left_out} more combinations are left out" if tiles.left_out else "",
     ]
     return f"{'; '.join(part for part in parts if part)}."
 
 
-def outcome_legend(cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
+def _outcome_legend(cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
     """Return the legend of the outcomes that the cells have."""
     commonest_outcomes = {commonest(cell)[0] for cell in cells}
     square = {"linestyle": "", "marker": "s", "markersize": 9, "markeredgecolor": "0.4"}
     return {
         "another" if outcome == "?" else f"{OUTCOMES[outcome].letter} = {outcome}": square
-        | {"color": style_of(outcome).colour}
+        | {"color": _style_of(outcome).colour}
         for outcome in [*OUTCOMES, "?"]
         if outcome in commonest_outcomes
     }
 
 
-def label_axes(axes: Axes, tiles: Tiles, is_left: bool, is_lowest: bool, is_upright: bool) -> None:
+def _label_axes(axes: Axes, tiles: Tiles, is_left: bool, is_lowest: bool, is_upright: bool) -> None:
     """Set the limits, ticks and labels of a panel."""
     along, up = tiles.along, tiles.up
     axes.set_xlim(-0.5, len(along) - 0.5)
@@ -215,68 +215,68 @@ def label_axes(axes: Axes, tiles: Tiles, is_left: bool, is_lowest: bool, is_upri
     axes.set_ylabel(tiles.y if is_left else "", fontsize=SMALL)
 
 
-def style_of(outcome: str) -> OutcomeStyle:
+def _style_of(outcome: str) -> OutcomeStyle:
     """Return how an outcome is drawn."""
     return OUTCOMES.get(outcome, UNKNOWN_OUTCOME)
 
 
-def is_mixed(cell: Cell) -> bool:
+def _is_mixed(cell: Cell) -> bool:
     """Return whether the runs of the cell have different outcomes."""
-    return commonest(cell)[1] < count_runs(cell)
+    return commonest(cell)[1] < _count_runs(cell)
 
 
-def count_runs(cell: Cell) -> int:
+def _count_runs(cell: Cell) -> int:
     """Return the number of runs that exist."""
     return cell.outcomes.total() - cell.outcomes[NOT_RUN]
 
 
-def text_width(text: str) -> float:
+def _text_width(text: str) -> float:
     """Return the width of the longest line, in inches."""
     return LETTER * max(map(len, text.split("\n")))
 
 
-def draw_tile(axes: Axes, i: int, j: int, colour: Any) -> None:
+def _draw_tile(axes: Axes, i: int, j: int, colour: Any) -> None:
     """Draw a tile in the colour; hatched if it is None."""
     style: dict[str, Any] = {"facecolor": "white", "hatch": "////", "edgecolor": "0.7"}
     style = style if colour is None else {"facecolor": colour, "edgecolor": "white"}
     axes.add_patch(Rectangle((i - 0.5, j - 0.5), 1, 1, linewidth=1, **style))
 
 
-def write(axes: Axes, i: int, j: int, text: str, background: Any) -> None:
+def _write(axes: Axes, i: int, j: int, text: str, background: Any) -> None:
     """Write the text on a tile, black or white."""
     brightness = float(np.dot(to_rgb(background), (0.299, 0.587, 0.114)))
     colour = "black" if brightness > 0.45 else "white"
     axes.text(i, j, text, ha="center", va="center", fontsize=SMALL, color=colour, linespacing=0.95)
 
 
-def draw_outcome(axes: Axes, i: int, j: int, cell: Cell | None, width: float) -> None:
+def _draw_outcome(axes: Axes, i: int, j: int, cell: Cell | None, width: float) -> None:
     """Draw the tile of a cell's commonest outcome: the word if it fits into the width, or else its letter."""
     outcome, count = commonest(cell) if cell else (NOT_RUN, 0)
     if not cell or outcome == NOT_RUN:
-        draw_tile(axes, i, j, None)
+        _draw_tile(axes, i, j, None)
         return
-    letter, colour = style_of(outcome)
-    draw_tile(axes, i, j, colour)
-    total = count_runs(cell)
+    letter, colour = _style_of(outcome)
+    _draw_tile(axes, i, j, colour)
+    total = _count_runs(cell)
     word = outcome if outcome != "?" else "another"
     words = [word] if count < total else [word, word.replace("-", "-\n", 1), "-\n".join(word.rsplit("-", 1))]
-    text = next((text for text in words if text_width(text) < width - 0.05), letter)
+    text = next((text for text in words if _text_width(text) < width - 0.05), letter)
     if count < total:
         text += f"\n{count} of {total}" if width > 0.6 else f"\n{count}/{total}"
-    write(axes, i, j, text, colour)
+    _write(axes, i, j, text, colour)
 
 
-def draw_accuracy(axes: Axes, i: int, j: int, cell: Cell | None, width: float) -> None:
+def _draw_accuracy(axes: Axes, i: int, j: int, cell: Cell | None, width: float) -> None:
     """Draw the tile of a cell's accuracy, with as much of its interval as fits into the width."""
     accuracy = estimate(cell.finished if cell else [], TEST_ACCURACY)
     if math.isnan(accuracy.mean):
-        draw_tile(axes, i, j, None)
+        _draw_tile(axes, i, j, None)
         return
     colour = ACCURACY_COLOURS(accuracy.mean)[:3]
-    draw_tile(axes, i, j, colour)
+    _draw_tile(axes, i, j, colour)
     digits = 0 if width < 0.8 else 1
     number, text = f"{100 * accuracy.mean:.{digits}f}", accuracy.percent(digits, sign="")
     in_lines = text.replace(" ± ", "\n±").replace(" (", "\n(").replace(", ", ",\n")
     # digits are wider than the average letter
-    fitting = next((option for option in (text, in_lines, number) if 1.25 * text_width(option) < width), "")
-    write(axes, i, j, fitting, colour)
+    fitting = next((option for option in (text, in_lines, number) if 1.25 * _text_width(option) < width), "")
+    _write(axes, i, j, fitting, colour)

@@ -21,7 +21,7 @@ class Extent(NamedTuple):
     most: float
 
 
-def layer_of(metric: str) -> str:
+def _layer_of(metric: str) -> str:
     """Return the layer of `symmetry/<layer>/distinct`."""
     return metric.removeprefix("symmetry/").removesuffix("/distinct")
 
@@ -40,9 +40,9 @@ def neurons_figure(cells: Sequence[Cell], units: Sequence[Mapping[str, int]] = (
     # the order of the net's layers, as a store has metrics by name
     known = list(dict.fromkeys(f"symmetry/{layer}/distinct" for of_cell in units for layer in of_cell))
     metrics = choose_evenly([name for name in known if name in metrics] or metrics, MAX_LAYERS)
-    lines = [(cell, metric) for cell in cells for metric in metrics if has_metric(cell, metric)]
+    lines = [(cell, metric) for cell in cells for metric in metrics if _has_metric(cell, metric)]
     keys = [key for key in naming_keys(cells) if key != "init"]
-    grid = facets([cell.params | {"layer": layer_of(metric)} for cell, metric in lines], [*keys, "layer"])
+    grid = facets([cell.params | {"layer": _layer_of(metric)} for cell, metric in lines], [*keys, "layer"])
     styles = line_styles(cell.params["init"] for cell in cells)
     caption = (
         f"Those whose incoming weights and bias differ in a bit; {describe_units([cell for cell, _ in lines])}; band: "
@@ -59,15 +59,15 @@ def neurons_figure(cells: Sequence[Cell], units: Sequence[Mapping[str, int]] = (
         style, panel = styles[cell.params["init"]], axes[position]
         panel.plot(history.steps, history.mean, **style)
         panel.fill_between(history.steps, history.low, history.high, color=style["color"], alpha=0.18, linewidth=0)
-        count = units_of.get(id(cell), {}).get(layer_of(metric))
+        count = units_of.get(id(cell), {}).get(_layer_of(metric))
         marks.setdefault(position, set()).update([count] if count else [])
         last, most = max(last, int(history.steps.max())), max(most, float(history.high.max()), count or 1)
     positions = {position for position in grid.positions if position}
-    scale_panels(axes, positions, marks, Extent(last, most))
+    _scale_panels(axes, positions, marks, Extent(last, most))
     return figure
 
 
-def scale_panels(axes: Any, positions: set[Position], marks: Mapping[Position, set[int]], extent: Extent) -> None:
+def _scale_panels(axes: Any, positions: set[Position], marks: Mapping[Position, set[int]], extent: Extent) -> None:
     """Set the axes of all panels, and mark the numbers of units.
 
     Args:
@@ -95,6 +95,6 @@ def scale_panels(axes: Any, positions: set[Position], marks: Mapping[Position, s
     scale(axes, x, y, "step (log)", "distinct neurons")
 
 
-def has_metric(cell: Cell, metric: str) -> bool:
+def _has_metric(cell: Cell, metric: str) -> bool:
     """Return whether a finished run of the cell has the metric."""
     return any(name == metric for record in cell.finished for name, _, _ in record.metrics)

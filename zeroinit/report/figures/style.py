@@ -74,7 +74,7 @@ def choose_evenly(items: Sequence[str], most: int) -> list[str]:
 
 def split_shared_parts(labels: Sequence[str]) -> tuple[list[str], str]:
     """Return each label `key=value, ...` without the parts that all of them share, and those parts."""
-    parts = [split_label(label) for label in labels]
+    parts = [_split_label(label) for label in labels]
     shared = [part for part in parts[0] if len(parts) > 1 and all(part in other for other in parts)]
     distinct = [", ".join(part for part in of_label if part not in shared) for of_label in parts]
     return distinct, ", ".join(map(elide, shared))
@@ -83,7 +83,7 @@ def split_shared_parts(labels: Sequence[str]) -> tuple[list[str], str]:
 def wrap_label(label: str, width: float) -> str:
     """Return the label in lines of this width in inches, broken between its keys."""
     lines: list[str] = []
-    for part in map(elide, split_label(label)):
+    for part in map(elide, _split_label(label)):
         if lines and LETTER * (len(lines[-1]) + len(part) + 2) <= width:
             lines[-1] += f", {part}"
         else:
@@ -91,7 +91,7 @@ def wrap_label(label: str, width: float) -> str:
     return "\n".join(lines)
 
 
-def split_label(label: str) -> list[str]:
+def _split_label(label: str) -> list[str]:
     """Return the parts `key=value` of a label; a value may contain commas."""
     return re.split(r", (?=[\w.@]+=)", label)
 
@@ -154,11 +154,11 @@ def frame(layout: Layout, title: str, caption: str, legend: Mapping[str, Mapping
     figure.text(0.1 / WIDTH, 0.08 / total, "\n".join(captions), va="bottom", fontsize=SMALL, color="0.25")
     if legend:
         corner = (0.1 / WIDTH, 1 - (0.1 + (LINE + 0.02) * len(titles)) / total)
-        draw_legend(figure, legend, corner, columns)
-    return Frame(figure, add_panels(figure, layout, top), bottom - layout.below)
+        _draw_legend(figure, legend, corner, columns)
+    return Frame(figure, _add_panels(figure, layout, top), bottom - layout.below)
 
 
-def draw_legend(
+def _draw_legend(
     figure: Figure, legend: Mapping[str, Mapping[str, Any]], corner: tuple[float, float], columns: int
 ) -> None:
     """Draw a legend {label: line style} whose upper left corner is there, in shares of the figure."""
@@ -176,7 +176,7 @@ def draw_legend(
     )
 
 
-def add_panels(figure: Figure, layout: Layout, top: float) -> Any:
+def _add_panels(figure: Figure, layout: Layout, top: float) -> Any:
     """Add the panels to the figure, `top` inches below its top; return them as an array (down, across)."""
     total = figure.get_figheight()
     down, across, height, gap = layout.down, layout.across, layout.height, layout.gap

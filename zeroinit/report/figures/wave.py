@@ -100,19 +100,19 @@ def wave_figure(panels: Sequence[ObservedPanel], across: int | None = None) -> F
     """
     labels, shared = split_shared_parts([label for label, *_ in panels])
     layers = [choose_evenly(gradients.layers, MAX_LAYERS)[::-1] for _, gradients, _, _ in panels]
-    grid = arrange_panels(layers, across or min(3, len(panels)))
+    grid = _arrange_panels(layers, across or min(3, len(panels)))
     shown = [
-        summarize_panel(wrap_label(label, grid.width), of_panel, panel)
+        _summarize_panel(wrap_label(label, grid.width), of_panel, panel)
         for label, of_panel, panel in zip(labels, layers, panels, strict=True)
     ]
     medians = np.concatenate([panel.medians[np.isfinite(panel.medians)] for panel in shown])
     low, high = (math.floor(medians.min()), math.ceil(medians.max())) if len(medians) else (-1, 0)
     norm = Normalize(low, max(high, low + 1))
-    figure, axes_grid, free = open_frame(shown, grid, shared)
+    figure, axes_grid, free = _open_frame(shown, grid, shared)
     for index, axes in enumerate(axes_grid.flat):
         if index < len(shown):
-            draw_panel(axes, shown[index], norm)
-            label_panel(axes, shown[index], grid, not grid.is_shared or index % grid.across == 0)
+            _draw_panel(axes, shown[index], norm)
+            _label_panel(axes, shown[index], grid, not grid.is_shared or index % grid.across == 0)
             if index + grid.across >= len(shown):
                 axes.set_xlabel("observed step", fontsize=SMALL, labelpad=1)
         else:
@@ -125,7 +125,7 @@ def wave_figure(panels: Sequence[ObservedPanel], across: int | None = None) -> F
     return figure
 
 
-def arrange_panels(layers: Sequence[Sequence[str]], across: int) -> Grid:
+def _arrange_panels(layers: Sequence[Sequence[str]], across: int) -> Grid:
     """Return where the panels stand, with room for the names of their layers."""
     left = 0.3 + 1.1 * LETTER * max(len(elide(layer)) for of_panel in layers for layer in of_panel)
     is_shared = len({tuple(of_panel) for of_panel in layers}) == 1
@@ -133,22 +133,22 @@ def arrange_panels(layers: Sequence[Sequence[str]], across: int) -> Grid:
     return Grid(across, left, width, is_shared)
 
 
-def summarize_panel(title: str, layers: list[str], panel: ObservedPanel) -> Panel:
+def _summarize_panel(title: str, layers: list[str], panel: ObservedPanel) -> Panel:
     """Return what a panel shows of a cell."""
     _, gradients, first, theory = panel
-    gradients = gradients.at(choose_steps(gradients.steps, first))
+    gradients = gradients.at(_choose_steps(gradients.steps, first))
     medians = np.array([gradients.quantiles(layer, [0.5])[:, 0] for layer in layers])
     return Panel(title, layers, gradients, medians, first, theory)
 
 
-def choose_steps(steps: Counts, first: Mapping[str, Sequence[int]]) -> Counts:
+def _choose_steps(steps: Counts, first: Mapping[str, Sequence[int]]) -> Counts:
     """Return the observed steps up to the first gap, or up to the last first gradient if that is later."""
     dense = 1 + int(np.argmax(np.append(np.diff(steps) > 1, True)))
     latest = max((step for of_layer in first.values() for step in of_layer), default=0)
     return steps[: max(dense, int(np.searchsorted(steps, latest)) + 1)]
 
 
-def open_frame(panels: Sequence[Panel], grid: Grid, shared: str) -> Frame:
+def _open_frame(panels: Sequence[Panel], grid: Grid, shared: str) -> Frame:
     """Return the figure with its texts and empty panels; all cells share the keys `shared`."""
     down = math.ceil(len(panels) / grid.across)
     most = max(len(panel.layers) for panel in panels)
@@ -171,16 +171,16 @@ def open_frame(panels: Sequence[Panel], grid: Grid, shared: str) -> Frame:
     return frame(layout, "When each layer's weights have their first gradient", caption, LEGEND)
 
 
-def draw_panel(axes: Axes, panel: Panel, norm: Normalize) -> None:
+def _draw_panel(axes: Axes, panel: Panel, norm: Normalize) -> None:
     """Draw the gradients of a cell's layers, the front in theory, and the first gradients."""
     colours = SIZE_COLOURS(norm(np.nan_to_num(panel.medians, nan=float(norm.vmin or 0))))
     colours[np.isnan(panel.medians)] = 1  # white: the entries are neither zero nor finite
-    draw_layers(axes, panel, colours)
-    mark_front(axes, panel)
-    mark_first_gradients(axes, panel)
+    _draw_layers(axes, panel, colours)
+    _mark_front(axes, panel)
+    _mark_first_gradients(axes, panel)
 
 
-def label_panel(axes: Axes, panel: Panel, grid: Grid, has_names: bool) -> None:
+def _label_panel(axes: Axes, panel: Panel, grid: Grid, has_names: bool) -> None:
     """Set the title and the ticks of a panel, with the names of the layers or without."""
     layers, steps = panel.layers, panel.steps
     axes.set_title(panel.title, fontsize=SMALL, pad=3)
@@ -189,7 +189,7 @@ def label_panel(axes: Axes, panel: Panel, grid: Grid, has_names: bool) -> None:
     axes.set_xticks(range(0, len(steps), stride), [f"{step:,}" for step in steps[::stride]], fontsize=SMALL)
 
 
-def draw_layers(axes: Axes, panel: Panel, colours: Numbers) -> None:
+def _draw_layers(axes: Axes, panel: Panel, colours: Numbers) -> None:
     """Draw the nonzero share of each layer in its colours (layers, steps, 4), from its bottom; x if there is none."""
     layers, gradients, count = panel.layers, panel.gradients, len(panel.steps)
     image = np.ones((len(layers) * PARTS, count, 4))
@@ -205,7 +205,7 @@ def draw_layers(axes: Axes, panel: Panel, colours: Numbers) -> None:
     axes.add_line(Line2D(steps, rows, markersize=size, label="nothing", **style))
 
 
-def mark_front(axes: Axes, panel: Panel) -> None:
+def _mark_front(axes: Axes, panel: Panel) -> None:
     """Draw the front in theory: along the left edge of each layer's step, and across at the borders of the layers."""
     steps, theory = panel.steps, panel.theory
     x: list[float] = []
@@ -219,7 +219,7 @@ def mark_front(axes: Axes, panel: Panel) -> None:
         axes.add_line(Line2D(x, y, color=colour, linewidth=width, clip_on=False, label=label))
 
 
-def mark_first_gradients(axes: Axes, panel: Panel) -> None:
+def _mark_first_gradients(axes: Axes, panel: Panel) -> None:
     """Draw a circle at the median first step of each layer; if not all runs have one, write how many do."""
     steps, first = panel.steps, panel.first
     positions = {
