@@ -199,9 +199,10 @@ def _note_unknown_commands(count: int) -> list[str]:
 
 def _compose_question(cells: Sequence[Cell], varying: Sequence[str]) -> str:
     """Return the question of a grid from the command line."""
-    keys = ", ".join(varying) or "one configuration"
-    data = {cell.params.get("dataset", "") for cell in cells}
-    return f"What becomes of {keys} on {' and '.join(sorted(data))}?"
+    data = " and ".join(sorted({cell.params.get("dataset", "") for cell in cells}))
+    if not varying:
+        return f"How does one configuration train on {data}?"
+    return f"How {'does' if len(varying) == 1 else 'do'} {', '.join(varying)} affect training on {data}?"
 
 
 def _claim_data(judgement: Judgement) -> dict[str, str | int | float | None]:

@@ -229,7 +229,7 @@ def _describe_bands(counts: Sequence[int]) -> str:
     """Return what the bands show around means over these numbers of units."""
     interval = ["Student's 95% interval, within 0 to 100%"] if not counts or max(counts) > 2 else []
     values = ["from one value to the other with n = 2"] if 2 in counts else []
-    return "; ".join([*interval, *values]) or "none, of n = 1"
+    return "; ".join([*interval, *values]) or "none for n = 1"
 
 
 def _format_n(counts: Sequence[int]) -> str:

@@ -124,7 +124,7 @@ def map_figure(cells: Sequence[Cell], x: str | None = None, y: str | None = None
             _label_axes(axes, tiles, not column, row == len(tiles.rows) - 1, sizes.is_upright)
         last = grid[row, 1]
         last.text(1.02, 0.5, tiles.beside[row], transform=last.transAxes, rotation=-90, va="center", fontsize=SMALL)
-    for axes, title in zip(grid[0], ("verdict", "test accuracy, %"), strict=True):
+    for axes, title in zip(grid[0], ("outcome", "test accuracy, %"), strict=True):
         axes.set_title(title, fontsize=SMALL, pad=3)
     position = (sizes.left + sizes.width + 0.3, free, sizes.width - 0.3)
     ticks = ([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
@@ -169,7 +169,7 @@ def _open_frame(cells: Sequence[Cell], tiles: Tiles, sizes: Sizes) -> Frame:
         below=0.98 if sizes.is_upright else 0.98 + sizes.label,
         gap=(0.15, 0.15),
     )
-    title = f"What became of the cells, over {tiles.x} and {tiles.y}"
+    title = f"Outcomes of the cells over {tiles.x} and {tiles.y}"
     return frame(layout, title, _describe_map(cells, tiles), _outcome_legend(cells))
 
 
@@ -184,7 +184,7 @@ def _describe_map(cells: Sequence[Cell], tiles: Tiles) -> str:
     parts = [
         f"Test accuracy in percent after the last step, {describe_units(cells)}{', ' + intervals if intervals else ''}",
         shared,
-        "n of m: so many runs have the commonest verdict" if any(map(_is_mixed, cells)) else "",
+        "n of m: n of the m runs have this outcome" if any(map(_is_mixed, cells)) else "",
         "" if is_full else "hatched: no finished run",
         f"{tiles.left_out} more combinations are left out" if tiles.left_out else "",
     ]

@@ -155,7 +155,7 @@ def _open_frame(panels: Sequence[Panel], grid: Grid, shared: str) -> Frame:
     lines = count_lines(panel.title for panel in panels)
     runs = sorted({panel.gradients.runs for panel in panels})
     caption = (
-        "Steps at which probes looked, from the first on; a layer is pale to the share of its exact zeros "
+        "The first observed steps; a layer is pale to the share of its exact zeros "
         f"(x: all of them); {runs[0]}{f' to {runs[-1]}' if len(runs) > 1 else ''} runs a cell"
         f"{'; ' + shared if shared else ''}."
     )

@@ -7,7 +7,7 @@ const ONE = "#0072b2", OTHER = "#d55e00"; // of the cell and the one beside it
 const LAYER_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#8a8f94"];
 const NONE = "#f7dcd4"; // where every entry is exactly zero
 const FULL = 250; // thousandths of the entries in one bin at which its colour is full
-const NAMED = { "test/accuracy": "test accuracy", "test/loss": "test loss" };
+const NAMED = { verdict: "outcome", "test/accuracy": "test accuracy", "test/loss": "test loss" };
 
 const varying = Object.keys(data.axes); // the keys that tell cells apart; of others another decides the value
 const several = data.keys.filter((key) => !varying.length || new Set(data.cells.map((cell) => cell.params[key])).size > 1);
@@ -265,7 +265,7 @@ function draw() {
     element("p", {}, element("span", { class: "word", style: chip(cell.verdict) }, cell.became),
       ` test accuracy ${cell.accuracy} (n ${cell.marked_n}${cell.n > 2 ? ", 95% interval" : ""}), loss ${amount("loss", last(cell, "test/loss")[0])}`),
     runs(cell),
-    element("div", { class: "controls" }, element("label", {}, "beside it ", against)),
+    element("div", { class: "controls" }, element("label", {}, "compare with ", against)),
     ...curves(cell, other),
     ...(cell.gradients ? [wave(cell), ...histograms(cell, other)] : []));
   put("said", label(cell));
@@ -283,7 +283,7 @@ function runs(cell) {
     return element("tr", {}, element("td", {}, members.map(([seed]) => seed).join(", ")), element("td", {}, accuracies.join(" to ")),
       element("td", {}, element("span", { class: "word", style: chip(word) }, word)), element("td", {}, why));
   });
-  const heads = ["seed", "accuracy", "verdict", "reason"].map((text) => element("th", { scope: "col" }, text));
+  const heads = ["seed", "accuracy", "outcome", "reason"].map((text) => element("th", { scope: "col" }, text));
   const more = cell.runs_planned - cell.runs.length;
   return element("div", { class: "wide" }, element("table", { class: "runs" }, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...lines)),
     more > 0 ? element("p", { class: "quiet" }, `${cell.runs.length ? "and " : ""}${more} more ${more > 1 ? "runs" : "run"}, not run yet or not shown`) : null);
@@ -391,7 +391,7 @@ function histograms(cell, other) {
   const least = Math.min(own.low, its?.low ?? Infinity), most = Math.max(own.high, its?.high ?? -Infinity);
   const [low, high] = least < most ? [least, most] : [-20, 0]; // nothing but zeros: an empty frame
   const panels = [image(its ? `this cell: ${label(cell)}` : layer, own, low, high)];
-  if (its) panels.push(image(`beside it: ${label(other)}`, its, low, high), image("this cell less the one beside it", minus(own, its), low, high));
+  if (its) panels.push(image(`compared with: ${label(other)}`, its, low, high), image("this cell minus the other cell", minus(own, its), low, high));
   return [figure("Weight gradients over time", element("label", {}, "layer ", select), "By sign and power of two, coloured by share of the entries (full colour: a quarter); between them, in red, the share of exact zeros, with \u00d7 where all are." + (its ? " The difference: violet where this cell has more, orange where the other has; at steps that both saw." : ""), ...panels)];
 }
 
