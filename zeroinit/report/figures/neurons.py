@@ -45,8 +45,8 @@ def neurons_figure(cells: Sequence[Cell], units: Sequence[Mapping[str, int]] = (
     grid = facets([cell.params | {"layer": _layer_of(metric)} for cell, metric in lines], [*keys, "layer"])
     styles = line_styles(cell.params["init"] for cell in cells)
     caption = (
-        f"Two neurons are distinct if their incoming weights or biases differ in any bit; {describe_units([cell for cell, _ in lines])}; band: "
-        "the range of the runs; dotted: the units of the layer"
+        "Two neurons are distinct if their incoming weights or biases differ in any bit; "
+        f"{describe_units([cell for cell, _ in lines])}; band: the range of the runs; dotted: the units of the layer"
     )
     figure, axes = facet_frame(grid, "Distinct neurons of the hidden layers", caption, styles)
     units_of = {id(cell): of_cell for cell, of_cell in zip(cells, units, strict=False)}
