@@ -178,12 +178,14 @@ def course() -> Callable[[Job], list[dict[str, torch.Tensor]]]:
         values = job.values
         data = build.load(values, torch.device("cpu"))
         model, _, optimizer = build.build(values, data)
-        seen = []
+        states_by_step = []
 
         def observe(event: Event) -> None:
             if isinstance(event, Weights):
                 pairs = {f"{layer}.weight": weights[0].clone() for layer, (weights, _) in event.layers.items()}
-                seen.append(pairs | {f"{layer}.bias": pair[1][0].clone() for layer, pair in event.layers.items()})
+                states_by_step.append(
+                    pairs | {f"{layer}.bias": pair[1][0].clone() for layer, pair in event.layers.items()}
+                )
 
         train_members(
             [Member(model, optimizer, stream("order", 0), stream("augment", 0), values["steps"])],
@@ -195,6 +197,6 @@ def course() -> Callable[[Job], list[dict[str, torch.Tensor]]]:
             tied=values["arithmetic"] == "tied",
             observe=observe,
         )
-        return seen
+        return states_by_step
 
     return states

@@ -70,15 +70,15 @@ def train_on_few(model: nn.Module, data: Data, steps: int, observe: Callable[[Ev
 
 def largest(model: nn.Module, data: Data, steps: int) -> dict[str, list[float]]:
     """{layer: the largest entry of its weight gradient at each step} of the model as it stands, by Adam."""
-    found: dict[str, list[float]] = {name: [] for name, _ in weight_layers(model)}
+    largest_by_layer: dict[str, list[float]] = {name: [] for name, _ in weight_layers(model)}
 
     def observe(event: Event) -> None:
         if isinstance(event, Gradients):
             for name, gradient in event.layers.items():
-                found[name].append(gradient.abs().max().item())
+                largest_by_layer[name].append(gradient.abs().max().item())
 
     train_on_few(model, data, steps, observe)
-    return found
+    return largest_by_layer
 
 
 @pytest.mark.parametrize(
@@ -93,30 +93,30 @@ def largest(model: nn.Module, data: Data, steps: int) -> dict[str, list[float]]:
     ids=["logistic", "fnn", "cifar_fnn", "mnist_cnn", "mnist_cnn-tanh"],
 )
 def test_exact_without_normalisation(arch: Callable[..., nn.Module], digits: Data) -> None:
-    found = arrivals(arch(digits.input_shape, digits.num_classes), digits, 6)
+    largest_by_layer = arrivals(arch(digits.input_shape, digits.num_classes), digits, 6)
     exact = arrivals(arch(digits.input_shape, digits.num_classes), digits, 6, torch.float64)
-    depth = len(found)
+    depth = len(largest_by_layer)
     for step in range(1, 7):
         awake = [index >= depth - step for index in range(depth)]
-        assert [bool(sizes[step - 1]) for sizes in found.values()] == awake
+        assert [bool(sizes[step - 1]) for sizes in largest_by_layer.values()] == awake
         assert [bool(sizes[step - 1]) for sizes in exact.values()] == awake
-    for index, name in enumerate(found):
-        assert found[name][depth - 1 - index] == pytest.approx(exact[name][depth - 1 - index], rel=1e-2)
+    for index, name in enumerate(largest_by_layer):
+        assert largest_by_layer[name][depth - 1 - index] == pytest.approx(exact[name][depth - 1 - index], rel=1e-2)
 
 
 def test_cifar_cnn_wakes_down_to_its_last_batchnorm(digits: Data) -> None:
     """Output at 1, hidden2 at 2; hidden1 stands behind a BatchNorm of a constant, whose zeros are its inputs."""
-    found = arrivals(CifarCNN(digits.input_shape, digits.num_classes, "elu"), digits, 5)
+    largest_by_layer = arrivals(CifarCNN(digits.input_shape, digits.num_classes, "elu"), digits, 5)
     exact = arrivals(CifarCNN(digits.input_shape, digits.num_classes, "elu"), digits, 5, torch.float64)
-    layers = list(found)
+    layers = list(largest_by_layer)
     for step in range(1, 6):
         asleep = layers[: len(layers) - step]
-        assert not any(found[name][step - 1] or exact[name][step - 1] for name in asleep)
+        assert not any(largest_by_layer[name][step - 1] or exact[name][step - 1] for name in asleep)
     for name, arrival in (("output", 1), ("hidden2", 2)):
-        assert all(found[name][arrival - 1 :])
-        assert found[name] == pytest.approx(exact[name], rel=1e-2)
+        assert all(largest_by_layer[name][arrival - 1 :])
+        assert largest_by_layer[name] == pytest.approx(exact[name], rel=1e-2)
     for name in layers[:-2]:
-        assert max(found[name]) < ROUNDING
+        assert max(largest_by_layer[name]) < ROUNDING
         assert max(exact[name][:4]) < 1e-9 * ROUNDING
 
 
@@ -127,16 +127,16 @@ def test_resnet50_has_no_gradient_but_rounding(digits: Data) -> None:
     the output's bias learns: the network predicts the shares of the classes.
     """
     steps = 2
-    found = arrivals(resnet50(digits.input_shape, digits.num_classes, "elu"), digits, steps)
+    largest_by_layer = arrivals(resnet50(digits.input_shape, digits.num_classes, "elu"), digits, steps)
     exact = arrivals(resnet50(digits.input_shape, digits.num_classes, "elu"), digits, steps, torch.float64)
-    assert len(found) == 54
-    convolutions = [name for name in found if name != "fc"]
-    assert not any(found[name][0] for name in convolutions)  # at step 1 the output's weights are zero
-    assert found["fc"][0] < 100 * ROUNDING
+    assert len(largest_by_layer) == 54
+    convolutions = [name for name in largest_by_layer if name != "fc"]
+    assert not any(largest_by_layer[name][0] for name in convolutions)  # at step 1 the output's weights are zero
+    assert largest_by_layer["fc"][0] < 100 * ROUNDING
     assert exact["fc"][0] < 1e-6 * ROUNDING
     # residual branches end in a BatchNorm; the block's input passes beside it, through fifteen more of them
     assert all(exact[name][step] < 1e-6 * ROUNDING for name in convolutions for step in range(steps))
-    assert all(max(found[name]) < ROUNDING for name in convolutions)
+    assert all(max(largest_by_layer[name]) < ROUNDING for name in convolutions)
 
 
 # The prediction
@@ -236,8 +236,8 @@ def observed(
     observer = make_observer(records, max(steps), probes, [], data.train, [])
     train_members(
         [
-            Member(one, optimizer(one.parameters(), lr=0.001), stream("order", 0), stream("augment", 0), max(steps))
-            for one in models
+            Member(twin, optimizer(twin.parameters(), lr=0.001), stream("order", 0), stream("augment", 0), max(steps))
+            for twin in models
         ],
         data,
         batch_size=batch_size or len(data.train[0]),
@@ -302,7 +302,7 @@ def test_a_tiny_gradient_has_arrived_where_nothing_cancels(scale: float, dtype: 
 def test_a_layer_that_wakes_between_observed_steps(steps: Sequence[int], expected: dict[str, int]) -> None:
     """In the first batch the classes have one size, in the second they have not. Then both layers wake in two steps."""
     model, data = flower(torch.float32)
-    inputs, labels = (torch.cat([own, other[:-1]]) for own, other in zip(data.train, data.val, strict=True))
+    inputs, labels = (torch.cat([first, second[:-1]]) for first, second in zip(data.train, data.val, strict=True))
     data = replace(data, train=(inputs, labels))
     [record] = observed(model, data, steps, torch.optim.Adam, batch_size=400)
     assert 0 < record.history("grad/output/norm")[1] < 1e-7

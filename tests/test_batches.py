@@ -18,7 +18,7 @@ def numbered(examples: int = 10, size: int = 6) -> Data:
     return Data(split, split, split, num_classes=examples)
 
 
-def one(data: Data, size: int, shuffle: bool, augment: Augment, seed: int = 0) -> Batches:
+def batches_of(data: Data, size: int, shuffle: bool, augment: Augment, seed: int = 0) -> Batches:
     """The batches of one stream, whose augmentation has the seed."""
     return Batches(data, size, shuffle, augment, [(stream("order", 0), stream("augment", seed))])
 
@@ -37,19 +37,19 @@ def naive(image: Tensor, crop: int, row: int, column: int, flipped: int) -> Tens
 
 
 def test_batches_cover_each_epoch_once_in_a_new_order() -> None:
-    drawn = one(numbered(), 4, True, NONE)
+    drawn = batches_of(numbered(), 4, True, NONE)
     epochs = [[next(drawn)[1][0].tolist() for _ in range(3)] for _ in range(2)]
     assert [[len(batch) for batch in epoch] for epoch in epochs] == [[4, 4, 2]] * 2
     assert [sorted(label for batch in epoch for label in batch) for epoch in epochs] == [list(range(10))] * 2
     assert epochs[0] != epochs[1]
-    unshuffled = one(numbered(), 4, False, NONE)
+    unshuffled = batches_of(numbered(), 4, False, NONE)
     assert [next(unshuffled)[1][0].tolist() for _ in range(3)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
 @pytest.mark.parametrize("size", [4, 10])
 def test_without_augmentation_a_batch_is_what_is_stored(size: int) -> None:
     data = numbered()
-    [inputs], [labels] = next(one(data, size, True, NONE))
+    [inputs], [labels] = next(batches_of(data, size, True, NONE))
     assert inputs.dtype == torch.float32
     assert torch.equal(inputs, data.train[0][labels].float() / 255)
 
@@ -60,8 +60,8 @@ def test_augmentation_is_its_naive_twin(crop: int, flip: bool) -> None:
     augment = Augment(crop=crop, flip=flip)
     draws = augment.draw(20, stream("augment", 0))
     changed = augment.apply(images, draws)
-    for image, found, draw in zip(images, changed, draws.tolist(), strict=True):
-        assert torch.equal(found, naive(image, crop, *draw))
+    for image, result, draw in zip(images, changed, draws.tolist(), strict=True):
+        assert torch.equal(result, naive(image, crop, *draw))
 
 
 def test_every_shift_is_as_likely_and_half_are_flipped() -> None:
@@ -77,9 +77,9 @@ def test_augmentation_has_a_stream_of_its_own() -> None:
     augment, data = Augment(crop=2, flip=True), numbered()
 
     def epoch(size: int, augment: Augment, seed: int) -> dict[int, Tensor]:
-        drawn = one(data, size, True, augment, seed)
-        found = [next(drawn) for _ in range(10 // size)]
-        return {int(label): image for [images], [labels] in found for image, label in zip(images, labels, strict=True)}
+        drawn = batches_of(data, size, True, augment, seed)
+        result = [next(drawn) for _ in range(10 // size)]
+        return {int(label): image for [images], [labels] in result for image, label in zip(images, labels, strict=True)}
 
     small, whole, other = epoch(2, augment, 0), epoch(10, augment, 0), epoch(2, augment, 1)
     assert list(epoch(2, NONE, 0)) == list(small) == list(other)
@@ -88,7 +88,7 @@ def test_augmentation_has_a_stream_of_its_own() -> None:
 
 
 def test_each_epoch_is_changed_anew() -> None:
-    drawn = one(numbered(), 10, True, Augment(crop=2, flip=True))
+    drawn = batches_of(numbered(), 10, True, Augment(crop=2, flip=True))
     (first, labels), (second, same) = next(drawn), next(drawn)
     assert torch.equal(labels, same)
     assert not torch.equal(first, second)
@@ -107,10 +107,10 @@ def test_streams_side_by_side_are_each_what_it_is_alone(augment: Augment) -> Non
     left = [0, 1, 2]
     for step in range(8):
         inputs, labels = next(together)
-        for place, seed in enumerate(left):
+        for index, seed in enumerate(left):
             [expected], [expected_labels] = next(alone[seed])
-            assert torch.equal(inputs[place], expected)
-            assert torch.equal(labels[place], expected_labels)
+            assert torch.equal(inputs[index], expected)
+            assert torch.equal(labels[index], expected_labels)
         if step in (3, 5):  # after the first batch of the second epoch, and at its end
             together.retain([0, -1 + len(left)] if len(left) > 2 else [1])
             left = [left[0], left[-1]] if len(left) > 2 else left[1:]
@@ -124,8 +124,8 @@ def test_epochs_that_a_thread_draws_ahead_are_the_same(augment: Augment) -> None
         streams = [(stream("order", seed), stream("augment", seed)) for seed in range(3)]
         drawn = Batches(numbered(), 4, True, augment, streams)
         drawn.draws_ahead = draws_ahead
-        found = [tensor for _ in range(4) for tensor in next(drawn)]
+        result = [tensor for _ in range(4) for tensor in next(drawn)]
         drawn.retain([0, 2])
-        return found + [tensor for _ in range(7) for tensor in next(drawn)]
+        return result + [tensor for _ in range(7) for tensor in next(drawn)]
 
-    assert all(one.equal(other) for one, other in zip(batches(True), batches(False), strict=True))
+    assert all(left.equal(right) for left, right in zip(batches(True), batches(False), strict=True))

@@ -370,7 +370,7 @@ def test_a_store_that_fails_for_a_moment_costs_no_run(zeroinit: Command, monkeyp
 
 def test_the_last_accuracy_is_told(job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the training ends before it is time to tell again."""
-    monkeypatch.setattr("zeroinit.sweep.runner.BETWEEN", 1e9)
+    monkeypatch.setattr("zeroinit.sweep.runner.REPORT_SECONDS", 1e9)
     told: list[tuple[float, float | None]] = []
     [record] = work([job_of(*QUICK, "tracker=off")], "alone", "sweep", False, told.append)
     assert told[-1] == (1.0, record.last("val/accuracy"))

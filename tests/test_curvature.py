@@ -35,8 +35,8 @@ def hessian(model: nn.Module, inputs: Tensor, labels: Tensor, block: list[str]) 
 
     def loss(flat: Tensor) -> Tensor:
         parts = flat.split([parameters[name].numel() for name in block])
-        own = {name: part.view_as(parameters[name]) for name, part in zip(block, parts, strict=True)}
-        return F.cross_entropy(torch.func.functional_call(model, {**parameters, **own}, inputs[0]), labels[0])
+        values_of = {name: part.view_as(parameters[name]) for name, part in zip(block, parts, strict=True)}
+        return F.cross_entropy(torch.func.functional_call(model, {**parameters, **values_of}, inputs[0]), labels[0])
 
     flat = torch.cat([parameters[name].detach().flatten() for name in block])
     return torch.autograd.functional.jacobian(loss, flat), torch.autograd.functional.hessian(loss, flat)
@@ -51,21 +51,21 @@ def test_a_small_net_has_the_ends_of_its_whole_hessian(activation: str) -> None:
     for net in nets:
         parameters = net.tensors()
         for block in (list(parameters), [name for name in parameters if name.endswith("weight")]):
-            found = hessian_ends(lambda own, net=net: net.losses(own, inputs, labels), parameters, block)
-            for member in range(len(found.largest)):
+            ends = hessian_ends(lambda values_of, net=net: net.losses(values_of, inputs, labels), parameters, block)
+            for member in range(len(ends.largest)):
                 slope, whole = hessian(models[member], inputs, labels, block)
                 values = torch.linalg.eigvalsh(whole)
-                assert found.gradient[member].item() == pytest.approx(slope.norm().item(), rel=1e-5)
-                assert found.largest[member].item() == pytest.approx(values[-1].item(), rel=1e-4)
-                assert found.smallest[member].item() == pytest.approx(values[0].item(), rel=1e-3, abs=1e-5)
+                assert ends.gradient[member].item() == pytest.approx(slope.norm().item(), rel=1e-5)
+                assert ends.largest[member].item() == pytest.approx(values[-1].item(), rel=1e-4)
+                assert ends.smallest[member].item() == pytest.approx(values[0].item(), rel=1e-3, abs=1e-5)
 
 
 def ends(model: nn.Module, data: Data, block: Callable[[str], bool]) -> tuple[float, float]:
     net, (inputs, labels) = alone(model), batch(data)
     parameters = net.tensors()
     names = [name for name in parameters if block(name)]
-    found = hessian_ends(lambda own: net.losses(own, inputs, labels), parameters, names)
-    return found.smallest.item(), found.largest.item()
+    ends = hessian_ends(lambda values_of: net.losses(values_of, inputs, labels), parameters, names)
+    return ends.smallest.item(), ends.largest.item()
 
 
 @pytest.mark.parametrize("activation", ["tanh", "elu"])
@@ -117,12 +117,12 @@ def test_lanczos_stays_within_the_spectrum_and_finds_its_ends() -> None:
 def test_a_member_that_is_not_finite_spoils_no_other() -> None:
     matrices = torch.eye(5).repeat(2, 1, 1)
     matrices[1, 0, 0] = torch.nan
-    found = lanczos(products(matrices), torch.ones(2, 5), 5)
-    assert found[0].tolist() == pytest.approx([1, 1])
-    assert found[1].isnan().all()
+    ends = lanczos(products(matrices), torch.ones(2, 5), 5)
+    assert ends[0].tolist() == pytest.approx([1, 1])
+    assert ends[1].isnan().all()
 
 
 def test_what_the_loss_does_not_depend_on_has_no_curvature() -> None:
     parameters: Parameters = {"used": torch.ones(1, 3), "unused": torch.ones(1, 2)}
-    found = hessian_ends(lambda own: own["used"].square().sum(1), parameters, ["unused"])
-    assert (found.gradient.item(), found.smallest.item(), found.largest.item()) == (0, 0, 0)
+    ends = hessian_ends(lambda values_of: values_of["used"].square().sum(1), parameters, ["unused"])
+    assert (ends.gradient.item(), ends.smallest.item(), ends.largest.item()) == (0, 0, 0)

@@ -143,12 +143,12 @@ def test_probes_stay_on_the_device(name: str) -> None:
     """Those that do not are the ones that are known to read values."""
     values = torch.empty(3, 8, 6, device="cuda")
     try:
-        found = PROBES[name](values)
+        result = PROBES[name](values)
     except Exception:
         assert name in ON_CUDA_ALONE
     else:
         assert name not in ON_CUDA_ALONE
-        assert found.device.type == "cuda"
+        assert result.device.type == "cuda"
 
 
 @pytest.mark.usefixtures("_fake_cuda")

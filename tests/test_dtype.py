@@ -70,9 +70,9 @@ def test_both_start_from_the_same_numbers(init: str, job_of: Jobs) -> None:
     words = ["dataset=mnist5k", "arch.hidden=[9]", f"init={init}", "bias_scale.value=0.3"]
     for normalize in ([], ["dataset.normalize.mean=0.13", "dataset.normalize.std=0.3"]):
         (data, model, _), (wide, twin, _) = (built(job_of(*words, *normalize, f"dtype={dtype}")) for dtype in DTYPES)
-        for one, other in zip(model.parameters(), twin.parameters(), strict=True):
-            assert (one.dtype, other.dtype) == (torch.float32, torch.float64)
-            assert torch.equal(one.double(), other)
+        for first, second in zip(model.parameters(), twin.parameters(), strict=True):
+            assert (first.dtype, second.dtype) == (torch.float32, torch.float64)
+            assert torch.equal(first.double(), second)
         inputs, others = (each.prepare(each.train[0][:100]) for each in (data, wide))
         assert (inputs.dtype, others.dtype, wide.train[0].dtype) == (torch.float32, torch.float64, torch.uint8)
         assert torch.equal(inputs.double(), others)
@@ -93,7 +93,7 @@ def test_a_run_is_a_plain_loop_in_float64(optimizer: str, job_of: Jobs) -> None:
 
     data = build.load(job_of(*words).values, torch.device("cpu"))
     start = built(job_of(*words, "seed=3"))[1]
-    w1, b1, w2, b2 = (one.detach().double().requires_grad_() for one in start.parameters())
+    w1, b1, w2, b2 = (parameter.detach().double().requires_grad_() for parameter in start.parameters())
 
     def logits(inputs: Tensor) -> Tensor:
         return F.linear(F.elu(F.linear(inputs.flatten(1), w1, b1)), w2, b2)
@@ -114,8 +114,8 @@ def test_a_run_is_a_plain_loop_in_float64(optimizer: str, job_of: Jobs) -> None:
                 steps.step()
                 losses.append((loss.item(), len(batch)))
                 taken += 1
-    for one, parameter in zip((w1, b1, w2, b2), model.parameters(), strict=True):
-        assert torch.equal(one, parameter)
+    for first, parameter in zip((w1, b1, w2, b2), model.parameters(), strict=True):
+        assert torch.equal(first, parameter)
     mean = sum(loss * size for loss, size in losses) / sum(size for _, size in losses)
     with torch.no_grad():
         test = F.cross_entropy(logits(data.test[0].double()), data.test[1]).item()
@@ -132,17 +132,17 @@ def test_a_stack_is_each_alone(job_of: Jobs) -> None:
     probes = ["gradient", "arrival", "symmetry", "pairs", "weight", "activation", "curvature"]
     together, records = trained(jobs, probes)
     for job, model, record in zip(jobs, together, records, strict=True):
-        [alone], [other] = trained([job], probes)
-        for one, parameter in zip(model.parameters(), alone.parameters(), strict=True):
-            assert one.dtype == torch.float64
-            assert torch.allclose(one, parameter, rtol=0, atol=1e-11)
+        [alone], [single] = trained([job], probes)
+        for first, parameter in zip(model.parameters(), alone.parameters(), strict=True):
+            assert first.dtype == torch.float64
+            assert torch.allclose(first, parameter, rtol=0, atol=1e-11)
         assert "left_out" not in record.tags
-        assert [point[::2] for point in record.metrics] == [point[::2] for point in other.metrics]
-        for (name, value, _), (_, twin, _) in zip(record.metrics, other.metrics, strict=True):
+        assert [point[::2] for point in record.metrics] == [point[::2] for point in single.metrics]
+        for (name, value, _), (_, twin, _) in zip(record.metrics, single.metrics, strict=True):
             rel = 1e-3 if "curvature" in name else 1e-6
             assert value == pytest.approx(twin, rel=rel, abs=1e-8), name
     mixed = [job_of("dataset=digits", f"seed={seed}", f"dtype={dtype}") for seed in (0, 1) for dtype in DTYPES]
-    assert sorted(sorted(one.jobs) for one in plan(mixed, 1)) == [[0, 2], [1, 3]]
+    assert sorted(sorted(stack.jobs) for stack in plan(mixed, 1)) == [[0, 2], [1, 3]]
 
 
 @pytest.mark.parametrize("arithmetic", ["tied", "quotient"])
@@ -151,7 +151,7 @@ def test_ties_and_quotients(init: str, arithmetic: str, job_of: Jobs) -> None:
     words = ["dataset=digits", "arch.hidden=[12]", f"init={init}", "optimizer=sgd", "steps=30", "dtype=float64"]
     [native], _ = trained([job_of(*words)])
     [model], _ = trained([job_of(*words, f"arithmetic={arithmetic}")])
-    assert all(one.dtype == torch.float64 for one in model.parameters())
+    assert all(parameter.dtype == torch.float64 for parameter in model.parameters())
     if arithmetic == "quotient":
         assert len(model.hidden1.weight) == 1
     for row in model.hidden1.weight:
@@ -170,18 +170,18 @@ def test_rounding_is_no_arrival_in_float64_either(job_of: Jobs) -> None:
 
 
 def test_the_lint_has_the_limits_of_each(job_of: Jobs) -> None:
-    def told(dtype: str, scale: int) -> list[str]:
+    def forward_findings(dtype: str, scale: int) -> list[str]:
         job = job_of("dataset=digits", "init=zero_normal", f"bias_scale.value={scale}", f"dtype={dtype}")
-        return [one.text for one in findings(job.values, *built(job)) if one.rule == "forward"]
+        return [finding.text for finding in findings(job.values, *built(job)) if finding.rule == "forward"]
 
-    assert told("float32", 300)[0].endswith("beyond 87 a softmax or sigmoid is all or nothing in float32")
-    assert told("float64", 300) == []
-    assert told("float64", 3000)[0].endswith("beyond 708 a softmax or sigmoid is all or nothing in float64")
-    found = [
-        [one.text for one in findings(job.values, *built(job)) if one.rule == "backward"]
+    assert forward_findings("float32", 300)[0].endswith("beyond 87 a softmax or sigmoid is all or nothing in float32")
+    assert forward_findings("float64", 300) == []
+    assert forward_findings("float64", 3000)[0].endswith("beyond 708 a softmax or sigmoid is all or nothing in float64")
+    texts_by_run = [
+        [finding.text for finding in findings(job.values, *built(job)) if finding.rule == "backward"]
         for job in (job_of("dataset=digits", "init=constant", f"dtype={dtype}") for dtype in DTYPES)
     ]
-    assert all(texts and texts[0].endswith("times those of output: rounding") for texts in found)
+    assert all(texts and texts[0].endswith("times those of output: rounding") for texts in texts_by_run)
 
 
 def test_the_audit_knows_the_draws_and_the_rounding_of_float64(job_of: Jobs) -> None:

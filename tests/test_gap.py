@@ -17,8 +17,8 @@ Course = Callable[[Job], list[dict[str, Tensor]]]
 
 def second(weights: Tensor) -> float:
     """The second singular value as a share of the first."""
-    found = torch.linalg.svdvals(weights)
-    return (found[1] / found[0]).item()
+    singular_values = torch.linalg.svdvals(weights)
+    return (singular_values[1] / singular_values[0]).item()
 
 
 @pytest.mark.parametrize("activation", ["elu", "tanh", "sigmoid"])

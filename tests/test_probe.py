@@ -49,8 +49,8 @@ def histogram(values: torch.Tensor) -> Histogram:
 
 
 def quantiles(values: torch.Tensor, *shares: float) -> np.ndarray:
-    found = histogram(values)
-    return histograms.quantiles(found.counts, found.zeros, shares)
+    result = histogram(values)
+    return histograms.quantiles(result.counts, result.zeros, shares)
 
 
 def naive(values: list[float]) -> tuple[dict[tuple[int, int], int], int, int, int]:
@@ -82,24 +82,24 @@ def awkward() -> torch.Tensor:
 @pytest.mark.parametrize("members", [1, 3])
 def test_histogram_is_the_naive_count(members: int) -> None:
     values = awkward()[:members]
-    found = histogram(values)
+    result = histogram(values)
     for member in range(members):
         counts, zeros, nan, inf = naive(values[member].tolist())
-        nonzero = {(int(s), int(e)): int(found.counts[member, s, e]) for s, e in np.argwhere(found.counts[member])}
+        nonzero = {(int(s), int(e)): int(result.counts[member, s, e]) for s, e in np.argwhere(result.counts[member])}
         assert nonzero == counts
-        assert (found.zeros[member], found.nan[member], found.inf[member]) == (zeros, nan, inf)
+        assert (result.zeros[member], result.nan[member], result.inf[member]) == (zeros, nan, inf)
 
 
 def test_of_float64_it_is_the_naive_count_with_what_float32_lacks_in_the_outer_bins() -> None:
     """And a zero is a zero, and nothing else: 1e-300 is none, which float32 would make one."""
     ends = [1e-300, -5e-324, 1e300, -1.7e308, 2.0**128, 2 - 2.0**-52, -(2.0**-126) * (1 - 2.0**-53), 0.0, -0.0]
     values = torch.cat([awkward().double(), torch.tensor(ends, dtype=torch.float64).expand(3, -1)], dim=1)
-    found = histogram(values)
+    result = histogram(values)
     for member in range(3):
         counts, zeros, nan, inf = naive(values[member].tolist())
-        nonzero = {(int(s), int(e)): int(found.counts[member, s, e]) for s, e in np.argwhere(found.counts[member])}
+        nonzero = {(int(s), int(e)): int(result.counts[member, s, e]) for s, e in np.argwhere(result.counts[member])}
         assert nonzero == counts
-        assert (found.zeros[member], found.nan[member], found.inf[member]) == (zeros, nan, inf)
+        assert (result.zeros[member], result.nan[member], result.inf[member]) == (zeros, nan, inf)
     [tiny] = histogram(torch.full((1, 7), 1e-60, dtype=torch.float64)).counts
     assert tiny[1, 0] == 7
     assert histogram(torch.zeros(1, 7, dtype=torch.float64)).zeros == 7
@@ -122,18 +122,18 @@ def test_neurons_of_float64_are_compared_in_float64(members: int) -> None:
 
 def test_histogram_accounts_for_every_entry() -> None:
     values = awkward()
-    found = histogram(values)
-    assert (found.counts.sum(axis=(1, 2)) + found.zeros + found.nan + found.inf == values.shape[1]).all()
+    result = histogram(values)
+    assert (result.counts.sum(axis=(1, 2)) + result.zeros + result.nan + result.inf == values.shape[1]).all()
 
 
 def test_histogram_of_a_matrix_with_nothing_special() -> None:
     values = torch.randn(2, 30, 40, generator=torch.Generator().manual_seed(1))
     values[:, :3] = 0
-    found = histogram(values)
-    assert found.zeros.tolist() == [120, 120]
-    assert found.nan.tolist() == found.inf.tolist() == [0, 0]
+    result = histogram(values)
+    assert result.zeros.tolist() == [120, 120]
+    assert result.nan.tolist() == result.inf.tolist() == [0, 0]
     assert naive(values[1].flatten().tolist())[0] == {
-        (int(s), int(e)): int(found.counts[1, s, e]) for s, e in np.argwhere(found.counts[1])
+        (int(s), int(e)): int(result.counts[1, s, e]) for s, e in np.argwhere(result.counts[1])
     }
 
 
@@ -142,9 +142,9 @@ def test_histogram_of_a_matrix_with_nothing_special() -> None:
 def test_quantiles_are_numpys_to_a_factor_of_two(share: float, zeros: int) -> None:
     values = torch.randn(2, 1001, generator=torch.Generator().manual_seed(2)) * 1e-5
     values[:, :zeros] = 0
-    found = quantiles(values, share)
+    result = quantiles(values, share)
     exact = np.quantile(values.numpy(), share, axis=1, method="inverted_cdf")
-    for estimate, true in zip(found[:, 0], exact, strict=True):
+    for estimate, true in zip(result[:, 0], exact, strict=True):
         if true == 0 or estimate == 0:
             assert abs(estimate - true) < 2e-8  # next to zero, where a rank may fall on either side
         else:
@@ -163,9 +163,9 @@ def test_histogram_counts_can_be_added_over_seeds() -> None:
     a, b = torch.randn(2, 1, 500, generator=torch.Generator().manual_seed(3))
     both = histogram(torch.cat([a, b], dim=1))
     apart = [histogram(a), histogram(b)]
-    assert Histogram(*(sum(getattr(one, part) for one in apart) for part in Histogram._fields)).counts.tolist() == (
-        both.counts.tolist()
-    )
+    assert Histogram(
+        *(sum(getattr(single, part) for single in apart) for part in Histogram._fields)
+    ).counts.tolist() == (both.counts.tolist())
 
 
 # Neurons
@@ -188,11 +188,11 @@ def neurons() -> torch.Tensor:
 
 
 def naive_distinct(member: list[list[float]]) -> int:
-    found: list[list[float]] = []
+    result: list[list[float]] = []
     for neuron in member:
-        if not any(neuron == other for other in found):  # by value: -0 is 0, and NaN is not NaN
-            found.append(neuron)
-    return len(found)
+        if not any(neuron == second for second in result):  # by value: -0 is 0, and NaN is not NaN
+            result.append(neuron)
+    return len(result)
 
 
 def naive_clusters(member: list[list[float]]) -> int:
@@ -201,8 +201,8 @@ def naive_clusters(member: list[list[float]]) -> int:
     while unseen:
         count, edge = count + 1, [unseen.pop()]
         while edge:
-            one = edge.pop()
-            close = {other for other in unseen if math.dist(member[one], member[other]) <= near}
+            index = edge.pop()
+            close = {other for other in unseen if math.dist(member[index], member[other]) <= near}
             edge += close
             unseen -= close
     return count
@@ -211,9 +211,9 @@ def naive_clusters(member: list[list[float]]) -> int:
 def naive_cosine(member: list[list[float]]) -> float:
     some = [neuron for neuron in member if any(neuron)]
     cosines = [
-        sum(a * b for a, b in zip(one, other, strict=True)) / (math.hypot(*one) * math.hypot(*other))
-        for index, one in enumerate(some)
-        for other in some[:index]
+        sum(a * b for a, b in zip(first, second, strict=True)) / (math.hypot(*first) * math.hypot(*second))
+        for index, first in enumerate(some)
+        for second in some[:index]
     ]
     return sum(cosines) / len(cosines) if cosines else math.nan
 
@@ -260,30 +260,30 @@ def test_what_is_not_finite_has_no_value() -> None:
     for bad in (math.nan, math.inf):
         values = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(6))
         values[1, 2, 0] = bad
-        for found in (distinct(values), mean_cosine(values), *pairs(values)):
-            assert found.isfinite().tolist() == [True, False]
+        for result in (distinct(values), mean_cosine(values), *pairs(values)):
+            assert result.isfinite().tolist() == [True, False]
 
 
 def test_relative_update_and_angle_are_their_definitions() -> None:
     before, after = torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(5))
     after[2] = before[2] * 7
-    for member, (one, other) in enumerate(zip(before.flatten(1).tolist(), after.flatten(1).tolist(), strict=True)):
+    for member, (first, second) in enumerate(zip(before.flatten(1).tolist(), after.flatten(1).tolist(), strict=True)):
         assert relative_update(before, after)[member].item() == pytest.approx(
-            math.dist(one, other) / math.hypot(*one), rel=1e-6
+            math.dist(first, second) / math.hypot(*first), rel=1e-6
         )
-        cosine = sum(a * b for a, b in zip(one, other, strict=True)) / (math.hypot(*one) * math.hypot(*other))
+        cosine = sum(a * b for a, b in zip(first, second, strict=True)) / (math.hypot(*first) * math.hypot(*second))
         assert angle(before, after)[member].item() == pytest.approx(math.degrees(math.acos(min(cosine, 1))), abs=1e-5)
 
 
 def test_an_angle_too_small_for_a_cosine_is_seen() -> None:
-    one, other = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1e-7]])
-    assert angle(one, other).item() == pytest.approx(math.degrees(1e-7), rel=1e-6)
+    first, second = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1e-7]])
+    assert angle(first, second).item() == pytest.approx(math.degrees(1e-7), rel=1e-6)
 
 
 def test_zero_weights_have_no_angle_and_no_relative_update() -> None:
-    zero, one = torch.zeros(1, 3), torch.ones(1, 3)
-    assert angle(zero, one).isnan().all()
-    assert not relative_update(zero, one).isfinite().any()
+    zeros, ones = torch.zeros(1, 3), torch.ones(1, 3)
+    assert angle(zeros, ones).isnan().all()
+    assert not relative_update(zeros, ones).isfinite().any()
 
 
 def test_skip_reasons() -> None:
@@ -323,10 +323,10 @@ def test_hidden_layers_are_those_whose_rows_are_neurons() -> None:
 def test_slopes_are_the_difference_quotients(name: str) -> None:
     activation = ACTIVATIONS[name]().double()
     inputs = torch.linspace(-5, 5, 40, dtype=torch.float64).view(2, 4, 5)  # no kink among them
-    found = slopes(activation, inputs)
+    result = slopes(activation, inputs)
     h = 1e-6
-    assert torch.allclose(found, (activation(inputs + h) - activation(inputs - h)) / (2 * h), atol=1e-8)
-    assert steepest(activation) >= found.abs().max().item() - 1e-6
+    assert torch.allclose(result, (activation(inputs + h) - activation(inputs - h)) / (2 * h), atol=1e-8)
+    assert steepest(activation) >= result.abs().max().item() - 1e-6
 
 
 def test_slopes_of_one_that_acts_in_place_leave_its_inputs() -> None:
@@ -340,12 +340,12 @@ def test_dead_and_saturated_units_are_the_naive_shares() -> None:
     inputs[:, :3] -= 20
     inputs[1, 5:9] += 100
     for activation in (nn.ReLU(), nn.Tanh(), nn.Sigmoid(), nn.ELU()):
-        found, most = slopes(activation, inputs), steepest(activation)
-        for member, units in enumerate(found.tolist()):
+        result, most = slopes(activation, inputs), steepest(activation)
+        for member, units in enumerate(result.tolist()):
             no_slope = sum(all(slope == 0 for slope in unit) for unit in units) / 12
             next_to_none = sum(all(abs(slope) < FLAT * most for slope in unit) for unit in units) / 12
-            assert dead(found)[member].item() == pytest.approx(no_slope)
-            assert saturated(found, most)[member].item() == pytest.approx(next_to_none)
+            assert dead(result)[member].item() == pytest.approx(no_slope)
+            assert saturated(result, most)[member].item() == pytest.approx(next_to_none)
 
 
 def test_relu_is_dead_where_no_input_activates_it_and_tanh_saturated_on_either_side() -> None:
@@ -415,8 +415,8 @@ class Slope(torch.autograd.Function):
 
 class OnceLinear(nn.Linear):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = Once.apply(super().forward(input))
-        return found
+        result: torch.Tensor = Once.apply(super().forward(input))
+        return result
 
 
 def test_curvature_that_fails_while_it_trains_is_left_out_and_the_run_goes_on() -> None:

@@ -88,12 +88,12 @@ def test_what_became_of_it_and_why(words: tuple[str, ...], job_of: JobOf) -> Non
     ],
 )
 def test_early_stop_ends_what_is_hopeless(words: list[str], stopped_at: str | None, job_of: JobOf) -> None:
-    stopped, kept = trained(job_of, *words, "early_stop=true"), trained(job_of, *words)
+    stopped, unstopped = trained(job_of, *words, "early_stop=true"), trained(job_of, *words)
     assert stopped.tags.get("stopped_at") == stopped_at
-    assert stopped.tags["verdict"] == kept.tags["verdict"]
+    assert stopped.tags["verdict"] == unstopped.tags["verdict"]
     assert stopped.status == "FINISHED"
     if stopped_at is None:
-        assert stopped.metrics == kept.metrics
+        assert stopped.metrics == unstopped.metrics
     else:
         assert max(stopped.history("test/accuracy")) == int(stopped_at)
 
@@ -155,8 +155,8 @@ def test_what_is_looked_at_is_left_as_it_was() -> None:
 
 def test_large_nets_are_looked_at_on_fewer_examples() -> None:
     sizes = [(784, 500), (4000, 2000), (5000, 5000)]
-    found = [examples_for(nn.Linear(*size, device="meta"), EXAMPLES) for size in sizes]
-    assert found == [256, 33, 10]
+    result = [examples_for(nn.Linear(*size, device="meta"), EXAMPLES) for size in sizes]
+    assert result == [256, 33, 10]
 
 
 def test_a_net_without_hidden_layers_is_looked_at_too() -> None:
@@ -175,9 +175,9 @@ def test_the_nearest_example_by_hand() -> None:
     for point, truth in zip(val[0].tolist(), val[1].tolist(), strict=True):
         apart = [sum((a - b) ** 2 for a, b in zip(point, other, strict=True)) for other in train[0].tolist()]
         right += train[1][apart.index(min(apart))].item() == truth
-    found = reference_of(Data(train, val, val, num_classes=4))
-    assert found.nearest == pytest.approx(right / 20)
-    assert found.prior == val[1].bincount().max().item() / 20
+    result = reference_of(Data(train, val, val, num_classes=4))
+    assert result.nearest == pytest.approx(right / 20)
+    assert result.prior == val[1].bincount().max().item() / 20
 
 
 def test_examples_sorted_by_class_are_compared_all_the_same() -> None:
@@ -241,8 +241,8 @@ class Own(nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         stem = self.stem(inputs.flatten(1))
-        self.kept = stem + self.again(self.relu(input=self.branch(stem)))
-        output: torch.Tensor = self.output(self.kept)
+        self.joined = stem + self.again(self.relu(input=self.branch(stem)))
+        output: torch.Tensor = self.output(self.joined)
         return output
 
 

@@ -67,13 +67,13 @@ def test_probes_that_compute_agree(name: str, device: torch.device) -> None:
     values = hard_values()
     torch.use_deterministic_algorithms(True)
     there, here = PROBES[name](values.to(device)), PROBES[name](values)
-    for one, other in zip(*(each if isinstance(each, tuple) else (each,) for each in (there, here)), strict=True):
-        torch.testing.assert_close(one.cpu(), other, rtol=1e-6, atol=1e-9, equal_nan=True)
+    for first, second in zip(*(each if isinstance(each, tuple) else (each,) for each in (there, here)), strict=True):
+        torch.testing.assert_close(first.cpu(), second, rtol=1e-6, atol=1e-9, equal_nan=True)
 
 
 def test_probes_of_curvature_agree(device: torch.device) -> None:
     """In float64; 30 iterations of Lanczos find the same ends."""
-    found = []
+    results = []
     for where in (device, CPU):
         run = Run("fnn", where, torch.float64)
         data = data_of(run)
@@ -82,9 +82,14 @@ def test_probes_of_curvature_agree(device: torch.device) -> None:
         inputs, labels = spread(data.train, 64)
         batch = data.prepare(inputs).unsqueeze(0), labels.unsqueeze(0)
         parameters = together.tensors()
-        found.append(hessian_ends(lambda own, t=together, b=batch: t.losses(own, *b), parameters, list(parameters)))  # type: ignore[misc]
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one.cpu(), other, rtol=1e-6, atol=1e-9)
+        ends = hessian_ends(
+            lambda parts, t=together, b=batch: t.losses(parts, *b),  # type: ignore[misc]
+            parameters,
+            list(parameters),
+        )
+        results.append(ends)
+    for first, second in zip(*results, strict=True):
+        torch.testing.assert_close(first.cpu(), second, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize(("arch", "members"), [("fnn", 1), ("fnn", 3), ("mnist_cnn", 3), ("cifar_cnn", 1)])
@@ -94,8 +99,8 @@ def test_probes_of_a_training_agree(arch: str, members: int, device: torch.devic
     for there, here in zip(*records, strict=True):
         assert there.tags == here.tags
         assert [point[::2] for point in there.metrics] == [point[::2] for point in here.metrics]
-        for (name, value, step), (_, other, _) in zip(there.metrics, here.metrics, strict=True):
-            assert value == pytest.approx(other, rel=1e-4, abs=1e-7), (name, step)
+        for (name, value, step), (_, second, _) in zip(there.metrics, here.metrics, strict=True):
+            assert value == pytest.approx(second, rel=1e-4, abs=1e-7), (name, step)
 
 
 def watched(arch: str, members: int, where: torch.device) -> list[Record]:
@@ -107,9 +112,9 @@ def watched(arch: str, members: int, where: torch.device) -> list[Record]:
     inputs, labels = spread(data.train, 32)
     batch = data.prepare(inputs).unsqueeze(0), labels.unsqueeze(0)
     slow = {"fnn": (), "mnist_cnn": ("curvature",), "cifar_cnn": ("curvature", "pairs")}[arch]
-    kept = [name for name in all_probes() if name not in slow]
+    probes = [name for name in all_probes() if name not in slow]
     observer = Observer(
-        records, Off(), 3, lambda share, accuracy: None, kept, Subject(hidden(model), batch, Schedule(0, 0, [1]))
+        records, Off(), 3, lambda share, accuracy: None, probes, Subject(hidden(model), batch, Schedule(0, 0, [1]))
     )
 
     def observe(event: Event) -> None:

@@ -71,17 +71,19 @@ class FirstGradients:
     def in_both_precisions(self, event: Gradients, shown: Mapping[Key, float]) -> tuple[dict[Key, float], ...]:
         """Return the norms of all gradients of the step's batch in float64 and in float32; `shown` are the run's."""
         set_back = {name for name, _ in self.unmoved}
-        values = {name: own.clone() for name, own in event.net.tensors().items() if name in set_back}
+        values = {name: tensor.clone() for name, tensor in event.net.tensors().items() if name in set_back}
         rows = torch.arange(len(next(iter(values.values()), [])))[event.slots].tolist()
         for (name, member), value in self.unmoved.items():
             if member in event.members:
                 values[name][rows[event.members.index(member)]] = value
         in_double = next(iter(event.layers.values())).dtype == torch.float64
-        found = []
+        precisions = []
         for dtype in (torch.float64, torch.float32):
             is_shown = not values and in_double == (dtype == torch.float64)
-            found.append(dict(shown) if is_shown else norms(event, event.net.gradients_in(event.batch, dtype, values)))
-        return tuple(found)
+            precisions.append(
+                dict(shown) if is_shown else norms(event, event.net.gradients_in(event.batch, dtype, values))
+            )
+        return tuple(precisions)
 
 
 def is_confirmed(fine: float, coarse: float) -> bool:

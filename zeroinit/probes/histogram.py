@@ -39,7 +39,7 @@ def quantiles(counts: NDArray[np.int64], zeros: NDArray[np.int64], shares: Seque
     negative, positive = counts[:, 0, ::-1], counts[:, 1]
     ordered = np.concatenate([negative, zeros[:, None], positive], axis=1)
     exponents = np.arange(EXPONENTS) - 127.0
-    found = np.full((len(ordered), len(shares)), np.nan)
+    result = np.full((len(ordered), len(shares)), np.nan)
     for row, of_one in enumerate(ordered):
         upto = of_one.cumsum()
         if upto[-1] == 0:
@@ -49,5 +49,5 @@ def quantiles(counts: NDArray[np.int64], zeros: NDArray[np.int64], shares: Seque
         within = (ranks - (upto[bins] - of_one[bins])) / of_one[bins]
         below = -np.exp2(exponents[::-1][np.minimum(bins, EXPONENTS - 1)] + 1 - within)
         above = np.exp2(exponents[np.maximum(bins - EXPONENTS - 1, 0)] + within)
-        found[row] = np.where(bins < EXPONENTS, below, np.where(bins > EXPONENTS, above, 0.0))
-    return found
+        result[row] = np.where(bins < EXPONENTS, below, np.where(bins > EXPONENTS, above, 0.0))
+    return result

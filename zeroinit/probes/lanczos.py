@@ -34,13 +34,13 @@ def hessian_ends(losses: Callable[[Parameters], Tensor], parameters: Parameters,
     chosen = [leaves[name] for name in block]
     slopes = torch.autograd.grad(losses(leaves).sum(), chosen, create_graph=True, materialize_grads=True)
     gradient = torch.cat([slope.flatten(1) for slope in slopes], dim=1)
-    sizes = [one[0].numel() for one in chosen]
+    sizes = [leaf[0].numel() for leaf in chosen]
 
     def product(vector: Tensor) -> Tensor:
         if not gradient.requires_grad:  # linear in these parameters, or they are not of the loss
             return torch.zeros_like(vector)
-        found = torch.autograd.grad(gradient, chosen, vector, retain_graph=True, materialize_grads=True)
-        return torch.cat([one.flatten(1) for one in found], dim=1)
+        products = torch.autograd.grad(gradient, chosen, vector, retain_graph=True, materialize_grads=True)
+        return torch.cat([part.flatten(1) for part in products], dim=1)
 
     members = len(gradient)
     start = torch.randn(sum(sizes), generator=torch.Generator().manual_seed(0)).to(gradient)

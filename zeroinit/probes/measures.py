@@ -65,8 +65,8 @@ def distinct(neurons: Tensor) -> Tensor:
 
 def pairs(neurons: Tensor) -> tuple[Tensor, Tensor]:
     """Clusters and effective rank, (K,) each, from the inner products of all pairs of the neurons (K, units, ...)."""
-    found = [(clusters(products), effective_rank(products)) for products in map(gram, neurons)]
-    counts, ranks = zip(*found, strict=True)
+    result = [(clusters(products), effective_rank(products)) for products in map(gram, neurons)]
+    counts, ranks = zip(*result, strict=True)
     return torch.stack(counts), torch.stack(ranks)
 
 
@@ -118,8 +118,8 @@ def effective_rank(products: Tensor) -> Tensor:
 
 def norm(values: Tensor) -> Tensor:
     """Euclidean norm (K,) of values (K, ...), summed in float64, in which the squares of small ones survive."""
-    found: Tensor = torch.linalg.vector_norm(values.flatten(1), dim=1, dtype=torch.float64)
-    return found
+    result: Tensor = torch.linalg.vector_norm(values.flatten(1), dim=1, dtype=torch.float64)
+    return result
 
 
 def neurons(weights: Tensor, biases: Tensor | None) -> Tensor:
@@ -139,18 +139,18 @@ def angle(weights: Tensor, others: Tensor) -> Tensor:
 
     By a formula that small angles survive (Kahan, "How Futile are Mindless Assessments of Roundoff", 2006, section 12).
     """
-    one, other = (
+    first, second = (
         torch.nn.functional.normalize(each.detach().double().flatten(1), dim=1, eps=0) for each in (weights, others)
     )
-    return 2 * torch.atan2((one - other).norm(dim=1), (one + other).norm(dim=1)).rad2deg()
+    return 2 * torch.atan2((first - second).norm(dim=1), (first + second).norm(dim=1)).rad2deg()
 
 
 def slopes(activation: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
     """The activation's slope at each of its inputs, as autograd has it."""
     with torch.enable_grad():
         leaf = inputs.detach().requires_grad_()
-        [found] = torch.autograd.grad(activation(leaf * 1).sum(), leaf)  # a copy, as it may act in place
-    return found
+        [result] = torch.autograd.grad(activation(leaf * 1).sum(), leaf)  # a copy, as it may act in place
+    return result
 
 
 def steepest(activation: nn.Module) -> float:

@@ -31,7 +31,7 @@ def predicted(model: nn.Module) -> dict[str, int]:
     chain = list(links(model))
     weights = [bool(layer.weight.any()) for _, layer, _ in chain]
     biases = [layer.bias is not None and bool(layer.bias.any()) for _, layer, _ in chain]
-    found: dict[str, int] = {}
+    first_steps: dict[str, int] = {}
     step, moved = 0, True
     while moved:
         step, moved = step + 1, False
@@ -50,25 +50,25 @@ def predicted(model: nn.Module) -> dict[str, int]:
             delta = delta and slopes[index]
             behind = delta and weights[index]
             if delta and inputs[index]:
-                found.setdefault(name, step)
+                first_steps.setdefault(name, step)
                 moved |= not weights[index]
                 weights[index] = True
             if delta and layer.bias is not None:
                 moved |= not biases[index]
                 biases[index] = True
             delta = behind
-    return found
+    return first_steps
 
 
 def links(model: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.modules.conv._ConvNd, list[nn.Module]]]:
     """The layers of weights, each with the activations up to the next."""
     name, layer = "", None
     activations: list[nn.Module] = []
-    for found, module in leaves(model):
+    for leaf, module in leaves(model):
         if isinstance(module, WEIGHTS):
             if layer is not None:
                 yield name, layer, activations
-            name, layer, activations = found, module, []
+            name, layer, activations = leaf, module, []
         elif isinstance(module, ELEMENTWISE):
             activations.append(module)  # the rest lets pass what there is
     if layer is not None:

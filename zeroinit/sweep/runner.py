@@ -14,7 +14,7 @@ from zeroinit.sweep.session import Session
 from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, Tracker
 from zeroinit.tracker.provenance import command_tag, provenance
 
-BETWEEN = 0.2  # seconds between two words of how far a training is
+REPORT_SECONDS = 0.2  # between two reports of how far a training is
 
 
 def run(
@@ -56,15 +56,15 @@ def run(
 
 
 def record_of(job: Job, tags: dict[str, str]) -> Record:
-    own = {
+    identifying = {
         "identity": identity_of(job),
         "config_hash": job.config_hash,
         "cell_hash": job.cell_hash,
         "arithmetic": job.values["arithmetic"],
     }
     if size := size_of(job):
-        own["size"] = size
-    return Record(job.name, job.params, provenance() | command_tag() | current_process().tags() | own | tags)
+        identifying["size"] = size
+    return Record(job.name, job.params, provenance() | command_tag() | current_process().tags() | identifying | tags)
 
 
 def size_of(job: Job) -> str:
@@ -80,7 +80,7 @@ def size_of(job: Job) -> str:
         "limit": None if data["limit"] == size.get("limit") else data["limit"],
         "resize": None if data["resize"] == size.get("pixels") else data["resize"],
         "epochs": None if job.values["epochs"] == size.get("epochs") else job.values["epochs"],
-        "steps": job.values["steps"] if any(one.startswith("steps=") for one in job.overrides) else None,
+        "steps": job.values["steps"] if any(line.startswith("steps=") for line in job.overrides) else None,
     }
     return ", ".join([size["name"], *(f"{key}={value}" for key, value in changed.items() if value is not None)])
 
@@ -93,13 +93,13 @@ def work(
     Writes the config of each job to its folder first; a job whose folder cannot be written to fails alone. `tell` hears
     of the training a few times a second.
     """
-    told, last = 0.0, None
+    reported, last = 0.0, None
 
-    def now_and_then(share: float, accuracy: float | None) -> None:
-        nonlocal told, last
+    def report_now_and_then(share: float, accuracy: float | None) -> None:
+        nonlocal reported, last
         last = last if accuracy is None else accuracy
-        if time.monotonic() - told > BETWEEN:
-            told = time.monotonic()
+        if time.monotonic() - reported > REPORT_SECONDS:
+            reported = time.monotonic()
             tell((share, last))
             last = None
 
@@ -107,7 +107,7 @@ def work(
         tracker = open_tracker(jobs[0], sweep)
     records = train_in_folders(
         jobs,
-        lambda some: run(some, tracker, now_and_then, why, stacked),
+        lambda some: run(some, tracker, report_now_and_then, why, stacked),
         lambda job, reason: lost([job], tracker, reason)[0],
     )
     tell((1.0, last))
