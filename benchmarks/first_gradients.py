@@ -127,7 +127,7 @@ def main() -> None:
         bias_scale=partial(bias_scale.constant, value=1.0),
     )
     layers = [name for name, _ in weight_layers(model)]
-    subtracted = before_norm(model.eval(), data.prepare(some[0][:2]))
+    subtracted = before_norm(model.eval(), data.to_inputs(some[0][:2]))
     at_start = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     assert all(not at_start[f"{name}.weight"].any() for name in layers)
     optimizer = torch.optim.Adam(model.train().parameters(), lr=0.001, fused=True)

@@ -28,7 +28,7 @@ from torch import nn
 from zeroinit.arch import ACTIVATIONS, FNN
 from zeroinit.dataset import Data, digits, mnist5k
 from zeroinit.dataset.batches import Augment
-from zeroinit.dataset.images import reshaped
+from zeroinit.dataset.images import reshape_images
 from zeroinit.init import initialize, layer_constant_
 from zeroinit.rng import stream
 from zeroinit.training import loop
@@ -141,7 +141,11 @@ def main() -> None:
     cases = long() if parser.parse_args().long else short()
     torch.set_num_threads(1)
     mnist = mnist5k(stream("split", 0))
-    data = {64: few(digits(stream("split", 0)), 1050), 784: few(mnist, 1050), 3072: few(reshaped(mnist, 32, 3), 300)}
+    data = {
+        64: few(digits(stream("split", 0)), 1050),
+        784: few(mnist, 1050),
+        3072: few(reshape_images(mnist, 32, 3), 300),
+    }
     of_family, broken = Counter[tuple[str, int]](), Counter[tuple[str, int, str]]()
     for case in cases:
         key = case.family, case.members

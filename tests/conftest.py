@@ -23,7 +23,9 @@ from mlflow import MlflowClient
 
 from zeroinit import CONF, build
 from zeroinit.__main__ import main
-from zeroinit.build import repeatable
+from zeroinit.build import checks, repeatable
+from zeroinit.build import data as build_data
+from zeroinit.build import tracker as build_tracker
 from zeroinit.config import Job, code_hash, target
 from zeroinit.config.compose import job_of as compose_job
 from zeroinit.dataset import folder
@@ -70,15 +72,15 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home-cache"))
     torch.set_num_threads(1)
     for cached in (
-        build.opened,
-        target.bound_once,
+        build_tracker.open_cached,
+        target.resolve_cached,
         code_hash.hash_of_files,
-        build.data_hash,
+        build_data.data_hash,
         provenance.provenance,
-        folder.state,
+        folder.folder_fingerprint,
     ):
         cached.cache_clear()
-    build.fitting.clear()
+    checks.checked_layers.clear()
     repeatable.checked.clear()
     lint.known.clear()
     yield
@@ -136,12 +138,12 @@ def zeroinit(
         sweeps = {"-m", "-cn"} & set(words) and not any(word.startswith(("hydra/launcher", WORKERS)) for word in words)
         monkeypatch.setattr(sys, "argv", ["zeroinit", *words, *([f"{WORKERS}1"] if sweeps else [])])
         monkeypatch.setattr(sys, "path", list(sys.path))
-        build.opened.cache_clear()
+        build_tracker.open_cached.cache_clear()
         code_hash.hash_of_files.cache_clear()
-        build.fitting.clear()
+        checks.checked_layers.clear()
         repeatable.checked.clear()
         lint.known.clear()
-        folder.state.cache_clear()
+        folder.folder_fingerprint.cache_clear()
         code = 0
         with pytest.MonkeyPatch.context() as patch:
             if "_figures" not in request.fixturenames:

@@ -16,9 +16,9 @@ Command = Callable[..., object]
 QUICK = ("dataset=digits", "arch=logistic", "steps=30")
 
 BAD = {
-    ("bias_scale=0.1",): "bias_scale=0.1: say bias_scale.value=0.1; bias_scale itself is one of constant, fan_in",
-    ("-m", "bias_scale=0.1,1"): "bias_scale=0.1: say bias_scale.value=0.1",
-    ("optimizer=0.1",): "optimizer=0.1: say optimizer.lr=0.1",
+    ("bias_scale=0.1",): "bias_scale=0.1: give bias_scale.value=0.1; bias_scale itself is one of constant, fan_in",
+    ("-m", "bias_scale=0.1,1"): "bias_scale=0.1: give bias_scale.value=0.1",
+    ("optimizer=0.1",): "optimizer=0.1: give optimizer.lr=0.1",
     ("bias_scale.value=-1",): "bias_scale.value=-1: give a finite number, 0 or greater",
     ("epochs=3", "steps=4"): "epochs=3 and steps=4: give one of them and set the other to null",
     ("-m", "seed=0,1,0"): "seed=0,1,0: the axis has the value 0 twice; give each value once",
@@ -31,7 +31,7 @@ BAD = {
         "save=true,false",
         "dataset=digits",
     ): "save=True dataset=digits and save=False",
-    ("save=true", "tracker=off"): "save=true: tracker=off keeps no files",
+    ("save=true", "tracker=off"): "save=true: tracker=off stores no files",
     ("arch.hidden=500",): "arch.hidden=500: give the widths as a list of positive whole numbers, such as [500]",
     ("arch.activation=[relu]",): "arch.activation=['relu']: choose one of elu, relu",
     ("optimizer.betas=0.9",): "optimizer.betas=0.9: give a list of 2 finite numbers",
@@ -79,7 +79,7 @@ BAD = {
     ("dataset=digits", "dataset.limit=100"): (
         "dataset.batch_size=128: the training set has 100 examples; give 1 to 100, or all"
     ),
-    ("dataset.normalize.std=1e-50",): "dataset.normalize.std=1e-50: give what is greater than 0, as it divides",
+    ("dataset.normalize.std=1e-50",): "dataset.normalize.std=1e-50: give numbers greater than 0, as inputs are",
     ("dataset.channels=true",): "dataset.channels=True: give 1 (grey), 3 (colour) or null",
     ("init.layers=[]",): "init.layers=[]: give a pattern of layer names such as conv*, a list of them, or null",
     ("init.layers=3",): "init.layers=3: give a pattern of layer names such as conv*, a list of them, or null",
@@ -112,12 +112,12 @@ BAD = {
     ("arithmetic=exact",): "arithmetic=exact: give native, tied or quotient",
     ("-m", "dtype=float64,float16"): "dtype=float16: give float32 or float64",
     ("probe.measure=[gradient,colour]",): (
-        "probe.measure=[gradient,colour]: there is no probe colour; give a list of gradient, arrival, symmetry, pairs,"
+        "probe.measure=[gradient,colour]: there is no probe colour; give a list of activation, arrival, curvature,"
     ),
     (
         "probe.measure=gradient",
-    ): "probe.measure=gradient: give a list of gradient, arrival, symmetry, pairs, weight, activation, curvature, or",
-    ("probe.measure=[null]",): "probe.measure=[None]: there is no probe None; give a list of gradient, arrival,",
+    ): "probe.measure=gradient: give a list of activation, arrival, curvature, gradient, noise_scale, pairs, symmetry,",
+    ("probe.measure=[null]",): "probe.measure=[None]: there is no probe None; give a list of activation, arrival,",
     ("check=later",): "check=later: give start, only or audit",
     ("-m", "check=audit", "seed=0,1"): "check=audit: it replays one run; leave out -m, or give check=only",
     ("-m", "hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "check=only", "seed=0,1"): (
@@ -126,12 +126,12 @@ BAD = {
     ("probe.dense=-1",): "probe.dense=-1: give a whole number from 0",
     ("probe.a_decade=2.5",): "probe.a_decade=2.5: give a whole number from 0",
     ("probe.dense=0", "probe.a_decade=0"): (
-        "probe.dense=0 and probe.a_decade=0: no step would be looked at; give one from 1, or probe=none"
+        "probe.dense=0 and probe.a_decade=0: no step would be observed; give one from 1, or probe=none"
     ),
     ("probe.curvature=[]", "probe=all"): (
-        "probe.curvature=[]: no step would be looked at; give one from 0, or leave curvature out"
+        "probe.curvature=[]: no step would be observed; give one from 0, or leave curvature out"
     ),
-    ("probe.curvature=[-1]",): "probe.curvature=[-1]: give a list of whole numbers from 0, the updates after which",
+    ("probe.curvature=[-1]",): "probe.curvature=[-1]: give a list of whole numbers from 0 (numbers of updates)",
     ("probe.examples=0",): "probe.examples=0: give a whole number from 1",
     ("tracker.uri=folder",): "tracker.uri=folder: give sqlite:///FILE.db, another database or http(s)://SERVER",
     ("tracker.uri=http://127.0.0.1:9",): "tracker.uri=http://127.0.0.1:9: no server answers there within 10 s",

@@ -14,10 +14,10 @@ from hydra.types import RunMode
 
 from hydra_plugins.zeroinit.compose import Composer
 from zeroinit import CONF, build
-from zeroinit.build import limits
+from zeroinit.build import checks, limits
 from zeroinit.config import arguments, composition
 from zeroinit.config.compose import job_of as compose_job
-from zeroinit.config.unknown import all_keys
+from zeroinit.config.unknown import known_keys
 from zeroinit.dataset import images
 from zeroinit.errors import BadInput
 
@@ -44,11 +44,11 @@ OPTIONS: dict[str, tuple[str, ...]] = {  # keys that the default options do not 
     "dataset.root": ("dataset=mnist",),
     "tracker.uri": ("tracker=mlflow",),
 }
-KEYS = [key for key in all_keys() if not key.startswith("init.rest.") and not (CONF / key).is_dir()]
+KEYS = [key for key in known_keys() if not key.startswith("init.rest.") and not (CONF / key).is_dir()]
 
 
 @pytest.fixture
-def built() -> Iterator[Callable[..., None]]:
+def build_words() -> Iterator[Callable[..., None]]:
     """Compose a job as a sweep does, and build what it would train. Raises what is wrong with it."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
@@ -63,17 +63,17 @@ def built() -> Iterator[Callable[..., None]]:
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_a_value_is_refused_or_builds(key: str, built: Callable[..., None]) -> None:
+def test_a_value_is_refused_or_builds(key: str, build_words: Callable[..., None]) -> None:
     """Of every key there is, with some of the values, others for each key."""
     for value in random.Random(key).sample(VALUES, 6):
-        said = refusal(built, *QUICK, *OPTIONS.get(key, ()), f"{key}={value}")
+        said = refusal(build_words, *QUICK, *OPTIONS.get(key, ()), f"{key}={value}")
         assert said is None or len(said) > 10, value
 
 
-def refusal(built: Callable[..., None], *words: str) -> str | None:
+def refusal(build_words: Callable[..., None], *words: str) -> str | None:
     """The sentence that refuses the job; None where it builds."""
     try:
-        built(*words)
+        build_words(*words)
     except BadInput as error:
         return str(error)
     except Exception as error:
@@ -115,14 +115,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("key", REFUSED)
-def test_nonsense_is_refused(key: str, built: Callable[..., None]) -> None:
+def test_nonsense_is_refused(key: str, build_words: Callable[..., None]) -> None:
     for value in REFUSED[key]:
         with pytest.raises(BadInput) as raised:
-            built(*QUICK, *OPTIONS.get(key, ()), f"{key}={value}")
+            build_words(*QUICK, *OPTIONS.get(key, ()), f"{key}={value}")
         assert key.partition(".")[0] in str(raised.value), value
 
 
-def test_what_torch_takes_is_accepted(built: Callable[..., None]) -> None:
+def test_what_torch_takes_is_accepted(build_words: Callable[..., None]) -> None:
     for words in (
         ["optimizer.fused=null"],
         ["optimizer.fused=false", "+optimizer.foreach=true", "+optimizer.amsgrad=true"],
@@ -132,28 +132,28 @@ def test_what_torch_takes_is_accepted(built: Callable[..., None]) -> None:
         ["init=kaiming_normal", "init.weight.nonlinearity=tanh", "+init.weight.mode=fan_out"],
         ["probe.examples=4", f"seed={2**64 - 1}"],
     ):
-        built(*QUICK, *words)
+        build_words(*QUICK, *words)
 
 
-def test_a_net_that_memory_cannot_hold(built: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_net_that_memory_cannot_hold(build_words: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     """On torch's meta device, so that nothing of it is there."""
     with pytest.raises(BadInput, match=r"^arch=fnn: 500,000,000,002 parameters with their gradients and moments are "):
-        built(*QUICK, f"arch.hidden=[{10**11}]")
+        build_words(*QUICK, f"arch.hidden=[{10**11}]")
     for there, fits in ((4 * 4 * 22, True), (4 * 4 * 22 - 1, False)):  # 3 x 4 weights and 4 + 2 biases, 4 copies
         monkeypatch.setattr(limits, "physical_memory", lambda there=there: there)
-        build.fitting.clear()
+        checks.checked_layers.clear()
         if fits:
-            built(*QUICK, "arch.hidden=[4]")
+            build_words(*QUICK, "arch.hidden=[4]")
         else:
             with pytest.raises(BadInput, match=r"^arch=fnn: 22 parameters"):
-                built(*QUICK, "arch.hidden=[4]")
+                build_words(*QUICK, "arch.hidden=[4]")
     assert images.physical_memory() > 2**28
 
 
-def test_epochs_of_too_many_steps(built: Callable[..., None]) -> None:
+def test_epochs_of_too_many_steps(build_words: Callable[..., None]) -> None:
     words = ("tracker=off", "dataset=digits", "arch=logistic")
     with pytest.raises(BadInput, match=r"^epochs=99999999: that is 999,999,990 steps; give at most 10000000$"):
-        built(*words, "epochs=99999999")
+        build_words(*words, "epochs=99999999")
 
 
 # ---- the command: groups, axes and files of sweeps
@@ -165,10 +165,10 @@ GROUPS = ("dataset", "arch", "init", "init@init.rest", "bias_scale", "optimizer"
 def test_what_is_no_option_of_a_group(group: str, zeroinit: Command) -> None:
     chosen = random.Random(group).sample(["5", "true", "[]", "[[1]]", "'${'", "nan", "1e-320", "a/b", "''"], 2)
     for value in ["null", "[null]", "{}", *chosen]:
-        refused(zeroinit(*QUICK, f"{group}={value}"))
+        assert_refused(zeroinit(*QUICK, f"{group}={value}"))
 
 
-def refused(ended: Any) -> str:
+def assert_refused(ended: Any) -> str:
     """The sentence with which a command has stopped before any training."""
     assert (ended.code, ended.out) == (2, ""), ended
     [line] = ended.err.splitlines()
@@ -204,7 +204,7 @@ AXES = {
     "~arch": "arch: there is no such key in the config; it is needed",
     "~seeds.init": "seeds.init: there is no such key in the config; it is needed",
     "hydra.sweeper.params=5": "hydra.sweeper.params=5: give keys, each with the values of an axis",
-    "hydra.sweeper=text": "hydra.sweeper=text: choose one by hydra/sweeper=NAME, and change its keys alone",
+    "hydra.sweeper=text": "hydra.sweeper=text: choose one by hydra/sweeper=NAME, and change only its keys",
     "hydra.launcher.workers=1 hydra.launcher=5": "hydra.launcher=5: choose one by hydra/launcher=NAME",
     "hydra/launcher=nothing": "hydra/launcher=nothing: there is no such option; give one of ",
     "hydra/launcher=null": "hydra/launcher=null: give the name of one option, such as zeroinit",
@@ -218,7 +218,7 @@ AXES = {
 
 @pytest.mark.parametrize("axis", AXES)
 def test_an_axis_that_is_none(axis: str, zeroinit: Command) -> None:
-    assert refused(zeroinit("-m", *QUICK, *axis.split())).startswith(AXES[axis])
+    assert assert_refused(zeroinit("-m", *QUICK, *axis.split())).startswith(AXES[axis])
 
 
 HEAD = "defaults: [config, override dataset: xor, override tracker: 'off', _self_]\n"
@@ -269,13 +269,13 @@ FILES = {
 @pytest.mark.parametrize("text", FILES, ids=lambda text: json.dumps(text)[-60:])
 def test_a_sweep_file_that_is_none(text: str, zeroinit: Command) -> None:
     Path("mine.yaml").write_text(text)
-    line = refused(zeroinit("-cd", ".", "-cn", "mine", *([] if "steps" in text else ["epochs=null", "steps=2"])))
+    line = assert_refused(zeroinit("-cd", ".", "-cn", "mine", *([] if "steps" in text else ["epochs=null", "steps=2"])))
     assert line.startswith(FILES[text]) or line.startswith(f"{Path.cwd()}/{FILES[text]}")
 
 
 @pytest.mark.parametrize("words", [["hydra.run.dir=/dev/null/x"], ["hydra.run.dir=null"], ["-cd", "nowhere"]])
 def test_a_folder_that_is_none(words: list[str], zeroinit: Command) -> None:
-    refused(zeroinit(*words, *QUICK))
+    assert_refused(zeroinit(*words, *QUICK))
 
 
 # ---- claims
@@ -301,7 +301,7 @@ CLAIMS = {
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_a_claim_about_what_is_not_there(claim: str, zeroinit: Command) -> None:
     ended = zeroinit("-m", *QUICK, "init=default,zero", f"claims=[{{says:so,{claim}}}]")
-    assert refused(ended).startswith(CLAIMS[claim])
+    assert assert_refused(ended).startswith(CLAIMS[claim])
 
 
 def test_an_axis_that_was_narrowed_leaves_claims_without_a_cell(zeroinit: Command) -> None:
@@ -311,7 +311,9 @@ def test_an_axis_that_was_narrowed_leaves_claims_without_a_cell(zeroinit: Comman
     assert ended.code == 0, ended.err
     assert "no such cell in this sweep" in " ".join(ended.out.split())
     Path("mine.yaml").write_text(params("{init: 'zero,ones'}") + claim + "epochs: null\nsteps: 2\n")
-    assert refused(zeroinit("-cd", ".", "-cn", "mine")).startswith("claims[0].other={init: default}: no run of the ")
+    assert assert_refused(zeroinit("-cd", ".", "-cn", "mine")).startswith(
+        "claims[0].other={init: default}: no run of the "
+    )
     assert zeroinit("-cd", ".", "-cn", "mine", "init=zero").code == 0  # the same claim, of an axis that was narrowed
 
 

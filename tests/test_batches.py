@@ -11,7 +11,7 @@ from zeroinit.rng import stream
 NONE = Augment(crop=0, flip=False)
 
 
-def numbered(examples: int = 10, size: int = 6) -> Data:
+def make_images(examples: int = 10, size: int = 6) -> Data:
     """Images of random bytes, each with its own label."""
     pixels = torch.randint(256, (examples, 3, size, size + 1), generator=stream("split", 0), dtype=torch.uint8)
     split = pixels, torch.arange(examples)
@@ -37,18 +37,18 @@ def naive(image: Tensor, crop: int, row: int, column: int, flipped: int) -> Tens
 
 
 def test_batches_cover_each_epoch_once_in_a_new_order() -> None:
-    drawn = batches_of(numbered(), 4, True, NONE)
+    drawn = batches_of(make_images(), 4, True, NONE)
     epochs = [[next(drawn)[1][0].tolist() for _ in range(3)] for _ in range(2)]
     assert [[len(batch) for batch in epoch] for epoch in epochs] == [[4, 4, 2]] * 2
     assert [sorted(label for batch in epoch for label in batch) for epoch in epochs] == [list(range(10))] * 2
     assert epochs[0] != epochs[1]
-    unshuffled = batches_of(numbered(), 4, False, NONE)
+    unshuffled = batches_of(make_images(), 4, False, NONE)
     assert [next(unshuffled)[1][0].tolist() for _ in range(3)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
 @pytest.mark.parametrize("size", [4, 10])
 def test_without_augmentation_a_batch_is_what_is_stored(size: int) -> None:
-    data = numbered()
+    data = make_images()
     [inputs], [labels] = next(batches_of(data, size, True, NONE))
     assert inputs.dtype == torch.float32
     assert torch.equal(inputs, data.train[0][labels].float() / 255)
@@ -56,7 +56,7 @@ def test_without_augmentation_a_batch_is_what_is_stored(size: int) -> None:
 
 @pytest.mark.parametrize(("crop", "flip"), [(0, True), (1, False), (4, True), (9, True)])
 def test_augmentation_is_its_naive_twin(crop: int, flip: bool) -> None:
-    images = numbered(20).train[0]
+    images = make_images(20).train[0]
     augment = Augment(crop=crop, flip=flip)
     draws = augment.draw(20, stream("augment", 0))
     changed = augment.apply(images, draws)
@@ -74,7 +74,7 @@ def test_every_shift_is_as_likely_and_half_are_flipped() -> None:
 
 def test_augmentation_has_a_stream_of_its_own() -> None:
     """It leaves the order of the batches, and an image's changes do not depend on the size of the batch."""
-    augment, data = Augment(crop=2, flip=True), numbered()
+    augment, data = Augment(crop=2, flip=True), make_images()
 
     def epoch(size: int, augment: Augment, seed: int) -> dict[int, Tensor]:
         drawn = batches_of(data, size, True, augment, seed)
@@ -88,7 +88,7 @@ def test_augmentation_has_a_stream_of_its_own() -> None:
 
 
 def test_each_epoch_is_changed_anew() -> None:
-    drawn = batches_of(numbered(), 10, True, Augment(crop=2, flip=True))
+    drawn = batches_of(make_images(), 10, True, Augment(crop=2, flip=True))
     (first, labels), (second, same) = next(drawn), next(drawn)
     assert torch.equal(labels, same)
     assert not torch.equal(first, second)
@@ -101,7 +101,7 @@ def test_streams_side_by_side_are_each_what_it_is_alone(augment: Augment) -> Non
     def streams(*seeds: int) -> list[tuple[torch.Generator, torch.Generator]]:
         return [(stream("order", seed), stream("augment", seed)) for seed in seeds]
 
-    data = numbered()
+    data = make_images()
     together = Batches(data, 4, True, augment, streams(0, 1, 2))
     alone = [Batches(data, 4, True, augment, streams(seed)) for seed in range(3)]
     left = [0, 1, 2]
@@ -122,7 +122,7 @@ def test_epochs_that_a_thread_draws_ahead_are_the_same(augment: Augment) -> None
 
     def batches(draws_ahead: bool) -> list[Tensor]:
         streams = [(stream("order", seed), stream("augment", seed)) for seed in range(3)]
-        drawn = Batches(numbered(), 4, True, augment, streams)
+        drawn = Batches(make_images(), 4, True, augment, streams)
         drawn.draws_ahead = draws_ahead
         result = [tensor for _ in range(4) for tensor in next(drawn)]
         drawn.retain([0, 2])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from zeroinit import arch, build, call_order
 from zeroinit.call_order import record_call_order
 from zeroinit.config import Job
-from zeroinit.diagnostics.symmetry import draws
+from zeroinit.diagnostics.symmetry import summarize_draws
 from zeroinit.init import initialize, layer_constant_
 from zeroinit.layers import called_layers, declared_layers, hidden, weight_layers
 from zeroinit.rng import stream
@@ -143,8 +143,8 @@ class Keeps(Off):
 def test_the_pass_in_eval_mode_is_none_of_the_constructors_draws(digits: Callable[..., Job]) -> None:
     """What the audit lists as drawn in the construction is what the constructor draws."""
     job = digits("+arch.extra=noise")
-    drawn, _, _ = draws(job.values, build.load(job.values, torch.device("cpu")))
-    construction = {name for line in drawn if line.phase == "construction" for name in line.of}
+    drawn, _, _ = summarize_draws(job.values, build.load(job.values, torch.device("cpu")))
+    construction = {name for line in drawn if line.phase == "construction" for name in line.names}
     assert construction == {f"{layer}.{part}" for layer in ("first", "middle", "output") for part in ("weight", "bias")}
 
 

@@ -374,7 +374,7 @@ def test_a_claim_must_be_about_keys_options_and_sizes_that_there_are() -> None:
         "claims[0].cell.inti: no run has such a key; give one that can be typed, such as init"
     )
     assert said(WORSE | {"other": {"bias_scale.valeu": 1}}).endswith("such as bias_scale.value")
-    assert said(PRIOR | {"cell": {"seeds.init": 0}}).startswith("claims[0].cell.seeds.init: it tells no cells")
+    assert said(PRIOR | {"cell": {"seeds.init": 0}}).startswith("claims[0].cell.seeds.init: it separates no cells")
     assert said(PRIOR | {"cell": {"init": ["zero", "zero_norml"]}}) == (
         "claims[0].cell.init=zero_norml: there is no such option; give one of default, zero, zero_normal"
     )

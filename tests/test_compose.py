@@ -43,11 +43,11 @@ def hydras_own(composer: Composer, overrides: list[str]) -> DictConfig:
     return composer.loader.load_sweep_config(composer.master, overrides)
 
 
-def written(cfg: DictConfig) -> object:
+def to_raw(cfg: DictConfig) -> object:
     return OmegaConf.to_container(cfg, resolve=False)
 
 
-def resolved(cfg: DictConfig) -> object:
+def to_resolved(cfg: DictConfig) -> object:
     HydraConfig.instance().set_config(cfg)
     with open_dict(cfg):
         del cfg["hydra"]
@@ -60,15 +60,15 @@ def test_equal_to_hydras_own(case: int, composer: Composer) -> None:
     keys = chance.sample(sorted(OVERRIDES), chance.randint(0, len(OVERRIDES)))
     overrides = [chance.choice(OVERRIDES[key]) for key in keys]
     ours, theirs = composer.compose(overrides), hydras_own(composer, overrides)
-    assert written(ours) == written(theirs)
+    assert to_raw(ours) == to_raw(theirs)
     assert OmegaConf.is_struct(ours)
-    assert resolved(ours) == resolved(theirs)
+    assert to_resolved(ours) == to_resolved(theirs)
 
 
 def test_one_job_does_not_change_the_next(composer: Composer) -> None:
-    before = written(composer.compose(["init=zero", "seed=1"]))
+    before = to_raw(composer.compose(["init=zero", "seed=1"]))
     composer.compose(["init=zero", "seed=2", "+mine=1"])
-    assert written(composer.compose(["init=zero", "seed=1"])) == before
+    assert to_raw(composer.compose(["init=zero", "seed=1"])) == before
 
 
 def test_the_job_is_numbered(composer: Composer) -> None:

@@ -107,7 +107,7 @@ def test_a_rule_is_not_heard_and_a_slow_one_not_waited_for(
 
     moments_of(partial(loud_), 5)
     assert capsys.readouterr().out == ""
-    monkeypatch.setattr(moments, "LONGEST_SECONDS", 0)
+    monkeypatch.setattr(moments, "MAX_SECONDS", 0)
     facts = {"fan_in": 16, "depth": 1}
     assignment = Assignment("l.bias", torch.empty(7), "init.bias", partial(loud_), 1.0, facts)
     assert moments.moments_of(assignment) is None

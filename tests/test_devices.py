@@ -15,8 +15,8 @@ from zeroinit import dataset
 from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50
 from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment
-from zeroinit.dataset.data import normalized
-from zeroinit.dataset.images import reshaped
+from zeroinit.dataset.data import set_normalization
+from zeroinit.dataset.images import reshape_images
 from zeroinit.probes import measures
 from zeroinit.rng import stream
 from zeroinit.training.cohort import Member
@@ -46,7 +46,7 @@ ON_CUDA_ALONE = {"bit_counts", "pairs", "steepest"}
 @pytest.fixture(scope="module")
 def images() -> Data:
     """8x8 digits in three channels, standardised, on the CPU."""
-    return normalized(reshaped(dataset.digits(stream("split", 0)), None, 3), [0.3, 0.3, 0.3], 0.5)
+    return set_normalization(reshape_images(dataset.digits(stream("split", 0)), None, 3), [0.3, 0.3, 0.3], 0.5)
 
 
 def evaluate_nothing(predict: object, data: Data, losses: Tensor, *other: object) -> tuple[dict[str, Any], list[None]]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from zeroinit import build
 from zeroinit.config import Job
 from zeroinit.dataset import Data
+from zeroinit.dataset.batches import Augment
 from zeroinit.diagnostics import symmetry
 from zeroinit.diagnostics.lint import findings
 from zeroinit.layers import weight_layers
@@ -30,24 +31,24 @@ DTYPES = ("float32", "float64")
 INITS = ("default", "zero_normal", "zero_uniform", "orthogonal", "row_constant", "constant", "kaiming_normal")
 
 
-def built(job: Job) -> tuple[Data, nn.Module, torch.optim.Optimizer]:
+def build_job(job: Job) -> tuple[Data, nn.Module, torch.optim.Optimizer]:
     data = build.load(job.values, build.set_up_torch(job.values))
     model, _, optimizer = build.build(job.values, data)
     return data, model, optimizer
 
 
-def trained(jobs: list[Job], probes: list[str] | None = None) -> tuple[list[nn.Module], list[Record]]:
+def train_jobs(jobs: list[Job], probes: list[str] | None = None) -> tuple[list[nn.Module], list[Record]]:
     """As the runs of these jobs, together; with their records."""
-    data = built(jobs[0])[0]
+    data = build_job(jobs[0])[0]
     members = []
     for job in jobs:
-        _, model, optimizer = built(job)
+        _, model, optimizer = build_job(job)
         seeds = job.values["seeds"]
         streams = stream("order", seeds["order"]), stream("augment", seeds["augment"])
         members.append(Member(model, optimizer, *streams, job.values["steps"]))
     records = [Record("", {}, {}) for _ in jobs]
     steps = max(member.steps for member in members)
-    batch = data.prepare(data.train[0][:20]).unsqueeze(0), data.train[1][:20].unsqueeze(0)
+    batch = data.to_inputs(data.train[0][:20]).unsqueeze(0), data.train[1][:20].unsqueeze(0)
     hidden = [name for name, _ in weight_layers(members[0].model)][:-1]
     observer = make_observer(records, steps, probes or [], hidden, batch, [0, 2])
     values = jobs[0].values
@@ -56,7 +57,7 @@ def trained(jobs: list[Job], probes: list[str] | None = None) -> tuple[list[nn.M
         data,
         batch_size=build.batch_size_of(values, data),
         shuffle=True,
-        augment=build.Augment(**values["dataset"]["augment"]),
+        augment=Augment(**values["dataset"]["augment"]),
         reduction="mean",
         tied=values["arithmetic"] == "tied",
         observe=observer,
@@ -69,17 +70,19 @@ def test_both_start_from_the_same_numbers(init: str, job_of: Jobs) -> None:
     """Parameters and inputs, normalised or not: float64 has those of float32, to the bit."""
     words = ["dataset=mnist5k", "arch.hidden=[9]", f"init={init}", "bias_scale.value=0.3"]
     for normalize in ([], ["dataset.normalize.mean=0.13", "dataset.normalize.std=0.3"]):
-        (data, model, _), (wide, twin, _) = (built(job_of(*words, *normalize, f"dtype={dtype}")) for dtype in DTYPES)
+        (data, model, _), (wide, twin, _) = (
+            build_job(job_of(*words, *normalize, f"dtype={dtype}")) for dtype in DTYPES
+        )
         for first, second in zip(model.parameters(), twin.parameters(), strict=True):
             assert (first.dtype, second.dtype) == (torch.float32, torch.float64)
             assert torch.equal(first.double(), second)
-        inputs, others = (each.prepare(each.train[0][:100]) for each in (data, wide))
+        inputs, others = (each.to_inputs(each.train[0][:100]) for each in (data, wide))
         assert (inputs.dtype, others.dtype, wide.train[0].dtype) == (torch.float32, torch.float64, torch.uint8)
         assert torch.equal(inputs.double(), others)
 
 
 def test_what_there_is_to_be_learnt_is_the_same(job_of: Jobs) -> None:
-    single, double = (built(job_of("dataset=digits", f"dtype={dtype}"))[0] for dtype in DTYPES)
+    single, double = (build_job(job_of("dataset=digits", f"dtype={dtype}"))[0] for dtype in DTYPES)
     assert outcome.reference_of(single) == outcome.reference_of(double)
 
 
@@ -89,10 +92,10 @@ def test_a_run_is_a_plain_loop_in_float64(optimizer: str, job_of: Jobs) -> None:
     words = ["dataset=digits", "arch.hidden=[20]", "init=zero_normal", f"optimizer={optimizer}", "steps=30"]
     job = job_of(*words, "dtype=float64", "seed=3")
     [record] = runner.run([job], Off(), lambda share, accuracy: None)
-    [model], _ = trained([job])
+    [model], _ = train_jobs([job])
 
     data = build.load(job_of(*words).values, torch.device("cpu"))
-    start = built(job_of(*words, "seed=3"))[1]
+    start = build_job(job_of(*words, "seed=3"))[1]
     w1, b1, w2, b2 = (parameter.detach().double().requires_grad_() for parameter in start.parameters())
 
     def logits(inputs: Tensor) -> Tensor:
@@ -130,9 +133,9 @@ def test_a_stack_is_each_alone(job_of: Jobs) -> None:
     words = ("dataset=digits", "arch.hidden=[10,7]", "optimizer=sgd", "dtype=float64", "steps=40")
     jobs = [job_of(*words, f"seed={seed}", f"optimizer.lr=0.0{seed + 1}") for seed in range(3)]
     probes = ["gradient", "arrival", "symmetry", "pairs", "weight", "activation", "curvature"]
-    together, records = trained(jobs, probes)
+    together, records = train_jobs(jobs, probes)
     for job, model, record in zip(jobs, together, records, strict=True):
-        [alone], [single] = trained([job], probes)
+        [alone], [single] = train_jobs([job], probes)
         for first, parameter in zip(model.parameters(), alone.parameters(), strict=True):
             assert first.dtype == torch.float64
             assert torch.allclose(first, parameter, rtol=0, atol=1e-11)
@@ -149,8 +152,8 @@ def test_a_stack_is_each_alone(job_of: Jobs) -> None:
 @pytest.mark.parametrize("init", ["constant", "row_constant"])
 def test_ties_and_quotients(init: str, arithmetic: str, job_of: Jobs) -> None:
     words = ["dataset=digits", "arch.hidden=[12]", f"init={init}", "optimizer=sgd", "steps=30", "dtype=float64"]
-    [native], _ = trained([job_of(*words)])
-    [model], _ = trained([job_of(*words, f"arithmetic={arithmetic}")])
+    [native], _ = train_jobs([job_of(*words)])
+    [model], _ = train_jobs([job_of(*words, f"arithmetic={arithmetic}")])
     assert all(parameter.dtype == torch.float64 for parameter in model.parameters())
     if arithmetic == "quotient":
         assert len(model.hidden1.weight) == 1
@@ -163,7 +166,7 @@ def test_rounding_is_no_arrival_in_float64_either(job_of: Jobs) -> None:
     """Behind constant weights a first gradient is zero but for rounding, which float32 has much more of."""
     for dtype in DTYPES:
         words = ["dataset=digits", "init=row_constant", "arch.hidden=[33]", "optimizer=sgd", "steps=3"]
-        _, [record] = trained([job_of(*words, f"dtype={dtype}")], ["gradient", "arrival"])
+        _, [record] = train_jobs([job_of(*words, f"dtype={dtype}")], ["gradient", "arrival"])
         assert record.history("grad/hidden1/norm")[1] > 0
         assert record.history("arrival/hidden1") == {2: 2}
         assert record.history("arrival/output") == {1: 1}
@@ -172,13 +175,13 @@ def test_rounding_is_no_arrival_in_float64_either(job_of: Jobs) -> None:
 def test_the_lint_has_the_limits_of_each(job_of: Jobs) -> None:
     def forward_findings(dtype: str, scale: int) -> list[str]:
         job = job_of("dataset=digits", "init=zero_normal", f"bias_scale.value={scale}", f"dtype={dtype}")
-        return [finding.text for finding in findings(job.values, *built(job)) if finding.rule == "forward"]
+        return [finding.text for finding in findings(job.values, *build_job(job)) if finding.rule == "forward"]
 
     assert forward_findings("float32", 300)[0].endswith("beyond 87 a softmax or sigmoid is all or nothing in float32")
     assert forward_findings("float64", 300) == []
     assert forward_findings("float64", 3000)[0].endswith("beyond 708 a softmax or sigmoid is all or nothing in float64")
     texts_by_run = [
-        [finding.text for finding in findings(job.values, *built(job)) if finding.rule == "backward"]
+        [finding.text for finding in findings(job.values, *build_job(job)) if finding.rule == "backward"]
         for job in (job_of("dataset=digits", "init=constant", f"dtype={dtype}") for dtype in DTYPES)
     ]
     assert all(texts and texts[0].endswith("times those of output: rounding") for texts in texts_by_run)
@@ -199,12 +202,12 @@ def test_the_audit_knows_the_draws_and_the_rounding_of_float64(job_of: Jobs) -> 
 def test_weights_verdicts_and_quantiles_are_of_float64(job_of: Jobs) -> None:
     """A gradient of 1e-60, which float32 has not, is one."""
     job = job_of("dataset=digits", "arch.hidden=[5]", "arch.activation=tanh", "init=zero", "dtype=float64")
-    data, model, _ = built(job)
+    data, model, _ = build_job(job)
     with torch.no_grad():
         for layer, following in pairwise(layer for _, layer in weight_layers(model)):
             nn.init.constant_(layer.weight, 0.01)
             following.weight[0] = 1e-60
-    looked = inspection.inspect_model(model, (data.prepare(data.train[0][:50]), data.train[1][:50]))
+    looked = inspection.inspect_model(model, (data.to_inputs(data.train[0][:50]), data.train[1][:50]))
     gradient = looked.layers[0].gradient
     assert gradient is not None
     assert 0 < gradient < 1e-55

@@ -59,7 +59,7 @@ def _mine(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("reads_x.py").write_text(READS_X)
 
 
-def read() -> set[tuple[str, str]]:
+def read_calls() -> set[tuple[str, str]]:
     """(part, value of X) of each call."""
     return {tuple(line.split()[:2]) for line in Path("read.txt").read_text().splitlines()}
 
@@ -73,7 +73,7 @@ def test_a_sweep_sets_the_variables_as_a_single_run_does(zeroinit: Command) -> N
     words = (*QUICK, *MINE, "+hydra.job.env_set.X=3", "sweep=both")
     ended = zeroinit("-m", *words, "seed=0,1")
     assert ended.code == 0
-    assert read() == {(part, "3") for part in ("rule", "arch", "data", "forward")}
+    assert read_calls() == {(part, "3") for part in ("rule", "arch", "data", "forward")}
     assert "X" not in os.environ
     for run in runs("both"):
         assert run.info.status == "FINISHED"
@@ -103,7 +103,7 @@ def test_workers_set_them_too_and_each_job_its_own(zeroinit: Command) -> None:
     processes = {line.split()[2] for line in Path("read.txt").read_text().splitlines()}
     assert parent in processes  # the check
     assert len(processes) > 1
-    assert read() == {("rule", "10"), ("rule", "11")}
+    assert read_calls() == {("rule", "10"), ("rule", "11")}
 
 
 @pytest.mark.usefixtures("database")
@@ -136,7 +136,7 @@ def test_a_variable_may_refer_to_keys_in_a_single_run_too(zeroinit: Command) -> 
     assert zeroinit(*words, "seed=2").code == 0
     [run] = runs("zeroinit")
     assert run.data.params["hydra.job.env_set.X"] == "12"
-    assert read() == {("rule", "12")}
+    assert read_calls() == {("rule", "12")}
 
 
 def test_a_value_that_refers_to_a_variable_of_its_job(job_of: Callable[..., Job]) -> None:
@@ -149,7 +149,7 @@ def test_caches_tell_jobs_apart(job_of: Callable[..., Job]) -> None:
     words = (*QUICK, *MINE, "+init.weight.gain._target_=reads_x.gain")
     jobs = [job_of(*words, f"+hydra.job.env_set.X={value}") for value in (1, 2)]
     build.check(jobs)
-    assert read() == {(part, value) for part in ("argument", "rule", "arch", "data", "forward") for value in "12"}
+    assert read_calls() == {(part, value) for part in ("argument", "rule", "arch", "data", "forward") for value in "12"}
     assert len({build.identity_of(job).split("-")[1] for job in jobs}) == 2
     lint.known.clear()
     for job in jobs:
@@ -189,8 +189,11 @@ def test_the_environment_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         ("+hydra.job.env_set={a-b: 1}", "hydra.job.env_set.a-b: give a name of letters, digits and _"),
         ("+hydra.job.env_set.X=${nothing}", "hydra.job.env_set.X: Interpolation key 'nothing' not found"),
-        ("+hydra.job.env_set.OMP_NUM_THREADS=2", "hydra.job.env_set.OMP_NUM_THREADS=2: torch has read it before any"),
-        ("+hydra.job.env_set.ZEROINIT_KERNELS=native", "hydra.job.env_set.ZEROINIT_KERNELS=native: torch has read it"),
+        ("+hydra.job.env_set.OMP_NUM_THREADS=2", "hydra.job.env_set.OMP_NUM_THREADS=2: torch reads it before any"),
+        (
+            "+hydra.job.env_set.ZEROINIT_KERNELS=native",
+            "hydra.job.env_set.ZEROINIT_KERNELS=native: torch reads it before",
+        ),
     ],
 )
 def test_bad_input_is_one_line(word: str, said: str, multirun: tuple[str, ...], zeroinit: Command) -> None:
@@ -213,4 +216,4 @@ def test_the_store_of_a_sweep_is_the_one_that_its_jobs_set(empty_database: Path,
     assert len(client.search_runs([experiment.experiment_id])) == 3  # with the summary
     ended = zeroinit("-m", *QUICK, "+hydra.job.env_set.MLFLOW_TRACKING_URI='sqlite:///${seed}.db'", "seed=0,1")
     assert ended.code == 2
-    assert "MLFLOW_TRACKING_URI: all runs of a sweep are kept in one store" in ended.err
+    assert "MLFLOW_TRACKING_URI: all runs of a sweep are stored in one store" in ended.err

@@ -49,10 +49,10 @@ def load(tmp_path: Path) -> Callable[..., Data]:
 @pytest.fixture
 def decoding(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The paths that are decoded."""
-    seen: list[str] = []
-    real = folder.pixels_of
-    monkeypatch.setattr(folder, "pixels_of", lambda path, *rest: seen.append(path) or real(path, *rest))
-    return seen
+    paths: list[str] = []
+    real = folder.decode_image
+    monkeypatch.setattr(folder, "decode_image", lambda path, *rest: paths.append(path) or real(path, *rest))
+    return paths
 
 
 def test_pixels_and_labels_are_those_of_the_files(tmp_path: Path, load: Callable[..., Data]) -> None:
@@ -105,9 +105,9 @@ def test_a_cache_that_is_not_whole_is_made_again(
 ) -> None:
     fill(tmp_path / "data")
     before = load()
-    [kept] = (tmp_path / "cache").glob("*.npy")
-    for content in (b"", b"nonsense", kept.read_bytes()[:300]):
-        kept.write_bytes(content)
+    [cached] = (tmp_path / "cache").glob("*.npy")
+    for content in (b"", b"nonsense", cached.read_bytes()[:300]):
+        cached.write_bytes(content)
         decoding.clear()
         assert torch.equal(load().train[0], before.train[0])
         assert decoding
@@ -181,9 +181,9 @@ def test_hidden_files_and_folders_are_no_data(tmp_path: Path, load: Callable[...
 def test_two_at_once_decode_once(tmp_path: Path, load: Callable[..., Data], decoding: list[str]) -> None:
     fill(tmp_path / "data")
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: load().train[0], range(4)))
+        loaded = list(pool.map(lambda _: load().train[0], range(4)))
     assert len(decoding) == 16
-    assert all(torch.equal(found[0], one) for one in found)
+    assert all(torch.equal(loaded[0], images) for images in loaded)
 
 
 def test_other_images_are_other_data_to_the_hash(tmp_path: Path, job_of: Callable[..., Job]) -> None:
@@ -195,7 +195,7 @@ def test_other_images_are_other_data_to_the_hash(tmp_path: Path, job_of: Callabl
         job_of(*words, f"dataset.folder={tmp_path}/data/", "dataset.cache=elsewhere").config_hash == first.config_hash
     )
     picture(99).save(path)
-    folder.state.cache_clear()
+    folder.folder_fingerprint.cache_clear()
     assert job_of(*words, "dataset.folder=data").cell_hash != first.cell_hash
 
 
@@ -315,7 +315,7 @@ BAD = [
         [],
         r"dataset.folder: .*/cat/9.png cannot be read \(No such file or directory\); mend or remove it",
     ),
-    (nothing, ["dataset.cache=null"], r"dataset.cache=null: give the folder in which decoded images are kept"),
+    (nothing, ["dataset.cache=null"], r"dataset.cache=null: give the folder for decoded images"),
     (
         nothing,
         ["dataset.folder='~nobody-of-that-name/pics'"],
@@ -339,7 +339,7 @@ BAD = [
     (nothing, ["dataset.channels=2"], r"dataset.channels=2: give 1 \(grey\), 3 \(colour\) or null"),
     (nothing, ["dataset.cache=README"], r"dataset.cache=README: File exists; give a folder that can be written to"),
     (nothing, ["dataset.normalize.mean=[0.5,0.5]"], r"dataset.normalize.mean=\[0.5, 0.5\]: the data have 3 channel"),
-    (nothing, ["dataset.normalize.std=[1,0,1]"], r"dataset.normalize.std=\[1, 0, 1\]: give what is greater than 0"),
+    (nothing, ["dataset.normalize.std=[1,0,1]"], r"dataset.normalize.std=\[1, 0, 1\]: give numbers greater than 0"),
     (nothing, ["dataset.normalize.mean=grey"], r"dataset.normalize.mean=grey: give a finite number, or a list of them"),
     (nothing, ["dataset.augment.crop=-1"], r"dataset.augment.crop=-1: give a whole number from 0"),
     (nothing, ["dataset.augment.flip=1"], r"dataset.augment.flip=1: give true or false"),
@@ -356,7 +356,7 @@ def test_bad_input_is_one_line(
     ended = zeroinit("dataset=image_folder", "dataset.folder=data", "dataset.held_out=0.25", "steps=2", *words)
     assert ended.code == 2
     *progress, line = ended.err.splitlines()
-    assert all(re.fullmatch(r"decoding 16 images(: done in \d+ s)?", one) for one in progress)
+    assert all(re.fullmatch(r"decoding 16 images(: done in \d+ s)?", shown) for shown in progress)
     assert re.match(f"zeroinit: {said}", line), line
     assert not Path("mlruns/mlflow.db").exists()
 

@@ -46,7 +46,7 @@ def toy_data(features: int) -> Data:
 
 
 @pytest.fixture
-def filled(job_of: Callable[..., Job]) -> Callable[..., nn.Module]:
+def build_net(job_of: Callable[..., Job]) -> Callable[..., nn.Module]:
     """A net of two hidden layers, FAN_IN inputs and FAN_OUT units in the second, after an init."""
 
     def model(*overrides: str) -> nn.Module:
@@ -69,50 +69,50 @@ def test_the_tables_above_are_all_inits() -> None:
 
 
 @pytest.mark.parametrize("name", RANDOM)
-def test_moments(name: str, filled: Callable[..., nn.Module]) -> None:
+def test_moments(name: str, build_net: Callable[..., nn.Module]) -> None:
     weight_variance, bias_mean, bias_variance = RANDOM[name]
-    layer = filled(f"init={name}").get_submodule("hidden2")
+    layer = build_net(f"init={name}").get_submodule("hidden2")
     assert close(layer.weight, 0, weight_variance)
     assert close(layer.bias, bias_mean, bias_variance)
 
 
 @pytest.mark.parametrize("name", ["default", "lecun_uniform", "xavier_uniform", "kaiming_uniform"])
-def test_uniform_bounds(name: str, filled: Callable[..., nn.Module]) -> None:
-    layer = filled(f"init={name}").get_submodule("hidden2")
+def test_uniform_bounds(name: str, build_net: Callable[..., nn.Module]) -> None:
+    layer = build_net(f"init={name}").get_submodule("hidden2")
     bound = math.sqrt(3 * RANDOM[name][0])
     assert 0.999 * bound < layer.weight.abs().max() <= bound * (1 + 1e-6)
 
 
-def test_uniform_biases(filled: Callable[..., nn.Module]) -> None:
-    drawn = filled("init=zero_uniform").get_submodule("hidden2").bias
+def test_uniform_biases(build_net: Callable[..., nn.Module]) -> None:
+    drawn = build_net("init=zero_uniform").get_submodule("hidden2").bias
     assert 0 <= drawn.min() < 0.05
     assert 0.95 < drawn.max() < 1
-    matched = filled("init=zero_uniform_matched").get_submodule("hidden2").bias
+    matched = build_net("init=zero_uniform_matched").get_submodule("hidden2").bias
     assert 0.95 * math.sqrt(3) < matched.abs().max() < math.sqrt(3)
 
 
 @pytest.mark.parametrize("name", CONSTANT)
-def test_constants_are_exact(name: str, filled: Callable[..., nn.Module]) -> None:
-    for parameter, tensor in filled(f"init={name}").named_parameters():
+def test_constants_are_exact(name: str, build_net: Callable[..., nn.Module]) -> None:
+    for parameter, tensor in build_net(f"init={name}").named_parameters():
         value = 0 if parameter.endswith("bias") else CONSTANT[name]
         assert (tensor == torch.tensor(value, dtype=torch.float32)).all()
 
 
-def test_layer_constant(filled: Callable[..., nn.Module]) -> None:
-    model = filled("init=layer_constant")
+def test_layer_constant(build_net: Callable[..., nn.Module]) -> None:
+    model = build_net("init=layer_constant")
     for depth, name in enumerate(["hidden1", "hidden2", "output"], start=1):
         assert (model.get_submodule(name).weight == torch.tensor(0.01 * depth)).all()
 
 
-def test_row_constant_has_one_random_row(filled: Callable[..., nn.Module]) -> None:
-    weight = filled("init=row_constant").get_submodule("hidden2").weight
+def test_row_constant_has_one_random_row(build_net: Callable[..., nn.Module]) -> None:
+    weight = build_net("init=row_constant").get_submodule("hidden2").weight
     assert (weight == weight[0]).all()
     assert close(weight[0], 0, 1 / FAN_IN)
 
 
-def test_log_uniform_biases(filled: Callable[..., nn.Module]) -> None:
+def test_log_uniform_biases(build_net: Callable[..., nn.Module]) -> None:
     """The logarithm of their size is uniform over the range, whatever their sign."""
-    layer = filled("init=zero_log_uniform").get_submodule("hidden2")
+    layer = build_net("init=zero_log_uniform").get_submodule("hidden2")
     assert not layer.weight.any()
     least, most = math.log(1e-37), math.log(3)
     sizes = layer.bias.abs().double().log()
@@ -128,8 +128,8 @@ def test_a_range_of_sizes_starts_above_zero(job_of: Callable[..., Job]) -> None:
         build.build(job_of("init=zero_log_uniform", "init.bias.least=0").values, toy_data(5))
 
 
-def test_orthogonal_columns(filled: Callable[..., nn.Module]) -> None:
-    weight = filled("init=orthogonal").get_submodule("hidden2").weight
+def test_orthogonal_columns(build_net: Callable[..., nn.Module]) -> None:
+    weight = build_net("init=orthogonal").get_submodule("hidden2").weight
     assert torch.allclose(weight.T @ weight, torch.eye(FAN_IN), atol=1e-5)
 
 
@@ -143,21 +143,21 @@ def test_default_has_torchs_bounds() -> None:
 
 
 @pytest.mark.parametrize("rule", ["constant", "fan_in"])
-def test_bias_scale_multiplies_the_draw(rule: str, filled: Callable[..., nn.Module]) -> None:
-    plain = filled("init=zero_normal")
-    scaled = filled("init=zero_normal", f"bias_scale={rule}", "bias_scale.value=3")
+def test_bias_scale_multiplies_the_draw(rule: str, build_net: Callable[..., nn.Module]) -> None:
+    plain = build_net("init=zero_normal")
+    scaled = build_net("init=zero_normal", f"bias_scale={rule}", "bias_scale.value=3")
     for name, fan_in in (("hidden1", 5), ("hidden2", FAN_IN), ("output", FAN_OUT)):
         factor = 3 / math.sqrt(fan_in) if rule == "fan_in" else 3
         assert torch.allclose(scaled.get_submodule(name).bias, plain.get_submodule(name).bias * factor)
 
 
 @pytest.mark.parametrize("name", sorted({*RANDOM, "row_constant"}))
-def test_the_seed_is_the_draw(name: str, filled: Callable[..., nn.Module]) -> None:
+def test_the_seed_is_the_draw(name: str, build_net: Callable[..., nn.Module]) -> None:
     torch.manual_seed(1)
-    first = [tensor.clone() for tensor in filled(f"init={name}").parameters()]
+    first = [tensor.clone() for tensor in build_net(f"init={name}").parameters()]
     torch.manual_seed(2)  # the global generator has no say
-    again = list(filled(f"init={name}").parameters())
-    other = list(filled(f"init={name}", "seeds.init=1").parameters())
+    again = list(build_net(f"init={name}").parameters())
+    other = list(build_net(f"init={name}", "seeds.init=1").parameters())
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
@@ -177,8 +177,8 @@ def test_golden(arch: str, name: str, job_of: Callable[..., Job], pytestconfig: 
     job = job_of("dataset=digits", f"arch={arch}", f"init={name}", "bias_scale.value=0.1")
     data = build.load(job.values, torch.device("cpu"))
     lines = [
-        f"{one.parameter} {one.shape} {one.rule} mean={one.mean:.4g} std={one.std:.4g} zeros={one.zeros:.4g}"
-        for one in build.build(job.values, data)[1]
+        f"{line.parameter} {line.shape} {line.rule} mean={line.mean:.4g} std={line.std:.4g} zeros={line.zeros:.4g}"
+        for line in build.build(job.values, data)[1]
     ]
     path = GOLDEN / f"{arch}-{name}.txt"
     if pytestconfig.getoption("--update-golden"):
@@ -249,7 +249,7 @@ def test_an_init_for_some_layers_only(job_of: Callable[..., Job]) -> None:
     other, filled, _ = build.build(job_of(*words, "init.layers=output", "init@init.rest=small_normal").values, data)
     assert close(other.get_submodule("hidden1").weight, 0, 0.01**2)
     assert (other.get_submodule("hidden1").bias == 0).all()
-    rules = {one.parameter: one.rule for one in filled}
+    rules = {line.parameter: line.rule for line in filled}
     assert rules["hidden1.weight"] == "normal_(std=0.01)"
     assert rules["output.bias"] == "normal_() * 100"
     assert rules["norm1.weight"] == "torch's own"
@@ -258,7 +258,7 @@ def test_an_init_for_some_layers_only(job_of: Callable[..., Job]) -> None:
 def test_all_layers_named_is_all_layers(job_of: Callable[..., Job]) -> None:
     job, same = job_of("dataset=digits", "init=default"), job_of("dataset=digits", "init=default", "init.layers='*'")
     data = build.load(job.values, torch.device("cpu"))
-    ours, theirs = (build.build(one.values, data)[0].parameters() for one in (job, same))
+    ours, theirs = (build.build(each_job.values, data)[0].parameters() for each_job in (job, same))
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
@@ -274,7 +274,7 @@ def test_two_of_a_resnets_layers_as_published() -> None:
         layers=["conv1", "fc"],
         rest=(partial(default_), partial(default_)),
     )
-    zeroed = [one.parameter for one in filled if one.parameter.endswith("weight") and one.zeros == 1]
+    zeroed = [line.parameter for line in filled if line.parameter.endswith("weight") and line.zeros == 1]
     assert zeroed == ["conv1.weight", "fc.weight"]
 
 

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from zeroinit import CONF, arch, build
 from zeroinit.config import Job
-from zeroinit.config.target import bound
+from zeroinit.config.target import resolve_target
 from zeroinit.diagnostics import construction, first_batch, lint
 from zeroinit.diagnostics.lint import Finding
-from zeroinit.diagnostics.random_ops import Draws, filling
+from zeroinit.diagnostics.random_ops import Draws, record_fills
 from zeroinit.init import initialize
 from zeroinit.rng import stream
 from zeroinit.sweep import runner
@@ -94,14 +94,14 @@ def alternating_(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def found_in(job: Job) -> list[Finding]:
+def lint_job(job: Job) -> list[Finding]:
     data = build.load(job.values, build.set_up_torch(job.values))
     model, _, optimizer = build.build(job.values, data)
     return lint.findings(job.values, data, model, optimizer)
 
 
-def own(job_of: Callable[..., Job], *overrides: str) -> list[Finding]:
-    return found_in(job_of("dataset=digits", "arch=logistic", "arch._target_=test_lint.Net", *overrides))
+def lint_net(job_of: Callable[..., Job], *overrides: str) -> list[Finding]:
+    return lint_job(job_of("dataset=digits", "arch=logistic", "arch._target_=test_lint.Net", *overrides))
 
 
 def test_the_published_recursion_over_a_resnet50() -> None:
@@ -118,78 +118,81 @@ def test_the_published_recursion_over_a_resnet50() -> None:
 
     zero(model)
     assert len(filled) == 4
-    [said] = construction.covered(model, filled)
+    [said] = construction.check_coverage(model, filled)
     assert said == (
         "no rule fills layer1.0.conv1.weight, layer1.0.conv1.bias, 101 more, layer4.2.conv3.bias: 99.7% of all numbers"
     )
-    rule = filling(Draws(), all_filled := [])
+    rule = record_fills(Draws(), all_filled := [])
     initialize(
-        model, stream("init", 0), rule(bound("zero", {"_target_": "torch.nn.init.zeros_"})),
-        rule(bound("zero", {"_target_": "torch.nn.init.zeros_"})), bias_scale=float,
+        model, stream("init", 0), rule(resolve_target("zero", {"_target_": "torch.nn.init.zeros_"})),
+        rule(resolve_target("zero", {"_target_": "torch.nn.init.zeros_"})), bias_scale=float,
     )  # fmt: skip
     assert len(all_filled) == 108
-    assert construction.covered(model, all_filled) == []
+    assert construction.check_coverage(model, all_filled) == []
 
 
 def test_a_parameter_of_two_layers(job_of: Callable[..., Job]) -> None:
     assert Finding(
         "init", "output.weight and tied.weight, one parameter, is filled 2 times, and the last rule counts"
-    ) in own(job_of, "+arch.fault=shared")
+    ) in lint_net(job_of, "+arch.fault=shared")
 
 
 def test_the_optimizer_of_a_copy() -> None:
     """Published with SGD: the model is deep-copied after the optimiser was made."""
     model = arch.FNN((4,), 2, [3], "elu")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    assert construction.held(model, optimizer) == []
-    assert construction.held(deepcopy(model), optimizer) == [
+    assert construction.check_optimizer(model, optimizer) == []
+    assert construction.check_optimizer(deepcopy(model), optimizer) == [
         "SGD holds 0 of 4 parameters, not hidden1.weight, hidden1.bias, output.weight, output.bias",
         "SGD holds 4 parameters that are not the model's, as those of a copy",
     ]
     some = torch.optim.SGD(model.hidden1.parameters(), lr=0.1)
-    assert construction.held(model, some) == ["SGD holds 2 of 4 parameters, not output.weight, output.bias"]
+    assert construction.check_optimizer(model, some) == ["SGD holds 2 of 4 parameters, not output.weight, output.bias"]
     model.output.requires_grad_(False)
-    assert construction.held(model, some) == []  # what is frozen need not be held
+    assert construction.check_optimizer(model, some) == []  # what is frozen need not be held
 
 
 def test_five_copies_of_one_draw(job_of: Callable[..., Job]) -> None:
     said = "the same for another seeds.init: the rule has a generator of its own"
     weights, biases = 64 * 16 + 16 * 16 + 16 * 10, 16 + 16 + 10
-    assert own(job_of, "init.weight._target_=test_lint.own_seed_") == [
+    assert lint_net(job_of, "init.weight._target_=test_lint.own_seed_") == [
         ("seed", f"{weights} numbers drawn for hidden.weight, middle.weight, output.weight are {said}")
     ]
-    [found] = own(job_of, "init.weight._target_=test_lint.own_seed_of_given_")  # which the biases draw from, too
+    [finding] = lint_net(job_of, "init.weight._target_=test_lint.own_seed_of_given_")  # which the biases draw from, too
     assert (
-        found.text == f"{weights + biases} numbers drawn for hidden.weight, hidden.bias, 3 more, output.bias are {said}"
+        finding.text
+        == f"{weights + biases} numbers drawn for hidden.weight, hidden.bias, 3 more, output.bias are {said}"
     )
 
 
 def test_draws_from_the_global_generator(job_of: Callable[..., Job]) -> None:
-    [found] = own(job_of, "init=zero", "init.bias._target_=test_lint.anyones_")
-    assert found == (
+    [finding] = lint_net(job_of, "init=zero", "init.bias._target_=test_lint.anyones_")
+    assert finding == (
         "seed",
         "42 numbers for hidden.bias, middle.bias, output.bias are drawn from torch's global generator and not from "
         "the one that the rule is handed: seeds.init does not move them",
     )
-    [found] = own(job_of, "init.weight._target_=torch.nn.init.sparse_", "+init.weight.sparsity=0.5")
+    [finding] = lint_net(job_of, "init.weight._target_=torch.nn.init.sparse_", "+init.weight.sparsity=0.5")
     # torch's own rule: a randperm of the outputs for each input
-    assert found.text.startswith("1440 numbers for hidden.weight, middle.weight, output.weight are drawn from torch's")
+    assert finding.text.startswith(
+        "1440 numbers for hidden.weight, middle.weight, output.weight are drawn from torch's"
+    )
 
 
 def test_rules_that_draw_nothing_and_draws_scaled_to_zero_are_fine(job_of: Callable[..., Job]) -> None:
-    assert own(job_of, "init.weight._target_=test_lint.alternating_") == []
-    assert own(job_of, "bias_scale.value=0") == []
+    assert lint_net(job_of, "init.weight._target_=test_lint.alternating_") == []
+    assert lint_net(job_of, "bias_scale.value=0") == []
 
 
 def test_batches_that_are_never_shuffled(job_of: Callable[..., Job]) -> None:
     said = "dataset.shuffle=false: each epoch has the same 10 batches, whatever seeds.order is"
-    assert own(job_of, "dataset.shuffle=false") == [("seed", said)]
-    assert own(job_of, "dataset.shuffle=false", "dataset.batch_size=all") == []
+    assert lint_net(job_of, "dataset.shuffle=false") == [("seed", said)]
+    assert lint_net(job_of, "dataset.shuffle=false", "dataset.batch_size=all") == []
 
 
 def test_eval_that_is_never_effective(job_of: Callable[..., Job]) -> None:
-    [found] = own(job_of, "+arch.fault=eval")
-    assert found == (
+    [finding] = lint_net(job_of, "+arch.fault=eval")
+    assert finding == (
         "evaluation",
         "evaluation changes norm.running_mean, norm.running_var, norm.num_batches_tracked: eval() does not reach what "
         "keeps statistics",
@@ -197,14 +200,16 @@ def test_eval_that_is_never_effective(job_of: Callable[..., Job]) -> None:
 
 
 def test_a_layer_that_no_gradient_reaches(job_of: Callable[..., Job]) -> None:
-    assert own(job_of, "+arch.fault=unused") == [("unused", "no gradient reaches forgotten.weight, forgotten.bias")]
+    assert lint_net(job_of, "+arch.fault=unused") == [
+        ("unused", "no gradient reaches forgotten.weight, forgotten.bias")
+    ]
 
 
 def test_a_net_that_cannot_be_copied_trains_all_the_same(job_of: Callable[..., Job]) -> None:
     job = job_of("dataset=digits", "arch=logistic", "arch._target_=test_lint.Net", "+arch.fault=no copy", "steps=2")
     [record] = runner.run([job], Off(), lambda share, accuracy: None)
     assert record.status == "FINISHED"
-    said = "test_lint.Net default x1, lint: not looked at: TypeError: cannot pickle '_thread.lock' object"
+    said = "test_lint.Net default x1, lint: not checked: TypeError: cannot pickle '_thread.lock' object"
     assert record.tags["lint"] == said
 
 
@@ -220,7 +225,7 @@ def test_a_net_that_cannot_be_copied_trains_all_the_same(job_of: Callable[..., J
     ],
 )
 def test_dead_units(overrides: list[str], said: str | None, job_of: Callable[..., Job]) -> None:
-    texts = [found.text for found in found_in(job_of("dataset=digits", *overrides)) if found.rule == "dead units"]
+    texts = [finding.text for finding in lint_job(job_of("dataset=digits", *overrides)) if finding.rule == "dead units"]
     assert [text.startswith(said or "") for text in texts] == [True] * (said is not None)
 
 
@@ -228,9 +233,9 @@ class Overwriting(nn.ReLU):
     """Leaves live values where it was given dead ones."""
 
     def forward(self, input: Tensor) -> Tensor:
-        found = torch.where(input > 0, input, torch.zeros_like(input))
+        output = torch.where(input > 0, input, torch.zeros_like(input))
         input.detach().fill_(1)
-        return found
+        return output
 
 
 def test_dead_units_are_counted_one_by_one() -> None:
@@ -242,15 +247,15 @@ def test_dead_units_are_counted_one_by_one() -> None:
             model[0].bias -= 1
             alive = sum(bool((model[0](inputs)[:, unit] > 0).any()) for unit in range(40))
         assert 0 < alive < 40
-        assert first_batch.look(model, inputs, labels, "mean").units == [("1", 40 - alive, 40)]
+        assert first_batch.run_first_pass(model, inputs, labels, "mean").units == [("1", 40 - alive, 40)]
 
 
 def test_layers_behind_a_frozen_one_are_looked_at() -> None:
     model = arch.FNN((5,), 3, [4, 6], "relu")
     model.hidden1.requires_grad_(False)
-    seen = first_batch.look(model, torch.randn(7, 5), torch.randint(3, (7,)), "mean")
-    assert [signal.slope > 0 for signal in seen.signals] == [False, True, True]
-    assert seen.unused == []
+    first_pass = first_batch.run_first_pass(model, torch.randn(7, 5), torch.randint(3, (7,)), "mean")
+    assert [signal.slope > 0 for signal in first_pass.signals] == [False, True, True]
+    assert first_pass.unused == []
 
 
 class Noisy(nn.Sequential):
@@ -260,8 +265,8 @@ class Noisy(nn.Sequential):
         super().__init__(nn.Flatten(), nn.Linear(64, num_classes))
 
     def forward(self, input: Tensor) -> Tensor:
-        found: Tensor = super().forward(input)
-        return found + np.random.rand() + random.random()
+        output: Tensor = super().forward(input)
+        return output + np.random.rand() + random.random()
 
 
 def test_a_look_takes_no_draw_of_numpy_or_python(job_of: Callable[..., Job]) -> None:
@@ -271,7 +276,7 @@ def test_a_look_takes_no_draw_of_numpy_or_python(job_of: Callable[..., Job]) -> 
     expected = np.random.rand(), random.random()
     np.random.seed(3)
     random.seed(3)
-    assert not [one for one in found_in(job) if one.rule == "lint"]
+    assert not [finding for finding in lint_job(job) if finding.rule == "lint"]
     assert (np.random.rand(), random.random()) == expected
 
 
@@ -283,7 +288,7 @@ def test_signals_are_what_a_plain_pass_has() -> None:
     outputs.append(model.output(outputs[1].relu()))
     slopes = torch.autograd.grad(nn.functional.cross_entropy(outputs[2], labels), outputs)
     for signal, output, slope in zip(
-        first_batch.look(model, inputs, labels, "mean").signals, outputs, slopes, strict=True
+        first_batch.run_first_pass(model, inputs, labels, "mean").signals, outputs, slopes, strict=True
     ):
         assert signal.size == pytest.approx((output**2).mean().sqrt().item())
         assert signal.spread == pytest.approx((output - output.mean(0)).square().mean().sqrt().item())
@@ -301,7 +306,7 @@ def test_signals_are_what_a_plain_pass_has() -> None:
     ],
 )
 def test_signals_that_vanish_or_explode(overrides: list[str], rule: str, said: str, job_of: Callable[..., Job]) -> None:
-    texts = [found.text for found in found_in(job_of("dataset=digits", *overrides)) if found.rule == rule]
+    texts = [finding.text for finding in lint_job(job_of("dataset=digits", *overrides)) if finding.rule == rule]
     assert len(texts) == 1
     assert texts[0].startswith(said)
 
@@ -317,7 +322,7 @@ def test_nothing_fires_on_our_own_but_for_a_reason(job_of: Callable[..., Job]) -
                 continue
             values = job.values | {"arch": nodes[name]}
             model, _, optimizer = build.build(values, data)
-            fired = {found.rule for found in lint.findings(values, data, model, optimizer)}
+            fired = {finding.rule for finding in lint.findings(values, data, model, optimizer)}
             assert fired == {rule for (by, rule), (where, _) in MEANT.items() if by == init and name in where}, (
                 init,
                 name,
@@ -355,31 +360,31 @@ def test_it_leaves_model_and_generators_alone(job_of: Callable[..., Job]) -> Non
 def test_what_no_seed_changes_is_found_once(job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = [job_of("dataset=xor", f"seed={seed}", f"optimizer.lr={lr}") for seed in (0, 1) for lr in (0.1, 0.2)]
     looked: list[object] = []
-    of_init = lint.of_init
-    monkeypatch.setattr(lint, "of_init", lambda *args: looked.append(args) or of_init(*args))
+    check_init = lint.check_init
+    monkeypatch.setattr(lint, "check_init", lambda *args: looked.append(args) or check_init(*args))
     for job in jobs:
-        found_in(job)
+        lint_job(job)
     assert len(looked) == 1
-    found_in(job_of("dataset=xor", "init=zero"))
+    lint_job(job_of("dataset=xor", "init=zero"))
     assert len(looked) == 2
 
 
 @pytest.mark.parametrize("arithmetic", ["tied", "quotient"])
 def test_other_arithmetic_is_no_fault(arithmetic: str, job_of: Callable[..., Job]) -> None:
-    assert found_in(job_of("dataset=digits", f"arithmetic={arithmetic}")) == []
+    assert lint_job(job_of("dataset=digits", f"arithmetic={arithmetic}")) == []
 
 
 @pytest.mark.usefixtures("database")
 def test_findings_are_told_once_and_kept(zeroinit: Command, job_of: Callable[..., Job]) -> None:
     ended = zeroinit("-m", "dataset=digits", "init=ones,zero_normal", "seed=0,1", "steps=2", "sweep=told")
     assert ended.code == 0
-    told = [line for line in ended.err.splitlines() if line.startswith("fnn ones x1, ")]
-    assert len(told) == 2
+    lines = [line for line in ended.err.splitlines() if line.startswith("fnn ones x1, ")]
+    assert len(lines) == 2
     client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
     stored = client.search_runs([client.get_experiment_by_name("told").experiment_id], "tags.kind = 'run'")
     tags = {(run.data.params["init"], run.data.params["seed"]): run.data.tags.get("lint") for run in stored}
     assert set(tags) == {(init, seed) for init in ("ones", "zero_normal") for seed in "01"}
-    assert "\n".join(told) in tags.values()
+    assert "\n".join(lines) in tags.values()
     assert {tags["zero_normal", seed] for seed in "01"} == {None}
     assert all(tags["ones", seed].startswith("fnn ones x1, forward: output: outputs of 9") for seed in "01")
 
@@ -408,5 +413,5 @@ def test_check_only(zeroinit: Command, tmp_path: Path) -> None:
 
 
 def test_it_is_no_part_of_what_a_run_is(job_of: Callable[..., Job]) -> None:
-    one, other = job_of("check=start"), job_of("check=only")
-    assert (one.config_hash, one.cell_hash, one.name) == (other.config_hash, other.cell_hash, other.name)
+    start, only = job_of("check=start"), job_of("check=only")
+    assert (start.config_hash, start.cell_hash, start.name) == (only.config_hash, only.cell_hash, only.name)

@@ -29,7 +29,7 @@ WORDS = (
 )
 
 
-def read(held_out: float = 0.25, resize: int | None = None) -> Data:
+def read_data(held_out: float = 0.25, resize: int | None = None) -> Data:
     return image_folder(stream("split", 0), "data", "cache", held_out, resize, None)
 
 
@@ -66,11 +66,11 @@ def test_order_and_extensions_are_torchvisions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".ipynb_checkpoints", "@eaDir", "__MACOSX"])
-@pytest.mark.parametrize("place", ["", "cat", "cat/deep/er"])
-def test_folders_of_tools_and_systems_are_ignored_at_every_depth(name: str, place: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("parent", ["", "cat", "cat/deep/er"])
+def test_folders_of_tools_and_systems_are_ignored_at_every_depth(name: str, parent: str, tmp_path: Path) -> None:
     root = fill(tmp_path / "data")
     before = images("train")
-    leftover = root / "train" / place / name / "sub"
+    leftover = root / "train" / parent / name / "sub"
     leftover.mkdir(parents=True)
     for path in (leftover / "0.png", leftover.parent / "0.png", root / "train" / "cat" / "._0.png"):
         picture(1).save(path)
@@ -135,7 +135,7 @@ def test_skipped_files_are_told_in_one_line(zeroinit: Command, tmp_path: Path) -
 def test_a_folder_of_images_alone_is_not_commented(zeroinit: Command, tmp_path: Path) -> None:
     root = fill(tmp_path / "data")
     (root / "train" / ".DS_Store").touch()
-    assert read().notes == ()
+    assert read_data().notes == ()
     assert "zeroinit:" not in zeroinit(*WORDS, "dataset.held_out=0.25").err
 
 
@@ -149,12 +149,12 @@ def test_an_image_is_seen_as_exif_says(orientation: int, suffix: str, tmp_path: 
     (root / "train" / "cat" / "0.png").unlink()
     path = root / "train" / "cat" / f"0.{suffix}"
     save_turned(path, picture(3, size=(6, 5) if orientation > 4 else (5, 6)), orientation)
-    data = read(held_out=0.125)
+    data = read_data(held_out=0.125)
     assert data.input_shape == (3, 6, 5)
     with Image.open(path) as image:
         expected = np.asarray(ImageOps.exif_transpose(image)).transpose(2, 0, 1)
     every = torch.cat([data.train[0], data.val[0]])
-    assert any(np.array_equal(expected, one) for one in every)
+    assert any(np.array_equal(expected, image) for image in every)
 
 
 def test_shapes_are_compared_as_seen(zeroinit: Command, tmp_path: Path) -> None:
@@ -168,14 +168,14 @@ def test_shapes_are_compared_as_seen(zeroinit: Command, tmp_path: Path) -> None:
 
 def test_broken_exif_leaves_the_pixels(tmp_path: Path) -> None:
     root = fill(tmp_path / "data")
-    before = read()
+    before = read_data()
     picture(0).save(root / "train" / "cat" / "0.png", exif=b"Exif\x00\x00II*\x00\x08\x00\x00\x00\xff\xff")
-    assert torch.equal(read().train[0], before.train[0])
+    assert torch.equal(read_data().train[0], before.train[0])
 
 
 def make_cache_of_before(sideways: bool) -> Path:
     """The cache as it was named when orientation was not applied; its pixels are all 7."""
-    read()
+    read_data()
     [path] = Path("cache").glob("*.npy")
     old = path.with_name(path.name.replace(".upright", ""))
     array = np.load(path)
@@ -191,7 +191,7 @@ def test_a_cache_of_sideways_pixels_is_made_again_and_no_other(turned: bool, tmp
         save_turned(path, picture(0), 3)
     old = make_cache_of_before(turned)
     for _ in range(2):
-        data = read()
+        data = read_data()
         assert bool((data.train[0] == 7).all()) is not turned
     assert not old.exists()
     assert len(list(Path("cache").glob("*.npy"))) == 1
@@ -208,7 +208,7 @@ def val_folder(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("val_folder")
 def test_val_is_the_validation_set() -> None:
-    data = read()
+    data = read_data()
     assert [split[1].tolist() for split in (data.train, data.val, data.test)] == [
         [0] * 4 + [1] * 4,
         [0, 1, 1],
@@ -240,7 +240,7 @@ def test_val_makes_other_runs_and_held_out_then_does_not(
     assert job.config_hash == other.config_hash
     assert build.identity_of(job) == build.identity_of(other)
     (val_folder / "val").rename(tmp_path / "elsewhere")
-    folder.state.cache_clear()
+    folder.folder_fingerprint.cache_clear()
     without = job_of(*words)
     assert without.cell_hash != job.cell_hash
     assert without.config_hash != job_of(*words, "dataset.held_out=0.3").config_hash
@@ -258,6 +258,6 @@ def test_a_plain_folder_has_the_hash_that_it_had(tmp_path: Path, job_of: Callabl
         state = os.stat(path)
         name = path.removeprefix(str(root))
         lines.append(f"{name} {label} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}")
-    assert folder.state("data") == f"{root} {folder.digest(chr(10).join(lines))}"
+    assert folder.folder_fingerprint("data") == f"{root} {folder.digest(chr(10).join(lines))}"
     job = job_of(*words)
     assert job.config_hash != job_of(*words, "dataset.held_out=0.3").config_hash

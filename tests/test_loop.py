@@ -27,7 +27,7 @@ train = partial(train_members, augment=Augment(crop=0, flip=False), reduction="m
 ZEROS, NORMAL = partial(nn.init.zeros_), partial(nn.init.normal_)
 
 
-def filled(model: nn.Module, weight: Rule, bias: Rule, seed: int = 0) -> nn.Module:
+def fill(model: nn.Module, weight: Rule, bias: Rule, seed: int = 0) -> nn.Module:
     initialize(model, stream("init", seed), weight, bias, partial(bias_scale.constant, value=1.0))
     return model
 
@@ -54,10 +54,10 @@ def blobs(shares: Sequence[float] = (0.7, 0.2, 0.1), features: int = 6, examples
     return Data(split(), split(), split(), num_classes=len(shares))
 
 
-def evaluated(model: nn.Module, data: Data, name: str) -> dict[str, float]:
+def evaluate_plain(model: nn.Module, data: Data, name: str) -> dict[str, float]:
     """Loss and accuracy of a plain model."""
-    found = evaluate(SingleModel(model, torch.optim.SGD(model.parameters())).predict, data, name)
-    return {key: value for key, [value] in found.items()}
+    metrics = evaluate(SingleModel(model, torch.optim.SGD(model.parameters())).predict, data, name)
+    return {key: value for key, [value] in metrics.items()}
 
 
 def layers(model: nn.Module) -> list[nn.Linear]:
@@ -70,8 +70,8 @@ def layers(model: nn.Module) -> list[nn.Linear]:
 @pytest.mark.parametrize(("batch_size", "shuffle"), [(32, True), (32, False), (100, True)])
 def test_the_loop_is_its_naive_twin_bit_by_bit(batch_size: int, shuffle: bool) -> None:
     data, steps = blobs(), 11
-    model = filled(FNN((6,), 3, [8], "elu"), NORMAL, NORMAL)
-    twin = filled(FNN((6,), 3, [8], "elu"), NORMAL, NORMAL)
+    model = fill(FNN((6,), 3, [8], "elu"), NORMAL, NORMAL)
+    twin = fill(FNN((6,), 3, [8], "elu"), NORMAL, NORMAL)
     [trained] = train([adam(model, steps)], data, batch_size=batch_size, shuffle=shuffle)
 
     optimizer = torch.optim.Adam(twin.parameters(), lr=1e-3, fused=True)
@@ -99,33 +99,33 @@ def test_a_summed_loss_has_the_gradient_of_the_batch_and_is_told_as_a_mean() -> 
     """With a learning rate divided by the batch size it is the mean."""
     data = blobs(examples=96, shares=(0.5, 0.5))
 
-    def ended(lr: float, reduction: str) -> tuple[nn.Module, TrainingResult]:
-        model = filled(FNN((6,), 2, [8], "elu"), NORMAL, NORMAL)
+    def train_with(lr: float, reduction: str) -> tuple[nn.Module, TrainingResult]:
+        model = fill(FNN((6,), 2, [8], "elu"), NORMAL, NORMAL)
         optimizer = torch.optim.SGD(model.parameters(), lr=lr)
         member = Member(model, optimizer, stream("order", 0), stream("augment", 0), 20)
         [end] = train([member], data, batch_size=32, shuffle=True, reduction=reduction)
         return model, end
 
-    (mean, mean_end), (summed, summed_end) = ended(0.5, "mean"), ended(0.5 / 32, "sum")
+    (mean, mean_end), (summed, summed_end) = train_with(0.5, "mean"), train_with(0.5 / 32, "sum")
     for a, b in zip(mean.parameters(), summed.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-5)
     assert torch.allclose(mean_end.losses, summed_end.losses, rtol=1e-5)
-    other, _ = ended(0.5, "sum")  # under SGD the step grows with the batch
+    other, _ = train_with(0.5, "sum")  # under SGD the step grows with the batch
     assert not torch.allclose(other[1].weight, mean[1].weight, atol=1e-2)
 
 
 def test_augmented_batches_change_training_and_not_evaluation() -> None:
     data = dataset.digits(stream("split", 0))
 
-    def ended(augment: Augment, seed: int) -> TrainingResult:
-        model = filled(Logistic((1, 8, 8), 10), NORMAL, NORMAL)
+    def train_with(augment: Augment, seed: int) -> TrainingResult:
+        model = fill(Logistic((1, 8, 8), 10), NORMAL, NORMAL)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         member = Member(model, optimizer, stream("order", 0), stream("augment", seed), 12)
         [end] = train([member], data, batch_size=128, shuffle=True, augment=augment)
         return end
 
-    plain, changed = ended(Augment(0, False), 0), ended(Augment(2, True), 0)
-    again, other = ended(Augment(2, True), 0), ended(Augment(2, True), 1)
+    plain, changed = train_with(Augment(0, False), 0), train_with(Augment(2, True), 0)
+    again, other = train_with(Augment(2, True), 0), train_with(Augment(2, True), 1)
     assert plain.metrics[0].values == changed.metrics[0].values
     assert torch.equal(changed.losses, again.losses)
     assert not torch.equal(changed.losses, other.losses)
@@ -133,29 +133,29 @@ def test_augmented_batches_change_training_and_not_evaluation() -> None:
 
 
 def test_every_step_is_told() -> None:
-    seen: list[int] = []
+    steps: list[int] = []
 
     def observe(event: Event) -> None:
         if isinstance(event, Step):
-            seen.append(event.step)
+            steps.append(event.step)
 
-    train([adam(filled(Logistic((6,), 3), NORMAL, NORMAL), 7)], blobs(), batch_size=32, shuffle=True, observe=observe)
-    assert seen == [*range(1, 8)]
+    train([adam(fill(Logistic((6,), 3), NORMAL, NORMAL), 7)], blobs(), batch_size=32, shuffle=True, observe=observe)
+    assert steps == [*range(1, 8)]
 
 
 def test_gradients_have_a_leading_member_axis_and_come_before_the_update() -> None:
     data = blobs()
-    models = [filled(FNN((6,), 3, [8], "elu"), NORMAL, NORMAL, seed) for seed in (0, 1)]
+    models = [fill(FNN((6,), 3, [8], "elu"), NORMAL, NORMAL, seed) for seed in (0, 1)]
     expected = []
     for model in models:
         F.cross_entropy(model(data.train[0]), data.train[1]).backward()
         expected.append({name: parameter.grad.clone() for name, parameter in model.named_parameters()})
         model.zero_grad()
-    seen: list[Gradients] = []
+    events: list[Gradients] = []
 
     def observe(event: Event) -> None:
         if isinstance(event, Gradients):
-            seen.append(replace(event, layers={k: v.clone() for k, v in event.layers.items()}))
+            events.append(replace(event, layers={k: v.clone() for k, v in event.layers.items()}))
 
     train(
         [adam(model, 3 - seed) for seed, model in enumerate(models)],
@@ -164,31 +164,31 @@ def test_gradients_have_a_leading_member_axis_and_come_before_the_update() -> No
         shuffle=False,
         observe=observe,
     )
-    assert [(event.step, event.members) for event in seen] == [(1, [0, 1]), (2, [0, 1]), (3, [0])]
-    assert list(seen[0].layers) == ["hidden1", "output"]
+    assert [(event.step, event.members) for event in events] == [(1, [0, 1]), (2, [0, 1]), (3, [0])]
+    assert list(events[0].layers) == ["hidden1", "output"]
     for member in (0, 1):
-        for layer, gradient in seen[0].layers.items():
+        for layer, gradient in events[0].layers.items():
             assert torch.allclose(gradient[member], expected[member][f"{layer}.weight"], atol=1e-7)
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_weights_are_shown_before_and_after_each_observed_update(count: int) -> None:
     """They are the models' own, alone and in a stack, once where one update follows the other."""
-    made = [filled(FNN((6,), 3, [8], "elu"), NORMAL, NORMAL, seed) for seed in range(count)]
+    made = [fill(FNN((6,), 3, [8], "elu"), NORMAL, NORMAL, seed) for seed in range(count)]
     start = [[tensor.clone() for tensor in model.state_dict().values()] for model in made]
-    seen: list[tuple[str, int]] = []
+    order: list[tuple[str, int]] = []
     shown: list[list[Tensor]] = []
 
     def observe(event: Event) -> None:
         if isinstance(event, Gradients | Weights):
-            seen.append((type(event).__name__[0], event.step))
+            order.append((type(event).__name__[0], event.step))
         if isinstance(event, Weights):
             assert event.members == list(range(count))
             shown.append([part.clone() for parts in event.layers.values() for part in parts if part is not None])
 
     members = [adam(model, 5) for model in made]
     train(members, blobs(), batch_size=25, shuffle=True, observe=observe, is_observed=lambda step: step in (1, 2, 5))
-    assert seen == [("W", 0), ("G", 1), ("W", 1), ("G", 2), ("W", 2), ("W", 4), ("G", 5), ("W", 5)]
+    assert order == [("W", 0), ("G", 1), ("W", 1), ("G", 2), ("W", 2), ("W", 4), ("G", 5), ("W", 5)]
     for index, model in enumerate(made):
         for first, last, before, after in zip(
             shown[0], shown[-1], start[index], model.state_dict().values(), strict=True
@@ -202,7 +202,7 @@ def test_a_member_that_diverges_stops_and_the_others_go_on() -> None:
     data = blobs()
 
     def member(lr: float) -> Member:
-        model = filled(FNN((6,), 3, [8], "relu"), NORMAL, NORMAL)
+        model = fill(FNN((6,), 3, [8], "relu"), NORMAL, NORMAL)
         return Member(model, torch.optim.SGD(model.parameters(), lr=lr), stream("order", 0), stream("augment", 0), 20)
 
     alone, (bad, good) = train([member(0.1)], data, batch_size=32, shuffle=True), (member(1e30), member(0.1))
@@ -217,7 +217,7 @@ def test_a_member_that_diverges_stops_and_the_others_go_on() -> None:
 
 
 def test_a_model_that_starts_infinite_diverges_at_step_0() -> None:
-    model = filled(FNN((6,), 3, [8], "relu"), partial(nn.init.constant_, val=1e38), ZEROS)
+    model = fill(FNN((6,), 3, [8], "relu"), partial(nn.init.constant_, val=1e38), ZEROS)
     [end] = train([adam(model, 5)], blobs(), batch_size=32, shuffle=True)
     assert (end.diverged_at, end.metrics) == (0, [])
 
@@ -226,7 +226,7 @@ def test_evaluation_is_in_eval_mode_and_leaves_no_trace() -> None:
     model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
     data = blobs()
     buffers = [buffer.clone() for buffer in model.buffers()]
-    first, again = evaluated(model, data, "test"), evaluated(model, data, "test")
+    first, again = evaluate_plain(model, data, "test"), evaluate_plain(model, data, "test")
     assert first == again
     assert all(torch.equal(a, b) for a, b in zip(buffers, model.buffers(), strict=True))
     assert model.training
@@ -234,23 +234,23 @@ def test_evaluation_is_in_eval_mode_and_leaves_no_trace() -> None:
 
 def test_evaluation_is_the_mean_over_the_split() -> None:
     data = blobs(examples=2500)  # more than one chunk, the last one smaller
-    model = filled(Logistic((6,), 3), NORMAL, NORMAL)
+    model = fill(Logistic((6,), 3), NORMAL, NORMAL)
     logits = model(data.val[0])
-    found = evaluated(model, data, "val")
-    assert found["val/loss"] == pytest.approx(F.cross_entropy(logits, data.val[1]).item(), rel=1e-5)
-    assert found["val/accuracy"] == pytest.approx((logits.argmax(1) == data.val[1]).float().mean().item())
+    metrics = evaluate_plain(model, data, "val")
+    assert metrics["val/loss"] == pytest.approx(F.cross_entropy(logits, data.val[1]).item(), rel=1e-5)
+    assert metrics["val/accuracy"] == pytest.approx((logits.argmax(1) == data.val[1]).float().mean().item())
 
 
 def test_train_metrics_are_means_over_the_epoch() -> None:
     sizes = [32, 32, 32, 4]
-    [end] = train([adam(filled(FNN((6,), 3, [8], "elu"), NORMAL, NORMAL), 10)], blobs(), batch_size=32, shuffle=True)
+    [end] = train([adam(fill(FNN((6,), 3, [8], "elu"), NORMAL, NORMAL), 10)], blobs(), batch_size=32, shuffle=True)
     assert [point.step for point in end.metrics] == [0, 4, 8, 10]
     assert "train/loss" not in end.metrics[0].values
     for point, (first, last) in zip(end.metrics[1:], [(0, 4), (4, 8), (8, 10)], strict=True):
         loss = sum(end.losses[step].item() * sizes[step % 4] for step in range(first, last))
-        seen = sum(sizes[step % 4] for step in range(first, last))
-        assert point.values["train/loss"] == pytest.approx(loss / seen, rel=1e-6)
-        assert point.values["train/accuracy"] == pytest.approx(end.hits[first:last].sum().item() / seen, rel=1e-6)
+        examples = sum(sizes[step % 4] for step in range(first, last))
+        assert point.values["train/loss"] == pytest.approx(loss / examples, rel=1e-6)
+        assert point.values["train/accuracy"] == pytest.approx(end.hits[first:last].sum().item() / examples, rel=1e-6)
 
 
 @pytest.mark.parametrize("per_epoch", [1, 28, 400])
@@ -270,19 +270,21 @@ def test_evaluation_steps(steps: int, per_epoch: int) -> None:
 
 
 def test_two_archs_see_the_same_batches() -> None:
-    seen: dict[str, list[Tensor]] = {"fnn": [], "logistic": []}
+    batches: dict[str, list[Tensor]] = {"fnn": [], "logistic": []}
     for name, model in (("fnn", FNN((6,), 3, [4], "elu")), ("logistic", Logistic((6,), 3))):
-        model.register_forward_pre_hook(lambda m, args, name=name: seen[name].append(args[0]) if m.training else None)
+        model.register_forward_pre_hook(
+            lambda m, args, name=name: batches[name].append(args[0]) if m.training else None
+        )
         train([adam(model, 9)], blobs(), batch_size=32, shuffle=True)
-    assert len(seen["fnn"]) == 9
-    assert all(torch.equal(a, b) for a, b in zip(seen["fnn"], seen["logistic"], strict=True))
+    assert len(batches["fnn"]) == 9
+    assert all(torch.equal(a, b) for a, b in zip(batches["fnn"], batches["logistic"], strict=True))
 
 
 # Oracles
 
 
 def run_zero(activation: str) -> tuple[nn.Module, TrainingResult]:
-    model = filled(FNN((6,), 3, [7, 5], activation), ZEROS, ZEROS)
+    model = fill(FNN((6,), 3, [7, 5], activation), ZEROS, ZEROS)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     [end] = train(
         [Member(model, optimizer, stream("order", 0), stream("augment", 0), 400)],
@@ -324,7 +326,7 @@ def test_layers_wake_from_the_output_one_a_step(activation: str, depth: int, opt
     Under SGD a layer's first gradient is a product of all later updates, each of which is one already: with six
     layers of sigmoids it underflows, and the layer comes late. Adam's updates are of the size of lr.
     """
-    model = filled(FNN((6,), 3, [9] * (depth - 1), activation), ZEROS, NORMAL)
+    model = fill(FNN((6,), 3, [9] * (depth - 1), activation), ZEROS, NORMAL)
     awake = []
 
     def observe(event: Event) -> None:
@@ -338,20 +340,20 @@ def test_layers_wake_from_the_output_one_a_step(activation: str, depth: int, opt
 
 def test_permuting_hidden_units_leaves_the_loss() -> None:
     data = blobs()
-    model = filled(FNN((6,), 3, [20], "elu"), NORMAL, NORMAL)
-    before = evaluated(model, data, "test")["test/loss"]
+    model = fill(FNN((6,), 3, [20], "elu"), NORMAL, NORMAL)
+    before = evaluate_plain(model, data, "test")["test/loss"]
     order = torch.randperm(20, generator=torch.Generator().manual_seed(0))
     hidden, output = layers(model)
     with torch.no_grad():
         hidden.weight.copy_(hidden.weight[order])
         hidden.bias.copy_(hidden.bias[order])
         output.weight.copy_(output.weight[:, order])
-    assert evaluated(model, data, "test")["test/loss"] == pytest.approx(before, rel=1e-6)
+    assert evaluate_plain(model, data, "test")["test/loss"] == pytest.approx(before, rel=1e-6)
 
 
 def test_logistic_regression_learns_from_all_zero() -> None:
     data = dataset.mnist5k(stream("split", 0))
-    [end] = train([adam(filled(Logistic((1, 28, 28), 10), ZEROS, ZEROS), 28 * 4)], data, batch_size=128, shuffle=True)
+    [end] = train([adam(fill(Logistic((1, 28, 28), 10), ZEROS, ZEROS), 28 * 4)], data, batch_size=128, shuffle=True)
     assert end.metrics[0].values["test/accuracy"] == 0.1
     assert end.metrics[-1].values["test/accuracy"] > 0.8
 
@@ -366,7 +368,7 @@ def distinct_neurons(model: nn.Module) -> list[int]:
 @pytest.mark.parametrize("widths", [[16], [32, 16]])
 def test_a_constant_init_keeps_one_distinct_neuron_a_layer(weight: Rule, activation: str, widths: list[int]) -> None:
     """At widths that fill the kernels' vectors: elsewhere the last columns round in another order, and ties break."""
-    model = filled(FNN((16,), 4, widths, activation), weight, ZEROS)
+    model = fill(FNN((16,), 4, widths, activation), weight, ZEROS)
     train([adam(model, 300)], blobs((0.4, 0.3, 0.2, 0.1), features=16, examples=160), batch_size=32, shuffle=True)
     assert distinct_neurons(model) == [1] * len(widths)
 
@@ -376,7 +378,7 @@ def test_a_constant_init_keeps_one_distinct_neuron_a_layer(weight: Rule, activat
     [(ZEROS, NORMAL), (partial(nn.init.normal_, std=0.01), ZEROS), (partial(nn.init.xavier_normal_), ZEROS)],
 )
 def test_random_biases_or_weights_break_the_symmetry(weight: Rule, bias: Rule) -> None:
-    model = filled(FNN((6,), 3, [13, 7], "elu"), weight, bias)
+    model = fill(FNN((6,), 3, [13, 7], "elu"), weight, bias)
     train([adam(model, 10)], blobs(), batch_size=32, shuffle=True)
     assert distinct_neurons(model) == [13, 7]
 
@@ -384,7 +386,7 @@ def test_random_biases_or_weights_break_the_symmetry(weight: Rule, bias: Rule) -
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
 def test_the_demonstration_of_2_inputs_and_3_neurons(activation: str) -> None:
     """All parameters zero: the three neurons are identical, step after step (sources, 002)."""
-    model = filled(FNN((2,), 2, [3], activation), ZEROS, ZEROS)
+    model = fill(FNN((2,), 2, [3], activation), ZEROS, ZEROS)
     for _ in range(50):
         train([adam(model, 1)], dataset.xor(stream("split", 0)), batch_size=4, shuffle=False)
         assert distinct_neurons(model) == [1]

@@ -36,15 +36,15 @@ ACTIVATIONS = ["elu", "relu", "leaky_relu", "tanh", "sigmoid", "selu", "gelu"]
 def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the place of any data set, for archs that take long."""
     few = tuple(part[:40] for part in digits(stream("split", 0)).test)
-    monkeypatch.setattr(build, "load_cached", lambda *args: Data(few, few, few, num_classes=10))
+    monkeypatch.setattr(build.data, "load_cached", lambda *args: Data(few, few, few, num_classes=10))
 
 
 def finite_to_the_end(job: Job) -> None:
-    kept = Off()
+    tracker = Off()
     build.check([job])
-    [record] = runner.run([job], kept, lambda share, accuracy: None)
+    [record] = runner.run([job], tracker, lambda share, accuracy: None)
     assert record.status == "FINISHED"
-    assert kept.records() == [record]
+    assert tracker.records() == [record]
     assert all(torch.tensor([value for _, value, _ in record.metrics]).isfinite())
     assert {step for _, _, step in record.metrics} >= {0, job.values["steps"]}
 
@@ -91,16 +91,18 @@ def test_the_options_are_those_that_are_promised() -> None:
 
 
 @pytest.fixture(scope="module")
-def composed(job_of: Callable[..., Job]) -> Callable[..., Job]:
+def compose_once(job_of: Callable[..., Job]) -> Callable[..., Job]:
     return cache(job_of)
 
 
 @pytest.mark.parametrize("init", TRAINED["init"])
 @pytest.mark.parametrize("arch", sorted({*TRAINED["arch"]} - {"resnet50"}))
-def test_inits_and_archs(init: str, arch: str, composed: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inits_and_archs(
+    init: str, arch: str, compose_once: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each is composed once, as neither group knows of the other."""
-    job = composed("dataset=digits", "steps=50", f"init={init}")
-    values = job.values | {"arch": composed("dataset=digits", f"arch={arch}").values["arch"]}
+    job = compose_once("dataset=digits", "steps=50", f"init={init}")
+    values = job.values | {"arch": compose_once("dataset=digits", f"arch={arch}").values["arch"]}
     if arch == "cifar_cnn":
         values |= {"steps": 9, "dataset": values["dataset"] | {"batch_size": 16}}
         few_digits(monkeypatch)

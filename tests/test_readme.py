@@ -18,7 +18,7 @@ from conftest import Ended
 from test_folder import fill
 
 from zeroinit import CONF, SWEEPS
-from zeroinit.config.target import bound_once
+from zeroinit.config.target import resolve_cached
 from zeroinit.report.cli import main as report
 
 ROOT = Path(__file__).parents[1]
@@ -74,7 +74,7 @@ def write(text: str) -> None:
     path.write_text(text)
     sys.modules.pop(path.stem, None)
     importlib.invalidate_caches()
-    bound_once.cache_clear()
+    resolve_cached.cache_clear()
 
 
 def run_blocks(page: str, commands: Command) -> list[str]:

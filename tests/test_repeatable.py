@@ -42,7 +42,7 @@ def from_the_system(generator: torch.Generator) -> Data:
     return data_of(np.random.default_rng().normal(size=80))
 
 
-def seeded(generator: torch.Generator) -> Data:
+def from_a_seed(generator: torch.Generator) -> Data:
     """From a global generator, but always from the same seed."""
     np.random.seed(0)
     return data_of(np.random.randn(80))
@@ -50,7 +50,7 @@ def seeded(generator: torch.Generator) -> Data:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_loaded() -> None:
-    build.load_cached.cache_clear()
+    build.data.load_cached.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["from_numpy", "from_python", "from_torch"])
@@ -77,7 +77,7 @@ def test_data_from_any_other_source_are_refused(
 
 
 def test_a_function_that_seeds_the_global_generator_gives_the_same_data(zeroinit: Callable[..., Any]) -> None:
-    ended = zeroinit("dataset._target_=test_repeatable.seeded", *WORDS, "tracker=off")
+    ended = zeroinit("dataset._target_=test_repeatable.from_a_seed", *WORDS, "tracker=off")
     assert (ended.code, ended.err) == (0, "")
 
 
@@ -102,9 +102,9 @@ def test_workers_that_load_other_data_are_told(
     words = ["dataset._target_=entropy.from_the_system", *WORDS, "init=zero,default", "sweep=entropy"]
     ended = zeroinit("-m", *words, "hydra.launcher.workers=2")
     assert ended.code == 1
-    told = [line for line in ended.out.splitlines() if "other data than the sweep planned" in line]
-    assert len(told) == 1
-    assert told[0].startswith("2 of 2 runs trained on other data than the sweep planned (hash ")
+    warnings = [line for line in ended.out.splitlines() if "other data than the sweep planned" in line]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("2 of 2 runs trained on other data than the sweep planned (hash ")
     assert "not run" not in ended.out
     rows = [line.split() for line in ended.out.splitlines() if line.startswith("fnn ")]
     assert [(row[1], row[3]) for row in rows] == [("zero", "1"), ("default", "1")]  # n
@@ -112,9 +112,9 @@ def test_workers_that_load_other_data_are_told(
     tracker.open("entropy")
     records = tracker.records()
     assert [record.status for record in records] == ["FINISHED", "FINISHED"]
-    asked = read_manifest(tracker.read_summary("sweep.json") or b"")
-    assert {identity for identity, *_ in asked.planned} == {record.identity for record in records}
-    assert list(asked.notes) == told
+    manifest = read_manifest(tracker.read_summary("sweep.json") or b"")
+    assert {identity for identity, *_ in manifest.planned} == {record.identity for record in records}
+    assert list(manifest.notes) == warnings
     monkeypatch.setattr("sys.argv", ["zeroinit-report", "entropy", "--to", "again"])
     main()
     assert ",not run" not in Path("again/summary.csv").read_text()
@@ -148,7 +148,7 @@ PLANNED = [("a-data-1-code", "cell", {}), ("b-data-1-code", "cell", {})]
 def test_the_two_identities_are_compared(trained: list[str], identities: list[str], said: str | None) -> None:
     records = [record(identity, 10) for identity in trained]
     earlier = [record("a-earlier-1-code", 1), record("b-earlier-1-code", 1)]
-    asked, notes = replace_strays(Manifest("", "", PLANNED), [*records, *earlier], since=5)
-    assert [identity for identity, *_ in asked.planned] == identities
+    manifest, notes = replace_strays(Manifest("", "", PLANNED), [*records, *earlier], since=5)
+    assert [identity for identity, *_ in manifest.planned] == identities
     assert [note.startswith(str(said)) for note in notes] == [True] * bool(said)
-    assert list(asked.notes) == notes
+    assert list(manifest.notes) == notes

@@ -160,7 +160,10 @@ def test_a_folder_that_is_not_there_is_that_of_the_current_folder(zeroinit: Comm
     [
         ("a: [", "{path}: it cannot be read: while parsing"),
         ("- 1", "{path}: it holds no keys; give the config.yaml of a run's folder .hydra"),
-        ("hydra: {}", "{path}: it has a node hydra and no defaults list, as what Hydra keeps of a sweep; give"),
+        (
+            "hydra: {}",
+            "{path}: it has a node hydra and no defaults list, like the file that Hydra writes for a sweep; give",
+        ),
         ("seed: 1", "dataset: there is no such key in the config; it is needed"),
     ],
 )

@@ -77,16 +77,16 @@ def test_the_version_is_raised_when_numbers_change(
 def test_the_data_are_part_of_the_identity(job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     job = job_of(*QUICK)
     before = build.identity_of(job)
-    data = build.load_cached(*build.stored(job.values), torch.device("cpu"))
+    data = build.data.load_cached(*build.data.data_source(job.values), torch.device("cpu"))
     inputs, labels = data.test
     changed = inputs.clone()
     changed[3, 0, 0, 0] += 1
     for other in (replace(data, test=(changed, labels)), replace(data, test=(inputs, labels.flip(0)))):
-        monkeypatch.setattr(build, "load_cached", lambda *args, other=other: other)
-        build.data_hash.cache_clear()
+        monkeypatch.setattr(build.data, "load_cached", lambda *args, other=other: other)
+        build.data.data_hash.cache_clear()
         assert build.identity_of(job) != before
     monkeypatch.undo()
-    build.data_hash.cache_clear()
+    build.data.data_hash.cache_clear()
     assert build.identity_of(job) == before
 
 

@@ -111,20 +111,20 @@ def test_its_claims_speak_of_cells_that_there_are(name: str) -> None:
         numeric = isinstance(claim.get("other"), float | int)
         assert not numeric or claim["size"] == "paper"  # what is published is of the whole data sets
         for selector in [claim["cell"], *([claim["other"]] if isinstance(claim.get("other"), dict) else [])]:
-            cells = [[selected(words, params, key) for key in selector] for words in typed]
+            cells = [[select_value(words, params, key) for key in selector] for words in typed]
             for key, values in selector.items():
                 for value in values if isinstance(values, list) else [values]:
                     assert any(as_typed(value) in cell for cell in cells), f"{key}={value}"
             assert any(
                 all(
-                    found in [as_typed(one) for one in (wanted if isinstance(wanted, list) else [wanted])]
-                    for found, wanted in zip(cell, selector.values(), strict=True)
+                    cell_value in [as_typed(option) for option in (wanted if isinstance(wanted, list) else [wanted])]
+                    for cell_value, wanted in zip(cell, selector.values(), strict=True)
                 )
                 for cell in cells
             ), selector
 
 
-def selected(words: dict[str, str], params: dict[str, str], key: str) -> str:
+def select_value(words: dict[str, str], params: dict[str, str], key: str) -> str:
     """What a run has under the key of a param: as typed for it, or as all have it."""
     typed = next((value for word, value in words.items() if word.partition("@")[2] == key), words.get(key))
     return as_typed(typed if typed is not None else params[key])
@@ -189,11 +189,11 @@ def test_a_second_run_in_a_new_store_gives_the_same_numbers_to_the_last_digit(
     if name not in ("figure3", "figure12") and not request.config.getoption("--all-sweeps"):
         pytest.skip("takes minutes; --all-sweeps")
     measured = []
-    for place in (tmp_path / "first", tmp_path / "second"):
-        store = place / "mlruns" / "mlflow.db"
+    for base in (tmp_path / "first", tmp_path / "second"):
+        store = base / "mlruns" / "mlflow.db"
         store.parent.mkdir(parents=True)
         shutil.copy(empty_database, store)
-        monkeypatch.chdir(place)
+        monkeypatch.chdir(base)
         ended = zeroinit("-cn", name, "size=smoke")
         assert ended.code == 0, ended.err
         measured.append(numbers(store))
@@ -208,6 +208,6 @@ def numbers(store: Path) -> set[tuple[object, ...]]:
         "WHERE tags.key = 'config_hash'"
     )
     with sqlite3.connect(store) as database:
-        found = set(database.execute(of_runs))
+        metrics = set(database.execute(of_runs))
     database.close()
-    return found
+    return metrics

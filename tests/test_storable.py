@@ -31,7 +31,7 @@ class Net(nn.Module):
 """
 
 
-def refused(ended: Ended) -> str:
+def assert_refused(ended: Ended) -> str:
     """The one sentence of a command that was refused, and left no store."""
     assert ended.code == 2, ended.out + ended.err
     [line] = ended.err.splitlines()
@@ -42,7 +42,7 @@ def refused(ended: Ended) -> str:
 @pytest.mark.parametrize("mode", [("seed=0",), ("-m", "seed=0,1"), ("-m", "seed=0,1", "hydra/launcher=basic")])
 def test_a_layer_whose_metrics_mlflow_does_not_take(mode: tuple[str, ...], zeroinit: Command) -> None:
     Path("odd_layers.py").write_text(ODD)
-    line = refused(zeroinit(*mode, *QUICK, "arch._target_=odd_layers.Net"))
+    line = assert_refused(zeroinit(*mode, *QUICK, "arch._target_=odd_layers.Net"))
     name = "zeroinit: arch=odd_layers.Net: the tracker takes no metrics of the layer 'layers.q@1'"
     assert line.startswith(f"{name}: Names may only contain alphanumerics, ")
     assert not Path("mlruns/mlflow.db").exists()
@@ -68,7 +68,7 @@ def test_a_name_that_mlflow_takes_is_kept_as_it_is(name: str, database: Path, ze
 
 def test_a_name_that_is_too_long_for_a_metric(zeroinit: Command) -> None:
     Path("odd_layers.py").write_text(ODD)
-    line = refused(zeroinit(*QUICK, "arch._target_=odd_layers.Net", f"+arch.name={'q' * 240}"))
+    line = assert_refused(zeroinit(*QUICK, "arch._target_=odd_layers.Net", f"+arch.name={'q' * 240}"))
     assert "exceeds the maximum length of 250 characters" in line
 
 
@@ -86,7 +86,7 @@ def test_the_metrics_of_a_run_are_those_that_were_checked(zeroinit: Command) -> 
 
 def test_a_value_that_mlflow_would_cut(zeroinit: Command) -> None:
     steps = ",".join(map(str, range(2000)))
-    line = refused(zeroinit(*QUICK, f"probe.curvature=[{steps}]"))
+    line = assert_refused(zeroinit(*QUICK, f"probe.curvature=[{steps}]"))
     assert line.startswith("zeroinit: probe.curvature=[0, 1, 2")
     assert line.endswith("...: the value has 10890 characters; MLflow keeps 6000 at most")
 
@@ -118,7 +118,7 @@ def test_text_that_no_database_takes() -> None:
 )
 def test_a_sweep_that_can_have_no_folder(sweep: str, said: str, zeroinit: Command) -> None:
     shown = " ".join(sweep[:60].split()) + ("..." if len(sweep) > 80 else "")
-    assert refused(zeroinit(*QUICK, f"sweep='{sweep}'")) == f"zeroinit: sweep={shown}: {said}"
+    assert assert_refused(zeroinit(*QUICK, f"sweep='{sweep}'")) == f"zeroinit: sweep={shown}: {said}"
     assert not Path("mlruns/mlflow.db").exists()
 
 
@@ -132,7 +132,7 @@ def test_a_sweep_of_an_unusual_name(zeroinit: Command) -> None:
 
 def test_a_store_whose_folder_cannot_be_made(zeroinit: Command) -> None:
     Path("file").write_text("")
-    line = refused(zeroinit(*QUICK, "tracker.uri=sqlite:///file/mlflow.db"))
+    line = assert_refused(zeroinit(*QUICK, "tracker.uri=sqlite:///file/mlflow.db"))
     assert line.startswith("zeroinit: tracker.uri=sqlite:///file/mlflow.db: ")
     assert line.endswith("give a file in a folder that can be written")
 
@@ -140,7 +140,7 @@ def test_a_store_whose_folder_cannot_be_made(zeroinit: Command) -> None:
 def test_a_store_that_can_only_be_read(database: Path, zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests may run as root, who may write anywhere."""
     monkeypatch.setattr(reachable.os, "access", lambda path, mode: False)
-    line = refused(zeroinit(*QUICK))
+    line = assert_refused(zeroinit(*QUICK))
     assert line == (
         f"zeroinit: tracker.uri=sqlite:///mlruns/mlflow.db: the folder {database.parent} cannot be written to; "
         "give a file in another"
@@ -153,7 +153,7 @@ def test_a_store_that_another_process_never_unlocks(
     monkeypatch.setattr(reachable, "LOCK_SECONDS", 0.1)
     with closing(sqlite3.connect(database)) as other:
         other.execute("begin immediate")
-        line = refused(zeroinit(*QUICK))
+        line = assert_refused(zeroinit(*QUICK))
     assert line == (
         "zeroinit: tracker.uri=sqlite:///mlruns/mlflow.db: database is locked; give a file that can be written to"
     )
@@ -162,7 +162,7 @@ def test_a_store_that_another_process_never_unlocks(
 @pytest.mark.usefixtures("database")
 def test_files_that_cannot_be_kept(zeroinit: Command) -> None:
     Path("mlruns/artifacts").write_text("")
-    line = refused(zeroinit(*QUICK, "sweep=blocked"))
+    line = assert_refused(zeroinit(*QUICK, "sweep=blocked"))
     assert "files cannot be kept in file://" in line
     assert "Not a directory" in line
     assert MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db").get_experiment_by_name("blocked") is None
@@ -174,7 +174,7 @@ def test_a_place_for_files_without_its_client_library(
     for library in ("boto3", "botocore"):
         monkeypatch.setitem(sys.modules, library, None)
     MlflowClient(f"sqlite:///{database}").create_experiment("cloud", "s3://bucket/runs")
-    line = refused(zeroinit(*QUICK, "sweep=cloud"))
+    line = assert_refused(zeroinit(*QUICK, "sweep=cloud"))
     assert "files cannot be kept in s3://bucket/runs (" in line
     assert "ModuleNotFoundError: " in line
     assert "boto" in line

@@ -94,8 +94,8 @@ def test_a_rule_draws_from_what_no_seed_sets(rule: str, said: str | None, texts_
 def test_an_arch_draws_from_what_no_seed_sets(
     source: str, said: str | None, texts_of: Callable[..., list[str]]
 ) -> None:
-    found = texts_of("arch._target_=test_unseeded.Wired", f"+arch.source={source}")
-    assert [text.split(";")[0] for text in found] == ([said] if said else [])
+    texts = texts_of("arch._target_=test_unseeded.Wired", f"+arch.source={source}")
+    assert [text.split(";")[0] for text in texts] == ([said] if said else [])
 
 
 def test_states_are_compared_and_restored() -> None:

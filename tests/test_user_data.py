@@ -18,55 +18,73 @@ from zeroinit.errors import BadInput
 Command = Callable[..., Any]
 
 
-def split_of(examples: int = 40) -> Split:
+def make_split(examples: int = 40) -> Split:
     points = torch.linspace(-1, 1, examples * 2).view(examples, 2)
     return points, (points.sum(1) > 0).long()
 
 
 def data_of(**changes: Any) -> Data:
-    return replace(Data(split_of(), split_of(), split_of(), num_classes=2), **changes)
+    return replace(Data(make_split(), make_split(), make_split(), num_classes=2), **changes)
 
 
-def changed(inputs: Tensor | None = None, labels: Tensor | None = None) -> Split:
-    points, classes = split_of()
+def change_split(inputs: Tensor | None = None, labels: Tensor | None = None) -> Split:
+    points, classes = make_split()
     return points if inputs is None else inputs, classes if labels is None else labels
 
 
-POINTS, CLASSES = split_of()
+POINTS, CLASSES = make_split()
 BROKEN = POINTS.clone()
 BROKEN[3, 1], BROKEN[4, 0] = torch.nan, -torch.inf
 FAULTS: dict[str, tuple[object, str]] = {
-    "labels from one": (data_of(train=changed(labels=CLASSES + 1)), "the labels of train are 1 to 2; give 0 to 1, as"),
-    "negative labels": (data_of(test=changed(labels=CLASSES - 1)), "the labels of test are -1 to 0; give 0 to 1"),
-    "short labels": (data_of(val=changed(labels=CLASSES[:-3])), "val has 40 inputs and 37 labels; give a label for"),
-    "empty": (data_of(val=split_of(0)), "val has inputs of shape (0, 2); give at least one example"),
-    "no features": (data_of(train=changed(torch.zeros(40, 0))), "train has inputs of shape (40, 0); give at least one"),
+    "labels from one": (
+        data_of(train=change_split(labels=CLASSES + 1)),
+        "the labels of train are 1 to 2; give 0 to 1, as",
+    ),
+    "negative labels": (data_of(test=change_split(labels=CLASSES - 1)), "the labels of test are -1 to 0; give 0 to 1"),
+    "short labels": (
+        data_of(val=change_split(labels=CLASSES[:-3])),
+        "val has 40 inputs and 37 labels; give a label for",
+    ),
+    "empty": (data_of(val=make_split(0)), "val has inputs of shape (0, 2); give at least one example"),
+    "no features": (
+        data_of(train=change_split(torch.zeros(40, 0))),
+        "train has inputs of shape (40, 0); give at least one",
+    ),
     "unlike shapes": (
-        data_of(test=changed(torch.zeros(40, 3))),
+        data_of(test=change_split(torch.zeros(40, 3))),
         "an input has the shape (2,) in train and (3,) in test; give inputs of one shape",
     ),
     "unlike dtypes": (
-        data_of(val=changed(torch.zeros(40, 2, dtype=torch.uint8))),
+        data_of(val=change_split(torch.zeros(40, 2, dtype=torch.uint8))),
         "inputs are torch.float32 in train and torch.uint8 in val; give one dtype",
     ),
     "real labels": (
-        data_of(train=changed(labels=POINTS.sum(1))),
+        data_of(train=change_split(labels=POINTS.sum(1))),
         "the labels of train are torch.float32; give torch.int64, the number of a class each, as labels.long()",
     ),
-    "small labels": (data_of(train=changed(labels=CLASSES.int())), "the labels of train are torch.int32; give"),
+    "small labels": (data_of(train=change_split(labels=CLASSES.int())), "the labels of train are torch.int32; give"),
     "one-hot labels": (
-        data_of(train=changed(labels=torch.eye(2).long()[CLASSES])),
+        data_of(train=change_split(labels=torch.eye(2).long()[CLASSES])),
         "the labels of train have the shape (40, 2); give one dimension, a label for each input",
     ),
-    "flat inputs": (data_of(train=changed(POINTS[:, 0])), "the inputs of train have the shape (40,); give (examples, "),
-    "tokens": (data_of(train=changed(POINTS.long())), "the inputs of train are torch.int64; give torch.float32, as"),
-    "halves": (data_of(train=changed(POINTS.half())), "the inputs of train are torch.float16; give torch.float32"),
-    "not a number": (data_of(val=changed(BROKEN)), "the inputs of val hold 2 numbers that are NaN or infinite; give"),
+    "flat inputs": (
+        data_of(train=change_split(POINTS[:, 0])),
+        "the inputs of train have the shape (40,); give (examples, ",
+    ),
+    "tokens": (
+        data_of(train=change_split(POINTS.long())),
+        "the inputs of train are torch.int64; give torch.float32, as",
+    ),
+    "halves": (data_of(train=change_split(POINTS.half())), "the inputs of train are torch.float16; give torch.float32"),
+    "not a number": (
+        data_of(val=change_split(BROKEN)),
+        "the inputs of val hold 2 numbers that are NaN or infinite; give",
+    ),
     "arrays": (data_of(train=(np.zeros((4, 2)), np.zeros(4))), "train is no pair of tensors; give (inputs, labels)"),
     "no pair": (data_of(train=POINTS), "train is no pair of tensors; give (inputs, labels)"),
     "one class": (data_of(num_classes=1), "num_classes is 1; give a whole number from 2"),
     "half a class": (data_of(num_classes=2.0), "num_classes is 2.0; give a whole number from 2"),
-    "no data": ([split_of()] * 3, "it returned a list; return a zeroinit.dataset.Data"),
+    "no data": ([make_split()] * 3, "it returned a list; return a zeroinit.dataset.Data"),
 }
 
 
@@ -81,19 +99,19 @@ def test_data_that_fit_are_as_they_were() -> None:
     big = POINTS.clone()
     big[:4] = torch.finfo(torch.float32).max  # whose sum alone is infinite
     many = data_of(num_classes=10)
-    as_bytes = [(inputs.byte(), labels) for inputs, labels in (split_of() for _ in range(3))]
-    for data in (data_of(), data_of(train=changed(big)), many, Data(*as_bytes, num_classes=2)):
+    as_bytes = [(inputs.byte(), labels) for inputs, labels in (make_split() for _ in range(3))]
+    for data in (data_of(), data_of(train=change_split(big)), many, Data(*as_bytes, num_classes=2)):
         assert check_data(data, "mine") is data
-    in_double = Data(*((inputs.double(), labels) for inputs, labels in [split_of()] * 3), num_classes=2)
+    in_double = Data(*((inputs.double(), labels) for inputs, labels in [make_split()] * 3), num_classes=2)
     assert check_data(in_double, "mine") is in_double
 
 
 def labels_from_one(generator: Generator) -> Data:
-    return data_of(train=changed(labels=CLASSES + 1))
+    return data_of(train=change_split(labels=CLASSES + 1))
 
 
 def in_double(generator: Generator) -> Data:
-    return Data(*((inputs.double(), labels) for inputs, labels in [split_of()] * 3), num_classes=2)
+    return Data(*((inputs.double(), labels) for inputs, labels in [make_split()] * 3), num_classes=2)
 
 
 def unreadable(generator: Generator) -> Data:

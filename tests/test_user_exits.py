@@ -96,9 +96,9 @@ def test_an_exit_while_it_trains_is_a_failed_run(mode: tuple[str, ...], how: str
     ended = zeroinit(*mode, *QUICK, "arch._target_=quits.Late", f"+arch.how={how}")
     assert ended.code == 1
     assert f"{said} (quits.py, line " in (ended.err if mode else ended.out)
-    found = runs("sweep" if mode else "zeroinit")
-    assert [run.info.status for run in found] == ["FAILED"] * (2 if mode else 1)
-    assert all(run.data.tags["error"].startswith(f"{said} (quits.py, line ") for run in found)
+    ended_runs = runs("sweep" if mode else "zeroinit")
+    assert [run.info.status for run in ended_runs] == ["FAILED"] * (2 if mode else 1)
+    assert all(run.data.tags["error"].startswith(f"{said} (quits.py, line ") for run in ended_runs)
 
 
 @pytest.mark.usefixtures("database")

@@ -141,7 +141,7 @@ def test_an_init_that_gives_nan_is_left_to_train(job_of: Callable[..., Job]) -> 
     )
     data = build.load(job.values, torch.device("cpu"))
     model, _, _ = build.build(job.values, data)
-    assert model(data.prepare(data.train[0][:2])).isnan().any()
+    assert model(data.to_inputs(data.train[0][:2])).isnan().any()
     build.check([job])
 
 

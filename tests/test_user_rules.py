@@ -160,14 +160,16 @@ def test_shipped_rules_draw_what_they_draw_by_themselves(name: str, job_of: Call
     data = build.load(job.values, torch.device("cpu"))
     model, _, _ = build.build(job.values, data)
     generator = stream("init", job.values["seeds"]["init"])
-    weight, bias = build.rules("init", job.values["init"])
+    weight, bias = build.init_rules("init", job.values["init"])
     for depth, layer in enumerate([model.hidden1, model.output], start=1):
         given = {"generator": generator, "fan_in": layer.in_features, "depth": depth}
         for rule, filled, factor in ((weight, layer.weight, 1), (bias, layer.bias, 2)):
             expected = torch.full_like(filled, 7.0)
             with torch.no_grad():
-                asked = inspect.signature(rule.func).parameters
-                rule.func(expected, **rule.keywords, **{key: value for key, value in given.items() if key in asked})
+                parameters = inspect.signature(rule.func).parameters
+                rule.func(
+                    expected, **rule.keywords, **{key: value for key, value in given.items() if key in parameters}
+                )
             assert filled.equal(expected * factor)
 
 

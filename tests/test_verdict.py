@@ -12,7 +12,7 @@ from zeroinit import build, dataset
 from zeroinit.arch import FNN, Logistic
 from zeroinit.config import Job
 from zeroinit.dataset import Data
-from zeroinit.dataset.data import spread
+from zeroinit.dataset.data import evenly_spaced
 from zeroinit.probes.inspection import EXAMPLES, Inspection, examples_for, inspect_model
 from zeroinit.probes.outcome import Reference, is_hopeless, reference_of
 from zeroinit.probes.wavefront import is_chain, predicted
@@ -132,7 +132,7 @@ def test_a_wave_that_is_under_way_is_not_hopeless() -> None:
     model = FNN(digits.input_shape, digits.num_classes, [8] * 30, "tanh")
     for name, parameter in model.named_parameters():
         (nn.init.zeros_ if name.endswith("weight") else nn.init.normal_)(parameter)
-    arrivals, looked = predicted(model), inspect_model(model, spread(digits.train, EXAMPLES))
+    arrivals, looked = predicted(model), inspect_model(model, evenly_spaced(digits.train, EXAMPLES))
     assert max(arrivals.values()) == 31
     silent = Inspection([layer for layer in looked.layers if layer.gradient == 0], looked.accuracy)
     assert len(silent.layers) == 30
@@ -145,7 +145,7 @@ def test_what_is_looked_at_is_left_as_it_was() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 10))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     random = torch.get_rng_state()
-    layers = inspect_model(model, spread(digits.train, EXAMPLES)).layers
+    layers = inspect_model(model, evenly_spaced(digits.train, EXAMPLES)).layers
     assert [(layer.name, layer.hidden) for layer in layers] == [("1", True), ("5", False)]
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -161,7 +161,9 @@ def test_large_nets_are_looked_at_on_fewer_examples() -> None:
 
 def test_a_net_without_hidden_layers_is_looked_at_too() -> None:
     digits = dataset.digits(stream("split", 0))
-    [layer] = inspect_model(Logistic(digits.input_shape, digits.num_classes), spread(digits.train, EXAMPLES)).layers
+    [layer] = inspect_model(
+        Logistic(digits.input_shape, digits.num_classes), evenly_spaced(digits.train, EXAMPLES)
+    ).layers
     assert layer.gradient > 0
     assert layer.dead != layer.dead  # it has no activation
 
@@ -190,7 +192,7 @@ def test_examples_sorted_by_class_are_compared_all_the_same() -> None:
     large = pixels.view(-1, 1, 1, 1).expand(-1, 3, 1000, 1000), torch.arange(30) // 15
     back = large[0].flip(0), large[1].flip(0)
     assert reference_of(Data(large, back, back, num_classes=2)).nearest == 1  # of 5, as these are large
-    assert spread(some, 10)[1].tolist() == list(range(10))
+    assert evenly_spaced(some, 10)[1].tolist() == list(range(10))
 
 
 @pytest.mark.parametrize(
@@ -262,7 +264,7 @@ def test_a_dead_branch_beside_a_skip_connection_ends_nothing() -> None:
     model = Own(digits.input_shape, digits.num_classes)
     nn.init.zeros_(model.branch.weight)
     nn.init.constant_(model.branch.bias, -1)
-    looked = inspect_model(model, spread(digits.train, EXAMPLES))
+    looked = inspect_model(model, evenly_spaced(digits.train, EXAMPLES))
     assert [layer.name for layer in looked.layers if layer.dead == 1] == ["branch"]
     assert not is_hopeless(100, looked, {}, is_chain(model), reference_of(digits))
 
@@ -272,7 +274,7 @@ def test_biases_that_train_alone_are_not_hopeless() -> None:
     model = FNN(digits.input_shape, digits.num_classes, [8], "tanh")
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.endswith("bias"))
-    looked = inspect_model(model, spread(digits.train, EXAMPLES))
+    looked = inspect_model(model, evenly_spaced(digits.train, EXAMPLES))
     assert [layer.gradient for layer in looked.layers] == [None, None]
     assert not is_hopeless(100, looked, {}, True, reference_of(digits))
 

@@ -1,4 +1,4 @@
-"""Plain torch modules, each built from the shapes of the data; how they are initialised is not their business."""
+"""Plain torch modules, built from the shapes of the data. They do not choose their initialisation."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class Logistic(nn.Sequential):
 class FNN(nn.Sequential):
     """Fully connected network: (N, *input_shape) -> logits (N, num_classes).
 
-    `hidden` holds the widths from input to output; each hidden layer is followed by the activation.
+    `hidden` has the widths from input to output. The activation follows each hidden layer.
     """
 
     def __init__(self, input_shape: Sequence[int], num_classes: int, hidden: Sequence[int], activation: str) -> None:
@@ -113,7 +113,7 @@ def resnet50(input_shape: Sequence[int], num_classes: int, activation: str) -> n
 
 
 def image_shape(arch: str, input_shape: Sequence[int], least: int = 1) -> tuple[int, int, int]:
-    """(channels, height, width) of the inputs. Raises BadInput where they are no images, or too small ones."""
+    """Return (channels, height, width) of the inputs. Raise BadInput if they are no images, or too small ones."""
     if len(input_shape) != 3:
         raise BadInput(f"arch={arch} needs images (channels, height, width); the data have shape {input_shape}")
     channels, height, width = input_shape
@@ -126,6 +126,7 @@ def image_shape(arch: str, input_shape: Sequence[int], least: int = 1) -> tuple[
 
 
 def activation_module(name: str) -> nn.Module:
+    """Return a new activation. Raise BadInput for an unknown name."""
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise BadInput(f"arch.activation={name}: choose one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]()

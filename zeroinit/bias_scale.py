@@ -1,4 +1,4 @@
-"""The factor on a layer's biases, from the layer's fan_in (the number of its inputs) and a value."""
+"""The factor on a layer's biases, from its fan_in (the number of inputs of a unit) and a value."""
 
 import math
 
@@ -9,5 +9,5 @@ def constant(layer_fan_in: int, value: float) -> float:
 
 
 def fan_in(layer_fan_in: int, value: float) -> float:
-    """The value over sqrt(fan_in), as the spread of PyTorch's default falls with fan_in."""
+    """The value divided by sqrt(fan_in), like the standard deviation of PyTorch's default."""
     return value / math.sqrt(layer_fan_in)

@@ -20,7 +20,7 @@ from zeroinit.build import check, open_tracker
 from zeroinit.build.repeatable import check_repeatable
 from zeroinit.config import Job, composition, rerun
 from zeroinit.config.compose import is_multirun, is_search, job_of, sweep_name
-from zeroinit.config.overrides import check_plugins, check_typed
+from zeroinit.config.overrides import check_overrides, check_plugins
 from zeroinit.environment import environment
 from zeroinit.errors import BadInput, Ended, RunFailed
 from zeroinit.progress import Bar
@@ -195,7 +195,7 @@ def main() -> None:
     os.environ[COMMAND] = typed_command()  # for the tags of runs in other processes, too
     typed = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
     try:
-        check_typed(OverridesParser.create().parse_overrides(typed))
+        check_overrides(OverridesParser.create().parse_overrides(typed))
     except BadInput as error:
         stop(error)
     except HydraException:

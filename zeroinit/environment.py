@@ -9,10 +9,10 @@ from typing import Any
 from zeroinit.errors import BadInput
 from zeroinit.kernels import PORTABLE, SWITCH
 
-KEY = "hydra.job.env_set"
-# libraries read these as the process starts, so that a job sets them too late
+ENV_SET = "hydra.job.env_set"  # the key of these variables
+# libraries read these when the process starts, so a job sets them too late
 READ_AT_START = (SWITCH, *PORTABLE, "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-OF_STORE = "MLFLOW_"  # opens the names that say where and how runs are kept, which changes no number
+STORE_PREFIX = "MLFLOW_"  # of names that say where and how runs are stored, which changes no number
 SECRET = re.compile(r"PASS(WORD|WD|PHRASE)|TOKEN(?!IZ)|SECRET|CREDENTIAL|(API|ACCESS|PRIVATE)_?KEY", re.IGNORECASE)
 
 _active: dict[str, str] = {}
@@ -20,7 +20,7 @@ _active: dict[str, str] = {}
 
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set the variables while the block runs, and leave the environment as it was."""
+    """Set the variables for the block, and restore the environment afterwards."""
     global _active
     before = {name: os.environ.get(name) for name in variables}
     active_before = _active
@@ -38,31 +38,32 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def active_variables() -> tuple[tuple[str, str], ...]:
-    """What jobs have set at the moment: a part of the key of any cache of what a user's function gave."""
+    """Return the variables that jobs have set now; caches of results of a user's function need them as a key."""
     return tuple(sorted(_active.items()))
 
 
-def checked_variables(variables: Mapping[Any, Any]) -> dict[str, str]:
-    """The variables as they are. Raises BadInput for those that no process can have, or that come too late."""
+def check_variables(variables: Mapping[Any, Any]) -> dict[str, str]:
+    """Return the variables. Raise BadInput for one that no process can have, or that is set too late."""
     for name, value in variables.items():
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise BadInput(f"{KEY}.{name}: give a name of letters, digits and _")
+            raise BadInput(f"{ENV_SET}.{name}: give a name of letters, digits and _")
         if not isinstance(value, str) or "\0" in value:
-            raise BadInput(f"{KEY}.{name}={value}: give a text")
+            raise BadInput(f"{ENV_SET}.{name}={value}: give a text")
         if name in READ_AT_START:
-            raise BadInput(f"{KEY}.{name}={value}: torch has read it before any job starts; set it in the shell")
+            raise BadInput(f"{ENV_SET}.{name}={value}: torch reads it before any job starts; set it in the shell")
     return dict(variables)
 
 
-def changing_numbers(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables without those of the store."""
-    return {name: value for name, value in variables.items() if not name.startswith(OF_STORE)}
+def result_variables(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that can change a number: all but those of the store."""
+    return {name: value for name, value in variables.items() if not name.startswith(STORE_PREFIX)}
 
 
-def of_store(variables: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in variables.items() if name.startswith(OF_STORE)}
+def store_variables(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that say where and how runs are stored."""
+    return {name: value for name, value in variables.items() if name.startswith(STORE_PREFIX)}
 
 
 def is_secret(name: str) -> bool:
-    """Whether a variable's value is for nobody to read, by its name."""
+    """Return whether a variable holds a secret, judged by its name."""
     return bool(SECRET.search(name))

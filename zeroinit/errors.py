@@ -1,12 +1,12 @@
-"""Exceptions with a meaning of their own; a user sees each as a sentence, without a traceback."""
+"""Exceptions that a user sees as one sentence, without a traceback."""
 
 
 class BadInput(Exception):
-    """Something the user can mend; the message names the key, the value and what is accepted."""
+    """An error that the user can correct; the message names the key, the value and what is accepted."""
 
 
 class Ended(Exception):
-    """A single run has told the user why it ends; `code` is the exit code of the command."""
+    """A single run ends, and the user was told why; `code` is the exit code of the command."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"exit code {code}")
@@ -14,8 +14,8 @@ class Ended(Exception):
 
 
 class RunFailed(Exception):
-    """A trial of a search whose run failed or diverged: it has no value that the search could use."""
+    """The run of a trial of a search failed or diverged, so it has no value for the search."""
 
 
 class StoreFailed(Exception):
-    """A run cannot be written; the message says what failed."""
+    """A run cannot be written to the store; the message says what failed."""

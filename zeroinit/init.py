@@ -1,8 +1,8 @@
-"""The values at step 0: a rule for weights and a rule for biases, applied to every layer in place.
+"""The values at step 0: a rule for weights and a rule for biases fill every layer in place.
 
-A rule is a function of a tensor that fills it, as those of torch.nn.init are. It is handed, by name, what its
-signature asks for: `generator` (the run's stream of random numbers), `fan_in` (inputs a unit) and `depth` (1 for
-the layer that the forward pass calls first). Layers are filled in the order in which the model declares them.
+A rule is a function that fills a tensor in place, like those of torch.nn.init. It gets the arguments that its signature
+names: `generator` (the run's stream of random numbers), `fan_in` (inputs of a unit) and `depth` (1 for the layer that
+the forward pass calls first). Layers are filled in the order in which the model declares them.
 """
 
 import hashlib
@@ -34,7 +34,16 @@ NORMALISATION = (
 
 @dataclass(frozen=True)
 class Filled:
-    """One parameter after the init: a line of init.csv. Standard deviation is over all entries, `zeros` a share."""
+    """One parameter after the init: a line of init.csv.
+
+    Attributes:
+        parameter: its name.
+        shape: such as 10x500.
+        rule: the name of the rule with its arguments, and the factor on biases.
+        mean: over all entries.
+        std: standard deviation over all entries.
+        zeros: share of entries that are 0.
+    """
 
     parameter: str
     shape: str
@@ -45,9 +54,15 @@ class Filled:
 
 
 class Assignment(NamedTuple):
-    """A parameter and the rule of the config's `key` that fills it, before it is multiplied by the scale.
+    """A parameter and the rule that fills it.
 
-    The rule may ask for the `facts` about its layer, and for a generator.
+    Attributes:
+        name: of the parameter.
+        tensor: the parameter.
+        key: of the rule in the config.
+        rule: the function that fills the tensor.
+        scale: the factor on the values of the rule.
+        facts: arguments that the rule may name: fan_in and depth.
     """
 
     name: str
@@ -71,13 +86,13 @@ def assign_rules(
     for name, layer in declared_layers(model):
         fan_in = layer.weight[0].numel()
         facts = {"fan_in": fan_in, "depth": depths[name]}
-        if rest is None or layers is None or matches(name, layers):
-            key, of_weight, of_bias, scale = "init", weight, bias, scale_of(bias_scale, fan_in)
+        if rest is None or layers is None or any(fnmatchcase(name, pattern) for pattern in layers):
+            key, weight_rule, bias_rule, scale = "init", weight, bias, _call_bias_scale(bias_scale, fan_in)
         else:
-            key, (of_weight, of_bias), scale = "init.rest", rest, 1.0
-        yield Assignment(f"{name}.weight", layer.weight, f"{key}.weight", of_weight, 1.0, facts)
+            key, (weight_rule, bias_rule), scale = "init.rest", rest, 1.0
+        yield Assignment(f"{name}.weight", layer.weight, f"{key}.weight", weight_rule, 1.0, facts)
         if layer.bias is not None:
-            yield Assignment(f"{name}.bias", layer.bias, f"{key}.bias", of_bias, scale, facts)
+            yield Assignment(f"{name}.bias", layer.bias, f"{key}.bias", bias_rule, scale, facts)
 
 
 @torch.no_grad()
@@ -92,23 +107,35 @@ def initialize(
 ) -> list[Filled]:
     """Fill every linear and convolution layer of `model` in place; normalisation layers keep torch's values.
 
-    `bias_scale` maps a layer's fan_in to the factor on its biases. With `layers`, patterns of names as the shell has
-    them, all of that is for the layers that match one; the others are filled by the (weight, bias) rules of `rest`.
-    Raises BadInput where a rule cannot fill a parameter, a parameter belongs to no rule, or a pattern matches no layer.
+    Args:
+        model: the model.
+        generator: the stream of random numbers that rules draw from.
+        weight: the rule for weights.
+        bias: the rule for biases.
+        bias_scale: maps a layer's fan_in to the factor on its biases.
+        layers: patterns of names, as in a shell; `weight`, `bias` and `bias_scale` are only for layers that match one.
+        rest: the (weight, bias) rules of the other layers.
+
+    Returns:
+        What filled each parameter.
+
+    Raises:
+        BadInput: A rule cannot fill a parameter, no rule covers a parameter, or a pattern matches no layer.
     """
     for name, parameter in model.named_parameters():
         if nn.parameter.is_lazy(parameter):
             raise BadInput(f"init: {name} of {type(model).__name__} has no shape yet; give a lazy module its sizes")
     if layers is not None and rest is None:
         raise BadInput(f"init.layers={list(layers)}: give `rest`, the rules of the other layers, too")
-    check_patterns(layers or [], [name for name, _ in declared_layers(model)])
+    _check_patterns(layers or [], [name for name, _ in declared_layers(model)])
     rules: dict[Tensor, str] = {}
-    for one in assign_rules(model, weight, bias, bias_scale, layers, rest):
-        by = fill(one.key, one.rule, one.tensor, one.name, {"generator": generator, **one.facts})
-        is_weight = one.name.endswith(".weight")
-        rules[one.tensor] = by if is_weight else f"{by} * {one.scale:.6g}"
+    for assignment in assign_rules(model, weight, bias, bias_scale, layers, rest):
+        name, tensor, scale = assignment.name, assignment.tensor, assignment.scale
+        rule = _fill(assignment.key, assignment.rule, tensor, name, {"generator": generator, **assignment.facts})
+        is_weight = name.endswith(".weight")
+        rules[tensor] = rule if is_weight else f"{rule} * {scale:.6g}"
         if not is_weight:
-            one.tensor.mul_(one.scale)
+            tensor.mul_(scale)
     for module in model.modules():
         if isinstance(module, NORMALISATION):
             rules.update(dict.fromkeys(module.parameters(recurse=False), "torch's own"))
@@ -132,7 +159,7 @@ def initialize(
 
 
 def state_hash(model: nn.Module) -> str:
-    """Return a hash of the parameters and buffers: runs with the same one start from the same numbers."""
+    """Return a hash of the parameters and buffers. Runs with equal hashes start from equal numbers."""
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
@@ -140,44 +167,48 @@ def state_hash(model: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def check_patterns(patterns: Sequence[str], names: Sequence[str]) -> None:
+def _check_patterns(patterns: Sequence[str], names: Sequence[str]) -> None:
     """Raise BadInput for a pattern that matches none of the layers' names."""
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
-            listed = ", ".join(names if len(names) <= 12 else [*names[:6], "...", *names[-3:]])
-            raise BadInput(f"init.layers={pattern}: no layer has such a name; the layers are {listed}")
+            some = ", ".join(names if len(names) <= 12 else [*names[:6], "...", *names[-3:]])
+            raise BadInput(f"init.layers={pattern}: no layer has such a name; the layers are {some}")
 
 
-def fill(key: str, rule: Rule, tensor: Tensor, name: str, given: dict[str, Any]) -> str:
-    """Fill `tensor`, the parameter `name`, by the rule of the config's `key`; return the rule's name and arguments.
+def _fill(key: str, rule: Rule, tensor: Tensor, name: str, given: dict[str, Any]) -> str:
+    """Fill a parameter by a rule, and return the rule's name and arguments.
 
-    The rule gets what its signature names of `given`. Raises BadInput where it raises, or does not fill the tensor.
+    Args:
+        key: of the rule in the config.
+        rule: the function that fills the tensor.
+        tensor: the parameter.
+        name: of the parameter.
+        given: the arguments that the rule gets if its signature names them.
+
+    Raises:
+        BadInput: The rule raises, or does not fill the tensor.
     """
-    subject, shape, dtype = f"{key}._target_={dotted_name(rule.func)}", tensor.shape, tensor.dtype
+    subject, shape, dtype = f"{key}._target_={_dotted_name(rule.func)}", tensor.shape, tensor.dtype
     parameters = parameters_of(rule.func)
     arguments = {argument: value for argument, value in given.items() if argument in parameters}
     check_arguments(key, subject, rule, tensor, **arguments)
     if dtype.is_floating_point or dtype.is_complex:
-        tensor.fill_(math.nan)  # so that an entry which the rule leaves is known; this draws no number
+        tensor.fill_(math.nan)  # marks the entries that the rule does not fill, and draws no number
     with explain_errors(f"{subject} cannot fill {name} {tuple(shape)}"):
         returned = rule(tensor, **arguments)
     if (tensor.shape, tensor.dtype) != (shape, dtype):
         changed = f"{tuple(tensor.shape)} of {tensor.dtype}"
         raise BadInput(f"{subject}: it makes {name} {tuple(shape)} of {dtype} {changed}; fill it as it is")
     if tensor.isnan().any():
-        raise BadInput(f"{subject}: {describe_unfilled(tensor, returned, name)}")
+        raise BadInput(f"{subject}: {_describe_unfilled(tensor, returned, name)}")
     keywords = ", ".join(
         f"{key}={value:.6g}" if isinstance(value, float) else f"{key}={value}" for key, value in rule.keywords.items()
     )
-    return f"{dotted_name(rule.func).rpartition('.')[2]}({keywords})"
+    return f"{_dotted_name(rule.func).rpartition('.')[2]}({keywords})"
 
 
-def describe_unfilled(tensor: Tensor, returned: object, name: str) -> str:
-    """Say why a rule has left entries of a parameter NaN, as they were before it."""
+def _describe_unfilled(tensor: Tensor, returned: object, name: str) -> str:
+    """Return why entries of a parameter are still NaN after a rule."""
     missing, entries = int(tensor.isnan().sum()), tensor.numel()
     is_new = isinstance(returned, Tensor) and returned.data_ptr() != tensor.data_ptr()
     if is_new and missing == entries:
@@ -188,10 +219,10 @@ def describe_unfilled(tensor: Tensor, returned: object, name: str) -> str:
     )
 
 
-def scale_of(bias_scale: Callable[[int], float], fan_in: int) -> float:
-    """The factor on the biases of a layer with so many inputs a unit. Raises BadInput where it is no finite number."""
+def _call_bias_scale(bias_scale: Callable[[int], float], fan_in: int) -> float:
+    """Return the factor on the biases of a layer with this fan_in. Raise BadInput if it is no finite number."""
     function = bias_scale if isinstance(bias_scale, partial) else partial(bias_scale)
-    subject = f"bias_scale._target_={dotted_name(function.func)}"
+    subject = f"bias_scale._target_={_dotted_name(function.func)}"
     check_arguments("bias_scale", subject, function, fan_in)
     with explain_errors(f"{subject} fails for a layer with fan_in {fan_in}"):
         scale = function(fan_in)
@@ -201,10 +232,10 @@ def scale_of(bias_scale: Callable[[int], float], fan_in: int) -> float:
     return float(scale)
 
 
-def dotted_name(function: Any) -> str:
-    """`module.name` of a function; of another callable, that of its class."""
-    named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}.{named.__qualname__}"
+def _dotted_name(function: Any) -> str:
+    """Return `module.name` of a function; for another callable, that of its class."""
+    owner = function if hasattr(function, "__qualname__") else type(function)
+    return f"{owner.__module__}.{owner.__qualname__}"
 
 
 def default_(tensor: Tensor, fan_in: int, generator: torch.Generator) -> Tensor:
@@ -225,7 +256,7 @@ def lecun_uniform_(tensor: Tensor, fan_in: int, generator: torch.Generator) -> T
 
 
 def layer_constant_(tensor: Tensor, depth: int, value: float) -> Tensor:
-    """The value times the depth: constant within a layer, another constant in each."""
+    """The value times the depth: constant within a layer, and different in each layer."""
     return nn.init.constant_(tensor, value * depth)
 
 
@@ -235,7 +266,7 @@ def row_constant_(tensor: Tensor, fan_in: int, generator: torch.Generator) -> Te
 
 
 def log_uniform_(tensor: Tensor, least: float, most: float, generator: torch.Generator) -> Tensor:
-    """Either sign, and a size between `least` and `most`, above 0, whose logarithm is uniform."""
+    """A random sign, and a size between `least` and `most`, both above 0, whose logarithm is uniform."""
     if not 0 < least <= most:
         raise ValueError(f"least={least} and most={most} are no range above 0")
     signs = torch.randint_like(tensor, 2, generator=generator) * 2 - 1

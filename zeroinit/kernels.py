@@ -1,7 +1,7 @@
-"""Which kernels torch, MKL and oneDNN compute with: the same on every x86-64 processor that has AVX2.
+"""The kernels of torch, MKL and oneDNN: the same on every x86-64 processor with AVX2.
 
-All three libraries choose their kernels by processor and read their choice from the environment as they start. So this
-module imports none of them, and `pin_kernels` comes before the first import of torch.
+All three libraries choose their kernels by processor, and read the environment when they start. So this module imports
+none of them, and `pin_kernels` must run before the first import of torch.
 """
 
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 from zeroinit.errors import BadInput
 
 SWITCH = "ZEROINIT_KERNELS"
-# torch's own kernels; the matrix products of MKL, which AMD processors ignore; the convolutions of oneDNN
+# torch's kernels; MKL's matrix products, a choice that AMD processors ignore; oneDNN's convolutions
 PORTABLE = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 
@@ -25,7 +25,7 @@ def pin_kernels() -> None:
     A variable that is already set keeps its value. ZEROINIT_KERNELS=native leaves the choice to the libraries.
 
     Raises:
-        BadInput: where ZEROINIT_KERNELS is neither `portable` nor `native`.
+        BadInput: ZEROINIT_KERNELS is neither `portable` nor `native`.
     """
     if is_native() or not {"avx2", "fma"} <= cpu_flags():
         return
@@ -34,7 +34,7 @@ def pin_kernels() -> None:
 
 
 def is_native() -> bool:
-    """Whether the environment asks for the kernels that the libraries choose for the processor."""
+    """Return whether the environment asks for the kernels that the libraries choose for the processor."""
     choice = os.environ.get(SWITCH, "portable")
     if choice not in ("portable", "native"):
         raise BadInput(f"{SWITCH}={choice}: give portable (AVX2 kernels on every processor) or native")
@@ -42,13 +42,13 @@ def is_native() -> bool:
 
 
 def are_portable() -> bool:
-    """Whether no variable of the environment asks for other kernels than those of PORTABLE."""
+    """Return whether no variable of the environment asks for other kernels than those of PORTABLE."""
     return not is_native() and all(os.environ.get(name, value) == value for name, value in PORTABLE.items())
 
 
 @cache
 def cpu_info() -> Mapping[str, str]:
-    """The first processor's entry of /proc/cpuinfo; empty on a system that has no such file."""
+    """Return the first processor's entry of /proc/cpuinfo; empty on a system without this file."""
     try:
         first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
     except OSError:
@@ -58,12 +58,12 @@ def cpu_info() -> Mapping[str, str]:
 
 
 def cpu_flags() -> frozenset[str]:
-    """The instruction sets of the processor, as Linux on x86-64 names them; empty elsewhere."""
+    """Return the instruction sets of the processor, as Linux on x86-64 names them; empty elsewhere."""
     return frozenset(cpu_info().get("flags", "").split())
 
 
 def cpu_name() -> str:
-    """The processor's model name, with its family and model number where Linux tells them."""
+    """Return the processor's model name, on Linux with its family and model number."""
     info = cpu_info()
     name = re.sub(r"\s+", " ", info.get("model name", "")) or platform.processor() or platform.machine()
     numbers = [f"{key.removeprefix('cpu ')} {info[key]}" for key in ("cpu family", "model") if key in info]
@@ -71,13 +71,13 @@ def cpu_name() -> str:
 
 
 def kernel_settings() -> str:
-    """The variables of PORTABLE as they are set, `NAME=value` each; `native` where none is."""
+    """Return the variables of PORTABLE that are set, as `NAME=value`; `native` if none is."""
     return " ".join(f"{name}={os.environ[name]}" for name in PORTABLE if name in os.environ) or "native"
 
 
 @cache
 def warn_of_native_kernels(capability: str) -> None:
-    """Warn where torch, with this `capability`, was imported before the kernels were chosen, as in a notebook."""
+    """Warn if torch, with this `capability`, was imported before the kernels were chosen, as in a notebook."""
     is_wider = capability.startswith("AVX512")
     is_unset = "avx512f" in cpu_flags() and not PORTABLE.keys() <= os.environ.keys()
     if (is_wider or is_unset) and not is_native():

@@ -1,4 +1,4 @@
-"""What a net is made of: its layers, by their kinds and in their order."""
+"""The layers of a net, by kind and in order."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ WeightLayer = nn.Linear | nn.modules.conv._ConvNd
 
 
 def declared_layers(model: nn.Module) -> Iterator[tuple[str, WeightLayer]]:
-    """The layers whose weights an init fills, with their names, in the order in which the model declares them.
+    """Yield (name, layer) for each layer whose weights an init fills, in the order in which the model declares them.
 
     An init draws in this order, whatever the forward pass does.
     """
@@ -25,13 +25,13 @@ def declared_layers(model: nn.Module) -> Iterator[tuple[str, WeightLayer]]:
 
 
 def called_layers(model: nn.Module) -> list[str]:
-    """The names of the layers that act, in the order of their first call; as declared, where no call was recorded."""
+    """Return the names of the layers that act, in the order of their first call; as declared if none was recorded."""
     recorded: list[str] | None = vars(model).get(CALLED_LAYERS)
     return [name for name, _ in declared_layers(model)] if recorded is None else recorded
 
 
 def weight_layers(model: nn.Module) -> Iterator[tuple[str, WeightLayer]]:
-    """The layers that an init fills and a probe observes: from the input to the output, then those that never act."""
+    """Yield (name, layer) for each layer that an init fills, in call order, then those that never act."""
     layers = dict(declared_layers(model))
     for name in called_layers(model):
         yield name, layers.pop(name)
@@ -39,20 +39,20 @@ def weight_layers(model: nn.Module) -> Iterator[tuple[str, WeightLayer]]:
 
 
 def weight_names(model: nn.Module) -> dict[str, str]:
-    """{layer: the parameter that is its weight}; layers may share one."""
+    """Return {layer: the name of the parameter that is its weight}; layers may share one."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     return {layer: names[id(module.weight)] for layer, module in weight_layers(model) if id(module.weight) in names}
 
 
 def hidden(model: nn.Module) -> list[str]:
-    """The layers of hidden neurons, a row of weights each: all that act but the last, as the model names them."""
+    """Return the names of the layers of hidden neurons: all layers that act, except the last one."""
     layers = dict(declared_layers(model))
     return [name for name in called_layers(model)[:-1] if not getattr(layers[name], "transposed", False)]
 
 
 def leaves(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The layers of nested Sequentials, with their names, in the order in which they act."""
-    for name, layer in model._modules.items():  # named_children leaves out a layer that acts for a second time
+    """Yield (name, layer) for each layer of nested Sequentials, in the order in which they act."""
+    for name, layer in model._modules.items():  # named_children skips the second occurrence of a layer
         assert layer is not None
         if type(layer).forward is nn.Sequential.forward:
             yield from leaves(layer, f"{prefix}{name}.")
@@ -61,4 +61,5 @@ def leaves(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]
 
 
 def is_activation(layer: nn.Module) -> bool:
+    """Return whether the layer is an elementwise activation."""
     return isinstance(layer, ELEMENTWISE) and not isinstance(layer, nn.Identity)

@@ -1,4 +1,4 @@
-"""Streams of random numbers: one generator a purpose, none of them torch's global one."""
+"""Streams of random numbers: one generator for each purpose, and never torch's global one."""
 
 import hashlib
 import pickle
@@ -11,23 +11,23 @@ import torch
 
 
 def stream_seed(name: str, seed: int) -> int:
-    """The 63-bit seed that the stream `name` starts from, so that no two streams share their draws."""
+    """Return the 63-bit seed of the stream `name`; no two streams share their draws."""
     return int.from_bytes(hashlib.sha256(f"{name}:{seed}".encode()).digest()[:8], "big") >> 1
 
 
 def stream(name: str, seed: int) -> torch.Generator:
-    """A CPU generator for the stream `name` ("init", "order", "split", ...); a run draws alike on every device."""
+    """Return a CPU generator for the stream `name` ("init", "order", "split", ...), the same for every device."""
     return torch.Generator().manual_seed(stream_seed(name, seed))
 
 
 class ForeignStates:
-    """The states of numpy's and of Python's global generator, which no seed of a run sets, as they are now."""
+    """The current states of numpy's and Python's global generators, which no seed of a run sets."""
 
     def __init__(self) -> None:
         self.numpy, self.python = np.random.get_state(legacy=False), random.getstate()
 
     def name_moved(self) -> list[str]:
-        """Name the generators that something has drawn from since."""
+        """Return the names of the generators that something has drawn from since."""
         same = pickle.dumps(np.random.get_state(legacy=False)) == pickle.dumps(self.numpy)
         moved = {"numpy's": not same, "Python's": random.getstate() != self.python}
         return [f"{owner} global generator" for owner, has_moved in moved.items() if has_moved]
@@ -40,7 +40,7 @@ class ForeignStates:
 
 @contextmanager
 def restore_generators(device: torch.device) -> Iterator[None]:
-    """Leave the global generators of torch (on the CPU and on `device`), numpy and Python as they were before."""
+    """Restore the global generators of torch (on the CPU and on `device`), numpy and Python after the block."""
     before = ForeignStates()
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):

@@ -1,4 +1,4 @@
-"""Errors of code that a user brings: any exception as one sentence, with the user's file and line."""
+"""Messages for errors in code of the user: any exception as one sentence, with the user's file and line."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from traceback import walk_tb
 from zeroinit.errors import BadInput
 
 MAX_CHARACTERS = 300  # of an exception's own message
-# packages that call a user's code, or that it calls; an error in them is shown at the user's line that led there
+# packages that call a user's code, or that it calls; an error in them is located at the user's line that led there
 LIBRARIES = sys.stdlib_module_names | {
     *("zeroinit", "hydra_plugins", "hydra", "omegaconf", "antlr4", "mlflow"),
     *("torch", "torchvision", "functorch", "numpy", "scipy", "sklearn", "PIL", "sympy"),
@@ -20,9 +20,9 @@ SELF_EXPLAINING = (ValueError, TypeError, RuntimeError, IndexError)  # their mes
 
 @contextmanager
 def explain_errors(subject: str) -> Iterator[None]:
-    """Raise any exception of the block as BadInput(f"{subject}: what happened (file, line)"); BadInput passes.
+    """Raise any exception of the block as BadInput(f"{subject}: message (file, line)").
 
-    So does an interruption. sys.exit is an exception like others: it must not end the command with its own exit code.
+    BadInput and interruptions pass. sys.exit is treated as an exception: it must not end the command with its code.
     """
     try:
         yield
@@ -42,14 +42,14 @@ def explain_exits(subject: str) -> Iterator[None]:
 
 
 def describe_error(error: BaseException) -> str:
-    """Say what happened and where: `KeyError: 'gain' (rules.py, line 29)`.
+    """Return the message and location, such as `KeyError: 'gain' (rules.py, line 29)`.
 
-    An exception that no code of a user raised has no location, and its name only where its message needs it.
+    An exception from other code has no location, and is named only if its message needs the name.
     """
     message = " ".join((message_of(error).strip().splitlines() or [""])[0].split())[:MAX_CHARACTERS]
     location = locate_error(error)
-    named = location or not message or not isinstance(error, SELF_EXPLAINING) or isinstance(error, UnicodeError)
-    text = ": ".join([*([type(error).__name__] if named else []), *([message] if message else [])])
+    needs_name = location or not message or not isinstance(error, SELF_EXPLAINING) or isinstance(error, UnicodeError)
+    text = ": ".join([*([type(error).__name__] if needs_name else []), *([message] if message else [])])
     return f"{text} ({location})" if location else text
 
 
@@ -57,28 +57,28 @@ def message_of(error: BaseException) -> str:
     """Return the exception's own message, without its name and location."""
     if isinstance(error, SystemExit):
         return f"sys.exit({error.code!r}) was called"
-    return str(error.msg) if isinstance(error, SyntaxError) else str(error)  # the whole text would name the line, too
+    return str(error.msg) if isinstance(error, SyntaxError) else str(error)  # the whole text also names the line
 
 
 def locate_error(error: BaseException) -> str:
-    """Return `FILE, line NUMBER` of the last line of a user's code that led to the error; empty if there is none."""
+    """Return `FILE, line NUMBER` of the last line of the user's code that led to the error; empty if there is none."""
     if isinstance(error, SyntaxError) and error.filename and os.path.isfile(error.filename):
         return f"{shorten_path(error.filename)}, line {error.lineno}"
     lines = [
         (frame.f_code.co_filename, number)
         for frame, number in walk_tb(error.__traceback__)
-        if is_user_code(frame.f_globals.get("__name__", "")) and os.path.isfile(frame.f_code.co_filename)
+        if _is_user_code(frame.f_globals.get("__name__", "")) and os.path.isfile(frame.f_code.co_filename)
     ]
     if not lines:
         return ""
-    # a library that the user's code calls stands behind it, and is seldom what has to be mended
-    outside = [line for line in lines if not any(folder in line[0] for folder in INSTALLED)]
-    path, number = (outside or lines)[-1]
+    # the cause is rarely in an installed library that the user's code calls
+    not_installed = [line for line in lines if not any(folder in line[0] for folder in INSTALLED)]
+    path, number = (not_installed or lines)[-1]
     return f"{shorten_path(path)}, line {number}"
 
 
 def find_user_error(error: BaseException) -> BaseException:
-    """Return the first of an exception and its causes that has a location in a user's code, or the exception itself."""
+    """Return the first of an exception and its causes that is located in the user's code, or the exception itself."""
     current: BaseException | None = error
     while current is not None:
         if locate_error(current):
@@ -87,13 +87,13 @@ def find_user_error(error: BaseException) -> BaseException:
     return error
 
 
-def is_user_code(module: str) -> bool:
-    """Whether a module, by its dotted name, is neither ours nor of a library that we use."""
+def _is_user_code(module: str) -> bool:
+    """Return whether a module, by its dotted name, is neither ours nor of a library that we use."""
     return module.partition(".")[0] not in LIBRARIES
 
 
 def shorten_path(path: str) -> str:
-    """Return the path below the folder from which Python imports it; as it is where there is no such folder."""
+    """Return the path relative to the folder from which Python imports it; unchanged if there is no such folder."""
     path = os.path.abspath(path)
     folders = [os.path.join(os.path.abspath(folder), "") for folder in sys.path]
     longest = max((folder for folder in folders if path.startswith(folder)), key=len, default="")

@@ -25,7 +25,7 @@ def measure_products(net: Net, members: int, tf32: bool) -> Row:
         layer.register_forward_hook(note(name))
     batch = batch_size_of(net.job.values, net.data)
     with torch.no_grad():
-        model(net.data.prepare(net.data.train[0][:batch]))
+        model(net.data.to_inputs(net.data.train[0][:batch]))
     set_tf32(tf32)
     seconds = {}
     for index, (name, layer) in enumerate(weight_layers(model)):

@@ -20,7 +20,7 @@ from gpu_parts.device import Net, card, reset_memory, set_tf32, timed, wait
 from gpu_parts.files import Row, add_row, read_rows
 from gpu_parts.jobs import Task
 from gpu_parts.products import measure_products
-from zeroinit.build import batch_size_of, build, load, optimizer_of, set_up_torch, steps_per_epoch_of
+from zeroinit.build import batch_size_of, build, load, make_optimizer, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
 from zeroinit.dataset.batches import Augment, Batches
 from zeroinit.layers import weight_layers
@@ -101,7 +101,7 @@ def members_of(net: Net, members: int, shared: bool, steps: int) -> list[Member]
                 nn.init.kaiming_normal_(layer.weight)
         order = stream("order", 0 if shared else index)
         changes = stream("augment", 0 if shared else index)
-        found.append(Member(model, optimizer_of(net.job.values, model), order, changes, steps))
+        found.append(Member(model, make_optimizer(net.job.values, model), order, changes, steps))
     return found
 
 
@@ -129,7 +129,7 @@ def train(net: Net, members: int, shared: bool, steps: int, observe: Callable[[E
 
 def measure_steps(net: Net, members: int, batches: str, kernels: str, arithmetic: str) -> Row:
     """Time steps of K members together."""
-    if members > 1 and unstackable_reason(net.model, optimizer_of(net.job.values, net.model), net.data.input_shape):
+    if members > 1 and unstackable_reason(net.model, make_optimizer(net.job.values, net.model), net.data.input_shape):
         return {"error": "it cannot be stacked"}
     marks: list[float] = []
     warm_up = 2 if net.blocks == 2 else 15
@@ -172,7 +172,7 @@ def measure_between(net: Net, members: int) -> Row:
     augment, batch = Augment(**values["dataset"]["augment"]), batch_size_of(values, net.data)
     batches = Batches(net.data, batch, True, augment, streams)
     models = [deepcopy(net.model) for _ in range(members)]
-    pairs = [(model, optimizer_of(values, model)) for model in models]
+    pairs = [(model, make_optimizer(values, model)) for model in models]
     together = SingleModel(*pairs[0]) if members == 1 else ModelStack(pairs)
     losses = torch.zeros(1, members, device=net.device)
     order = timed(net.device, batches.draw)

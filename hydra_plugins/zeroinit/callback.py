@@ -115,7 +115,7 @@ class SweepCallback(Callback):
         from zeroinit.tracker import TRACEBACK, readable, stale
 
         HydraConfig.instance().set_config(config)
-        tracker = build.opened(json.dumps(dict(config.tracker)), config.sweep or sweep_name())
+        tracker = build.open_cached(json.dumps(dict(config.tracker)), config.sweep or sweep_name())
         stale.kill_dead_runs(tracker, trains_here=False)
         since = [record for record in tracker.records() if record.started >= self.started]
         new, _ = readable(since)  # the table names the others

@@ -59,7 +59,7 @@ class SweepLauncher(Launcher):
 
     def launch_jobs(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from zeroinit import build
-        from zeroinit.config.check import device
+        from zeroinit.config.check import resolve_device
         from zeroinit.config.compose import sweep_name
         from zeroinit.progress import Bar
         from zeroinit.sweep import resume
@@ -69,7 +69,7 @@ class SweepLauncher(Launcher):
 
         setup_globals()
         jobs = self.jobs if self.of_ours else self.checked(job_overrides, initial_job_idx)
-        if self.asked is None and self.pool and device(jobs[0].values["device"]).type == "cuda":
+        if self.asked is None and self.pool and resolve_device(jobs[0].values["device"]).type == "cuda":
             self.workers = self.pool.workers = 1  # which has the memory to itself
         sweep = sweep_name()
         tracker = build.open_tracker(jobs[0], sweep)

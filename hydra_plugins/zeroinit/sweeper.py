@@ -138,7 +138,7 @@ class GridSweeper(Sweeper):
 
     def grid(self, arguments: list[str]) -> list[list[str]]:
         """The overrides of each job. Raises BadInput for an axis that is none, or too many runs."""
-        from zeroinit.config.overrides import check_size, check_typed
+        from zeroinit.config.overrides import check_overrides, check_size
         from zeroinit.errors import BadInput
 
         axes = [f"{key}={typed(values)}" for key, values in self.params.items()]
@@ -146,7 +146,7 @@ class GridSweeper(Sweeper):
         if empty:
             raise BadInput(f"{empty}: the axis has no values; give at least one")
         overrides = OverridesParser.create(self.composer.loader).parse_overrides([*axes, *arguments])
-        check_typed(overrides)
+        check_overrides(overrides)
         interval = next((one for one in overrides if one.is_sweep_override() and not one.is_discrete_sweep()), None)
         if interval:
             raise BadInput(

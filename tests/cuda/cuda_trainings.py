@@ -14,8 +14,8 @@ from zeroinit import bias_scale, build, dataset
 from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50
 from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment
-from zeroinit.dataset.data import limited
-from zeroinit.dataset.images import reshaped
+from zeroinit.dataset.data import subsample
+from zeroinit.dataset.images import reshape_images
 from zeroinit.init import default_, initialize
 from zeroinit.rng import stream
 from zeroinit.training import loop
@@ -56,7 +56,7 @@ class Run:
 
 def data_of(run: Run) -> Data:
     """8x8 digits in three channels, on the run's device."""
-    data = reshaped(limited(dataset.digits(stream("split", 0)), EXAMPLES), None, 3)
+    data = reshape_images(subsample(dataset.digits(stream("split", 0)), EXAMPLES), None, 3)
     double = torch.float64 if run.dtype == torch.float64 else None
     return replace(data.to(run.device), dtype=double)
 

@@ -54,7 +54,7 @@ def test_a_stack_of_one_is_the_net_alone(arch: str, device: torch.device) -> Non
     for kind in (SingleModel, lambda *pair: ModelStack([pair])):
         [member] = members_of(run, data)
         together = kind(member.model, member.optimizer)
-        inputs, labels = data.prepare(data.train[0][:64]), data.train[1][:64]
+        inputs, labels = data.to_inputs(data.train[0][:64]), data.train[1][:64]
         together.backward(inputs.unsqueeze(0), labels.unsqueeze(0), "mean")
         gradients.append(together.gradients())
     for name, gradient in gradients[0].items():
@@ -150,7 +150,7 @@ def test_a_quotient_has_the_numbers_of_the_cpu(device: torch.device) -> None:
         data = data_of(run)
         [member] = members_of(run, data)
         net = quotient(member.model)
-        inputs, labels = data.prepare(data.train[0][:64]), data.train[1][:64]
+        inputs, labels = data.to_inputs(data.train[0][:64]), data.train[1][:64]
         loss = nn.functional.cross_entropy(net(inputs), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         logits.append([loss.detach().cpu(), *(parameter.grad.cpu() for parameter in net.parameters())])

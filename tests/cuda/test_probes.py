@@ -8,7 +8,7 @@ import torch
 from cuda_trainings import Run, data_of, give_device, members_of, train
 from torch import Tensor, nn
 
-from zeroinit.dataset.data import spread
+from zeroinit.dataset.data import evenly_spaced
 from zeroinit.layers import hidden
 from zeroinit.probes import measures
 from zeroinit.probes.inspection import inspect_model
@@ -79,8 +79,8 @@ def test_probes_of_curvature_agree(device: torch.device) -> None:
         data = data_of(run)
         [member] = members_of(run, data)
         together = SingleModel(member.model, member.optimizer)
-        inputs, labels = spread(data.train, 64)
-        batch = data.prepare(inputs).unsqueeze(0), labels.unsqueeze(0)
+        inputs, labels = evenly_spaced(data.train, 64)
+        batch = data.to_inputs(inputs).unsqueeze(0), labels.unsqueeze(0)
         parameters = together.tensors()
         ends = hessian_ends(
             lambda parts, t=together, b=batch: t.losses(parts, *b),  # type: ignore[misc]
@@ -95,7 +95,7 @@ def test_probes_of_curvature_agree(device: torch.device) -> None:
 @pytest.mark.parametrize(("arch", "members"), [("fnn", 1), ("fnn", 3), ("mnist_cnn", 3), ("cifar_cnn", 1)])
 def test_probes_of_a_training_agree(arch: str, members: int, device: torch.device) -> None:
     """All of them, at every step, with the metrics that they write; float64, in which rounding decides nothing."""
-    records = [watched(arch, members, where) for where in (device, CPU)]
+    records = [train_watched(arch, members, where) for where in (device, CPU)]
     for there, here in zip(*records, strict=True):
         assert there.tags == here.tags
         assert [point[::2] for point in there.metrics] == [point[::2] for point in here.metrics]
@@ -103,14 +103,14 @@ def test_probes_of_a_training_agree(arch: str, members: int, device: torch.devic
             assert value == pytest.approx(second, rel=1e-4, abs=1e-7), (name, step)
 
 
-def watched(arch: str, members: int, where: torch.device) -> list[Record]:
+def train_watched(arch: str, members: int, where: torch.device) -> list[Record]:
     """The records of a stack under all probes."""
     run = Run(arch, where, torch.float64, steps=(3,) * members)
     data = data_of(run)
     records = [Record(str(index), {}, {}) for index in range(members)]
     model = members_of(run, data)[0].model
-    inputs, labels = spread(data.train, 32)
-    batch = data.prepare(inputs).unsqueeze(0), labels.unsqueeze(0)
+    inputs, labels = evenly_spaced(data.train, 32)
+    batch = data.to_inputs(inputs).unsqueeze(0), labels.unsqueeze(0)
     slow = {"fnn": (), "mnist_cnn": ("curvature",), "cifar_cnn": ("curvature", "pairs")}[arch]
     probes = [name for name in all_probes() if name not in slow]
     observer = Observer(
@@ -131,8 +131,8 @@ def test_probes_of_the_verdict_agree(device: torch.device) -> None:
         run = Run("mnist_cnn", where, torch.float64)
         data = data_of(run)
         [member] = train(run)
-        inputs, labels = spread(data.train, 64)
-        looked.append(inspect_model(member.model, (data.prepare(inputs), labels)))
+        inputs, labels = evenly_spaced(data.train, 64)
+        looked.append(inspect_model(member.model, (data.to_inputs(inputs), labels)))
     assert looked[0].accuracy == pytest.approx(looked[1].accuracy)
     for there, here in zip(looked[0].layers, looked[1].layers, strict=True):
         assert (there.name, there.hidden, there.are_copies) == (here.name, here.hidden, here.are_copies)

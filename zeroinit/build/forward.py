@@ -1,4 +1,4 @@
-"""What a model makes of its first batch, before it trains: what is not logits is refused in one sentence."""
+"""Whether a model returns logits for its smallest batches, in train mode and in eval mode."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,50 +10,54 @@ from zeroinit.dataset.data import Data
 from zeroinit.errors import BadInput
 from zeroinit.user_code import explain_errors
 
-FEW = 2  # examples of a batch, of which more tell nothing new
+MAX_EXAMPLES = 2  # of a batch; more would show nothing new
 
 
 def check_forward(
-    model: nn.Module, make: Callable[[], nn.Module], data: Data, batch_size: int, named: str, target: str
+    model: nn.Module, make: Callable[[], nn.Module], data: Data, batch_size: int, subject: str, target: str
 ) -> None:
-    """Raise BadInput where the model cannot be given its smallest batches, or does not return logits for them.
+    """Raise BadInput if the model does not return logits for its smallest batches.
 
     Args:
-        model: as it was built, on the data's device; it is left in train mode.
-        make: makes the model with its constructor's values. Where these too give NaN, the init is not to blame.
-        data: of which an epoch's last batch is taken in train mode, and an evaluation's last in eval mode.
+        model: the model as it was built, on the data's device; it is left in train mode.
+        make: makes the model with its constructor's values. If these also give NaN, the init is not the cause.
+        data: the last batch of an epoch is used in train mode, the last one of an evaluation in eval mode.
         batch_size: of the training.
-        named: `arch=A does not fit dataset=D`, in the words of the config.
-        target: `arch._target_=T`, in the words of the config.
+        subject: `arch=A does not fit dataset=D`, which starts a message.
+        target: `arch._target_=T`, which starts a message.
     """
     examples = len(data.train[0])
     smallest = examples % batch_size or batch_size
-    at_end = f"dataset.batch_size={batch_size}: an epoch ends with a batch of 1, for which {named}; give another size"
-    some = data.train[0][: min(FEW, smallest)]
-    logits = run_batch(model.train(), data, some, at_end if smallest == 1 else named, target)
+    at_end = f"dataset.batch_size={batch_size}: an epoch ends with a batch of 1, for which {subject}; give another size"
+    inputs = data.train[0][: min(MAX_EXAMPLES, smallest)]
+    logits = run_batch(model.train(), data, inputs, at_end if smallest == 1 else subject, target)
     with torch.no_grad():
-        if logits.isnan().any() and run_batch(make().eval(), data, some, named, target).isnan().any():
+        if logits.isnan().any() and run_batch(make().eval(), data, inputs, subject, target).isnan().any():
             raise BadInput(f"{target}: its forward pass returns NaN for finite inputs, whatever the init is")
         for stored, _ in (data.val, data.test):
             chunk = evaluation_chunk(stored)
             smallest = len(stored) % chunk or chunk
-            run_batch(model.eval(), data, stored[: min(FEW, smallest)], f"{named} in eval mode", target)
+            run_batch(model.eval(), data, stored[: min(MAX_EXAMPLES, smallest)], f"{subject} in eval mode", target)
     model.train()
 
 
-def run_batch(model: nn.Module, data: Data, stored: Tensor, named: str, target: str) -> Tensor:
-    """Logits of these stored inputs, in the mode in which the model is. Raises BadInput where they are none."""
-    with explain_errors(f"{named}, whose inputs have shape {data.input_shape}"):
-        logits = model(data.prepare(stored))
-    if wrong := describe_output(logits, (len(stored), data.num_classes), model.training):
+def run_batch(model: nn.Module, data: Data, stored: Tensor, subject: str, target: str) -> Tensor:
+    """Return the logits of these stored inputs, in the model's current mode.
+
+    Raises:
+        BadInput: The forward pass fails, or returns no logits.
+    """
+    with explain_errors(f"{subject}, whose inputs have shape {data.input_shape}"):
+        logits = model(data.to_inputs(stored))
+    if fault := describe_output(logits, (len(stored), data.num_classes), model.training):
         mode = "train" if model.training else "eval"
-        raise BadInput(f"{target}: in {mode} mode, its forward pass returns {wrong}")
+        raise BadInput(f"{target}: in {mode} mode, its forward pass returns {fault}")
     assert isinstance(logits, Tensor)
     return logits
 
 
 def describe_output(logits: object, shape: tuple[int, int], training: bool) -> str:
-    """Say what is wrong with a model's output; empty where it is logits of that shape (examples, classes)."""
+    """Return the fault of a model's output; empty if it is logits of that shape (examples, classes)."""
     wanted = f"logits, a tensor of floating-point numbers with shape {shape}"
     if isinstance(logits, tuple | list):
         return f"a {type(logits).__name__} of {len(logits)}; return the logits alone"

@@ -1,48 +1,49 @@
-"""What a machine cannot train: nets larger than its memory, and runs of more steps than it can keep the losses of."""
+"""Limits of what a machine can train: the parameters of a net, the steps of a run, and the examples of a probe."""
 
 import torch
 from torch import nn
 
+from zeroinit.build.recipe import steps_of
 from zeroinit.config.check import MAX_STEPS, Values
-from zeroinit.config.target import call
+from zeroinit.config.target import instantiate
 from zeroinit.dataset.data import Data
 from zeroinit.dataset.images import physical_memory
 from zeroinit.errors import BadInput
 
-COPIES = 4  # of each parameter while Adam trains: value, gradient and two moments
+NUMBERS_PER_PARAMETER = 4  # while Adam trains: value, gradient and two moments
 
 
 def check_steps(values: Values, steps_per_epoch: int) -> None:
-    """Raise BadInput where the epochs are more steps than a run may have."""
-    epochs = values["epochs"]
-    if epochs is not None and epochs * steps_per_epoch > MAX_STEPS:
-        steps = f"{epochs * steps_per_epoch:,} steps"
-        raise BadInput(f"epochs={epochs}: that is {steps}; give at most {MAX_STEPS // steps_per_epoch}")
+    """Raise BadInput if the epochs have more steps than a run may have."""
+    epochs, steps = values["epochs"], steps_of(values, steps_per_epoch)
+    if epochs is not None and steps > MAX_STEPS:
+        raise BadInput(f"epochs={epochs}: that is {steps:,} steps; give at most {MAX_STEPS // steps_per_epoch}")
 
 
 def check_examples(values: Values, data: Data) -> None:
-    """Raise BadInput where a probe is to see more examples than there are; the default means all that there are."""
-    from zeroinit.config.unknown import schema  # only here: jobs that are resolved already train without OmegaConf
+    """Raise BadInput if a probe needs more examples than the training set has. The default then means all of them."""
+    from zeroinit.config.unknown import schema  # only here: resolved jobs train without OmegaConf
 
-    examples, there = values["probe"]["examples"], len(data.train[0])
-    if examples > there and examples != schema()["probe"]["examples"]:
-        raise BadInput(f"probe.examples={examples}: the training set has {there} examples; give 1 to {there}")
+    examples, available = values["probe"]["examples"], len(data.train[0])
+    if examples > available and examples != schema()["probe"]["examples"]:
+        raise BadInput(f"probe.examples={examples}: the training set has {available} examples; give 1 to {available}")
 
 
 def check_memory(values: Values, data: Data, arch: str) -> None:
-    """Raise BadInput where a net of zeroinit has more parameters than this machine's memory can train.
+    """Raise BadInput if a net of zeroinit has more parameters than fit this machine's memory during training.
 
     The net is built on torch's meta device, which takes no memory. A user's arch may not support that device.
     """
     if not values["arch"]["_target_"].startswith("zeroinit."):
         return
     with torch.device("meta"):
-        model = call("arch", values["arch"], data.input_shape, data.num_classes, subject=f"arch={arch}")
+        model = instantiate("arch", values["arch"], data.input_shape, data.num_classes, subject=f"arch={arch}")
     assert isinstance(model, nn.Module)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    needed, there = COPIES * parameters * torch.finfo(torch.float32).bits // 8, physical_memory()
-    if needed > there:
+    needed = NUMBERS_PER_PARAMETER * parameters * torch.finfo(torch.float32).bits // 8
+    available = physical_memory()
+    if needed > available:
         raise BadInput(
             f"arch={arch}: {parameters:,} parameters with their gradients and moments are {needed / 2**30:.0f} GiB, "
-            f"and this machine has {there / 2**30:.0f}; give fewer units by arch.hidden, or smaller inputs"
+            f"and this machine has {available / 2**30:.0f}; give fewer units by arch.hidden, or smaller inputs"
         )

@@ -1,4 +1,4 @@
-"""A run to be made, after its config was composed and before anything is built from it."""
+"""A job: a run before it is built, with its resolved config."""
 
 from __future__ import annotations
 
@@ -7,15 +7,25 @@ from typing import TYPE_CHECKING
 
 from zeroinit.config.check import Values
 
-if TYPE_CHECKING:  # it needs OmegaConf, without which jobs that are resolved already train: benchmarks/gpu.py
+if TYPE_CHECKING:  # it imports OmegaConf; jobs that are resolved train without it (benchmarks/gpu.py)
     from zeroinit.config.saved import Saved
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be made: its name for a person, what was typed for it, its folder (of Hydra), its resolved config, its
-    params, the hashes of config and cell, the environment variables of its process, what a sweep writes to its folder,
-    and, pickled, what is called in its process at its start and end (zeroinit.sweep.hooks.JobHooks).
+    """One run before it is built.
+
+    Attributes:
+        name: for the user.
+        overrides: as they were typed.
+        folder: Hydra's folder of the run.
+        values: the resolved config.
+        params: what identifies the run for the user.
+        config_hash: of every key that can change a number.
+        cell_hash: of the same keys without the seeds.
+        variables: the environment variables that are set in its process.
+        saved: what a sweep writes to the folder.
+        hooks: a pickled zeroinit.sweep.hooks.JobHooks, which is called at the start and end of the run.
     """
 
     name: str

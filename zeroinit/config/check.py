@@ -1,4 +1,4 @@
-"""What a composed config must satisfy before anything is built from it."""
+"""Checks of the values of a composed config, before anything is built from it."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from zeroinit.config.arguments import MAX_INT, finite
+from zeroinit.config.arguments import MAX_INT, is_finite
 from zeroinit.errors import BadInput
 from zeroinit.probes.metrics import all_probes
 from zeroinit.tracker import without_password
@@ -23,73 +23,73 @@ Values = dict[str, Any]
 
 
 def check(values: Values) -> None:
-    """Raise BadInput at the first value that is missing or out of range, with its key and what is accepted."""
+    """Raise BadInput for the first value that is missing or out of range; the message says what is accepted."""
     rules = ("init.weight", "init.bias", "init.rest.weight", "init.rest.bias")
     for key in ("dataset", "arch", *rules, "bias_scale", "optimizer", "tracker"):
-        node = at(values, key)
+        node = lookup(values, key)
         if not isinstance(node, dict) or not isinstance(node.get("_target_"), str):
             raise BadInput(f"{key}={node}: give the keys of a function, its name under _target_")
-    epochs, steps = at(values, "epochs"), at(values, "steps")
+    epochs, steps = lookup(values, "epochs"), lookup(values, "steps")
     if epochs is not None and steps is not None:
         raise BadInput(f"epochs={epochs} and steps={steps}: give one of them and set the other to null")
     if epochs is None and steps is None:
         raise BadInput("epochs=null and steps=null: give one of them, a whole number from 1")
-    whole("epochs" if steps is None else "steps", epochs if steps is None else steps, 1, most=MAX_STEPS)
-    whole("threads", at(values, "threads"), 1, most=MAX_THREADS)
-    if at(values, "dataset.batch_size") != "all":
-        whole("dataset.batch_size", at(values, "dataset.batch_size"), 1, " or all")
+    require_int("epochs" if steps is None else "steps", epochs if steps is None else steps, 1, most=MAX_STEPS)
+    require_int("threads", lookup(values, "threads"), 1, most=MAX_THREADS)
+    if lookup(values, "dataset.batch_size") != "all":
+        require_int("dataset.batch_size", lookup(values, "dataset.batch_size"), 1, " or all")
     for key in ("seed", *(f"seeds.{stream}" for stream in STREAMS)):
-        whole(key, at(values, key), 0, most=MAX_SEED)
+        require_int(key, lookup(values, key), 0, most=MAX_SEED)
     check_dataset(values)
-    layers = at(values, "init.layers")
+    layers = lookup(values, "init.layers")
     for pattern in layers if isinstance(layers, list) and layers else [layers]:
         if layers is not None and not (isinstance(pattern, str) and pattern):
             raise BadInput(
                 f"init.layers={layers}: give a pattern of layer names such as conv*, a list of them, or null"
             )
-    if at(values, "loss.reduction") not in ("mean", "sum"):
-        raise BadInput(f"loss.reduction={at(values, 'loss.reduction')}: give mean or sum")
-    if at(values, "check") not in CHECKS:
-        raise BadInput(f"check={at(values, 'check')}: give {', '.join(CHECKS[:-1])} or {CHECKS[-1]}")
-    if values["check"] != "start" and at(values, "plan") is True:
+    if lookup(values, "loss.reduction") not in ("mean", "sum"):
+        raise BadInput(f"loss.reduction={lookup(values, 'loss.reduction')}: give mean or sum")
+    if lookup(values, "check") not in CHECKS:
+        raise BadInput(f"check={lookup(values, 'check')}: give {', '.join(CHECKS[:-1])} or {CHECKS[-1]}")
+    if values["check"] != "start" and lookup(values, "plan") is True:
         raise BadInput(f"check={values['check']} and plan=true: give one of them")
-    if at(values, "arithmetic") not in ARITHMETICS:
+    if lookup(values, "arithmetic") not in ARITHMETICS:
         raise BadInput(
-            f"arithmetic={at(values, 'arithmetic')}: give {', '.join(ARITHMETICS[:-1])} or {ARITHMETICS[-1]}"
+            f"arithmetic={lookup(values, 'arithmetic')}: give {', '.join(ARITHMETICS[:-1])} or {ARITHMETICS[-1]}"
         )
-    if at(values, "dtype") not in DTYPES:
-        raise BadInput(f"dtype={at(values, 'dtype')}: give {' or '.join(DTYPES)}")
+    if lookup(values, "dtype") not in DTYPES:
+        raise BadInput(f"dtype={lookup(values, 'dtype')}: give {' or '.join(DTYPES)}")
     for key in ("deterministic", "save", "rerun", "plan", "early_stop", "dataset.shuffle", "dataset.augment.flip"):
-        if not isinstance(at(values, key), bool):
-            raise BadInput(f"{key}={at(values, key)}: give true or false")
+        if not isinstance(lookup(values, key), bool):
+            raise BadInput(f"{key}={lookup(values, key)}: give true or false")
     for group, key in (("bias_scale", "value"), ("optimizer", "lr")):
-        if key in values[group]:  # a function of the user's own may do without
-            number(f"{group}.{key}", values[group][key])
+        if key in values[group]:  # a function of the user may lack it
+            require_nonnegative(f"{group}.{key}", values[group][key])
     check_ramp(values)
-    device(at(values, "device"))
+    resolve_device(lookup(values, "device"))
     check_uri(values["tracker"].get("uri"))
     check_probes(values)
-    sweep = at(values, "sweep")
+    sweep = lookup(values, "sweep")
     if sweep is not None and not (isinstance(sweep, str) and sweep.strip()):
         raise BadInput(f"sweep={sweep}: give a name, or null")
 
 
 def check_ramp(values: Values) -> None:
-    """Raise BadInput for a ramp of the learning rate that is none."""
-    whole("ramp.steps", at(values, "ramp.steps"), 0)
-    factor = at(values, "ramp.factor")
-    if not finite(factor) or factor <= 0:
+    """Raise BadInput for values that describe no warm-up of the learning rate."""
+    require_int("ramp.steps", lookup(values, "ramp.steps"), 0)
+    factor = lookup(values, "ramp.factor")
+    if not is_finite(factor) or factor <= 0:
         raise BadInput(f"ramp.factor={factor}: give a finite number above 0")
 
 
-def ramped(values: Values) -> bool:
-    """Whether the first steps have a learning rate of their own."""
+def has_warmup(values: Values) -> bool:
+    """Return whether the learning rate of the first steps differs from the others."""
     return bool(values["ramp"]["steps"] and values["ramp"]["factor"] != 1)
 
 
 def check_probes(values: Values) -> None:
-    """Raise BadInput for a probe that there is not, or a schedule without a step."""
-    measure, dense, a_decade = (at(values, f"probe.{key}") for key in ("measure", "dense", "a_decade"))
+    """Raise BadInput for an unknown probe, or for a schedule without a step."""
+    measure, dense, a_decade = (lookup(values, f"probe.{key}") for key in ("measure", "dense", "a_decade"))
     accepted = f"give a list of {', '.join(all_probes())}, or probe=default, all or none"
     if not isinstance(measure, list):
         raise BadInput(f"probe.measure={measure}: {accepted}")
@@ -97,51 +97,53 @@ def check_probes(values: Values) -> None:
     if unknown:
         typed = ",".join(map(str, measure))
         raise BadInput(f"probe.measure=[{typed}]: there is no probe {unknown[0]}; {accepted}")
-    whole("probe.dense", dense, 0)
-    whole("probe.a_decade", a_decade, 0)
-    if at(values, "check") == "audit":
-        whole("probe.dense", dense, 1, ", as check=audit replays so many steps")
-    curved = at(values, "probe.curvature")
-    if not isinstance(curved, list) or not all(type(step) is int and 0 <= step <= MAX_INT for step in curved):
-        raise BadInput(
-            f"probe.curvature={curved}: give a list of whole numbers from 0, the updates after which to look"
-        )
-    whole("probe.examples", at(values, "probe.examples"), 1)
+    require_int("probe.dense", dense, 0)
+    require_int("probe.a_decade", a_decade, 0)
+    if lookup(values, "check") == "audit":
+        require_int("probe.dense", dense, 1, ", the number of steps that check=audit replays")
+    curvature_steps = lookup(values, "probe.curvature")
+    if not isinstance(curvature_steps, list) or not all(
+        type(step) is int and 0 <= step <= MAX_INT for step in curvature_steps
+    ):
+        raise BadInput(f"probe.curvature={curvature_steps}: give a list of whole numbers from 0 (numbers of updates)")
+    require_int("probe.examples", lookup(values, "probe.examples"), 1)
     if set(measure) - {"curvature"} and not dense and not a_decade:
-        raise BadInput("probe.dense=0 and probe.a_decade=0: no step would be looked at; give one from 1, or probe=none")
-    if "curvature" in measure and not curved:
-        raise BadInput("probe.curvature=[]: no step would be looked at; give one from 0, or leave curvature out")
+        raise BadInput("probe.dense=0 and probe.a_decade=0: no step would be observed; give one from 1, or probe=none")
+    if "curvature" in measure and not curvature_steps:
+        raise BadInput("probe.curvature=[]: no step would be observed; give one from 0, or leave curvature out")
 
 
 def check_dataset(values: Values) -> None:
-    """Raise BadInput for a value of what all data sets have in common: size, channels, normalisation, augmentation."""
+    """Raise BadInput for a value of a key that all data sets have: size, channels, normalisation, augmentation."""
     for node, keys in (("augment", ("crop", "flip")), ("normalize", ("mean", "std"))):
         for key in keys:
-            at(values, f"dataset.{node}.{key}")
-    whole("dataset.augment.crop", at(values, "dataset.augment.crop"), 0)
-    if at(values, "dataset.limit") is not None:
-        whole("dataset.limit", values["dataset"]["limit"], 1, ", or null")
-    resize = at(values, "dataset.resize")
+            lookup(values, f"dataset.{node}.{key}")
+    require_int("dataset.augment.crop", lookup(values, "dataset.augment.crop"), 0)
+    if lookup(values, "dataset.limit") is not None:
+        require_int("dataset.limit", values["dataset"]["limit"], 1, ", or null")
+    resize = lookup(values, "dataset.resize")
     for side in resize if isinstance(resize, list) and len(resize) == 2 else [resize]:
         if resize is not None and (not isinstance(side, int) or isinstance(side, bool) or side < 1):
             raise BadInput(f"dataset.resize={resize}: give the side of a square in pixels, [HEIGHT,WIDTH], or null")
-    channels = at(values, "dataset.channels")
+    channels = lookup(values, "dataset.channels")
     if not (channels is None or (type(channels) is int and channels in (1, 3))):
-        raise BadInput(f"dataset.channels={at(values, 'dataset.channels')}: give 1 (grey), 3 (colour) or null")
+        raise BadInput(f"dataset.channels={lookup(values, 'dataset.channels')}: give 1 (grey), 3 (colour) or null")
     for key in ("mean", "std"):
-        constants = at(values, f"dataset.normalize.{key}")
+        constants = lookup(values, f"dataset.normalize.{key}")
         for constant in constants if isinstance(constants, list) and constants else [constants]:
-            if not finite(constant):
+            if not is_finite(constant):
                 raise BadInput(f"dataset.normalize.{key}={constants}: give a finite number, or a list of them")
             if key == "std" and not torch.tensor(constant, dtype=torch.float32) > 0:  # 1e-50 is 0 there
-                raise BadInput(f"dataset.normalize.std={constants}: give what is greater than 0, as it divides")
+                raise BadInput(
+                    f"dataset.normalize.std={constants}: give numbers greater than 0, as inputs are divided by them"
+                )
     held_out = values["dataset"].get("held_out")
-    if "held_out" in values["dataset"] and not (finite(held_out) and 0 < held_out < 1):
+    if "held_out" in values["dataset"] and not (is_finite(held_out) and 0 < held_out < 1):
         raise BadInput(f"dataset.held_out={held_out}: give a number between 0 and 1")
 
 
-def at(values: Values, key: str) -> Any:
-    """The value under a dotted key. Raises BadInput where there is none."""
+def lookup(values: Values, key: str) -> Any:
+    """Return the value under a dotted key. Raise BadInput if there is none."""
     node: Any = values
     for part in key.split("."):
         if not isinstance(node, dict):
@@ -155,7 +157,7 @@ def at(values: Values, key: str) -> Any:
 
 
 def check_uri(uri: Any) -> None:
-    """Raise BadInput for a tracker.uri that is none, or that would carry a password into the files of every run."""
+    """Raise BadInput for a tracker.uri that is no text, or that has a password, which would be written to files."""
     if uri is not None and not isinstance(uri, str):
         raise BadInput(f"tracker.uri={uri}: give sqlite:///FILE.db, another database or http(s)://SERVER, or null")
     if uri is not None and without_password(uri) != uri:
@@ -165,29 +167,38 @@ def check_uri(uri: Any) -> None:
         )
 
 
-def whole(key: str, value: Any, least: int, accepted_too: str = "", most: int = MAX_INT) -> None:
-    """Raise BadInput for what is no whole number from `least` to `most`."""
+def require_int(key: str, value: Any, least: int, accepted_too: str = "", most: int = MAX_INT) -> None:
+    """Raise BadInput unless the value is a whole number from `least` to `most`.
+
+    Args:
+        key: for the message.
+        value: the value.
+        least: the smallest accepted number.
+        accepted_too: for the message, what the caller also accepts.
+        most: the largest accepted number.
+    """
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise BadInput(f"{key}={value}: give a whole number from {least}{accepted_too}")
     if value > most:
         raise BadInput(f"{key}={value}: give a whole number from {least} to {most}{accepted_too}")
 
 
-def number(key: str, value: Any) -> None:
-    if not finite(value) or value < 0:
+def require_nonnegative(key: str, value: Any) -> None:
+    """Raise BadInput unless the value is a finite number, 0 or greater."""
+    if not is_finite(value) or value < 0:
         raise BadInput(f"{key}={value}: give a finite number, 0 or greater")
 
 
-def device(name: Any) -> torch.device:
-    """The torch device that `device=` names. Raises BadInput for another name, or one that this machine lacks."""
+def resolve_device(name: Any) -> torch.device:
+    """Return the torch device that `device=` names. Raise BadInput for another name, or if this machine lacks it."""
     if not isinstance(name, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise BadInput(f"device={name}: give auto, cpu, cuda or cuda:N")
-    found = torch.cuda.device_count() if name != "cpu" and torch.cuda.is_available() else 0
+    available = torch.cuda.device_count() if name != "cpu" and torch.cuda.is_available() else 0
     if name == "auto":
-        return torch.device("cuda" if found else "cpu")
-    wanted = torch.device(name)
-    if wanted.type == "cuda" and (wanted.index or 0) >= found:
+        return torch.device("cuda" if available else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= available:
         raise BadInput(
-            f"device={name}: torch finds {found or 'no'} CUDA device(s) here; give device=cpu or device=auto"
+            f"device={name}: torch finds {available or 'no'} CUDA device(s) here; give device=cpu or device=auto"
         )
-    return wanted
+    return device

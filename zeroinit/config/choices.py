@@ -1,4 +1,4 @@
-"""The shipped options of config groups: what functions they name, and which of them a config has."""
+"""The shipped options of config groups: the functions that they name, and the options that a config has."""
 
 from functools import cache
 from pathlib import Path
@@ -11,19 +11,19 @@ from zeroinit.config.check import Values
 
 
 @cache
-def targets(path: Path) -> dict[str, str]:
-    """{key of a node in the option's file: its `_target_`}; none for an option of the user's own."""
-    found = {}
+def targets_in(path: Path) -> dict[str, str]:
+    """Return {key of a node in the option's file: its `_target_`}; none if there is no such file."""
+    targets = {}
     option = OmegaConf.load(path) if path.is_file() else OmegaConf.create()
     assert isinstance(option, DictConfig)
     for key, node in [("", option), *option.items()]:
         if isinstance(node, DictConfig) and "_target_" in node:
-            found[str(key)] = str(node["_target_"])
-    return found
+            targets[str(key)] = str(node["_target_"])
+    return targets
 
 
 def infer_choices(values: Values) -> dict[str, Any]:
-    """The shipped option of each group that has most in common with the values, for folders that do not say it."""
+    """Return the shipped option of each group that is most similar to the values, for folders that do not name it."""
     choices = {}
     for entry in OmegaConf.load(CONF / "config.yaml").defaults:
         if isinstance(entry, DictConfig):
@@ -36,7 +36,7 @@ def infer_choices(values: Values) -> dict[str, Any]:
 
 
 def _closest_option(group: str, usual: str, node: Any) -> str:
-    """The option with the most keys that the node has, too, less those that it has not; a function counts twice."""
+    """Return the option with the most keys in common with the node, minus the others; a function counts twice."""
     if not isinstance(node, DictConfig):
         return usual
     paths = sorted((CONF / group).glob("*.yaml"), key=lambda path: (path.stem != usual, path.stem))

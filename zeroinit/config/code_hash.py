@@ -1,4 +1,4 @@
-"""Which code of a user's own a config names, and a hash of it: a part of the identity of a run."""
+"""A hash of the user's code that a config names: a part of the identity of a run."""
 
 import hashlib
 import inspect
@@ -13,7 +13,7 @@ from zeroinit.kernels import are_portable, is_native, kernel_settings
 def hash_code(values: Values) -> str:
     """Return a hash of the user's files whose functions the config names, and of kernels that are not portable.
 
-    It is empty for a config that names no function but those of zeroinit and torch, on portable kernels.
+    It is empty if the config names only functions of zeroinit and torch, and the kernels are portable.
     """
     targets = user_targets(values)
     files = hash_of_files(targets) if targets else ""
@@ -24,28 +24,31 @@ def hash_code(values: Values) -> str:
 
 
 def user_targets(values: Values) -> tuple[str, ...]:
-    """Each `_target_` of the values that is a user's own: neither ours nor torch's."""
-    known = ("zeroinit", "torch", "torchvision")
-    return tuple(sorted(target for target in find_targets(values) if target.partition(".")[0] not in known))
+    """Return each `_target_` of the values that is neither ours nor torch's."""
+    packages = ("zeroinit", "torch", "torchvision")
+    return tuple(sorted(target for target in targets_of(values) if target.partition(".")[0] not in packages))
 
 
 @cache
 def hash_of_files(targets: tuple[str, ...]) -> str:
-    """Read once, as they are imported once: a file that is changed while a sweep runs is not what the sweep trains."""
+    """Return a hash of the files of these functions.
+
+    Files are read once, because they are imported once: a sweep does not train what is changed while it runs.
+    """
     from hydra.utils import get_object  # only here: shipped options need no Hydra
 
     digest = hashlib.sha256()
     for target in targets:
         try:
             source = inspect.getsourcefile(inspect.unwrap(get_object(target)))
-        except TypeError:  # an object, or a function that is not Python's: where it is named
+        except TypeError:  # an object, or a function that is not written in Python
             source = getattr(get_object(target.rpartition(".")[0]), "__file__", None)
         digest.update(Path(source).read_bytes() if source else target.encode())
     return digest.hexdigest()[:16]
 
 
-def find_targets(node: Any) -> set[str]:
-    """Each `_target_` in the node."""
+def targets_of(node: Any) -> set[str]:
+    """Return each `_target_` in the node."""
     parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     target = {node["_target_"]} if isinstance(node, dict) and "_target_" in node else set()
-    return target.union(*map(find_targets, parts))
+    return target.union(*map(targets_of, parts))

@@ -1,4 +1,4 @@
-"""From what Hydra composed to a job."""
+"""From the config that Hydra composed to a job."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from zeroinit.environment import environment
 
 
 def job_of(cfg: DictConfig) -> Job:
-    """The job that a composed config (with Hydra's node, or HydraConfig set) describes. Raises BadInput."""
+    """Return the job of a composed config, which has Hydra's node, or HydraConfig is set. Raise BadInput."""
     hydra_config = HydraConfig.get()
     variables = variables_of(hydra_config)
     with environment(variables):
@@ -31,24 +31,25 @@ def job_of(cfg: DictConfig) -> Job:
 
 
 def override_lines(task: Any) -> list[str]:
-    """The overrides as they were typed, with `${key}` resolved where it can be."""
+    """Return the overrides as they were typed, with `${key}` resolved if possible."""
     try:
         return list(task)
-    except OmegaConfBaseException:  # of a key that is relative to the place for which it was typed
+    except OmegaConfBaseException:  # a key that is relative to the node for which it was typed
         return [str(line) for line in OmegaConf.to_container(task) or ()]
 
 
 def is_multirun() -> bool:
+    """Return whether Hydra runs a sweep."""
     return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
 def is_search(hydra_node: Any) -> bool:
-    """Whether an optimising sweeper chooses the runs by the values of earlier ones."""
+    """Return whether an optimising sweeper chooses the runs by the values of earlier ones."""
     return "direction" in hydra_node.sweeper
 
 
 def sweep_name() -> str:
-    """A sweep file's name; `sweep` for a grid from the command line; `zeroinit` for single runs."""
+    """Return the name of the sweep file; `sweep` for a grid of the command line; `zeroinit` for single runs."""
     if not is_multirun():
         return "zeroinit"
     name = str(HydraConfig.get().job.config_name)

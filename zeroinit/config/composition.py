@@ -1,9 +1,8 @@
-"""What Hydra cannot compose or start, in one sentence with the key and what is accepted."""
+"""Messages for what Hydra cannot compose or start: one sentence with the key and what is accepted."""
 
 import re
 import traceback
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 
 import hydra
@@ -13,7 +12,8 @@ from yaml import MarkedYAMLError, YAMLError
 
 import zeroinit
 from zeroinit import SWEEPS
-from zeroinit.config.unknown import FUNCTIONS, advice
+from zeroinit.config.nearest import nearest
+from zeroinit.config.unknown import FUNCTION_NODES, suggest_key
 from zeroinit.errors import BadInput
 
 PACKAGE = Path(zeroinit.__file__).parent
@@ -28,39 +28,40 @@ COMPOSING = {
 
 
 def explain(error: Exception) -> BadInput | None:
-    """Return the sentence for what Hydra refuses; None for an error that is not of the user's input."""
-    if not (isinstance(error, HydraException | OmegaConfBaseException) or is_raised_by_hydra(error)):
+    """Return one sentence for an error that the user's input causes in Hydra; None for other errors."""
+    if not (isinstance(error, HydraException | OmegaConfBaseException) or _is_raised_by_hydra(error)):
         return None
-    return BadInput(without_page(sentence(error)))
+    return BadInput(_join_lines(_describe(error)))
 
 
-def is_raised_by_hydra(error: Exception) -> bool:
+def _is_raised_by_hydra(error: Exception) -> bool:
     """Return whether Hydra raised it while it composed a config, or before it called any function of ours."""
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
-    of_hydra = [file.is_relative_to(HYDRA) for file in files]
-    if not any(of_hydra):
+    are_hydras = [file.is_relative_to(HYDRA) for file in files]
+    if not any(are_hydras):
         return False
-    below = files[of_hydra.index(True) :]  # above stand the functions of ours that start Hydra
+    below = files[are_hydras.index(True) :]  # above are the functions of ours that start Hydra
     is_composing = any(
         COMPOSING & {*file.relative_to(HYDRA).with_suffix("").parts} for file in below if file.is_relative_to(HYDRA)
     )
     return is_composing or not any(file.is_relative_to(folder) for file in below for folder in OURS)
 
 
-def sentence(error: Exception) -> str:
+def _describe(error: Exception) -> str:
+    """Return the message for an error of Hydra, OmegaConf or YAML."""
     causes = [error, error.__cause__] if isinstance(error.__cause__, OmegaConfBaseException) else [error]
-    text = "\n".join(str(one) for one in causes).strip()
+    text = "\n".join(map(str, causes)).strip()
     if isinstance(error, MissingConfigException):
-        return missing(error, text)
+        return _describe_missing(error, text)
     if isinstance(error, YAMLError):
-        return of_yaml(error)
+        return _describe_yaml_error(error)
     if isinstance(error, OSError) and error.filename:
         return (
             f"{error.filename}: {error.strerror}; name a folder that can be written by hydra.run.dir or hydra.sweep.dir"
         )
-    for pattern, words in PATTERNS:
+    for pattern, describe_match in PATTERNS:
         if match := re.search(pattern, text, re.DOTALL):
-            return words(match)
+            return describe_match(match)
     if isinstance(error, OverrideParseException):
         return f"{error.override or 'the command line'}: it cannot be read: {text}"
     if isinstance(error, HydraException | OmegaConfBaseException):
@@ -72,21 +73,20 @@ def sentence(error: Exception) -> str:
     return f"Hydra cannot use this config: {reason}; HYDRA_FULL_ERROR=1 shows where"
 
 
-def without_page(text: str) -> str:
-    """The text in one line, without links to Hydra's pages and without OmegaConf's types."""
+def _join_lines(text: str) -> str:
+    """Return the text as one line, without links to Hydra's pages and without OmegaConf's types."""
     dropped = ("See https://", "full_key:", "object_type=", "reference_type=", "To append to your config")
     return " ".join(" ".join(line for line in text.splitlines() if not line.strip().startswith(dropped)).split())
 
 
-def missing(error: MissingConfigException, text: str) -> str:
-    """A config file, or an option of a group, that does not exist."""
+def _describe_missing(error: MissingConfigException, text: str) -> str:
+    """Return the message for a config file, or an option of a group, that does not exist."""
     name = error.missing_cfg_file or ""
     if "primary config" in text or not error.options:
-        sweeps = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
-        close = get_close_matches(name, sweeps, 3) or ["quickstart"]
+        sweep = nearest(name, (path.stem for path in SWEEPS.glob("*.yaml")))
         return (
-            f"-cn {name}: there is no such config file; give a sweep of zeroinit, such as {', '.join(close)}, or a "
-            "file in the folder that -cd names"
+            f"-cn {name}: there is no such config file; give a sweep of zeroinit, such as {sweep}, or a file in the "
+            "folder that -cd names"
         )
     group, _, option = name.partition("/")
     if group == "hydra":
@@ -94,8 +94,8 @@ def missing(error: MissingConfigException, text: str) -> str:
     return f"{group}={option}: there is no such option; give one of {', '.join(error.options)}"
 
 
-def of_yaml(error: YAMLError) -> str:
-    """A file that is not YAML, with the line of the fault."""
+def _describe_yaml_error(error: YAMLError) -> str:
+    """Return the message for a file that is not YAML, with the line of the fault."""
     mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
     if mark is None or not isinstance(error, MarkedYAMLError):
         return f"a config file is not YAML: {' '.join(str(error).split())}"
@@ -103,18 +103,18 @@ def of_yaml(error: YAMLError) -> str:
     return f"{mark.name}: line {mark.line + 1} is not YAML: {problem}"
 
 
-def of_unknown(match: re.Match[str]) -> str:
-    """A key without `+` that the config does not have."""
+def _describe_unknown_key(match: re.Match[str]) -> str:
+    """Return the message for a key without `+` that the config does not have."""
     key, line = match["key"], match["line"]
     if key.startswith("hydra."):
         return f"{line}: Hydra has no such key"
-    if key.rpartition(".")[0] in FUNCTIONS:
-        return f"{line}: the config has no such key; {advice(key)}, or give +{line} where the function takes it"
-    return f"{line}: there is no such key; {advice(key)}"
+    if key.rpartition(".")[0] in FUNCTION_NODES:
+        return f"{line}: the config has no such key; {suggest_key(key)}, or give +{line} if the function takes it"
+    return f"{line}: there is no such key; {suggest_key(key)}"
 
 
-PATTERNS: list[tuple[str, Callable[[re.Match[str]], str]]] = [  # what Hydra says, and what to say instead
-    (r"Could not override '(?P<key>.*?)'\..*use \+(?P<line>[^\n]*)", of_unknown),
+PATTERNS: list[tuple[str, Callable[[re.Match[str]], str]]] = [  # Hydra's message, and ours
+    (r"Could not override '(?P<key>.*?)'\..*use \+(?P<line>[^\n]*)", _describe_unknown_key),
     (
         r"Could not delete from config\. '(.*?)' does not exist",
         lambda match: f"~{match[1]}: there is no such key, or its value is null, which Hydra cannot delete",

@@ -1,91 +1,102 @@
-"""What makes two runs the same: their config, their data, and the version of the code that trains."""
+"""The identity of a run: hashes of its config and its data, and the version of the code that trains."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from zeroinit.config.check import Values, device, ramped
-from zeroinit.config.keys import NO_NUMBER, PLACES
+from zeroinit.config.check import Values, has_warmup, resolve_device
 from zeroinit.dataset import Data
-from zeroinit.dataset.folder import root_of, state
+from zeroinit.dataset.folder import folder_fingerprint, root_of
 from zeroinit.dataset.listing import has_validation_folder
-from zeroinit.environment import KEY, changing_numbers
+from zeroinit.environment import ENV_SET, result_variables
 
-# Of all that turns a config and its data into numbers: raise it with each change after which a run may have others.
-# tests/test_resume.py holds the losses of some runs to it. 2: AVX2 kernels on every processor that has them
+# Raise it with each change of the code after which a run may have other numbers; tests/test_resume.py pins the losses
+# of some runs to it. 2: AVX2 kernels on every processor that has them
 VERSION = 2
 
+SWEEP_ONLY_KEYS = ("size", "published", "claims")  # only other keys of a sweep file, and its report, refer to them
+# keys that cannot change a number of a run; `seed` acts only through `seeds`
+KEYS_WITHOUT_EFFECT = ("tracker", "probe", "sweep", "save", "check", "rerun", "plan", "seed", *SWEEP_ONLY_KEYS)
+PATH_KEYS = ("root", "cache")  # keys of a data set that say where files are
 
-def identity(config_hash: str, data_hash: str, own_code: str) -> str:
-    """What finished runs are known by: the same one means the same numbers, but for rounding in other company.
 
-    `own_code` tells a person's own functions in the config from what they were before they were changed.
+def identity(config_hash: str, data_hash: str, code_hash: str) -> str:
+    """Return the identity of a run. Runs with equal identities have equal numbers, apart from rounding in a stack.
+
+    Args:
+        config_hash: of all keys that can change a number.
+        data_hash: of the data.
+        code_hash: of the files of the user's functions; empty if the config names none.
     """
-    return "-".join(filter(None, (config_hash, data_hash, str(VERSION), own_code)))
+    return "-".join(filter(None, (config_hash, data_hash, str(VERSION), code_hash)))
 
 
-def hash_of(data: Data) -> str:
-    """Of the examples of each split as they are stored, their order and their labels."""
-    found = hashlib.sha256(str(data.num_classes).encode())
+def hash_data(data: Data) -> str:
+    """Return a hash of the examples of each split as they are stored, of their order and of their labels."""
+    sha = hashlib.sha256(str(data.num_classes).encode())
     for split in (data.train, data.val, data.test):
         for tensor in split:
-            found.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-            found.update(tensor.contiguous().cpu().numpy().tobytes())
-    return found.hexdigest()[:16]
+            sha.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+            sha.update(tensor.contiguous().cpu().numpy().tobytes())
+    return sha.hexdigest()[:16]
 
 
 def hashes(values: Values, variables: Mapping[str, str] | None = None) -> tuple[str, str]:
-    """Return (config_hash, cell_hash): config_hash covers all that can change a number, cell_hash leaves out the seeds.
+    """Return (config_hash, cell_hash).
 
-    `variables` are those of the environment that the job sets.
+    config_hash covers every key that can change a number. cell_hash leaves out the seeds.
+
+    Args:
+        values: the resolved config.
+        variables: the environment variables that the job sets.
     """
-    kept = {key: value for key, value in values.items() if key not in NO_NUMBER}
-    if numbers := changing_numbers(variables or {}):
-        kept[KEY] = numbers
-    data = {key: value for key, value in kept["dataset"].items() if key not in PLACES}
+    hashed = {key: value for key, value in values.items() if key not in KEYS_WITHOUT_EFFECT}
+    if effective := result_variables(variables or {}):
+        hashed[ENV_SET] = effective
+    data = {key: value for key, value in hashed["dataset"].items() if key not in PATH_KEYS}
     if data["_target_"] == "zeroinit.dataset.image_folder":
         if has_validation_folder(root_of(data["folder"])):
             data.pop("held_out", None)  # nothing is held out
-        data["folder"] = state(data["folder"])
+        data["folder"] = folder_fingerprint(data["folder"])
     if data["limit"] is None:
-        del data["limit"]  # so that runs from before there was one are known
+        del data["limit"]  # so that runs from before this key existed keep their hash
     if isinstance(data["resize"], int):
         data["resize"] = [data["resize"]] * 2
-    data["normalize"] = {key: one_for_all(constants) for key, constants in data["normalize"].items()}
-    kept["dataset"] = data
-    if kept["init"]["layers"] is None:
-        kept["init"] = {key: value for key, value in kept["init"].items() if key != "rest"}
-    elif isinstance(kept["init"]["layers"], str):
-        kept["init"] = kept["init"] | {"layers": [kept["init"]["layers"]]}
+    data["normalize"] = {key: _collapse_equal(constants) for key, constants in data["normalize"].items()}
+    hashed["dataset"] = data
+    if hashed["init"]["layers"] is None:
+        hashed["init"] = {key: value for key, value in hashed["init"].items() if key != "rest"}
+    elif isinstance(hashed["init"]["layers"], str):
+        hashed["init"] = hashed["init"] | {"layers": [hashed["init"]["layers"]]}
     if not any(data["augment"].values()):
-        kept["seeds"] = {key: value for key, value in kept["seeds"].items() if key != "augment"}
-    if not ramped(values):
-        del kept["ramp"]
-    kept["device"] = device_type(values["device"])
-    cell = {key: value for key, value in kept.items() if key != "seeds"}
-    return digest(kept), digest(cell | {"version": VERSION})
+        hashed["seeds"] = {key: value for key, value in hashed["seeds"].items() if key != "augment"}
+    if not has_warmup(values):
+        del hashed["ramp"]
+    hashed["device"] = _device_type(values["device"])
+    cell = {key: value for key, value in hashed.items() if key != "seeds"}
+    return _digest(hashed), _digest(cell | {"version": VERSION})
 
 
-def device_type(name: str) -> str:
-    """Return `cpu` or `cuda`. A named one need not be there, so that jobs for another machine can be hashed."""
-    return name.partition(":")[0] if name.startswith("cuda") else device(name).type
+def _device_type(name: str) -> str:
+    """Return `cpu` or `cuda`. A named device need not exist, so that jobs for another machine can be hashed."""
+    return name.partition(":")[0] if name.startswith("cuda") else resolve_device(name).type
 
 
-def one_for_all(constants: Any) -> Any:
-    """The number, where a list repeats it for every channel."""
+def _collapse_equal(constants: Any) -> Any:
+    """Return the number if a list repeats it for every channel."""
     return constants[0] if isinstance(constants, list) and len(set(constants)) == 1 else constants
 
 
-def digest(values: Values) -> str:
-    return hashlib.sha256(json.dumps(plain(values), sort_keys=True).encode()).hexdigest()[:16]
+def _digest(values: Values) -> str:
+    return hashlib.sha256(json.dumps(canonical(values), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def plain(value: Any) -> Any:
-    """The value with every whole float as an int, so that `1` and `1.0` are one value."""
+def canonical(value: Any) -> Any:
+    """Return the value with every whole float as an int, so that `1` and `1.0` are the same value."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: canonical(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain(item) for item in value]
-    whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
-    return int(value) if whole else value
+        return [canonical(item) for item in value]
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return int(value) if is_whole else value

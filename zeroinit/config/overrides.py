@@ -1,11 +1,10 @@
-"""What is typed on the command line, or as an axis in a sweep file, before Hydra composes it."""
+"""Checks of overrides, on the command line or as axes in a sweep file, before Hydra composes them."""
 
 import json
 import math
 import os
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
-from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
@@ -14,24 +13,25 @@ from omegaconf import DictConfig, OmegaConf
 
 from zeroinit import CONF
 from zeroinit.config.check import check_uri
+from zeroinit.config.nearest import nearest
 from zeroinit.errors import BadInput
 from zeroinit.tracker import without_password
 
 MAX_AXIS_VALUES = 100_000  # of an axis, and runs of a grid: beyond it, composing alone takes hours
 
 
-def check_typed(overrides: Sequence[Override]) -> None:
-    """Raise BadInput for what Hydra would answer with a page of its own, or write to a file.
+def check_overrides(overrides: Sequence[Override]) -> None:
+    """Raise BadInput for overrides that Hydra would explain badly, or that must not be written to a file.
 
-    That is a value where a group wants an option (bias_scale=0.1 means bias_scale.value=0.1), an axis without values
-    or with one twice, and a password.
+    These are a value in place of an option of a group (bias_scale=0.1 for bias_scale.value=0.1), an axis without values
+    or with a value twice, and a password.
     """
     for override in overrides:
         key, line = override.key_or_group, without_password(str(override.input_line))
         if override.is_delete():
             continue
         if override.is_sweep_override() and not override.is_discrete_sweep():
-            continue  # an interval, which only an optimising sweeper takes
+            continue  # an interval, which only an optimising sweeper accepts
         values = axis_values(override, line) if override.is_sweep_override() else [override.value()]
         is_group = bool(key) and any((CONF / key).glob("*.yaml"))
         if not values or (is_group and values == [""]):
@@ -40,16 +40,16 @@ def check_typed(overrides: Sequence[Override]) -> None:
         if twice is not None:
             raise BadInput(f"{line}: the axis has the value {twice} twice; give each value once")
         for value in values if is_group else ():
-            check_option(key, str(override.input_line).partition("=")[0].lstrip("+"), value)
+            _check_option(key, str(override.input_line).partition("=")[0].lstrip("+"), value)
         if key == "tracker.uri":
             for value in values:
                 check_uri(value)
         if key == "hydra.job.env_copy":
-            check_variables(line, values)
+            _check_env_copy(line, values)
 
 
-def check_variables(line: str, values: Iterable[Any]) -> None:
-    """Raise BadInput for a variable that Hydra is to copy to the jobs and the environment does not have."""
+def _check_env_copy(line: str, values: Iterable[Any]) -> None:
+    """Raise BadInput for a variable that Hydra should copy to the jobs and that the environment lacks."""
     for names in values:
         absent = [str(name) for name in names if str(name) not in os.environ] if isinstance(names, list) else []
         if absent:
@@ -57,7 +57,7 @@ def check_variables(line: str, values: Iterable[Any]) -> None:
 
 
 def find_repeated(values: Sequence[Any]) -> Any:
-    """The first value that an earlier one equals; None without any."""
+    """Return the first value that occurs for the second time; None if there is none."""
     hashed = [value for value in values if isinstance(value, Hashable)]
     others = [value for value in values if not isinstance(value, Hashable)]
     earlier: set[Hashable] = set()
@@ -69,7 +69,7 @@ def find_repeated(values: Sequence[Any]) -> Any:
 
 
 def axis_values(override: Override, line: str) -> list[Any]:
-    """The values of an axis. Raises BadInput where there are too many to try, or the axis cannot be counted."""
+    """Return the values of an axis. Raise BadInput if there are too many, or if the axis cannot be read."""
     try:
         values = list(islice(override.sweep_iterator(), MAX_AXIS_VALUES + 1))
     except (ValueError, TypeError, ArithmeticError) as error:
@@ -88,47 +88,47 @@ def check_size(overrides: Sequence[Override]) -> None:
         raise BadInput(f"{lines}: these axes are {runs:,} runs; give at most {MAX_AXIS_VALUES:,}")
 
 
-def check_option(group: str, key: str, value: Any) -> None:
-    """Raise BadInput for a value that is not the name of an option, where a config group wants one."""
+def _check_option(group: str, key: str, value: Any) -> None:
+    """Raise BadInput for a value of a config group that is not the name of an option."""
     if isinstance(value, str | QuotedString | dict) and value not in ("", {}):
-        return  # Hydra says which options there are; keys in braces change those of the option
-    meant = {"bias_scale": "bias_scale.value", "optimizer": "optimizer.lr"}
+        return  # Hydra lists the options; keys in braces change those of the option
+    number_keys = {"bias_scale": "bias_scale.value", "optimizer": "optimizer.lr"}
     accepted = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
     typed = json.dumps(value) if value is None or isinstance(value, bool) else str(value)
-    if group in meant and isinstance(value, int | float) and not isinstance(value, bool):
-        raise BadInput(f"{key}={typed}: say {meant[group]}={typed}; {key} itself is one of {accepted}")
+    if group in number_keys and isinstance(value, int | float) and not isinstance(value, bool):
+        raise BadInput(f"{key}={typed}: give {number_keys[group]}={typed}; {key} itself is one of {accepted}")
     others = "such as" if group.startswith("hydra/") else "one of"  # Hydra has more than conf/ has
     raise BadInput(f"{key}={typed}: give the name of one option, {others} {accepted}")
 
 
 def keys_of(lines: Iterable[str]) -> set[str]:
-    """The keys that overrides change: `init.rest` of `init@init.rest=zero`."""
+    """Return the keys that overrides change, such as `init.rest` for `init@init.rest=zero`."""
     names = (line.lstrip("+~").partition("=")[0].partition("@") for line in lines)
     return {package or key for key, _, package in names}
 
 
 def check_hydra_keys(path: str, node: Any, groups: Collection[str] = ()) -> None:
-    """Raise BadInput for a key that Hydra would ignore: no node of its own and none of `groups` has it."""
+    """Raise BadInput for a key that Hydra would ignore: neither its schema nor `groups` has it."""
     schema = OmegaConf.get_type(node)
     if not is_dataclass(schema) or schema.__module__ != "hydra.conf":
         return  # a node of a plugin, whose constructor checks its keys
     known = {field.name for field in fields(schema)} | {*groups}
     for key in node:
         if key not in known:
-            close = get_close_matches(str(key), sorted(known), 1, cutoff=0) or sorted(known)[:1]
-            raise BadInput(f"{path}.{key}: Hydra has no such key; the nearest key is {path}.{close[0]}")
+            nearest_key = f"{path}.{nearest(str(key), known)}"
+            raise BadInput(f"{path}.{key}: Hydra has no such key; the nearest key is {nearest_key}")
         child = node._get_node(key)
         if isinstance(child, DictConfig) and not child._is_none():
             check_hydra_keys(f"{path}.{key}", child)
 
 
 def check_plugins(hydra_node: Any) -> None:
-    """Raise BadInput where the launcher, the sweeper or the axes of a sweep are not what Hydra can use."""
+    """Raise BadInput if Hydra cannot use the launcher, the sweeper or the axes of a sweep."""
     check_hydra_keys("hydra", hydra_node, {group.partition("/")[2] for group in hydra_node.runtime.choices})
     for plugin in ("launcher", "sweeper"):
         node = hydra_node.get(plugin)
         if not (isinstance(node, DictConfig) and isinstance(node.get("_target_"), str)):
-            raise BadInput(f"hydra.{plugin}={node}: choose one by hydra/{plugin}=NAME, and change its keys alone")
+            raise BadInput(f"hydra.{plugin}={node}: choose one by hydra/{plugin}=NAME, and change only its keys")
     axes = hydra_node.sweeper.get("params")
     if axes is not None and not isinstance(axes, DictConfig):
         raise BadInput(

@@ -21,13 +21,13 @@ NAME = "zeroinit_saved"  # of the primary config, in Hydra's store of configs
 
 
 def run_from_folder(task_function: Callable[[DictConfig], Any]) -> bool:
-    """Run the command if it names a folder of configs by -cp; whether it does.
+    """Run the command if it names a folder of configs by -cp. Return whether it does.
 
-    A config without a defaults list is a saved one: its values are the primary config, with zeroinit's own node `hydra`
-    and every group that is typed. The folder is that of the current folder, where Hydra looks in the package.
+    A config without a defaults list is a saved one: its values are the primary config, with zeroinit's node `hydra`
+    and every group that is typed. A relative folder is in the current folder; Hydra would look in the package.
 
     Raises:
-        BadInput: There is no such folder, or it has a file of that name that is no config.
+        BadInput: There is no such folder, or its file of that name is no config.
     """
     if not any(word.startswith(("-cp", "--config-p")) for word in sys.argv[1:]):
         return False
@@ -40,8 +40,8 @@ def run_from_folder(task_function: Callable[[DictConfig], Any]) -> bool:
     saved = read_saved(path) if path.is_file() else None
     if saved:
         overrides = OverridesParser.create().parse_overrides(list(args.overrides))
-        check_seed(saved, overrides, Path(args.config_path, path.name))
-        node = primary_config(saved, groups_of(overrides))
+        _check_seed(saved, overrides, Path(args.config_path, path.name))
+        node = _primary_config(saved, _chosen_groups(overrides))
         ConfigStore.instance().store(name=NAME, node=node, provider="zeroinit")
         args.config_path, args.config_name = None, NAME
     elif not args.config_path.startswith(("pkg://", "file://")):
@@ -54,9 +54,9 @@ def run_from_folder(task_function: Callable[[DictConfig], Any]) -> bool:
     return True
 
 
-def check_seed(saved: Saved, overrides: Sequence[Override], path: Path) -> None:
-    """Raise BadInput for a typed seed that no key refers to, as older sweeps saved numbers alone."""
-    seed = next((one for one in overrides if one.key_or_group == "seed"), None)
+def _check_seed(saved: Saved, overrides: Sequence[Override], path: Path) -> None:
+    """Raise BadInput for a typed seed that no key refers to: older sweeps saved numbers in place of references."""
+    seed = next((override for override in overrides if override.key_or_group == "seed"), None)
     if seed and "${seed}" not in json.dumps(saved.values):
         raise BadInput(
             f"{seed.input_line}: no key of {path} refers to it; give seeds.init={seed.value()}, and seeds.order, "
@@ -64,8 +64,8 @@ def check_seed(saved: Saved, overrides: Sequence[Override], path: Path) -> None:
         )
 
 
-def primary_config(saved: Saved, typed_groups: Sequence[str]) -> DictConfig:
-    """The saved values as a config for Hydra, with zeroinit's own Hydra node and the groups that are typed."""
+def _primary_config(saved: Saved, typed_groups: Sequence[str]) -> DictConfig:
+    """Return the saved values as a config for Hydra, with zeroinit's Hydra node and the groups that are typed."""
     ours = OmegaConf.load(CONF / "config.yaml")
     assert isinstance(ours, DictConfig)
     usual = {
@@ -75,7 +75,7 @@ def primary_config(saved: Saved, typed_groups: Sequence[str]) -> DictConfig:
     values = dict(saved.values)
     for key in typed:
         group, _, package = key.partition("@")
-        values = without_option(values, ours, (package or group).split("."), [name.partition("@")[2] for name in usual])
+        values = _remove_option(values, ours, (package or group).split("."), [name.partition("@")[2] for name in usual])
     if saved.sweep and values.get("sweep") is None:
         values["sweep"] = saved.sweep
     hydra_node = OmegaConf.to_container(ours.hydra)
@@ -85,22 +85,28 @@ def primary_config(saved: Saved, typed_groups: Sequence[str]) -> DictConfig:
     return OmegaConf.create({"defaults": defaults, **values, "hydra": OmegaConf.merge(hydra_node, added)})
 
 
-def groups_of(overrides: Sequence[Override]) -> list[str]:
-    """The keys of overrides that may choose an option: `init`, `init@init.rest`."""
-    chosen = [one for one in overrides if not one.is_add() and not one.is_delete()]
-    return [f"{one.key_or_group}@{one.package}" if one.package else one.key_or_group for one in chosen]
+def _chosen_groups(overrides: Sequence[Override]) -> list[str]:
+    """Return the keys of overrides that may choose an option, such as `init` and `init@init.rest`."""
+    chosen = [override for override in overrides if not override.is_add() and not override.is_delete()]
+    return [
+        f"{override.key_or_group}@{override.package}" if override.package else override.key_or_group
+        for override in chosen
+    ]
 
 
-def without_option(values: Values, ours: DictConfig, path: Sequence[str], packages: Sequence[str]) -> Values:
-    """The values without what an option put at a path: all but zeroinit's own keys there, and other options' nodes."""
+def _remove_option(values: Values, ours: DictConfig, path: Sequence[str], packages: Sequence[str]) -> Values:
+    """Return the values without the keys that an option put at a path.
+
+    The keys of zeroinit's config.yaml and the nodes of other options stay.
+    """
     name, *rest = path
     node = values.get(name)
     if not isinstance(node, dict):
         return values
-    own = ours.get(name)
+    our_node = ours.get(name)
     if rest:
-        below = own if isinstance(own, DictConfig) else OmegaConf.create({})
-        return values | {name: without_option(node, below, rest, packages)}
-    kept = {str(key) for key in own} if isinstance(own, DictConfig) else set()
-    kept |= {package.removeprefix(f"{name}.") for package in packages if package.startswith(f"{name}.")}
-    return values | {name: {key: value for key, value in node.items() if key in kept}}
+        below = our_node if isinstance(our_node, DictConfig) else OmegaConf.create({})
+        return values | {name: _remove_option(node, below, rest, packages)}
+    remaining = {str(key) for key in our_node} if isinstance(our_node, DictConfig) else set()
+    remaining |= {package.removeprefix(f"{name}.") for package in packages if package.startswith(f"{name}.")}
+    return values | {name: {key: value for key, value in node.items() if key in remaining}}

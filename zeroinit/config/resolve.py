@@ -8,11 +8,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zeroinit import CONF
-from zeroinit.config.check import Values, at, check
-from zeroinit.config.choices import targets
+from zeroinit.config.check import Values, check, lookup
+from zeroinit.config.choices import targets_in
 from zeroinit.config.claims import check_claims
-from zeroinit.config.identity import plain
-from zeroinit.config.keys import NO_NUMBER, OF_SWEEPS
+from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, SWEEP_ONLY_KEYS, canonical
 from zeroinit.config.unknown import check_keys
 from zeroinit.errors import BadInput
 
@@ -21,7 +20,7 @@ def resolve(cfg: DictConfig, hydra_node: Any) -> Values:
     """Return the config as plain values, without Hydra's own node and without helper keys.
 
     Raises:
-        BadInput: a key is unknown, or a value is missing or out of range.
+        BadInput: A key is unknown, or a value is missing or out of range.
     """
     values: Values = {}
     helpers = check_keys(cfg, hydra_node)
@@ -36,16 +35,16 @@ def resolve(cfg: DictConfig, hydra_node: Any) -> Values:
     except OmegaConfBaseException as error:
         raise BadInput(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     check(values)
-    check_claims(at(values, "claims"))
+    check_claims(lookup(values, "claims"))
     return values
 
 
 def options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:
-    """The option of each group; where a config puts another function in its option's place, that function's name."""
-    found = {}
+    """Return the option of each group; if a config replaces the option's function, the function's name."""
+    names = {}
     for choice, option in choices.items():
         group, _, package = choice.partition("@")  # init@init.rest: an option of init, under another key
-        if group.startswith("hydra/") or group in OF_SWEEPS:
+        if group.startswith("hydra/") or group in SWEEP_ONLY_KEYS:
             continue
         if package == "init.rest" and values["init"]["layers"] is None:
             if option != "default":
@@ -54,21 +53,23 @@ def options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:
                 )
             continue
         node = package or group
-        found[node] = str(option)
-        for key, target in targets(CONF / group / f"{option}.yaml").items():
-            now = at(values, f"{node}.{key}" if key else node)["_target_"]
-            if now != target:
-                found[node] = f"{found[node]} {key}={now}" if key else now
-    return found
+        names[node] = str(option)
+        for key, shipped in targets_in(CONF / group / f"{option}.yaml").items():
+            target = lookup(values, f"{node}.{key}" if key else node)["_target_"]
+            if target != shipped:
+                names[node] = f"{names[node]} {key}={target}" if key else target
+    return names
 
 
 def name(params: Mapping[str, str], overrides: list[str]) -> str:
-    """Arch, init, bias scale and seed, and whatever else was typed that can tell the run from others of its sweep."""
-    said = ("arch", "init", "bias_scale.value", "seed", "seeds.init", *NO_NUMBER)
+    """Return arch, init, bias scale, seed, and the other overrides that can distinguish runs of a sweep."""
+    skipped = ("arch", "init", "bias_scale.value", "seed", "seeds.init", *KEYS_WITHOUT_EFFECT)
     typed = [
-        one
-        for one in overrides
-        if one.partition("=")[0] not in said and not one.startswith(("tracker", "probe")) and "_target_" not in one
+        line
+        for line in overrides
+        if line.partition("=")[0] not in skipped
+        and not line.startswith(("tracker", "probe"))
+        and "_target_" not in line
     ]
     scale = [f"x{params['bias_scale.value']}"] if "bias_scale.value" in params else []
     words = [params["arch"], params["init"], *scale, f"seed {params['seeds.init']}", *typed]
@@ -76,12 +77,12 @@ def name(params: Mapping[str, str], overrides: list[str]) -> str:
 
 
 def params(values: Values, options: Mapping[str, str]) -> dict[str, str]:
-    """What identifies a run to a person, under the keys that one types; nothing of the tracker but its option."""
-    found = dict(options)
+    """Return what identifies a run for the user, under the keys that they type; of the tracker only its option."""
+    flat = dict(options)
 
     def walk(node: Any, path: str) -> None:
-        if path == "dataset.cache" or path in OF_SWEEPS:
-            return  # where, not what; what the other keys were made of
+        if path == "dataset.cache" or path in SWEEP_ONLY_KEYS:
+            return  # a path; and keys that only other keys refer to
         if path == "init.rest" and values["init"]["layers"] is None:
             return  # it fills nothing
         if path == "ramp.factor" and not values["ramp"]["steps"]:
@@ -91,7 +92,7 @@ def params(values: Values, options: Mapping[str, str]) -> dict[str, str]:
                 if key != "_target_" and (path or key not in ("tracker", "claims")):
                     walk(value, f"{path}.{key}" if path else key)
         else:
-            found[path] = node if isinstance(node, str) else json.dumps(node)
+            flat[path] = node if isinstance(node, str) else json.dumps(node)
 
-    walk(plain(values), "")
-    return found
+    walk(canonical(values), "")
+    return flat

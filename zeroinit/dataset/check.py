@@ -1,4 +1,4 @@
-"""Whether what a data set's function returned is data that a net can be trained on; else one sentence says why not."""
+"""Whether the return value of a data set function is data that a net can be trained on."""
 
 import torch
 from torch import Tensor
@@ -6,42 +6,42 @@ from torch import Tensor
 from zeroinit.dataset.data import Data
 from zeroinit.errors import BadInput
 
-STORED = (torch.uint8, torch.float32, torch.float64)  # dtypes of inputs: bytes, or real numbers
+INPUT_DTYPES = (torch.uint8, torch.float32, torch.float64)  # bytes, or real numbers
 
 
 def check_data(data: object, name: str) -> Data:
-    """Return the data as they are. Raises BadInput, with `name` before it, where they are not what `Data` says."""
+    """Return the data. Raise BadInput, whose message starts with `name`, if they are not what `Data` describes."""
     if not isinstance(data, Data):
         raise BadInput(f"{name}: it returned a {type(data).__name__}; return a zeroinit.dataset.Data")
-    if wrong := describe_fault(data):
-        raise BadInput(f"{name}: {wrong}")
+    if fault := describe_fault(data):
+        raise BadInput(f"{name}: {fault}")
     return data
 
 
 def describe_fault(data: Data) -> str:
-    """Say what is wrong with the data, and what is accepted; empty where nothing is."""
+    """Return the fault of the data and what is accepted; empty if there is none."""
     classes = data.num_classes
     if not isinstance(classes, int) or isinstance(classes, bool) or classes < 2:
         return f"num_classes is {classes!r}; give a whole number from 2"
     for split in ("train", "val", "test"):
-        if wrong := describe_fault_of_split(split, getattr(data, split), classes):
-            return wrong
+        if fault := describe_fault_of_split(split, getattr(data, split), classes):
+            return fault
     first = data.train[0]
     for split, inputs in (("val", data.val[0]), ("test", data.test[0])):
         if inputs.shape[1:] != first.shape[1:]:
-            unlike = f"{tuple(first.shape[1:])} in train and {tuple(inputs.shape[1:])} in {split}"
-            return f"an input has the shape {unlike}; give inputs of one shape"
+            shapes = f"{tuple(first.shape[1:])} in train and {tuple(inputs.shape[1:])} in {split}"
+            return f"an input has the shape {shapes}; give inputs of one shape"
         if inputs.dtype != first.dtype:
             return f"inputs are {first.dtype} in train and {inputs.dtype} in {split}; give one dtype"
     return ""
 
 
 def describe_fault_of_split(split: str, pair: object, classes: int) -> str:
-    """The same of one split, which should be inputs (N, *input_shape) and labels (N,)."""
+    """Return the fault of one split, which should be inputs (N, *input_shape) and labels (N,)."""
     if not (isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(part, Tensor) for part in pair)):
         return f"{split} is no pair of tensors; give (inputs, labels)"
     inputs, labels = pair
-    if inputs.dtype not in STORED:
+    if inputs.dtype not in INPUT_DTYPES:
         return (
             f"the inputs of {split} are {inputs.dtype}; give torch.float32, as inputs.float(), or torch.uint8 for bytes"
         )
@@ -62,7 +62,7 @@ def describe_fault_of_split(split: str, pair: object, classes: int) -> str:
     low, high = (int(part) for part in labels.aminmax())
     if low < 0 or high >= classes:
         return f"the labels of {split} are {low} to {high}; give 0 to {classes - 1}, as num_classes is {classes}"
-    # a sum is finite where each number is, but for one that is too large: it is cheap, and rules out nearly all
+    # the sum is a cheap test: it is finite unless a number is not, or the sum overflows
     if inputs.is_floating_point() and not inputs.sum().isfinite() and not inputs.isfinite().all():
         count = int((~inputs.isfinite()).sum())
         return f"the inputs of {split} hold {count} numbers that are NaN or infinite; give finite numbers"

@@ -1,4 +1,4 @@
-"""What a data set is once it is loaded: three splits as whole tensors, and how a split is held out."""
+"""A loaded data set: three splits as whole tensors, and how a split is held out, subsampled and normalised."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ Split = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Note:
-    """A line on a data set for the person who uses it; if it is about a key of `dataset`, only where that was typed."""
+    """A line for the user of a data set. A note about a key of `dataset` is shown only if the key was typed."""
 
     text: str
     key: str | None = None
@@ -23,9 +23,12 @@ class Note:
 class Data:
     """Three splits of (inputs (N, *input_shape), labels (N,)) on one device.
 
-    Inputs are stored as float32 or as bytes, which become float32 in [0, 1] when a batch needs them. `normalize` is
-    the (mean, standard deviation) of each channel of those, in shapes that broadcast over input_shape. Of what that
-    gives, a network is given the numbers as `dtype`; None: as they are.
+    Inputs are stored as real numbers or as bytes. `to_inputs` makes bytes float32 in [0, 1].
+
+    Attributes:
+        normalize: (mean, standard deviation) of each channel, in shapes that broadcast over input_shape.
+        dtype: of the inputs that a network gets; None for the dtype that they have.
+        notes: lines for the user of the data set.
     """
 
     train: Split
@@ -41,12 +44,12 @@ class Data:
         return tuple(self.train[0].shape[1:])
 
     def notes_for(self, overrides: Sequence[str]) -> list[str]:
-        """The notes for a person who typed these overrides."""
+        """Return the notes for a user who typed these overrides."""
         typed = {override.lstrip("+").partition("=")[0] for override in overrides}
         return [note.text for note in self.notes if note.key is None or f"dataset.{note.key}" in typed]
 
-    def prepare(self, stored: Tensor) -> Tensor:
-        """What a network is given for stored inputs: normalised where that is asked for, in its dtype at last."""
+    def to_inputs(self, stored: Tensor) -> Tensor:
+        """Return the inputs that a network gets for stored inputs: normalised, and in `dtype`."""
         inputs = stored.float().div_(255) if stored.dtype == torch.uint8 else stored
         if self.normalize is not None:
             mean, std = self.normalize
@@ -66,40 +69,48 @@ class Data:
         )
 
 
-def spread(split: Split, most: int) -> Split:
-    """So many of the examples, or all, at even distances, as they may be sorted by class."""
+def evenly_spaced(split: Split, max_examples: int) -> Split:
+    """Return at most `max_examples` examples at even distances, because examples may be sorted by class."""
     inputs, labels = split
-    places = torch.linspace(0, len(labels) - 1, min(most, len(labels)), dtype=torch.float64).round().long()
-    places = places.to(labels.device)
-    return inputs[places], labels[places]
+    count = min(max_examples, len(labels))
+    indices = torch.linspace(0, len(labels) - 1, count, dtype=torch.float64).round().long().to(labels.device)
+    return inputs[indices], labels[indices]
 
 
-def limited(data: Data, most: int) -> Data:
-    """The data with so many examples of each split, or all of one that has fewer."""
-    return replace(data, train=spread(data.train, most), val=spread(data.val, most), test=spread(data.test, most))
+def subsample(data: Data, max_examples: int) -> Data:
+    """Return the data with at most `max_examples` examples of each split."""
+    train, val, test = (evenly_spaced(split, max_examples) for split in (data.train, data.val, data.test))
+    return replace(data, train=train, val=val, test=test)
 
 
-def stratified(labels: Tensor, held_out: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Indices of (the rest, `held_out` examples), each class held out in proportion, to within one example."""
+def stratify(labels: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return the indices of (the rest, `count` held-out examples), each class in proportion, to within one example."""
     shuffled = torch.randperm(len(labels), generator=generator)
     by_class = shuffled[torch.argsort(labels[shuffled], stable=True)]
-    quota = torch.arange(len(labels) + 1) * held_out // len(labels)
+    quota = torch.arange(len(labels) + 1) * count // len(labels)
     chosen = quota.diff() == 1
     return by_class[~chosen].sort().values, by_class[chosen].sort().values
 
 
-def split_off(inputs: Tensor, labels: Tensor, held_out: int, generator: torch.Generator) -> tuple[Split, Split]:
-    rest, chosen = stratified(labels, held_out, generator)
+def hold_out(inputs: Tensor, labels: Tensor, count: int, generator: torch.Generator) -> tuple[Split, Split]:
+    """Return (the rest, `count` held-out examples), each class in proportion."""
+    rest, chosen = stratify(labels, count, generator)
     return (inputs[rest], labels[rest]), (inputs[chosen], labels[chosen])
 
 
 Constants = float | list[float]
 
 
-def normalized(data: Data, mean: Constants, std: Constants) -> Data:
-    """The data with what `prepare` subtracts and divides by: a number, or one a channel. 0 and 1 leave it as it is.
+def set_normalization(data: Data, mean: Constants, std: Constants) -> Data:
+    """Return the data with the constants that `to_inputs` subtracts and divides by; 0 and 1 change nothing.
 
-    Raises BadInput where there are not as many numbers as channels.
+    Args:
+        data: the data, whose first axis of an input is the channel.
+        mean: one number, or one for each channel.
+        std: the same.
+
+    Raises:
+        BadInput: There are not as many numbers as channels.
     """
     if mean == 0 and std == 1:
         return data
@@ -111,7 +122,7 @@ def normalized(data: Data, mean: Constants, std: Constants) -> Data:
                 f"dataset.normalize.{key}={constants}: the data have {channels} channel(s); give one number, "
                 f"or a list of {channels}"
             )
-        one_a_channel = torch.tensor(constants, dtype=torch.float32, device=data.train[0].device)
-        return one_a_channel.reshape(-1, *[1] * (len(data.input_shape) - 1))
+        by_channel = torch.tensor(constants, dtype=torch.float32, device=data.train[0].device)
+        return by_channel.reshape(-1, *[1] * (len(data.input_shape) - 1))
 
     return replace(data, normalize=(broadcast("mean", mean), broadcast("std", std)))

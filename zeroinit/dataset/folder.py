@@ -1,4 +1,4 @@
-"""Images of a user's own, `train/<class>/...` and `test/<class>/...`, decoded once and kept as one array of bytes."""
+"""Images of the user, `train/<class>/...` and `test/<class>/...`, decoded once and cached as one array of bytes."""
 
 import functools
 import hashlib
@@ -16,16 +16,16 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from zeroinit.dataset.data import Data, Note, Split, split_off
+from zeroinit.dataset.data import Data, Note, Split, hold_out
 from zeroinit.dataset.images import Resize, check_memory, sides
 from zeroinit.dataset.listing import Part, Samples, describe_skipped, list_parts
 from zeroinit.errors import BadInput
 from zeroinit.progress import counted
 
-# what a file's mode is decoded to; of the others, more than 8 bits a channel would be cut off
+# {mode of a file: decoded mode}; other modes have more than 8 bits a channel, which would be cut off
 DECODED = {"1": "L", "L": "L", "LA": "L"} | dict.fromkeys(("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"), "RGB")
 CHANNELS = {"L": 1, "RGB": 3}
-UPRIGHT = {  # by EXIF's orientation; ImageOps.exif_transpose, which does the same, fails where other tags are broken
+UPRIGHT = {  # by EXIF's orientation; ImageOps.exif_transpose does the same, but fails if other tags are broken
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -41,18 +41,18 @@ def image_folder(
 ) -> Data:
     """Any folder in the layout of torchvision's ImageFolder, (1 or 3, height, width), as bytes.
 
-    val/ is the validation set; without it, the share `held_out` of train/ is. Images are turned as EXIF says. They
-    are kept decoded in the folder `cache`, and decoded anew when a file changes, comes or goes.
+    val/ is the validation set; without it, the share `held_out` of train/ is. Images are turned as EXIF says. The
+    decoded images are cached in the folder `cache`, and decoded again when a file is changed, added or removed.
 
     Raises:
-        BadInput: The folder has another layout, an image cannot be read, or images are not alike where `resize` or
-            `channels` do not make them so.
+        BadInput: The folder has another layout, an image cannot be read, or images differ in size or channels and
+            `resize` or `channels` is null.
     """
     root = root_of(folder)
     if not isinstance(cache, str):
-        raise BadInput(f"dataset.cache={json.dumps(cache)}: give the folder in which decoded images are kept")
+        raise BadInput(f"dataset.cache={json.dumps(cache)}: give the folder for decoded images")
     parts = list_parts(root)
-    check_classes(folder, parts)
+    _check_classes(folder, parts)
     train = len(parts["train"].samples)
     held_out_images = 0 if "val" in parts else round(held_out * train)
     if "val" not in parts and not 1 <= held_out_images < train:
@@ -60,25 +60,25 @@ def image_folder(
             f"dataset.held_out={held_out}: that is {held_out_images} of the {train} images in train/; "
             "give the share that is for validation, at least one image and not all"
         )
-    samples = samples_of(parts)
-    pixels = torch.from_numpy(decoded(root, Path(cache).expanduser(), samples, resize, channels))
+    samples = list_images(parts)
+    pixels = torch.from_numpy(_load_pixels(root, Path(cache).expanduser(), samples, resize, channels))
     labels = torch.tensor([label for _, label in samples])
     sizes = [len(part.samples) for part in parts.values()]
     splits = dict(zip(parts, zip(torch.split(pixels, sizes), torch.split(labels, sizes), strict=True), strict=True))
     if "val" in parts:
-        rest, val = copied(splits["train"]), copied(splits["val"])
+        rest, val = _copy_split(splits["train"]), _copy_split(splits["val"])
     else:
-        rest, val = split_off(*splits["train"], held_out_images, generator)
-    return Data(rest, val, copied(splits["test"]), len(parts["train"].classes), notes=notes_on(folder, parts))
+        rest, val = hold_out(*splits["train"], held_out_images, generator)
+    return Data(rest, val, _copy_split(splits["test"]), len(parts["train"].classes), notes=_make_notes(folder, parts))
 
 
-def copied(split: Split) -> Split:
-    """The split in memory of its own: a view would keep all the other images in memory, too."""
+def _copy_split(split: Split) -> Split:
+    """Return a copy of the split. A view would hold all the other images in memory."""
     return split[0].clone(), split[1]
 
 
-def check_classes(folder: str, parts: dict[str, Part]) -> None:
-    """Raise BadInput if there is only one class, or another part than train/ has other classes."""
+def _check_classes(folder: str, parts: dict[str, Part]) -> None:
+    """Raise BadInput if there is only one class, or the parts differ in their classes."""
     classes = parts["train"].classes
     for name, part in parts.items():
         if part.classes != classes:
@@ -90,8 +90,8 @@ def check_classes(folder: str, parts: dict[str, Part]) -> None:
         raise BadInput(f"dataset.folder={folder}: there is one class ({classes[0]}); give at least two")
 
 
-def notes_on(folder: str, parts: dict[str, Part]) -> tuple[Note, ...]:
-    """What a person should know of the folder: files that are skipped, and that val/ makes held_out useless."""
+def _make_notes(folder: str, parts: dict[str, Part]) -> tuple[Note, ...]:
+    """Return notes for the user: on skipped files, and on held_out, which has no effect if there is val/."""
     notes = []
     if skipped := describe_skipped(folder, parts):
         notes.append(Note(skipped))
@@ -101,84 +101,88 @@ def notes_on(folder: str, parts: dict[str, Part]) -> tuple[Note, ...]:
     return tuple(notes)
 
 
-def samples_of(parts: dict[str, Part]) -> Samples:
+def list_images(parts: dict[str, Part]) -> Samples:
+    """Return (path, label) of each image of all parts."""
     return [sample for part in parts.values() for sample in part.samples]
 
 
 def root_of(folder: str) -> Path:
+    """Return the absolute path of the folder. Raise BadInput if it cannot be a path."""
     try:
         root = Path(folder).expanduser().absolute()
         root.is_dir()
         return root
-    except (TypeError, RuntimeError, OSError) as error:  # no text, the home of nobody, or a name that is too long
+    except (TypeError, RuntimeError, OSError) as error:  # no text, the home of an unknown user, or too long a name
         raise BadInput(
             f"dataset.folder={json.dumps(folder)}: give the folder that holds train/<class>/ and test/<class>/"
         ) from error
 
 
 @functools.cache
-def state(folder: str) -> str:
-    """Tells the data in a folder from others: by its place, and the name, size and times of each file."""
+def folder_fingerprint(folder: str) -> str:
+    """Return a text that changes with the data in a folder: with its path, and the name, size or times of a file."""
     root = root_of(folder)
-    return f"{root} {fingerprint(root, samples_of(list_parts(root)))}"
+    return f"{root} {_hash_files(root, list_images(list_parts(root)))}"
 
 
-def decoded(root: Path, kept: Path, samples: Samples, resize: Resize, channels: int | None) -> NDArray[np.uint8]:
-    """The pixels (N, channels, height, width) of all samples: from the cache where no file has changed since."""
+def _load_pixels(root: Path, cache: Path, samples: Samples, resize: Resize, channels: int | None) -> NDArray[np.uint8]:
+    """Return the pixels (N, channels, height, width) of all samples, from the cache unless a file has changed."""
     name = digest(f"{root}\n{resize}\n{channels}\n{PIL.__version__}\n{DECODED}")
-    files = fingerprint(root, samples)
-    path = kept / f"{name}-{files}.upright.npy"
+    files = _hash_files(root, samples)
+    path = cache / f"{name}-{files}.upright.npy"
     partial = path.with_suffix(".partial")
     try:
-        kept.mkdir(parents=True, exist_ok=True)
-        with FileLock(kept / f"{name}.lock"):  # of several processes, one decodes
-            found = in_cache(path, len(samples))
-            if found is None and is_upright(kept / f"{name}-{files}.npy", samples):
-                (kept / f"{name}-{files}.npy").rename(path)
-                found = in_cache(path, len(samples))
-            if found is None:
-                for old in kept.glob(f"{name}-*"):
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f"{name}.lock"):  # so that only one of several processes decodes
+            pixels = _read_cache(path, len(samples))
+            if pixels is None and _is_upright(cache / f"{name}-{files}.npy", samples):
+                (cache / f"{name}-{files}.npy").rename(path)
+                pixels = _read_cache(path, len(samples))
+            if pixels is None:
+                for old in cache.glob(f"{name}-*"):
                     old.unlink()
                 try:
-                    decode(samples, partial, resize, channels)
+                    _decode(samples, partial, resize, channels)
                     partial.rename(path)
                 finally:
                     partial.unlink(missing_ok=True)
-                found = in_cache(path, len(samples))
-                assert found is not None
+                pixels = _read_cache(path, len(samples))
+                assert pixels is not None
     except OSError as error:
         raise BadInput(
-            f"dataset.cache={kept}: {error.strerror or error}; give a folder that can be written to"
+            f"dataset.cache={cache}: {error.strerror or error}; give a folder that can be written to"
         ) from error
-    return found
+    return pixels
 
 
-def in_cache(path: Path, examples: int) -> NDArray[np.uint8] | None:
+def _read_cache(path: Path, examples: int) -> NDArray[np.uint8] | None:
+    """Return the cached pixels; None if the file is missing, not complete, or has another number of images."""
     try:
-        # copy-on-write pages of the file, so that no more lies in memory than the splits that are copied from it
-        found: NDArray[np.uint8] = np.load(path, mmap_mode="c")
-    except (OSError, ValueError, EOFError):  # not there, or not whole
+        # copy-on-write pages of the file, so that only the splits that are copied from it take memory
+        pixels: NDArray[np.uint8] = np.load(path, mmap_mode="c")
+    except (OSError, ValueError, EOFError):
         return None
-    check_memory("dataset.folder", found.shape)
-    return found if len(found) == examples else None
+    check_memory("dataset.folder", pixels.shape)
+    return pixels if len(pixels) == examples else None
 
 
-def is_upright(path: Path, samples: Samples) -> bool:
-    """Whether a cache from before EXIF's orientation was applied is there, and holds what it would hold now."""
-    if in_cache(path, len(samples)) is None:
+def _is_upright(path: Path, samples: Samples) -> bool:
+    """Return whether there is a cache without EXIF's orientation that is still right, as no image is turned."""
+    if _read_cache(path, len(samples)) is None:
         return False
-    return not any(is_turned(name) for name, _ in counted(samples, f"looking for turned images in {path}"))
+    return not any(_is_turned(name) for name, _ in counted(samples, f"looking for turned images in {path}"))
 
 
-def fingerprint(root: Path, samples: Samples) -> str:
-    """Changes with the name, the size or the times of any file; reading them all would take as long as decoding."""
+def _hash_files(root: Path, samples: Samples) -> str:
+    """Return a hash of the name, size and times of each file. Reading all files would take as long as decoding."""
     lines = []
     for path, label in samples:
         try:
-            state = os.stat(path)
+            status = os.stat(path)
         except OSError as error:
             raise BadInput(f"dataset.folder: {path} cannot be read ({error.strerror}); mend or remove it") from error
-        lines.append(f"{path.removeprefix(str(root))} {label} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}")
+        times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
+        lines.append(f"{path.removeprefix(str(root))} {label} {status.st_size} {times}")
     return digest("\n".join(lines))
 
 
@@ -186,32 +190,32 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def decode(samples: Samples, path: Path, resize: Resize, channels: int | None) -> None:
-    """Decode all samples into a new file, as one array, of the first one's size and channels if none are asked for."""
+def _decode(samples: Samples, path: Path, resize: Resize, channels: int | None) -> None:
+    """Decode all samples into a new file, as one array. None means the size or channels of the first image."""
     mode = {1: "L", 3: "RGB", None: None}[channels]
     first, _ = samples[0]
-    with opened(first) as image:
-        width, height = upright(image).size
+    with _open_image(first) as image:
+        width, height = _turn_upright(image).size
         height, width = (height, width) if resize is None else sides(resize)
         shape = (CHANNELS[mode or DECODED[image.mode]], height, width)
     check_memory("dataset.folder", (len(samples), *shape))
     array = np.empty((len(samples), *shape), dtype=np.uint8)
     for index, (name, _) in enumerate(counted(samples, f"decoding {len(samples)} images")):
-        pixels = pixels_of(name, mode, resize)
+        pixels = decode_image(name, mode, resize)
         if pixels.shape != shape:
-            raise unlike(first, shape, name, pixels.shape)
+            raise _mismatch_error(first, shape, name, pixels.shape)
         array[index] = pixels
     with path.open("wb") as file:
         np.save(file, array)
 
 
 @contextmanager
-def opened(path: str) -> Iterator[Image.Image]:
-    """The image, of a mode that can be decoded. Raises BadInput where it, or what is done with it, fails."""
+def _open_image(path: str) -> Iterator[Image.Image]:
+    """Open an image for the block. Raise BadInput if its mode cannot be decoded, or it or the block fails."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.filterwarnings("ignore", "(Possibly c|C)orrupt EXIF")  # the pixels are sound
+            warnings.filterwarnings("ignore", "(Possibly c|C)orrupt EXIF")  # the pixels are not affected
             with Image.open(path) as image:
                 if image.mode not in DECODED:
                     raise BadInput(
@@ -220,37 +224,37 @@ def opened(path: str) -> Iterator[Image.Image]:
                 yield image
     except BadInput:
         raise
-    except Exception as error:  # Pillow's decoders raise whatever a broken file leads them to
+    except Exception as error:  # Pillow's decoders raise any type for a broken file
         raise BadInput(
             f"dataset.folder: {path} cannot be read as an image ({type(error).__name__}: {error}); mend or remove it"
         ) from error
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """The image, turned and mirrored as EXIF's orientation says; as it is stored where EXIF cannot be read."""
-    image.load()  # which turns a TIFF
-    method = UPRIGHT.get(orientation_of(image) or 1)
+def _turn_upright(image: Image.Image) -> Image.Image:
+    """Return the image, turned and mirrored as EXIF's orientation says; as it is stored if EXIF cannot be read."""
+    image.load()  # Pillow turns a TIFF here
+    method = UPRIGHT.get(_orientation_of(image) or 1)
     return image if method is None else image.transpose(method)
 
 
-def orientation_of(image: Image.Image) -> int | None:
+def _orientation_of(image: Image.Image) -> int | None:
     try:
         return image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # Pillow raises whatever broken EXIF leads it to, and the pixels are sound
+    except Exception:  # Pillow raises any type for broken EXIF, and the pixels are not affected
         return None
 
 
-def is_turned(path: str) -> bool:
-    """Whether the image is to be seen in another orientation than that of its stored pixels."""
-    with opened(path) as image:
-        return orientation_of(image) in UPRIGHT
+def _is_turned(path: str) -> bool:
+    """Return whether EXIF asks for another orientation than that of the stored pixels."""
+    with _open_image(path) as image:
+        return _orientation_of(image) in UPRIGHT
 
 
-def pixels_of(path: str, mode: str | None, resize: Resize) -> NDArray[np.uint8]:
-    """One image, upright, as (channels, height, width), bilinear with antialiasing where it is resized."""
-    with opened(path) as stored:
-        image = upright(stored)
-        # a palette's transparency is dropped as an alpha channel is; Pillow would warn of it on its way to RGB
+def decode_image(path: str, mode: str | None, resize: Resize) -> NDArray[np.uint8]:
+    """Return one image, upright, as (channels, height, width); resized bilinearly with antialiasing."""
+    with _open_image(path) as stored:
+        image = _turn_upright(stored)
+        # drop a palette's transparency like an alpha channel; Pillow warns if it is converted to RGB directly
         plain = image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
         pixels = plain.convert(mode or DECODED[image.mode])
         if resize is not None:
@@ -260,12 +264,12 @@ def pixels_of(path: str, mode: str | None, resize: Resize) -> NDArray[np.uint8]:
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
-def unlike(first: str, shape: Sequence[int], second: str, other: Sequence[int]) -> BadInput:
-    """What is said of two images that cannot lie in one array."""
-    if shape[0] != other[0]:
+def _mismatch_error(first: str, shape: Sequence[int], second: str, second_shape: Sequence[int]) -> BadInput:
+    """Return the error for two images that cannot be in one array."""
+    if shape[0] != second_shape[0]:
         grey, colour = (first, second) if shape[0] == 1 else (second, first)
         return BadInput(f"dataset.channels=null: {grey} is grey and {colour} in colour; give 1 or 3 for all of them")
     return BadInput(
         f"dataset.resize=null: {first} is {shape[1]}x{shape[2]} pixels (height x width) and {second} "
-        f"{other[1]}x{other[2]}; give the side of a square, or [HEIGHT,WIDTH]"
+        f"{second_shape[1]}x{second_shape[2]}; give the side of a square, or [HEIGHT,WIDTH]"
     )

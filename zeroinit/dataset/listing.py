@@ -1,4 +1,4 @@
-"""Which files of an image folder are its data, and which are left out."""
+"""Which files of an image folder are read, and which are skipped."""
 
 import os
 from collections import Counter
@@ -11,7 +11,7 @@ from zeroinit.errors import BadInput
 Samples = list[tuple[str, int]]  # (path, label)
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
-# what file systems and archives leave beside a user's files; hidden names are left out, too
+# folders that file systems and archives add; hidden names are also skipped
 SYSTEM_FOLDERS = frozenset(
     {"@eaDir", "#recycle", "__MACOSX", "lost+found", "$RECYCLE.BIN", "System Volume Information"}
 )
@@ -19,12 +19,12 @@ SYSTEM_FOLDERS = frozenset(
 
 @dataclass
 class Part:
-    """train/, val/ or test/: its classes, its images in torchvision's order, and what was left out."""
+    """The classes of train/, val/ or test/, its images in torchvision's order, and what was skipped."""
 
     classes: list[str] = field(default_factory=list)
     samples: Samples = field(default_factory=list)
     skipped_files: Counter[str] = field(default_factory=Counter)  # by extension; hidden files are not counted
-    skipped_links: int = 0  # to folders that hold the link, or lie in the same part
+    skipped_links: int = 0  # to folders that contain the link, or are in the same part
 
 
 def has_validation_folder(root: Path) -> bool:
@@ -42,7 +42,7 @@ def list_parts(root: Path) -> dict[str, Part]:
 
 
 def describe_skipped(folder: str, parts: dict[str, Part]) -> str:
-    """Say in one line which files and links of the folder are not read; empty if all are."""
+    """Return one line on the files and links of the folder that are not read; empty if all are read."""
     files: Counter[str] = sum((part.skipped_files for part in parts.values()), Counter())
     links = sum(part.skipped_links for part in parts.values())
     skipped = []
@@ -78,7 +78,7 @@ def _list_part(root: Path, name: str) -> Part:
 
 
 def _walk(folder: str, parents: tuple[str, ...], part: Part) -> Iterator[str]:
-    """The images below a class folder, in torchvision's order: by the text of their folder's path, then by name."""
+    """Yield the images below a class folder in torchvision's order: by the path of their folder, then by name."""
     by_folder: dict[str, list[str]] = {}
     waiting = [(folder, (*parents, os.path.realpath(folder)))]
     while waiting:
@@ -94,9 +94,12 @@ def _walk(folder: str, parents: tuple[str, ...], part: Part) -> Iterator[str]:
 
 
 def _read_folder(folder: str, chain: tuple[str, ...], part: Part) -> tuple[list[str], list[str]]:
-    """The (paths of folders, names of files) to read in a folder.
+    """Return the (paths of folders, names of files) to read in a folder.
 
-    `chain` has the real paths of the folder and of those above it, the part's first.
+    Args:
+        folder: its path.
+        chain: the real paths of the part, of the folders below it, and of the folder itself.
+        part: counts what is skipped.
     """
     folders, files = [], []
     with os.scandir(folder) as entries:
@@ -115,12 +118,12 @@ def _read_folder(folder: str, chain: tuple[str, ...], part: Part) -> tuple[list[
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself; that it cannot be read is said where its file is
+    except OSError:  # a link to itself; reading it as a file gives the message
         return False
 
 
 def _leads_back(target: str, chain: tuple[str, ...]) -> bool:
-    """Whether a link's target lies in the part, or holds a folder that leads to the link."""
+    """Return whether a link's target is in the part, or contains a folder that leads to the link."""
     return _holds(chain[0], target) or any(_holds(target, folder) for folder in chain)
 
 

@@ -1,6 +1,7 @@
-"""What the first batch shows: units, signals and gradients of one pass through the net, forward and backward.
+"""Checks of the first batch: units, signals and gradients of one forward and one backward pass.
 
-The docstring of each rule names what was published (Schicho 2023) that it would have caught.
+Each check returns its findings, one sentence each. Its docstring names what was published (Schicho 2023) that it would
+have caught.
 """
 
 from copy import deepcopy
@@ -12,22 +13,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zeroinit.diagnostics.construction import listed
+from zeroinit.diagnostics.construction import abbreviate
 from zeroinit.layers import is_activation, weight_layers
 from zeroinit.probes.measures import slopes as slopes_of
 
-LARGE = 1e6  # times the output's gradients: they explode
-# e^-x is no normal number beyond, so that softmax and sigmoid are all or nothing, and ELU is flat
-FLAT = {torch.float32: 87.0, torch.float64: 708.0}
-# of seven digits, or sixteen: what is smaller beside another number is of the size of its error
+MAX_GRADIENT_RATIO = 1e6  # to the gradients of the output layer's outputs; beyond it they explode
+# e^-x is no normal number beyond this, so that softmax and sigmoid saturate, and ELU is flat
+MAX_SIGNAL = {torch.float32: 87.0, torch.float64: 708.0}
+# for 7 or 16 significant digits: a number that is smaller in relation to another one is as small as its rounding error
 ROUNDING = {torch.float32: 1e-6, torch.float64: 2e-15}
 
 
 class Signal(NamedTuple):
-    """What a layer of weights gives in the first batch, and what gradient its outputs have.
+    """The outputs of a layer of weights for the first batch, and their gradients.
 
-    `size` and `slope` are root mean squares, `spread` the standard deviation over examples; `cut` says that all its
-    weights are zero, so that nothing goes through it in either direction.
+    Attributes:
+        layer: its name.
+        cut: whether all its weights are zero, so that nothing passes in either direction.
+        size: root mean square of the outputs.
+        spread: standard deviation of the outputs over examples.
+        slope: root mean square of the gradients of the outputs.
     """
 
     layer: str
@@ -38,133 +43,149 @@ class Signal(NamedTuple):
 
 
 @dataclass
-class Pass:
-    """What was seen of one forward and one backward pass over a batch; layers in the order in which they acted."""
+class FirstPass:
+    """What one forward and one backward pass over a batch measured. Layers are in the order of their calls.
 
-    spread: float  # of the inputs
+    Attributes:
+        spread: standard deviation of the inputs over examples.
+        dtype: of the parameters.
+        signals: one entry for each call of a layer of weights.
+        units: (activation, number of dead units, number of units).
+        unused: the parameters that no gradient reaches.
+    """
+
+    spread: float
     dtype: torch.dtype
     signals: list[Signal] = field(default_factory=list)
-    units: list[tuple[str, int, int]] = field(default_factory=list)  # activation, dead ones, all
+    units: list[tuple[str, int, int]] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
 
 
-def look(model: nn.Module, inputs: Tensor, labels: Tensor, reduction: str) -> Pass:
-    """One forward and one backward pass of a copy of the model, in train mode."""
+def run_first_pass(model: nn.Module, inputs: Tensor, labels: Tensor, reduction: str) -> FirstPass:
+    """Run a copy of the model forward and backward, in train mode, and return what was measured."""
     copy = deepcopy(model).train()
     copy.zero_grad()
-    double = next(copy.parameters()).dtype == torch.float64
-    seen = Pass(spread_of(inputs), torch.float64 if double else torch.float32)
+    is_double = next(copy.parameters()).dtype == torch.float64
+    first_pass = FirstPass(_spread(inputs), torch.float64 if is_double else torch.float32)
     slopes: dict[int, float] = {}
 
-    def weights(name: str, layer: nn.Module, given: Any, output: Tensor) -> None:
-        place, weight = len(seen.signals), layer.weight
+    def add_signal(name: str, layer: nn.Module, _: Any, output: Tensor) -> None:
+        index, weight = len(first_pass.signals), layer.weight
         assert isinstance(weight, Tensor)
-        size = rms(output.detach())
-        seen.signals.append(Signal(name, not weight.any(), size, spread_of(output.detach()), 0.0))
-        if output.requires_grad:  # not behind layers that are frozen
-            output.register_hook(partial(remember, place))  # type: ignore[no-untyped-call]
+        size = _rms(output.detach())
+        first_pass.signals.append(Signal(name, not weight.any(), size, _spread(output.detach()), 0.0))
+        if output.requires_grad:  # it does not after layers that are frozen
+            output.register_hook(partial(set_slope, index))  # type: ignore[no-untyped-call]
 
-    def remember(place: int, gradient: Tensor) -> None:
-        slopes[place] = rms(gradient)
+    def set_slope(index: int, gradient: Tensor) -> None:
+        slopes[index] = _rms(gradient)
 
-    def units(name: str, activation: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
-        slope = slopes_of(activation.forward, (*given, *named.values())[0])  # past this hook
+    def add_units(name: str, activation: nn.Module, positional: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        slope = slopes_of(activation.forward, (*positional, *named.values())[0])  # forward itself calls no hook
         live = slope.transpose(0, 1).flatten(1).any(1)
-        seen.units.append((name, len(live) - int(live.sum()), len(live)))
+        first_pass.units.append((name, len(live) - int(live.sum()), len(live)))
 
     for name, layer in weight_layers(copy):
-        layer.register_forward_hook(partial(weights, name))
+        layer.register_forward_hook(partial(add_signal, name))
     for name, module in copy.named_modules():
         if is_activation(module):
-            module.register_forward_pre_hook(partial(units, name), with_kwargs=True)
+            module.register_forward_pre_hook(partial(add_units, name), with_kwargs=True)
     F.cross_entropy(copy(inputs), labels, reduction=reduction).backward()  # type: ignore[no-untyped-call]
-    seen.signals = [signal._replace(slope=slopes.get(place, 0.0)) for place, signal in enumerate(seen.signals)]
-    seen.unused = [name for name, one in copy.named_parameters() if one.requires_grad and one.grad is None]
-    return seen
+    first_pass.signals = [
+        signal._replace(slope=slopes.get(index, 0.0)) for index, signal in enumerate(first_pass.signals)
+    ]
+    first_pass.unused = [
+        name for name, parameter in copy.named_parameters() if parameter.requires_grad and parameter.grad is None
+    ]
+    return first_pass
 
 
-def rms(values: Tensor) -> float:
+def _rms(values: Tensor) -> float:
+    """Return the root mean square."""
     return values.square().mean().sqrt().item()
 
 
-def spread_of(values: Tensor) -> float:
-    """The standard deviation over examples, of units with their variances averaged."""
+def _spread(values: Tensor) -> float:
+    """Return the standard deviation over examples; the variances of the units are averaged."""
     return values.var(0, correction=0).mean().sqrt().item()
 
 
-def unused(seen: Pass) -> list[str]:
-    """A gradient reaches each parameter, be it zero.
+def check_unused(first_pass: FirstPass) -> list[str]:
+    """Return a finding unless a gradient, possibly zero, reaches each parameter.
 
-    Published: no such fault; it is what training a copy's parameters looks like from the optimiser's side.
+    Published: no such fault. It is what training the parameters of a copy looks like to the optimizer.
     """
-    return [f"no gradient reaches {listed(seen.unused)}"] * bool(seen.unused)
+    return [f"no gradient reaches {abbreviate(first_pass.unused)}"] * bool(first_pass.unused)
 
 
-def dead(seen: Pass) -> list[str]:
-    """Some input of the first batch moves each hidden unit: the slope of its activation is not zero for all of them.
+def check_dead_units(first_pass: FirstPass) -> list[str]:
+    """Return a finding for each activation with too many dead units: their slope is zero for each input of the batch.
 
-    A symmetric draw has half of the units of a ReLU dead at worst, where all inputs are alike; so it is told of layers
-    that have more, by three standard deviations of a coin's, and of those without a live one. Published: biases a
-    hundred times as large, which saturate a sigmoid.
+    With a symmetric init and inputs that are alike, half of the units of a ReLU are dead. So a finding needs three
+    standard deviations of a coin's more than half, or all units.
+
+    Published: biases a hundred times as large, which saturate a sigmoid.
     """
-    found = []
-    for name, dead, units in seen.units:
-        if dead == units or dead > units / 2 + 1.5 * units**0.5:
-            found.append(
-                f"{name}: {dead} of {units} units are dead, their slope being zero for each input of the batch"
-            )
-    return found
+    return [
+        f"{name}: {dead} of {units} units are dead, their slope being zero for each input of the batch"
+        for name, dead, units in first_pass.units
+        if dead == units or dead > units / 2 + 1.5 * units**0.5
+    ]
 
 
-def forward(seen: Pass) -> list[str]:
-    """Signals neither explode nor vanish on their way to the output.
+def check_forward_signals(first_pass: FirstPass) -> list[str]:
+    """Return findings if outputs of layers explode or vanish.
 
-    Too large: a root mean square beyond FLAT. Gone: what differs between examples is less than ROUNDING of the layer's
-    own outputs, or of the inputs. Layers without a weight that is not zero cut the signal by design, so that only its
-    size is told behind them. Published: biases x 100, of which the MNIST CNN does not learn.
+    They explode if their root mean square exceeds MAX_SIGNAL. They vanish if they differ between examples by less than
+    ROUNDING of the outputs, or of the inputs. A layer whose weights are all zero cuts the signal by design, so from
+    there on only the size is checked.
+
+    Published: biases x 100, with which the MNIST CNN does not learn.
     """
-    flat, rounding = FLAT[seen.dtype], ROUNDING[seen.dtype]
-    large = {one.layer: one.size for one in seen.signals if one.size > flat or not one.size < float("inf")}
-    cut = next((place for place, one in enumerate(seen.signals) if one.cut), len(seen.signals))
-    gone = {
-        one.layer: one.spread
-        for one in seen.signals[:cut]
-        if one.spread <= rounding * max(one.size, seen.spread) and seen.spread
+    limit, rounding, signals = MAX_SIGNAL[first_pass.dtype], ROUNDING[first_pass.dtype], first_pass.signals
+    large = {signal.layer: signal.size for signal in signals if signal.size > limit or not signal.size < float("inf")}
+    first_cut = next((index for index, signal in enumerate(signals) if signal.cut), len(signals))
+    vanished = {
+        signal.layer: signal.spread
+        for signal in signals[:first_cut]
+        if signal.spread <= rounding * max(signal.size, first_pass.spread) and first_pass.spread
     }
-    found = []
+    findings = []
     if large:
-        found.append(
-            f"{listed(list(large))}: outputs of {max(large.values()):.2g} (root mean square); beyond {flat:.0f} a "
-            f"softmax or sigmoid is all or nothing in {str(seen.dtype).removeprefix('torch.')}"
+        findings.append(
+            f"{abbreviate(list(large))}: outputs of {max(large.values()):.2g} (root mean square); beyond {limit:.0f} a "
+            f"softmax or sigmoid is all or nothing in {str(first_pass.dtype).removeprefix('torch.')}"
         )
-    if gone:
-        found.append(
-            f"{listed(list(gone))}: outputs differ by {min(gone.values()):.2g} between examples, "
-            f"inputs by {seen.spread:.2g}"
+    if vanished:
+        findings.append(
+            f"{abbreviate(list(vanished))}: outputs differ by {min(vanished.values()):.2g} between examples, "
+            f"inputs by {first_pass.spread:.2g}"
         )
-    return found
+    return findings
 
 
-def backward(seen: Pass) -> list[str]:
-    """Gradients neither explode nor vanish on their way to the input, beside those of the output layer's outputs.
+def check_backward_signals(first_pass: FirstPass) -> list[str]:
+    """Return findings if gradients explode or vanish, in relation to those of the output layer's outputs.
 
-    Told beyond LARGE and below ROUNDING, which is then the rounding of a sum that is zero: softmax less the
-    label adds up to zero over classes, so that weights alike in each class hand back none. Layers below one whose
-    weights are all zero are given nothing, by design. Published: Figure 12 shows the edges of bins for gradients,
-    from which their magnitudes cannot be read.
+    They explode above MAX_GRADIENT_RATIO. Below ROUNDING a gradient is the rounding error of a sum that is zero: the
+    softmax minus the label sums to zero over classes, so weights that are equal in each class pass none back. Layers
+    below one whose weights are all zero get no gradient, by design, and are not checked.
+
+    Published: Figure 12 shows the edges of bins for gradients, from which their magnitudes cannot be read.
     """
-    last = max((place for place, one in enumerate(seen.signals) if one.cut), default=0)
-    behind = seen.signals[last:]
-    if not behind or not behind[-1].slope:
+    last_cut = max((index for index, signal in enumerate(first_pass.signals) if signal.cut), default=0)
+    signals = first_pass.signals[last_cut:]
+    if not signals or not signals[-1].slope:
         return []
-    shares = {one.layer: one.slope / behind[-1].slope for one in behind}
-    small = {layer: share for layer, share in shares.items() if share < ROUNDING[seen.dtype]}
-    large = {layer: share for layer, share in shares.items() if not share <= LARGE}
-    found = []
+    output = signals[-1]
+    ratios = {signal.layer: signal.slope / output.slope for signal in signals}
+    small = {layer: ratio for layer, ratio in ratios.items() if ratio < ROUNDING[first_pass.dtype]}
+    large = {layer: ratio for layer, ratio in ratios.items() if not ratio <= MAX_GRADIENT_RATIO}
+    findings = []
     if small:
-        found.append(
-            f"{listed(list(small))}: gradients {max(small.values()):.1g} times those of {behind[-1].layer}: rounding"
+        findings.append(
+            f"{abbreviate(list(small))}: gradients {max(small.values()):.1g} times those of {output.layer}: rounding"
         )
     if large:
-        found.append(f"{listed(list(large))}: gradients {max(large.values()):.1g} times those of {behind[-1].layer}")
-    return found
+        findings.append(f"{abbreviate(list(large))}: gradients {max(large.values()):.1g} times those of {output.layer}")
+    return findings

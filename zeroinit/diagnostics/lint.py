@@ -1,6 +1,6 @@
-"""What is wrong with a run before it trains, as far as one batch and two draws of its init can tell.
+"""The lint: faults of a run that one batch and two draws of its init show before it trains.
 
-Each rule is a function that returns its findings, a sentence each.
+Each check is a function that returns its findings, one sentence each.
 """
 
 import json
@@ -15,121 +15,136 @@ from zeroinit.config.check import Values
 from zeroinit.config.code_hash import user_targets
 from zeroinit.dataset.batches import Augment, Batches
 from zeroinit.dataset.data import Data, Split
-from zeroinit.diagnostics.construction import covered, drawn_anew, evaluation, find_unseeded, held, order
-from zeroinit.diagnostics.first_batch import backward, dead, forward, look, unused
-from zeroinit.diagnostics.random_ops import Draw, Draws, filling
+from zeroinit.diagnostics.construction import (
+    check_coverage,
+    check_eval_mode,
+    check_optimizer,
+    check_seeding,
+    check_shuffling,
+    find_unseeded,
+)
+from zeroinit.diagnostics.first_batch import (
+    check_backward_signals,
+    check_dead_units,
+    check_forward_signals,
+    check_unused,
+    run_first_pass,
+)
+from zeroinit.diagnostics.random_ops import Draw, Draws, record_fills
 from zeroinit.environment import active_variables
 from zeroinit.rng import ForeignStates, restore_generators, stream
 
-WORK = 1 << 26  # parameters x examples of the batch that is looked at: some 0.1 s of a dense net
+MAX_WORK = 1 << 26  # parameters x examples of the batch that is checked; about 0.1 s of a dense net
 
 RULES = {
-    "init": "each parameter is filled by one rule",
-    "optimizer": "it holds the model's own parameters, each once",
+    "init": "exactly one rule fills each parameter",
+    "optimizer": "it holds the model's parameters, each one once",
     "seed": "it decides every draw",
-    "evaluation": "it leaves the buffers as they are",
+    "evaluation": "it changes no buffer",
     "unused": "a gradient reaches each parameter",
-    "dead units": "some input moves them",
+    "dead units": "each unit has a slope for some input",
     "forward": "signals neither explode nor vanish",
-    "backward": "nor do gradients",
+    "backward": "gradients neither explode nor vanish",
 }
 
 
 class Finding(NamedTuple):
-    """What a rule, by its name in RULES, has found."""
+    """A fault, and the name in RULES of the rule that is broken."""
 
     rule: str
     text: str
 
 
-known: dict[str, list[Finding]] = {}  # what does not depend on a run's seeds, so that a sweep finds it once
+known: dict[str, list[Finding]] = {}  # findings that do not depend on seeds, so that a sweep checks them once
 
 
 def findings(values: Values, data: Data, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[Finding]:
-    """What the rules find in a run that was built and has not trained; its numbers stay as they would be.
+    """Return the findings for a run that was built and has not trained. They change no number of the run.
 
-    A net that trains and cannot be looked at, as one that cannot be copied, is no error: that is the finding.
+    A net that trains but cannot be checked, such as one that cannot be copied, is no error; that is the finding.
     """
     try:
-        return looked_at(values, data, model, optimizer)
+        return _check_run(values, data, model, optimizer)
     except Exception as error:
-        return [Finding("lint", f"not looked at: {type(error).__name__}: {' '.join(str(error).split())[:200]}")]
+        return [Finding("lint", f"not checked: {type(error).__name__}: {' '.join(str(error).split())[:200]}")]
 
 
-def looked_at(values: Values, data: Data, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[Finding]:
+def _check_run(values: Values, data: Data, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[Finding]:
     size = batch_size_of(values, data)
-    inputs, labels = first_batch(values, data, min(size, max(2, WORK // max(1, numbers(model)))))
+    inputs, labels = first_batch(values, data, min(size, max(2, MAX_WORK // max(1, parameter_count(model)))))
     parts = json.dumps([values[group] for group in ("dataset", "arch", "init", "bias_scale")], sort_keys=True)
     parts += json.dumps(active_variables())
     with restore_generators(inputs.device):
         if parts not in known:
             known[parts] = [
-                *of_init(values, data),
-                *named("seed", order(values["dataset"]["shuffle"], size, len(data.train[1]))),
-                *named("evaluation", evaluation(model, inputs)),
+                *check_init(values, data),
+                *as_findings("seed", check_shuffling(values["dataset"]["shuffle"], size, len(data.train[1]))),
+                *as_findings("evaluation", check_eval_mode(model, inputs)),
             ]
         before = ForeignStates()
-        seen = look(model, inputs, labels, values["loss"]["reduction"])
+        first_pass = run_first_pass(model, inputs, labels, values["loss"]["reduction"])
         moved = before.name_moved()
     noise = [f"the forward pass draws from {' and '.join(moved)}, which no seed sets; draw by torch"] * bool(moved)
     return [
         *known[parts],
-        *named("seed", noise),
-        *named("optimizer", held(model, optimizer)),
-        *named("unused", unused(seen)),
-        *named("dead units", dead(seen)),
-        *named("forward", forward(seen)),
-        *named("backward", backward(seen)),
+        *as_findings("seed", noise),
+        *as_findings("optimizer", check_optimizer(model, optimizer)),
+        *as_findings("unused", check_unused(first_pass)),
+        *as_findings("dead units", check_dead_units(first_pass)),
+        *as_findings("forward", check_forward_signals(first_pass)),
+        *as_findings("backward", check_backward_signals(first_pass)),
     ]
 
 
-def told(params: dict[str, str], found: Iterable[Finding]) -> str:
-    """A line for each finding."""
+def format_findings(params: dict[str, str], run_findings: Iterable[Finding]) -> str:
+    """Return one line for each finding, which starts with the cell of the run."""
     scale = [f"x{params['bias_scale.value']}"] if "bias_scale.value" in params else []
     cell = " ".join([params["arch"], params["init"], *scale])
-    return "\n".join(f"{cell}, {rule}: {text}" for rule, text in found)
+    return "\n".join(f"{cell}, {rule}: {text}" for rule, text in run_findings)
 
 
-def named(rule: str, texts: Iterable[str]) -> list[Finding]:
+def as_findings(rule: str, texts: Iterable[str]) -> list[Finding]:
+    """Return the texts as findings of the rule."""
     return [Finding(rule, text) for text in texts]
 
 
-def of_init(values: Values, data: Data) -> list[Finding]:
-    """The findings of two inits that differ in their seed, and where code is the user's own, of one more."""
+def check_init(values: Values, data: Data) -> list[Finding]:
+    """Return the findings of two builds with different init seeds, and of a third one if it has code of the user."""
     values = values | {"arithmetic": "native"}  # a quotient has other parameters than the init fills
     seed, before = values["seeds"]["init"], ForeignStates()
-    model, draws, fills = build_and_watch(values, data, seed)
+    model, draws, fills = _build_and_record(values, data, seed)
     moved = before.name_moved()
-    other, other_draws, _ = build_and_watch(values, data, seed + 1)
+    second, second_draws, _ = _build_and_record(values, data, seed + 1)
     has_user_code = user_targets({group: values[group] for group in ("arch", "init", "bias_scale")})
-    again = build_and_watch(values, data, seed)[0] if has_user_code else None
+    twin = _build_and_record(values, data, seed)[0] if has_user_code else None
     return [
-        *named("init", covered(model, fills)),
-        *named("seed", drawn_anew((model, draws_of_rules(draws)), (other, draws_of_rules(other_draws)))),
-        *named("seed", find_unseeded(model, draws, moved, again)),
+        *as_findings("init", check_coverage(model, fills)),
+        *as_findings("seed", check_seeding((model, _rule_draws(draws)), (second, _rule_draws(second_draws)))),
+        *as_findings("seed", find_unseeded(model, draws, moved, twin)),
     ]
 
 
-def build_and_watch(values: Values, data: Data, seed: int) -> tuple[nn.Module, Draws, list[Tensor]]:
+def _build_and_record(values: Values, data: Data, seed: int) -> tuple[nn.Module, Draws, list[Tensor]]:
     """Build the model of an init seed; return it, the draws made for it, and the tensors that rules filled."""
     fills: list[Tensor] = []
     torch.default_generator.manual_seed(0)  # from which an arch may draw what no rule fills
     with Draws() as draws:
-        model, _, _ = build(values | {"seeds": values["seeds"] | {"init": seed}}, data, filling(draws, fills))
+        model, _, _ = build(values | {"seeds": values["seeds"] | {"init": seed}}, data, record_fills(draws, fills))
     return model, draws, fills
 
 
-def draws_of_rules(draws: Draws) -> list[Draw]:
-    """The draws that rules have made; the others are the arch's own."""
-    return [draw for draw in draws.seen if draw.where]
+def _rule_draws(draws: Draws) -> list[Draw]:
+    """Return the draws of rules, without those of the arch."""
+    return [draw for draw in draws.records if draw.where]
 
 
-def numbers(model: nn.Module) -> int:
+def parameter_count(model: nn.Module) -> int:
+    """Return the number of entries of all parameters."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def first_batch(values: Values, data: Data, examples: int) -> Split:
-    """The first of so many examples that the run will train on, less any augmentation; at least two."""
+    """Return the first `examples` (at least two) of the run's first batch, without augmentation."""
     batches = Batches(
         data,
         max(2, examples),

@@ -1,4 +1,4 @@
-"""The moments of what a rule fills in, from many fills: a bias of six entries says little about its rule."""
+"""Mean and standard deviation of a rule's entries, from many fills: a bias of six entries says little of its rule."""
 
 import io
 import math
@@ -11,22 +11,22 @@ from typing import Any
 import torch
 from torch import nn
 
-from zeroinit.build import rules
+from zeroinit.build import init_rules
 from zeroinit.config.check import Values
-from zeroinit.config.target import bound, parameters_of
+from zeroinit.config.target import parameters_of, resolve_target
 from zeroinit.environment import active_variables
 from zeroinit.init import Assignment, Filled, assign_rules
 from zeroinit.rng import restore_generators, stream, stream_seed
 
-ENTRIES = 4_000  # that are drawn at least, so that standard errors are some hundredths of the standard deviation
+MIN_ENTRIES = 4_000  # to draw, so that standard errors are a few hundredths of the standard deviation
 MIN_FILLS, MAX_FILLS = 32, 400
-LONGEST_SECONDS = 5
-MAX_NUMEL = 1 << 16  # entries of the largest parameters whose rules are asked; their fills take 0.02 s
+MAX_SECONDS = 5
+MAX_NUMEL = 1 << 16  # entries of the largest parameters whose rules are measured; their fills take 0.02 s
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and standard deviation of a rule's entries, with the standard errors of both; a line's last columns."""
+    """Mean and standard deviation of a rule's entries, with their standard errors: the last columns of init.csv."""
 
     rule_mean: float
     rule_std: float
@@ -34,43 +34,43 @@ class Moments:
     rule_std_error: float
 
 
-UNKNOWN = dict.fromkeys(Moments.__annotations__, "")  # of parameters whose rules are not asked
+UNKNOWN = dict.fromkeys(Moments.__annotations__, "")  # for parameters whose rules are not measured
 
-known: dict[tuple[object, ...], Moments | None] = {}  # what depends on no seed, so that a sweep asks a rule once
+known: dict[tuple[object, ...], Moments | None] = {}  # they depend on no seed, so that a sweep measures a rule once
 
 
 def with_moments(values: Values, model: nn.Module, filled: Sequence[Filled]) -> list[dict[str, object]]:
     """Return the lines of init.csv: what filled each parameter of the model, and the moments of its rule.
 
-    A quotient has other parameters than the init has filled; its rules are not asked.
+    A quotient has other parameters than the init filled, so its rules are not measured.
     """
-    found: dict[str, Moments] = {}
+    measured: dict[str, Moments] = {}
     if values["arithmetic"] != "quotient":
         layers = values["init"]["layers"]
-        rest = rules("init.rest", values["init"]["rest"]) if layers else None
+        rest = init_rules("init.rest", values["init"]["rest"]) if layers else None
         patterns = [layers] if isinstance(layers, str) else layers
-        scale = bound("bias_scale", values["bias_scale"])
-        for one in assign_rules(model, *rules("init", values["init"]), scale, patterns, rest):
-            if one.tensor.numel() <= MAX_NUMEL and (moments := moments_of(one)):
-                found[one.name] = moments
+        scale = resolve_target("bias_scale", values["bias_scale"])
+        for assignment in assign_rules(model, *init_rules("init", values["init"]), scale, patterns, rest):
+            if assignment.tensor.numel() <= MAX_NUMEL and (moments := moments_of(assignment)):
+                measured[assignment.name] = moments
     lines: list[dict[str, object]] = []
     for line in filled:
-        lines.append(asdict(line) | (asdict(found[line.parameter]) if line.parameter in found else UNKNOWN))
+        lines.append(asdict(line) | (asdict(measured[line.parameter]) if line.parameter in measured else UNKNOWN))
     return lines
 
 
 def moments_of(assignment: Assignment) -> Moments | None:
-    """Return the moments of what the rule fills in, times the scale; None of a rule that cannot be asked so often."""
+    """Return the moments of the rule's entries, times the scale; None if the rule cannot be called so often."""
     rule, shape = assignment.rule, tuple(assignment.tensor.shape)
     parameters = parameters_of(rule.func)
     arguments = {key: value for key, value in assignment.facts.items() if key in parameters}
     key = rule.func, repr(rule.args), repr(rule.keywords), shape, repr(arguments), active_variables()
     if key not in known:
-        silence = io.StringIO()  # what a rule prints is for the one time that it fills the model
+        silence = io.StringIO()  # a user wants to read what a rule prints once: when it fills the model
         try:
             with redirect_stdout(silence), redirect_stderr(silence):
                 known[key] = draw_moments(assignment, arguments, "generator" in parameters)
-        except (Exception, SystemExit):  # as of a rule that may be called once; the run needs no moments
+        except (Exception, SystemExit):  # such as a rule that may be called once; the run needs no moments
             known[key] = None
     moments, scale = known[key], assignment.scale
     if moments is None:
@@ -81,15 +81,15 @@ def moments_of(assignment: Assignment) -> Moments | None:
 
 @torch.no_grad()
 def draw_moments(assignment: Assignment, arguments: Mapping[str, Any], takes_generator: bool) -> Moments | None:
-    """Fill a tensor of the parameter's shape again and again, from a generator that no run draws from.
+    """Fill tensors of the parameter's shape, from a generator that no run uses, and return the moments.
 
-    Standard errors are those of the fills' own means, as the entries of one fill may depend on each other. None of a
-    rule that takes longer than LONGEST_SECONDS.
+    Standard errors are those of the means of the fills, because the entries of a fill may depend on each other. Return
+    None if the rule takes longer than MAX_SECONDS.
     """
     shape = assignment.tensor.shape
-    count = min(max(MIN_FILLS, math.ceil(ENTRIES / shape.numel())), MAX_FILLS)
+    count = min(max(MIN_FILLS, math.ceil(MIN_ENTRIES / shape.numel())), MAX_FILLS)
     fills = torch.full((count, *shape), math.nan)
-    deadline = time.monotonic() + LONGEST_SECONDS
+    deadline = time.monotonic() + MAX_SECONDS
     with restore_generators(fills.device):
         torch.manual_seed(stream_seed("moments", 0))
         generator = {"generator": stream("moments", 0)} if takes_generator else {}

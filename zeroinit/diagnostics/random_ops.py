@@ -1,4 +1,4 @@
-"""Every random draw that torch makes while one watches: how many entries, for what, from which generator."""
+"""Records of the random draws that torch makes: how many entries, for what, and from which generator."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,10 +16,14 @@ from zeroinit.rng import ForeignStates
 
 @dataclass(frozen=True)
 class Draw:
-    """One call of a random operation: `entries` numbers drawn for what is called `where`.
+    """One call of a random operation.
 
-    `seed` is that of the generator that was handed to it, None where it drew from torch's global one. `drawn` is what
-    it filled.
+    Attributes:
+        where: the name of the layer or parameter that it was made for; empty if it has none.
+        op: the name of the operation.
+        entries: how many numbers were drawn.
+        seed: of the generator that it was given; None if it drew from torch's global one.
+        drawn: the tensor that was filled.
     """
 
     where: str
@@ -30,17 +34,20 @@ class Draw:
 
 
 class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Used as a context manager: `seen` are the draws in it, each named by what `where` was at that time.
+    """A context manager that records the draws in its block.
 
-    `foreign` names, by what `where` was, generators other than torch's that a rule has drawn from (see `filling`).
-    With `expected`, what is drawn is replaced by its mean: dropout becomes the identity. `random` are the operations
-    whose mean is not known here; they stay as they are.
+    Attributes:
+        expected: whether draws are replaced by their means; dropout becomes the identity.
+        where: the name that the next draws get.
+        records: the draws so far.
+        foreign: {where: the generators other than torch's that a rule drew from}; see `record_fills`.
+        random: the operations whose mean is not known here; they stay random.
     """
 
     def __init__(self, expected: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.expected, self.where = expected, ""
-        self.seen: list[Draw] = []
+        self.records: list[Draw] = []
         self.foreign: dict[str, list[str]] = {}
         self.random: set[str] = set()
 
@@ -52,12 +59,12 @@ class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **(kwargs or {}))
         if torch.Tag.nondeterministic_seeded not in func.tags:
             return result
-        given = {one.name: one.default_value for one in func._schema.arguments}
+        given = {argument.name: argument.default_value for argument in func._schema.arguments}
         given |= dict(zip(given, args, strict=False)) | (kwargs or {})
-        drawn = result[0] if isinstance(result, tuple) else result  # dropout gives its mask, too
+        drawn = result[0] if isinstance(result, tuple) else result  # dropout also returns its mask
         name, generator = func.overloadpacket.__name__, given.get("generator")
-        seed = None if generator is None else generator.initial_seed()  # torch wraps it anew at each call
-        self.seen.append(Draw(self.where, name, drawn.numel(), seed, drawn))
+        seed = None if generator is None else generator.initial_seed()  # torch wraps it in a new object at each call
+        self.records.append(Draw(self.where, name, drawn.numel(), seed, drawn))
         if self.expected:
             mean = mean_of(name, given)
             if mean is None:
@@ -68,9 +75,9 @@ class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def mean_of(op: str, given: dict[str, Any]) -> Tensor | float | None:
-    """The mean of what the operation draws, given its arguments; None where that is not known here."""
+    """Return the mean of what the operation draws, given its arguments; None if it is not known here."""
     if op in ("bernoulli_", "bernoulli"):
-        mean = given.get("p", given["self"])  # bernoulli(self): of these shares
+        mean = given.get("p", given["self"])  # bernoulli(self): self holds the probabilities
     elif op in ("normal_", "normal"):
         mean = given["mean"]
     elif op == "uniform_":
@@ -82,10 +89,15 @@ def mean_of(op: str, given: dict[str, Any]) -> Tensor | float | None:
     return mean if isinstance(mean, Tensor) or mean is None else float(mean)
 
 
-def filling(draws: Draws, filled: list[Tensor]) -> Callable[[Rule], Rule]:
-    """What makes of a rule one whose draws are known by the id of the tensor that it fills; `filled` lists those."""
+def record_fills(draws: Draws, filled: list[Tensor]) -> Callable[[Rule], Rule]:
+    """Return a function that wraps a rule: its draws are named by the id of the tensor that it fills.
 
-    def watched(rule: Rule) -> Rule:
+    Args:
+        draws: the active records.
+        filled: a list to which each filled tensor is added.
+    """
+
+    def wrap_rule(rule: Rule) -> Rule:
         @wraps(rule.func)
         def fill(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             filled.append(tensor)
@@ -98,12 +110,12 @@ def filling(draws: Draws, filled: list[Tensor]) -> Callable[[Rule], Rule]:
 
         return partial(fill, *rule.args, **rule.keywords)
 
-    return watched
+    return wrap_rule
 
 
 @contextmanager
-def forward(draws: Draws, model: nn.Module) -> Iterator[None]:
-    """Name the draws of a forward pass by the layers that make them."""
+def name_by_layer(draws: Draws, model: nn.Module) -> Iterator[None]:
+    """Name the draws of forward passes in the block by the layers that make them."""
     outer: list[str] = []
 
     def enter(name: str, module: nn.Module, inputs: Any) -> None:

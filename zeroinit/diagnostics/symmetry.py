@@ -1,8 +1,8 @@
-"""Where asymmetry comes from: each draw that is made, and the first steps with and without what may tell neurons apart.
+"""The audit of a run's asymmetry: its draws, and replays of its first steps without some of what separates neurons.
 
-Three things may do so, beside a rule that gives them other values without drawing: draws of the init, noise in the
-forward pass such as dropout's, and rounding. Each is taken away on its own: drawn parameters become their means, noise
-its expectation, and ties that exact arithmetic keeps are kept.
+Three things can separate neurons, apart from a rule that gives them different values without drawing: draws of the
+init, noise in the forward pass such as dropout's, and rounding. Each of the three is removed on its own: drawn
+parameters become their means, noise becomes its expectation, and ties that exact arithmetic keeps are enforced.
 """
 
 import math
@@ -15,12 +15,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from zeroinit.build import batch_size_of, build, recipe_of, steps_per_epoch_of
+from zeroinit.build import batch_size_of, build, recipe_of, steps_of, steps_per_epoch_of
 from zeroinit.config.check import Values
 from zeroinit.dataset.data import Data
-from zeroinit.diagnostics.construction import listed
+from zeroinit.diagnostics.construction import abbreviate
 from zeroinit.diagnostics.lint import findings, first_batch
-from zeroinit.diagnostics.random_ops import Draw, Draws, filling, forward
+from zeroinit.diagnostics.random_ops import Draw, Draws, name_by_layer, record_fills
 from zeroinit.layers import hidden, weight_layers
 from zeroinit.probes.measures import distinct, neurons
 from zeroinit.progress import counted
@@ -31,33 +31,45 @@ from zeroinit.training.events import Event, Weights
 from zeroinit.training.stackable import unstackable_reason
 
 OVERWRITTEN = "none: the init overwrites it"
-SINGLE = 8  # parameters of a kind that have a line each; more share one
+MAX_SINGLE_LINES = 8  # draws of a kind that have a line each; more share one
 RULE, DRAWS, NOISE, ROUNDING = "the rule itself", "init draws", "forward noise", "rounding"
-EITHER = "rounding, or the rule itself"  # where no replay is tied
-FOLLOWS = {
-    RULE: "The rule gives neurons other values without drawing, so that no seed moves which of them part.",
+EITHER = "rounding, or the rule itself"  # if no replay is tied
+CONSEQUENCE = {
+    RULE: "The rule gives neurons different values without drawing, so seeds do not change which neurons separate.",
     DRAWS: "Another seeds.init gives other neurons.",
-    NOISE: "Another seeds.forward parts them otherwise; without the noise they stay copies for longer or for ever.",
-    ROUNDING: "In exact arithmetic these stay copies: what they learn beyond one neuron is the kernels' doing, and "
+    NOISE: "Another seeds.forward separates them differently; without the noise they stay copies longer, or always.",
+    ROUNDING: "In exact arithmetic they stay copies, so what they learn beyond one neuron depends on the kernels; "
     "arithmetic=tied trains without it.",
-    EITHER: "Which of the two, tied replays would tell.",
+    EITHER: "Only tied replays could tell which of the two.",
 }
 
 
-class Drawn(NamedTuple):
-    """Draws in one phase of making a run: construction, init or forward, for parameters or layers `of`."""
+class DrawSummary(NamedTuple):
+    """Draws of one kind.
+
+    Attributes:
+        phase: "construction", "init" or "forward".
+        names: the parameters or layers that they were made for.
+        entries: how many numbers were drawn.
+        source: the generator.
+        effect: what they change in the run.
+    """
 
     phase: str
-    of: list[str]
+    names: list[str]
     entries: int
     source: str
     effect: str
 
 
 class Replay(NamedTuple):
-    """The first steps with or without a cause; `classes` has a hidden layer's distinct neurons after 0, 1, ... steps.
+    """The first steps with or without some causes.
 
-    `init` and `noise` are "drawn", "mean", or "none" where nothing is drawn.
+    Attributes:
+        init: "drawn", "mean", or "none" if the init draws nothing.
+        noise: "drawn", "mean", or "none" if the forward pass draws nothing.
+        arithmetic: "native" or "tied".
+        classes: {hidden layer: the number of distinct neurons after 0, 1, ... steps}.
     """
 
     init: str
@@ -65,8 +77,8 @@ class Replay(NamedTuple):
     arithmetic: str
     classes: dict[str, list[float]]
 
-    def broken(self) -> dict[str, int]:
-        """{layer: the first step after which it has more than one class of neurons}, of those that ever have."""
+    def first_broken(self) -> dict[str, int]:
+        """Return {layer: the first step after which it has more than one class of neurons}, without the others."""
         first = {
             layer: next((step for step, count in enumerate(counts) if count > 1), None)
             for layer, counts in self.classes.items()
@@ -76,113 +88,128 @@ class Replay(NamedTuple):
 
 @dataclass(frozen=True)
 class Audit:
-    """What was drawn, what became of the neurons in each replay, and what to say of it."""
+    """What was drawn, the replays, and sentences about them.
 
-    drawn: list[Drawn]
-    units: dict[str, int]  # of each hidden layer
+    Attributes:
+        drawn: the draws by kind.
+        units: {hidden layer: number of neurons}.
+        replays: one entry for each combination of causes.
+        notes: sentences; the last one is the answer.
+    """
+
+    drawn: list[DrawSummary]
+    units: dict[str, int]
     replays: list[Replay]
-    notes: list[str]  # the last one is the answer
+    notes: list[str]
 
 
 def audit(values: Values, data: Data) -> Audit:
-    """Look at one run as its config has it; nothing of it is kept. Of `probe.dense` steps, or all that it has."""
-    values = values | {"arithmetic": "native"}  # the other one is among the replays
+    """Audit one run over its first `probe.dense` steps, or all if it has fewer. Nothing is stored."""
+    values = values | {"arithmetic": "native"}  # some of the replays are tied
     device = data.train[0].device
     with restore_generators(device):
-        drawn, means, unknown = draws(values, data)
+        drawn, means, unknown = summarize_draws(values, data)
         model, _, optimizer = build(values, data)
         units = {name: len(layer.weight) for name, layer in weight_layers(model) if name in hidden(model)}
         if not units:
             return Audit(drawn, units, [], ["No replays: the net has no hidden neurons, and so no symmetry to break."])
-        first = findings(values, data, model, optimizer)
-        notes = [f"At the start, {one.text}." for one in first if one.rule == "backward"]
-        notes += [f"{op} has no expectation here and stays as it is drawn." for op in sorted(unknown)]
+        at_start = [finding for finding in findings(values, data, model, optimizer) if finding.rule == "backward"]
+        notes = [f"At the start, {finding.text}." for finding in at_start]
+        notes += [f"{op} has no known expectation and stays random." for op in sorted(unknown)]
         arithmetics = ["native", "tied"]
         if reason := unstackable_reason(model, optimizer, data.input_shape):
             arithmetics = ["native"]
             notes.append(f"No replays of tied arithmetic, which is for nets that can be stacked: {reason}.")
         inits = ["drawn", "mean"] if means else ["none"]
-        noises = ["drawn", "mean"] if any(one.phase == "forward" for one in drawn) else ["none"]
-        asked = list(product(inits, noises, arithmetics))
-        replays = [
-            replay(values, data, *one, means) for one in counted(asked, f"replaying {steps_of(values, data)} steps")
-        ]
-    return Audit(drawn, units, replays, [*notes, answer(replays, steps_of(values, data))])
+        noises = ["drawn", "mean"] if any(draws.phase == "forward" for draws in drawn) else ["none"]
+        steps = _replay_steps(values, data)
+        combinations = counted(list(product(inits, noises, arithmetics)), f"replaying {steps} steps")
+        replays = [replay(values, data, *causes, means) for causes in combinations]
+    return Audit(drawn, units, replays, [*notes, explain_causes(replays, steps)])
 
 
-def draws(values: Values, data: Data) -> tuple[list[Drawn], list[str], set[str]]:
-    """What is drawn for a run up to its first forward pass, the parameters that have drawn values then, and the random
-    operations of the forward pass whose expectation is not known.
+def summarize_draws(values: Values, data: Data) -> tuple[list[DrawSummary], list[str], set[str]]:
+    """Return what is drawn for a run up to its first forward pass.
+
+    Returns:
+        The draws by kind; the names of the parameters and buffers with drawn values; the random operations of the
+        forward pass whose expectation is not known.
     """
-    start(values)
-    data = replace(data, dtype=None)  # in which all is drawn
+    _seed_global_generator(values)
+    data = replace(data, dtype=None)  # all is drawn in the data's stored dtype
     fills: list[Tensor] = []
-    with Draws() as made:
-        model, _, _ = build(values, data, filling(made, fills))
+    with Draws() as construction_draws:
+        model, _, _ = build(values, data, record_fills(construction_draws, fills))
     inputs, _ = first_batch(values, data, batch_size_of(values, data))
-    with Draws(expected=True) as passed, forward(passed, model.train()), torch.no_grad():
+    with Draws(expected=True) as forward_draws, name_by_layer(forward_draws, model.train()), torch.no_grad():
         model(inputs)
-    names = {str(id(one)): name for name, one in model.named_parameters()}
-    held = [*model.named_parameters(), *model.named_buffers()]
-    places = {tensor.untyped_storage().data_ptr(): name for name, tensor in held}
-    filled = {names[str(id(one))] for one in fills}
+    names = {str(id(parameter)): name for name, parameter in model.named_parameters()}
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    by_storage = {tensor.untyped_storage().data_ptr(): name for name, tensor in tensors}
+    filled = {names[str(id(tensor))] for tensor in fills}
     sources = {None: "torch's global generator", stream_seed("init", values["seeds"]["init"]): "the stream init"}
 
-    def source(draw: Draw) -> str:
+    def name_source(draw: Draw) -> str:
         return sources.get(draw.seed, "a generator of its own")
 
-    found: dict[tuple[str, str, str, str], int] = {}  # entries by phase, source, effect, name
-    means = []
-    for draw in made.seen:
+    entries: dict[tuple[str, str, str, str], int] = {}  # by phase, source, effect and name
+    drawn_names = []
+    for draw in construction_draws.records:
         if draw.where:
-            key = "init", source(draw), "its values", names[draw.where]
-            means.append(names[draw.where])
+            key = "init", name_source(draw), "its values", names[draw.where]
+            drawn_names.append(names[draw.where])
         else:
-            name = names.get(str(id(draw.drawn))) or places.get(draw.drawn.untyped_storage().data_ptr(), "")
-            effect = (
-                "none: the init overwrites it" if name in filled else "its values" if name else "none: it is not kept"
-            )
-            key = "construction", source(draw), effect, name or "what the net does not hold"
+            name = names.get(str(id(draw.drawn))) or by_storage.get(draw.drawn.untyped_storage().data_ptr(), "")
+            effect = OVERWRITTEN if name in filled else "its values" if name else "none: it is not kept"
+            key = "construction", name_source(draw), effect, name or "what the net does not hold"
             if name and name not in filled:
-                means.append(name)
-        found[key] = found.get(key, 0) + draw.entries
-    for draw in passed.seen:
-        key = "forward", source(draw), "noise, anew in each step", draw.where or "the net"
-        found[key] = found.get(key, 0) + draw.entries
-    return list(together(found)), list(dict.fromkeys(means)), passed.random
+                drawn_names.append(name)
+        entries[key] = entries.get(key, 0) + draw.entries
+    for draw in forward_draws.records:
+        key = "forward", name_source(draw), "noise, anew in each step", draw.where or "the net"
+        entries[key] = entries.get(key, 0) + draw.entries
+    return list(_group_draws(entries)), list(dict.fromkeys(drawn_names)), forward_draws.random
 
 
-def together(found: Mapping[tuple[str, str, str, str], int]) -> Iterator[Drawn]:
-    """A line for each name, or one for all of a kind where they are many."""
+def _group_draws(entries: Mapping[tuple[str, str, str, str], int]) -> Iterator[DrawSummary]:
+    """Yield one summary for each name, or one for all names of a kind if they are many."""
     kinds: dict[tuple[str, str, str], dict[str, int]] = {}
-    for (phase, source, effect, name), entries in found.items():
-        kinds.setdefault((phase, source, effect), {})[name] = entries
-    for (phase, source, effect), names in kinds.items():
-        if len(names) > SINGLE or effect == OVERWRITTEN:
-            yield Drawn(phase, list(names), sum(names.values()), source, effect)
+    for (phase, source, effect, name), count in entries.items():
+        kinds.setdefault((phase, source, effect), {})[name] = count
+    for (phase, source, effect), counts in kinds.items():
+        if len(counts) > MAX_SINGLE_LINES or effect == OVERWRITTEN:
+            yield DrawSummary(phase, list(counts), sum(counts.values()), source, effect)
         else:
-            yield from (Drawn(phase, [name], entries, source, effect) for name, entries in names.items())
+            yield from (DrawSummary(phase, [name], count, source, effect) for name, count in counts.items())
 
 
-def steps_of(values: Values, data: Data) -> int:
-    """How many steps a replay has."""
-    own = values["steps"] or values["epochs"] * steps_per_epoch_of(values, data)
-    return int(min(values["probe"]["dense"], own))
+def _replay_steps(values: Values, data: Data) -> int:
+    """Return the number of steps of a replay."""
+    return int(min(values["probe"]["dense"], steps_of(values, steps_per_epoch_of(values, data))))
 
 
-def start(values: Values) -> None:
-    """Seed the global generator as a run does before its model is built."""
+def _seed_global_generator(values: Values) -> None:
+    """Seed torch's global generator, as a run does before its model is built."""
     torch.manual_seed(stream_seed("forward", values["seeds"]["forward"]))
 
 
 def replay(values: Values, data: Data, init: str, noise: str, arithmetic: str, means: Sequence[str]) -> Replay:
-    """The first steps of the run, with the `means` of what is named so where `init` is "mean"."""
-    start(values)
+    """Train the first steps of the run, and count the distinct neurons after each.
+
+    Args:
+        values: the config of the run.
+        data: its data.
+        init: "mean" to replace the parameters in `means` by their means.
+        noise: "mean" to replace draws of the forward pass by their expectations.
+        arithmetic: "tied" to enforce ties.
+        means: the names of the parameters and buffers with drawn values.
+    """
+    _seed_global_generator(values)
     model, _, optimizer = build(values, data)
     if init == "mean":
         with torch.no_grad():
-            held = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-            for tensor in (held[name] for name in means if held[name].is_floating_point()):
+            tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+            for tensor in (tensors[name] for name in means if tensors[name].is_floating_point()):
                 tensor.fill_(tensor.mean())
     classes: dict[str, list[float]] = {name: [] for name in hidden(model)}
 
@@ -195,54 +222,55 @@ def replay(values: Values, data: Data, init: str, noise: str, arithmetic: str, m
     seeds = values["seeds"]
     order, changes = stream("order", seeds["order"]), stream("augment", seeds["augment"])
     with Draws(expected=True) if noise == "mean" else nullcontext():
-        member = Member(model, optimizer, order, changes, steps_of(values, data))
+        member = Member(model, optimizer, order, changes, _replay_steps(values, data))
         recipe = replace(recipe_of(values, data), tied=arithmetic == "tied")
-        loop.train([member], few_to_evaluate(data), recipe, loop.Hooks(observe=observe))
+        loop.train([member], _shorten_evaluation(data), recipe, loop.Hooks(observe=observe))
     return Replay(init, noise, arithmetic, classes)
 
 
-def few_to_evaluate(data: Data) -> Data:
-    """The data with two examples to evaluate on, as nobody asks how good the replays are."""
+def _shorten_evaluation(data: Data) -> Data:
+    """Return the data with two examples for evaluation, because the accuracy of a replay is not used."""
     return replace(data, val=(data.val[0][:2], data.val[1][:2]), test=(data.test[0][:2], data.test[1][:2]))
 
 
-def answer(replays: Sequence[Replay], steps: int) -> str:
-    """Which causes alone tell neurons apart, in which layers after which step, and what follows from it."""
-    if any(not counts or any(map(math.isnan, counts)) for one in replays for counts in one.classes.values()):
-        return "A replay is not finite, of which nothing can be told."
-    broken = {(one.init == "drawn", one.noise == "drawn", one.arithmetic): one.broken() for one in replays}
-    tied = (False, False, "tied") in broken
-    exact = "tied" if tied else "native"
-    still = broken[False, False, exact]  # with no cause but the rule, as far as that can be told
+def explain_causes(replays: Sequence[Replay], steps: int) -> str:
+    """Say which causes alone separate neurons, in which layers after which step, and the consequences."""
+    if any(not counts or any(map(math.isnan, counts)) for run in replays for counts in run.classes.values()):
+        return "A replay has values that are not finite, so its neurons cannot be compared."
+    broken = {(run.init == "drawn", run.noise == "drawn", run.arithmetic): run.first_broken() for run in replays}
+    has_tied = (False, False, "tied") in broken
+    exact = "tied" if has_tied else "native"
+    by_rule = broken[False, False, exact]  # with no cause but the rule, as far as that can be separated
     alone = {
-        RULE: {layer: step for layer, step in still.items() if tied or step == 0},
-        EITHER: {layer: step for layer, step in still.items() if not tied and step > 0},
-        DRAWS: earlier(broken.get((True, False, exact), {}), still),
-        NOISE: earlier(broken.get((False, True, exact), {}), still),
-        ROUNDING: earlier(broken[False, False, "native"], still),
+        RULE: {layer: step for layer, step in by_rule.items() if has_tied or step == 0},
+        EITHER: {layer: step for layer, step in by_rule.items() if not has_tied and step > 0},
+        DRAWS: _earlier_layers(broken.get((True, False, exact), {}), by_rule),
+        NOISE: _earlier_layers(broken.get((False, True, exact), {}), by_rule),
+        ROUNDING: _earlier_layers(broken[False, False, "native"], by_rule),
     }
     causes = sorted((min(layers.values()), cause) for cause, layers in alone.items() if layers)
     if causes:
-        said = "; ".join(f"by {cause} alone ({when(alone[cause])})" for _, cause in causes)
-        return " ".join([f"The symmetry is broken {said}.", *(FOLLOWS[cause] for _, cause in causes)])
-    if as_it_is := next(layers for (_, _, arithmetic), layers in broken.items() if arithmetic == "native"):
-        return f"No cause alone breaks the symmetry, and together they do ({when(as_it_is)})."
+        parts = "; ".join(f"by {cause} alone ({_format_steps(alone[cause])})" for _, cause in causes)
+        return " ".join([f"The symmetry is broken {parts}.", *(CONSEQUENCE[cause] for _, cause in causes)])
+    if together := next(layers for (_, _, arithmetic), layers in broken.items() if arithmetic == "native"):
+        return f"No cause alone breaks the symmetry, but together they do ({_format_steps(together)})."
     return (
-        f"Nothing breaks the symmetry: after {steps} steps the neurons of each hidden layer are still copies, and the "
-        "net is no more than one with one neuron in each."
+        f"Nothing breaks the symmetry: after {steps} steps the neurons of each hidden layer are still copies, so the "
+        "net can do no more than one with one neuron in each."
     )
 
 
-def earlier(layers: Mapping[str, int], than: Mapping[str, int]) -> dict[str, int]:
-    """Those of the layers that break earlier, or where the others do not."""
-    return {layer: step for layer, step in layers.items() if step < than.get(layer, step + 1)}
+def _earlier_layers(layers: Mapping[str, int], reference: Mapping[str, int]) -> dict[str, int]:
+    """Return the layers that break earlier than in the reference, or do not break there."""
+    return {layer: step for layer, step in layers.items() if step < reference.get(layer, step + 1)}
 
 
-def when(layers: Mapping[str, int]) -> str:
-    """`hidden1 and hidden2 at the start, hidden3 after step 2`."""
+def _format_steps(layers: Mapping[str, int]) -> str:
+    """Return text such as `hidden1 and hidden2 at the start, hidden3 after step 2`."""
     by_step: dict[int, list[str]] = {}
     for layer, step in layers.items():
         by_step.setdefault(step, []).append(layer)
     return ", ".join(
-        f"{listed(names)} {f'after step {step}' if step else 'at the start'}" for step, names in sorted(by_step.items())
+        f"{abbreviate(names)} {f'after step {step}' if step else 'at the start'}"
+        for step, names in sorted(by_step.items())
     )

@@ -24,7 +24,7 @@ from functools import cached_property, lru_cache
 
 import torch
 
-from zeroinit.dataset.data import Data, spread
+from zeroinit.dataset.data import Data, evenly_spaced
 from zeroinit.probes.inspection import Inspection, Layer
 from zeroinit.training.events import TrainingResult
 
@@ -87,11 +87,11 @@ def reference_of(data: Data) -> Reference:
     data = replace(data, dtype=None)
     most = max(1, MAX_ENTRIES // data.train[0][0].numel())
     (stored, labels), (known, classes) = (
-        spread(split, min(few, most)) for split, few in zip((data.val, data.train), MAX_COMPARED, strict=True)
+        evenly_spaced(split, min(few, most)) for split, few in zip((data.val, data.train), MAX_COMPARED, strict=True)
     )
-    known = data.prepare(known).flatten(1)
+    known = data.to_inputs(known).flatten(1)
     nearest = torch.cat(
-        [torch.cdist(data.prepare(some).flatten(1), known).argmin(1) for some in torch.split(stored, 100)]
+        [torch.cdist(data.to_inputs(some).flatten(1), known).argmin(1) for some in torch.split(stored, 100)]
     )
     all_labels = data.val[1]
     prior = all_labels.bincount().max().item() / len(all_labels)

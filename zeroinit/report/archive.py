@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zeroinit.config.keys import NO_NUMBER, PLACES
+from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, PATH_KEYS
 from zeroinit.errors import BadInput
 from zeroinit.report.cells import NOT_RUN, count_probes, data_and_code
 from zeroinit.report.judgements import metrics_of_claims
@@ -24,7 +24,11 @@ MACHINE_TAGS = ("device", "cpu", "cpu_capability", "kernels", "version.torch")  
 RUN_TAGS = ("verdict", "stopped_at", "steps_per_epoch", TEST_CLASS_COUNTS, INIT_HASH, "seconds", "stack")
 ARCHIVED_TAGS = (*RUN_TAGS, *MACHINE_TAGS)
 # prefixes of params without a column: they change no number, or a tag has the value that the run found
-OMITTED_PARAMS = (*(key for key in NO_NUMBER if key != "seed"), "device", *(f"dataset.{key}" for key in PLACES))
+OMITTED_PARAMS = (
+    *(key for key in KEYS_WITHOUT_EFFECT if key != "seed"),
+    "device",
+    *(f"dataset.{key}" for key in PATH_KEYS),
+)
 FOLDER_KEY = "dataset.folder"  # only its last part has a column, as the rest belongs to one machine
 
 TableRow = Mapping[str, str]

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from zeroinit.config.keys import NO_NUMBER, PLACES
+from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, PATH_KEYS
 from zeroinit.tracker import Record
 
 TABLE_KEYS = ("arch", "init", "bias_scale.value")  # columns of every table; a key that differs between cells joins them
 # prefixes of keys that never name a cell; `seed` covers the seeds of all streams
-KEYS_WITHOUT_CELL = (*NO_NUMBER, *(f"dataset.{key}" for key in PLACES))
+KEYS_WITHOUT_CELL = (*KEYS_WITHOUT_EFFECT, *(f"dataset.{key}" for key in PATH_KEYS))
 NOT_RUN = "not run"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from zeroinit.build import build, identity_of, load, set_up_torch
 from zeroinit.config import Job
 from zeroinit.diagnostics import lint
-from zeroinit.diagnostics.construction import listed
+from zeroinit.diagnostics.construction import abbreviate
 from zeroinit.diagnostics.moments import with_moments
 from zeroinit.diagnostics.symmetry import audit
 from zeroinit.environment import environment
@@ -66,7 +66,7 @@ def planned(jobs: Sequence[Job], tracker: Tracker, workers: int) -> None:
 def audited(job: Job) -> None:
     """Print where the asymmetry of a run comes from."""
     found = audit(job.values, load(job.values, set_up_torch(job.values)))
-    drawn = [(one.phase, listed(one.of), one.entries, one.source, one.effect) for one in found.drawn]
+    drawn = [(one.phase, abbreviate(one.names), one.entries, one.source, one.effect) for one in found.drawn]
     show(tables.draws_table(drawn), [""])
     if found.replays:
         show(tables.replays_table(found.units, found.replays), [""])

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
-from zeroinit.build import identity_of, load, set_up_torch, steps_per_epoch_of
+from zeroinit.build import identity_of, load, set_up_torch, steps_of, steps_per_epoch_of
 from zeroinit.config import Job
 from zeroinit.environment import environment
 from zeroinit.probes.curvature import Curvature
@@ -69,7 +69,7 @@ def seconds_needed(jobs: Sequence[Job], known: Iterable[Record]) -> list[float |
         with environment(job.variables):
             device = set_up_torch(job.values)
             steps_per_epoch = steps_per_epoch_of(job.values, load(job.values, device))
-        steps = job.values["steps"] or job.values["epochs"] * steps_per_epoch
+        steps = steps_of(job.values, steps_per_epoch)
         rates = by_cell.get(job.cell_hash) or by_kind.get(kind(job.params, device.type))
         found.append(median(rates) * steps if rates else None)
     return found

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from zeroinit.build import build, load, recipe_of, set_up_torch, steps_per_epoch_of
+from zeroinit.build import build, load, recipe_of, set_up_torch, steps_of, steps_per_epoch_of
 from zeroinit.config import Job
 from zeroinit.config.check import Values
-from zeroinit.dataset.data import spread
+from zeroinit.dataset.data import evenly_spaced
 from zeroinit.diagnostics import lint
 from zeroinit.diagnostics.moments import with_moments
 from zeroinit.init import state_hash
@@ -71,7 +71,7 @@ class Session:
 
         A job whose model cannot be built fails alone.
         """
-        seeds, steps = job.values["seeds"], job.values["steps"] or job.values["epochs"] * self.steps_per_epoch
+        seeds, steps = job.values["seeds"], steps_of(job.values, self.steps_per_epoch)
         self._tag_data(record)
         torch.manual_seed(stream_seed("forward", seeds["forward"]))  # dropout takes no generator
         try:
@@ -80,7 +80,7 @@ class Session:
             fail(record, error)
             return
         if findings := lint.findings(job.values, self.data, model, optimizer):
-            record.tags[LINT] = lint.told(job.params, findings)[:5000]
+            record.tags[LINT] = lint.format_findings(job.params, findings)[:5000]
         self._choose_probes(job, record, model)
         first_gradients = predicted(model)
         if "arrival" in self.probes:
@@ -126,8 +126,8 @@ class Session:
 
     def _batch(self, model: nn.Module, examples: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs (N, *input_shape) and labels (N,), evenly spaced in the training set."""
-        inputs, labels = spread(self.data.train, examples_for(model, examples))
-        return self.data.prepare(inputs), labels
+        inputs, labels = evenly_spaced(self.data.train, examples_for(model, examples))
+        return self.data.to_inputs(inputs), labels
 
     def _subject(self, model: nn.Module) -> Subject:
         probe = self.shared["probe"]

@@ -14,7 +14,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from zeroinit.build import batch_size_of, build, load, set_up_torch, steps_per_epoch_of
+from zeroinit.build import batch_size_of, build, load, set_up_torch, steps_of, steps_per_epoch_of
 from zeroinit.config import Job
 from zeroinit.config.check import Values
 from zeroinit.environment import environment
@@ -71,7 +71,7 @@ def measure(values: Values, workers: int) -> Net:
     alone = unstackable_reason(model, optimizer, data.input_shape)
     if values["arithmetic"] == "quotient":
         alone = "a quotient network has the shape that its own init gives it"
-    inputs = data.prepare(data.train[0][:1])
+    inputs = data.to_inputs(data.train[0][:1])
     if not alone:
         alone = why_slower_together(device.type, model, inputs, batch)
     most = most_alike = 1
@@ -209,4 +209,4 @@ def cuts(length: int, parts: int) -> list[int]:
 
 
 def steps(job: Job, net: Net) -> int:
-    return int(job.values["steps"] or job.values["epochs"] * net.steps_per_epoch)
+    return steps_of(job.values, net.steps_per_epoch)

@@ -42,7 +42,7 @@ def evaluate(predict: Callable[[Tensor], Tensor], data: Data, name: Literal["val
     loss = hits = torch.zeros(1, device=stored.device)
     chunk = evaluation_chunk(stored)
     for part, truth in zip(torch.split(stored, chunk), torch.split(labels, chunk), strict=True):
-        logits = predict(data.prepare(part).unsqueeze(0))
+        logits = predict(data.to_inputs(part).unsqueeze(0))
         loss = loss + F.cross_entropy(logits, truth.expand(len(logits), -1), reduction="none").sum(1)
         hits = hits + (logits.max(1).indices == truth).sum(1)
     return {

@@ -1,0 +1,87 @@
+"""Whether model, data, optimizer and tracker of a job fit together: they are built before any job trains."""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import nn
+
+from zeroinit.build.data import load
+from zeroinit.build.forward import check_forward
+from zeroinit.build.limits import check_examples, check_memory, check_steps
+from zeroinit.build.model import build, make_on_device
+from zeroinit.build.recipe import batch_size_of, steps_per_epoch_of
+from zeroinit.build.torch_settings import set_up_torch
+from zeroinit.build.tracker import check_storable
+from zeroinit.config import Job
+from zeroinit.environment import environment
+from zeroinit.errors import BadInput
+from zeroinit.layers import weight_layers
+from zeroinit.training.stackable import OPTIMIZERS, unstackable_reason
+
+# {_fit_key: names of the layers} of the jobs that this process has checked, so that jobs that are alike build once
+checked_layers: dict[str, tuple[str, ...]] = {}
+
+
+def check(jobs: Sequence[Job]) -> list[str]:
+    """Build what the jobs will train, once for jobs that are alike.
+
+    Returns:
+        Notes on the data for the user, one line each.
+
+    Raises:
+        BadInput: The parts of a job do not fit together.
+    """
+    notes: dict[str, None] = {}
+    for job in sorted(jobs, key=lambda job: job.params["dataset"]):  # so that each data set is loaded once
+        with environment(job.variables):
+            notes |= dict.fromkeys(_check_job(job))
+    return list(notes)
+
+
+def layers_of(job: Job) -> tuple[str, ...]:
+    """Return the names of the layers of a job that was checked."""
+    return checked_layers[_fit_key(job)]
+
+
+def _check_job(job: Job) -> list[str]:
+    """Build what a job will train, unless a job like it was built. Return the notes on its data."""
+    values = job.values
+    data = load(values, set_up_torch(values))
+    batch_size = batch_size_of(values, data)
+    check_steps(values, steps_per_epoch_of(values, data))
+    check_examples(values, data)
+    key = _fit_key(job)
+    if key not in checked_layers:
+        check_memory(values, data, job.params["arch"])
+        model, _, optimizer = build(values, data)
+        subject = f"arch={job.params['arch']} does not fit dataset={job.params['dataset']}"
+        target = f"arch._target_={values['arch']['_target_']}"
+        check_forward(model, partial(make_on_device, values, data), data, batch_size, subject, target)
+        _check_arithmetic(values["arithmetic"], model, optimizer, data.input_shape)
+        checked_layers[key] = tuple(name for name, _ in weight_layers(model))
+    if values["check"] == "start":  # in the other modes nothing is stored
+        check_storable(job, checked_layers[key])
+    return data.notes_for(job.overrides)
+
+
+def _fit_key(job: Job) -> str:
+    """Return what decides whether a job's model, data and optimizer fit together."""
+    groups = [job.values[group] for group in ("dataset", "arch", "init", "optimizer", "arithmetic", "dtype")]
+    return json.dumps([*groups, job.values["bias_scale"]["_target_"], job.variables], sort_keys=True)
+
+
+def _check_arithmetic(
+    arithmetic: str, model: nn.Module, optimizer: torch.optim.Optimizer, input_shape: tuple[int, ...]
+) -> None:
+    """Raise BadInput if ties of the model cannot be enforced. A model without a quotient was refused when built."""
+    reason = unstackable_reason(model, optimizer, input_shape) if arithmetic == "tied" else None
+    if reason:
+        raise BadInput(f"arithmetic=tied is for nets that can be stacked, but {reason}; give arithmetic=native")
+    if arithmetic == "quotient" and type(optimizer) not in OPTIMIZERS:
+        accepted = ", ".join(accepted_type.__name__ for accepted_type in OPTIMIZERS)
+        raise BadInput(
+            f"arithmetic=quotient is for {accepted}, which update each entry alone; optimizer._target_ makes "
+            f"{type(optimizer).__name__}: give arithmetic=native"
+        )
