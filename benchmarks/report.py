@@ -1,10 +1,10 @@
-"""What making a report again takes: the command zeroinit-report on a sweep of 1,000 runs of XOR in 100 cells.
+"""The time to make a report again: the command zeroinit-report on a sweep of 1,000 runs of XOR in 100 cells.
 
     python benchmarks/report.py [--rounds 3] [--store FOLDER]
 
-Each time is of the whole command, its imports included, into a folder. Beside it, reading the runs and the courses of
-two metrics from the store's tables and by MLflow's own client, in turns. The claims: the report takes less than 10 s,
-its page less than 2 MB. FOLDER keeps the sweep from one call to the next.
+Each time is of the whole command, its imports included, into a folder. For comparison, the runs and the histories of
+two metrics are read from the store's tables and by MLflow's own client, in turns. The claims: the report takes less
+than 10 s, its page less than 2 MB. FOLDER keeps the sweep from one call to the next.
 """
 
 import argparse

@@ -48,7 +48,7 @@ def runs(init: str, *accuracies: float, **params: str) -> list[Record]:
 
 
 def of(records: list[Record], more: list[Record] | None = None) -> list[Cell]:
-    """The cells of the records, with others that were planned and are not there."""
+    """The cells of the records, with planned runs that do not exist."""
     planned = [(run.tags["config_hash"], run.tags["cell_hash"], run.params) for run in [*records, *(more or [])]]
     return group_cells(planned, records[::-1])
 
@@ -113,7 +113,7 @@ def test_one_seed_decides_nothing_and_none_less() -> None:
 
 
 def test_the_seeds_that_are_needed_are_the_fewest() -> None:
-    """Against a search one by one, with scipy's own quantiles."""
+    """Compare with a search over all numbers of seeds, by scipy's own quantiles."""
     generator = np.random.default_rng(0)
     for _ in range(50):
         values = generator.normal(size=generator.integers(2, 8))
@@ -153,7 +153,7 @@ def test_runs_that_diverge_leave_no_verdict_to_the_rest(claim: Claim) -> None:
     assert row["decides"] == "runs that do not diverge, as 3 of 10 did"
 
 
-def test_each_of_the_listed_cells_is_told_of() -> None:
+def test_each_of_the_listed_cells_has_a_judgement() -> None:
     there = [*runs("default", 0.5, 0.6), *runs("zero_normal", 0.5, 0.6)]
     claim = WORSE | {"points": 0.5, "cell": {"init": ["zero_normal", "zero"], "arch.hidden": [500]}}
     for record in there:
@@ -163,7 +163,7 @@ def test_each_of_the_listed_cells_is_told_of() -> None:
     assert (second["compared"].split(",")[0], second["decides"]) == ("init=zero", "no such cell in this sweep")
 
 
-def test_a_recordthat_has_not_finished_is_told() -> None:
+def test_a_run_that_has_not_finished_is_counted() -> None:
     planned = [run("zero_normal", 3, 0.9)]
     assert judge_claim(WORSE | {"points": 0.5}, THREE, planned)["found"].endswith(" (1 run without a pair)")
     assert judge_claim(BETTER | {"points": 1, "other": 90}, THREE, planned)["found"].endswith(" (1 run not finished)")
@@ -218,10 +218,10 @@ def test_a_pair_is_alike_in_all_that_neither_selects() -> None:
     widths = archs | {"cell": {"arch.hidden": [[8, 8]]}, "other": {"arch.hidden": [[8]]}}  # which frees no arch
     [row] = judge_all([widths], of(records))
     assert (row["verdict"], row["n"]) == ("undetermined", 0)
-    assert row["decides"] == "no two such cells, alike in all else, in this sweep"
+    assert row["decides"] == "no two such cells that agree in all other keys in this sweep"
 
 
-def test_no_cell_is_compared_with_itself_and_an_axis_that_was_narrowed_is_told() -> None:
+def test_no_cell_is_compared_with_itself_and_a_missing_cell_is_reported() -> None:
     records = [*runs("zero", 0.5, 0.5, value="1"), *runs("zero", 0.5, 0.5, value="2")]
     claim = WORSE | {"cell": {"bias_scale.value": 1}, "other": {"bias_scale.value": [1, 2]}, "points": 1}
     row = judge_claim(claim, records)
@@ -248,7 +248,7 @@ def test_the_prior_is_a_share_of_a_class_to_the_last_digit() -> None:
     assert judge_claim(PRIOR, old)["verdict"] == "undetermined"
 
 
-def test_what_does_not_learn_is_known_by_its_verdicts() -> None:
+def test_no_learning_is_judged_by_the_outcomes() -> None:
     words = ["stuck-at-prior", "symmetric", "dead-layer", "saturated"]
     records = runs("zero", 0.1, 0.1, 0.1, 0.1)
     for record, word in zip(records, words, strict=True):
@@ -269,7 +269,7 @@ def test_what_does_not_learn_is_known_by_its_verdicts() -> None:
     for more in (failed, waking, unwritten, incomplete):
         row = judge_claim(NOTHING, [*records, more])
         assert (row["verdict"], row["n"]) == ("undetermined", 4)
-        assert row["decides"] == "1 of 5 runs, which wake still, failed or have not ended"
+        assert row["decides"] == "1 of 5 runs, which are still waking, failed or have not ended"
     for word in ("learned", "partly-learned", "learns"):  # the last of a run stored before it was split
         learned = run("zero", 6, 0.9)
         learned.tags["verdict"] = word
@@ -278,7 +278,7 @@ def test_what_does_not_learn_is_known_by_its_verdicts() -> None:
 
 
 def wave(last: list[float], first: list[float], **arrivals: int) -> Record:
-    """A run with these shares of exact zeros in steps 1, 2, ... of two layers; -1 was not looked at."""
+    """A run with these shares of exact zeros in steps 1, 2, ... of two layers; -1 is a step that was not observed."""
     record = run("zero", 0, 0.5)
     for layer, shares in (("output", last), ("hidden1", first)):
         points = [(f"grad/{layer}/zeros", share, step) for step, share in enumerate(shares, 1) if share >= 0]
@@ -291,13 +291,13 @@ def wave(last: list[float], first: list[float], **arrivals: int) -> Record:
     ("record", "verdict"),
     [
         (wave([0.2, 0], [1, 0], output=1, hidden1=2), "supported"),
-        (wave([0.2, 0], [1, 0]), "supported"),  # nobody asked float64
+        (wave([0.2, 0], [1, 0]), "supported"),  # without float64
         (wave([0.2, 0], [0.999, 0], output=1, hidden1=2), "refuted"),  # one entry too early
         (wave([0.2, 0], [1, 1], output=1), "refuted"),  # none when it is to come
         (wave([1, 0], [1, 0], output=2, hidden1=2), "refuted"),
         (wave([0.2, 0], [1, 0.5], output=1, hidden1=3), "refuted"),  # rounding
         (wave([0.2, 0], [1, 0.5], output=1), "refuted"),
-        (wave([0.2], [1], output=1), "undetermined"),  # it is only looked at before
+        (wave([0.2], [1], output=1), "undetermined"),  # the step was not observed
         (wave([0.2, -1], [-1, 0], output=1, hidden1=2), "undetermined"),
         (wave([-1, 0], [0.5, 0], output=2, hidden1=2), "refuted"),
         (wave([], []), "undetermined"),
@@ -307,7 +307,7 @@ def test_the_order_of_first_gradients_is_exact(record: Record, verdict: str) -> 
     assert judge_claim(WAVE, [record])["verdict"] == verdict
 
 
-def test_every_recordhas_to_have_the_order() -> None:
+def test_every_run_has_to_have_the_order() -> None:
     right, wrong = wave([0.2, 0], [1, 0], output=1, hidden1=2), wave([1, 0], [1, 0], output=2, hidden1=2)
     wrong.params["seeds.init"] = wrong.tags["config_hash"] = "1"
     row = judge_claim(WAVE, [right, wrong])
@@ -348,7 +348,7 @@ BAD: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_malformed_claim_is_told(name: str) -> None:
+def test_a_malformed_claim_is_refused(name: str) -> None:
     claims, said = BAD[name]
     with pytest.raises(BadInput) as error:
         check_claims(claims)
@@ -386,7 +386,7 @@ def test_a_claim_must_be_about_keys_options_and_sizes_that_there_are() -> None:
     assert said(PRIOR | {"size": "paper"}).endswith("leave it out, as the sweep chooses no size")
 
 
-def test_axes_that_a_single_recordwould_leave_out_are_told(zeroinit: Callable[..., Any]) -> None:
+def test_axes_that_a_single_run_would_leave_out_are_refused(zeroinit: Callable[..., Any]) -> None:
     axes = "hydra: {sweeper: {params: {init: 'zero,default', seed: '0,1'}}}"
     Path("mine.yaml").write_text(f"defaults: [config, override dataset: digits, _self_]\n{axes}\n")
     ended = zeroinit("-cd", ".", "-cn", "mine", "steps=1", "tracker=off")
@@ -410,7 +410,7 @@ def test_axes_that_a_single_recordwould_leave_out_are_told(zeroinit: Callable[..
         ("claim: []", "claim: there is no such key, and no key refers to ${claim}; use claims"),
     ],
 )
-def test_a_misspelt_key_of_a_sweeps_file_is_told(typed: str, said: str, zeroinit: Callable[..., Any]) -> None:
+def test_a_misspelt_key_of_a_sweeps_file_is_refused(typed: str, said: str, zeroinit: Callable[..., Any]) -> None:
     Path("mine.yaml").write_text(f"defaults: [config, override dataset: digits, _self_]\n{typed}\n")
     ended = zeroinit("-cd", ".", "-cn", "mine", "-m", "seed=0,1", "steps=1", "tracker=off")
     assert (ended.code, ended.err) == (2, f"zeroinit: {said}\n")
@@ -523,7 +523,7 @@ def test_a_sweep_ends_with_its_claims_and_the_store_judges_again(
     assert page["claims"][0]["difference"] is None
 
 
-def test_what_was_kept_before_there_were_claims_still_reads() -> None:
+def test_a_manifest_from_before_there_were_claims_is_readable() -> None:
     planned = [("a", "b", {"init": "zero", "seed": "0"}), ("c", "b", {"init": "zero", "seed": "1"})]
     manifest = Manifest("Why?", "zeroinit", planned, [PRIOR], "small")
     assert read_manifest(manifest.to_json()) == manifest
@@ -535,7 +535,7 @@ def test_what_was_kept_before_there_were_claims_still_reads() -> None:
 
 @pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
-def test_the_page_tells_verdicts_apart_without_colour() -> None:
+def test_the_page_distinguishes_verdicts_without_colour() -> None:
     sync_api = pytest.importorskip("playwright.sync_api")
     claims = [WORSE | {"points": points, "source": "a book"} for points in (0.5, 0.4)] + [BETTER | {"points": 0.1}]
     cells = of(THREE)

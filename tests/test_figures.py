@@ -1,4 +1,4 @@
-"""What the figures of a sweep show, looked at as data."""
+"""The figures of a sweep, tested by the data that they show."""
 
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -82,7 +82,7 @@ def join_lines(text: Any) -> str:
 
 
 def with_courses(cells: list[Cell], courses: Callable[[Mapping[str, str]], Sequence[float]]) -> list[Cell]:
-    """The same with test accuracies of their own after each epoch of 10 steps."""
+    """Give each cell its test accuracies after each epoch of 10 steps."""
     for cell in cells:
         for run in cell.finished:
             run.metrics[:] = [("test/accuracy", value, 10 * i) for i, value in enumerate(courses(cell.params))]
@@ -154,7 +154,7 @@ def test_logistic_regression_of_the_same_inits_is_dashed_in_their_colours() -> N
         ({"init": ["default"]}, {"dataset": ["elsewhere"]}),  # no other arch has its data
     ],
 )
-def test_logistic_regression_that_is_asked_about_has_panels_of_its_own(
+def test_logistic_regression_that_is_a_subject_has_panels_of_its_own(
     keys: dict[str, list[str]], more: dict[str, list[str]]
 ) -> None:
     cells = sweep({"arch": ["logistic"], **keys, "dataset": ["here"], **more}) + sweep(
@@ -252,7 +252,7 @@ def test_more_panels_than_there_is_space_for_are_counted() -> None:
     assert grid.positions[36] is None
 
 
-def test_a_label_is_told_apart_at_its_keys() -> None:
+def test_labels_are_split_at_their_keys() -> None:
     labels = ["arch.hidden=[64, 32], init=zero", "arch.hidden=[64, 48], init=zero"]
     assert split_shared_parts(labels) == (["arch.hidden=[64, 32]", "arch.hidden=[64, 48]"], "init=zero")
 
@@ -270,7 +270,7 @@ def test_the_gradient_figure_shows_where_all_is_exactly_zero() -> None:
 
 
 def test_the_gradient_figure_adds_up_the_steps_that_all_runs_saw() -> None:
-    """One run was watched on another schedule: it is at step 4 that its gradients are no longer zeros."""
+    """One run was observed on another schedule: at step 4 its gradients are no longer zeros."""
     whole, other = fake_histograms(3), fake_histograms(3)
     some = {name: values[[0, 3]] for name, values in other.items()}
     panel = gradient_figure("zero", sum_runs(whole, some)).axes[0]
@@ -375,7 +375,7 @@ def test_the_wave_is_pale_to_the_share_of_exact_zeros() -> None:
     assert pale.tolist() == pytest.approx([0, 0.5, 1, 0], abs=0.07)
 
 
-def test_the_wave_of_a_prediction_that_nobody_looked_at_has_no_front() -> None:
+def test_a_predicted_step_that_was_not_observed_has_no_front() -> None:
     axes = wave_figure([("init=a", chain({"hidden1": 2, "output": 1}), {}, {"output": 1, "hidden1": 40})]).axes[0]
     front = np.array(line_with_label(axes, "predicted").get_xdata())
     assert front[:2].tolist() == [-0.5, -0.5]
@@ -408,7 +408,7 @@ def test_neurons_are_drawn_for_each_layer_in_the_nets_order_with_its_units() -> 
     check_drawn(figure)
 
 
-def test_the_map_has_a_place_for_each_cell() -> None:
+def test_the_map_has_a_tile_for_each_cell() -> None:
     cells = sweep(
         {"init": ["zero", "default"], "optimizer.lr": ["10", "0.5", "9"], "bias_scale.value": ["1", "100", "10"]}
     )
@@ -471,7 +471,7 @@ CAME: dict[str, dict[str, int]] = {
 }
 
 
-def test_the_telling_pair_is_of_the_cell_that_wakes_last_and_the_first_init() -> None:
+def test_the_pair_is_the_cell_that_wakes_last_and_its_counterpart_of_the_first_init() -> None:
     cells = waking(KEYS, lambda params: CAME[params["init"]])
     assert last_to_wake_with_reference(cells) == [cells[0], cells[4]]
     slow = waking(KEYS, lambda params: CAME[params["init"]] | {"hidden1": 3} if params["optimizer.lr"] == "0.1" else {})
@@ -509,7 +509,7 @@ FILES = {
 }
 
 
-def test_a_sweep_draws_a_handful_of_figures_and_asks_the_store_once() -> None:
+def test_a_sweep_draws_a_handful_of_figures_and_reads_the_store_once() -> None:
     cells = waking(KEYS, lambda params: CAME[params["init"]])
     for cell in cells:
         for run in cell.finished:
@@ -540,7 +540,7 @@ def test_a_worker_that_dies_costs_the_figures_alone(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == "zeroinit: no figures: a worker could not do its task: -9\n"
 
 
-def test_runs_that_saw_no_step_together_have_no_figures_of_gradients() -> None:
+def test_runs_without_a_common_observed_step_have_no_figures_of_gradients() -> None:
     apart = [pack({name: part[[step]] for name, part in fake_histograms(2).items()}) for step in (0, 1)]
     assert (
         select_figures.draw_figure("wave", [("init=a", apart, {}, {})], None)
@@ -549,7 +549,7 @@ def test_runs_that_saw_no_step_together_have_no_figures_of_gradients() -> None:
 
 
 @pytest.mark.parametrize("name", ["gradients", "boxes"])
-def test_of_a_pair_that_saw_no_step_together_the_telling_cell_is_drawn(
+def test_of_a_pair_without_a_common_observed_step_the_last_to_wake_is_drawn(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = list[tuple[str, ...]]()

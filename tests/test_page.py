@@ -71,7 +71,7 @@ def render(runs: list[Record], histograms: GradientHistograms | None, question: 
     )
 
 
-def test_it_holds_what_the_table_does_and_what_was_seen() -> None:
+def test_it_has_the_data_of_the_table_and_of_the_probes() -> None:
     runs = grid(2, 3, 2)
     content = unpack(render(runs, sum_histograms([pack(fake_histograms(2))])))
     assert (content["question"], content["commands"], content["notes"]) == ("Why?", ["zeroinit -cn sweep"], ["a note"])
@@ -176,7 +176,7 @@ def test_a_metric_that_only_some_runs_have_says_of_how_many() -> None:
     assert cell["last"]["arrival/hidden1"] == [3, 3, "± 2.48"]
 
 
-def test_a_course_is_over_all_steps_and_a_run_that_ended_early_keeps_its_last() -> None:
+def test_a_history_is_over_all_steps_and_a_run_that_ended_early_keeps_its_last() -> None:
     long, short = record("zero", 0, 0.5), record("zero", 1, 0.9)
     long.metrics = [("test/accuracy", 0.1, 0), ("test/accuracy", 0.2, 10), ("test/accuracy", 0.3, 20)]
     short.metrics = [("test/accuracy", 0.3, 0), ("test/accuracy", 0.4, 10)]
@@ -187,7 +187,7 @@ def test_a_course_is_over_all_steps_and_a_run_that_ended_early_keeps_its_last() 
     assert average_history([long], "nothing") is None
 
 
-def test_a_course_begins_with_a_runs_first_value() -> None:
+def test_a_history_begins_with_a_runs_first_value() -> None:
     """Weights that are zero have no angle: a run that wakes later counts from then on."""
     early, late = record("zero", 0, 0.5), record("zero", 1, 0.9)
     early.metrics = [("angle", 10, 1), ("angle", 20, 5), ("angle", 30, 9)]
@@ -201,7 +201,7 @@ def test_a_course_begins_with_a_runs_first_value() -> None:
     assert history.upper[1:].tolist() == [40, 50]
 
 
-def test_arrivals_are_of_each_run_and_the_quantiles_those_of_the_entries() -> None:
+def test_first_gradients_are_of_each_run_and_the_quantiles_those_of_the_entries() -> None:
     runs = grid(1, 1, 3)
     assert first_gradients(runs) == {"hidden1": [2, 3, 4]}
     assert theoretical_first_gradients(runs) == {"hidden1": 2}
@@ -215,11 +215,11 @@ def test_arrivals_are_of_each_run_and_the_quantiles_those_of_the_entries() -> No
     assert histograms.zero_share("output").tolist() == [10 / 10_010]
 
 
-def test_only_metrics_that_have_a_curve_are_recalled() -> None:
+def test_only_metrics_that_have_a_curve_are_loaded() -> None:
     assert curve_metrics(grid(1, 1, 1)) == ["test/accuracy", "test/loss", "symmetry/hidden1/distinct"]
 
 
-def test_what_was_asked_is_read_back() -> None:
+def test_a_manifest_is_read_back() -> None:
     runs = grid(2, 1, 2)
     manifest = Manifest("Why?", "zeroinit", plan_of(*runs))
     again = read_manifest(manifest.to_json())
@@ -261,7 +261,7 @@ def sweep(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
-def test_it_is_kept_and_made_again(
+def test_it_is_stored_and_made_again(
     sweep: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(sweep)
@@ -301,7 +301,7 @@ def test_it_is_kept_and_made_again(
     assert cells_again == cells_stored  # but the question, and the order, are gone with the summary
 
 
-def test_while_it_trains_the_report_tells_what_is_to_come(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_it_trains_the_report_counts_the_runs_to_come(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planned_runs = grid(1, 2, 2)
     tracker = Mlflow(None)
     tracker.open("half")
@@ -317,7 +317,7 @@ def test_while_it_trains_the_report_tells_what_is_to_come(database: Path, monkey
 
 
 @pytest.mark.usefixtures("database")
-def test_a_sweep_that_is_not_there_is_told_in_one_line(
+def test_a_sweep_that_does_not_exist_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("taken").write_text("")

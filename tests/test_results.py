@@ -36,7 +36,7 @@ claims:
 
 @pytest.fixture
 def results(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    """The command, in this process: its exit code, and what it says."""
+    """Run the command in this process: its exit code and its output."""
 
     def run(*words: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["zeroinit-results", *words])
@@ -51,7 +51,7 @@ def results(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
     return run
 
 
-def test_a_table_is_kept_and_judged_again_without_the_store(
+def test_the_claims_of_a_table_are_judged_again_without_the_store(
     zeroinit: Callable[..., Any], results: Callable[..., tuple[int, str]], database: Path
 ) -> None:
     Path("own").mkdir()
@@ -123,7 +123,7 @@ def test_a_page_by_hand() -> None:
     assert "| undetermined | figure10 | So it is | init=default against 90% | 2 | +1.00 ± 12.71 points" in page
 
 
-def test_a_newer_run_takes_the_place_of_its_like() -> None:
+def test_a_newer_run_replaces_an_older_run_of_its_config() -> None:
     rows = merge_rows([row("a", 0, 0.1), row("a", 1, 0.2)], [row("a", 1, 0.3), row("b", 1, 0.4)])
     assert [(run["sweep"], run["seeds.init"], run["test/accuracy"]) for run in rows] == [
         ("a", "0", "0.1"),
@@ -208,7 +208,7 @@ def test_nothing_is_compared_across_devices() -> None:
     assert "| cuda |" in page
 
 
-def test_runs_that_are_missing_are_missed() -> None:
+def test_missing_runs_leave_a_claim_undetermined() -> None:
     """What holds of every run is not supported as long as some have not run."""
     claim = {"says": "So", "cell": {"init": "default"}, "is": "does_not_learn"}
     there = row("a", 0, 0.1) | {"verdict": "symmetric"}
@@ -221,7 +221,7 @@ def test_runs_that_are_missing_are_missed() -> None:
     assert "| 1 symmetric, 1 not run |" in said[1] or "| 1 not run, 1 symmetric |" in said[1]
 
 
-def test_what_cannot_be_told(results: Callable[..., tuple[int, str]], database: Path) -> None:
+def test_bad_input_is_refused_in_one_line(results: Callable[..., tuple[int, str]], database: Path) -> None:
     assert results() == (2, "zeroinit-results: --table=docs/results.csv: it has no runs; name a sweep to be added\n")
     code, said = results("nothing")
     assert code == 2
@@ -229,10 +229,10 @@ def test_what_cannot_be_told(results: Callable[..., tuple[int, str]], database: 
     Mlflow(None).open("mine")
     code, said = results("mine")
     assert code == 2
-    assert re.match(r"zeroinit-results: mine: there is no mine\.yaml in \S+sweeps, whose .* by --files\n", said)
+    assert re.match(r"zeroinit-results: mine: there is no mine\.yaml in \S+sweeps, which has .* with --files\n", said)
     Path("README.md").write_text("# not a table\n\nwords\n")
-    assert results("--table", "README.md")[1].startswith("zeroinit-results: --table=README.md: it is no table of")
-    for text, message in (("a: [", "it is no sweep's file"), ("claims: [{says: so}]", "claims[0]")):
+    assert results("--table", "README.md")[1].startswith("zeroinit-results: --table=README.md: it is not a table of")
+    for text, message in (("a: [", "it is not a sweep's file"), ("claims: [{says: so}]", "claims[0]")):
         Path("mine.yaml").write_text(text)
         code, said = results("mine", "--files", ".")
         assert (code, "Traceback" in said, message in said) == (2, False, True), said

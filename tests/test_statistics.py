@@ -1,4 +1,4 @@
-"""What n counts, and how intervals are written and history."""
+"""What n counts, and how intervals are written and drawn."""
 
 import csv
 import io

@@ -217,7 +217,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
         return []
     rows = list(csv.DictReader(io.StringIO(path.read_text(errors="replace"))))
     if rows and not {"sweep", "size", "identity", "cell_hash", "status"} <= set(rows[0]):
-        raise BadInput(f"--table={path}: it is no table of zeroinit-results; give one, or a new file")
+        raise BadInput(f"--table={path}: it is not a table of zeroinit-results; give such a table, or a new file")
     return rows
 
 

@@ -136,7 +136,7 @@ def claims_without_cells(claim: Claim, cells: Sequence[Cell]) -> list[Claim]:
 def explain_missing(claim: Claim, cells: Sequence[Cell]) -> str:
     """Return which cells the sweep lacks, for example because one of its axes was narrowed."""
     has_both_sides = all(any(matches(side, cell.params) for cell in cells) for side in claim.selectors)
-    return f"no {'two such cells, alike in all else,' if has_both_sides else 'such cell'} in this sweep"
+    return f"no {'two such cells that agree in all other keys' if has_both_sides else 'such cell'} in this sweep"
 
 
 def _format_value(value: Any) -> str:

@@ -39,12 +39,16 @@ def main() -> None:
 def results() -> None:
     """Add sweeps to the table of results, and write RESULTS.md again. The exit code is 2 if there is no such sweep."""
     parser = argparse.ArgumentParser(
-        "zeroinit-results", description="Keep the runs of sweeps in a table, and make a page of all that is in it."
+        "zeroinit-results", description="Keep the runs of sweeps in a table, and make a page from the table."
     )
     parser.add_argument("sweeps", metavar="sweep", nargs="*", help="sweeps to add from the store, by name")
     parser.add_argument("--tracker", metavar="URI", help=TRACKER_HELP)
     parser.add_argument(
-        "--files", metavar="FOLDER", type=Path, default=SWEEPS, help="of the sweeps' files, which have their claims"
+        "--files",
+        metavar="FOLDER",
+        type=Path,
+        default=SWEEPS,
+        help="folder of the sweeps' files, which have the claims",
     )
     parser.add_argument("--table", metavar="FILE", type=Path, default=Path("docs/results.csv"), help="docs/results.csv")
     parser.add_argument("--to", metavar="FILE", type=Path, default=Path("RESULTS.md"), help="RESULTS.md")
@@ -87,7 +91,7 @@ def _find_sweep_file(folder: Path, name: str) -> SweepFile:
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
         raise BadInput(
-            f"{name}: there is no {name}.yaml in {folder}, whose question and claims are to be read; give the folder "
-            "that has it by --files"
+            f"{name}: there is no {name}.yaml in {folder}, which has the question and the claims; give its "
+            "folder with --files"
         )
     return read_sweep_file(path)

@@ -221,7 +221,7 @@ def _judge_no_learning(cell: Cell) -> Answer:
         outcome = outcome_of(record)
         return outcome in LEARNED_NOTHING if outcome in (*LEARNED, *LEARNED_NOTHING) else None
 
-    return _judge_every_run(cell, cell.newest, holds, outcome_of, "wake still, failed or have not ended")
+    return _judge_every_run(cell, cell.newest, holds, outcome_of, "are still waking, failed or have not ended")
 
 
 def _judge_order(cell: Cell, order: Sequence[str]) -> Answer:
