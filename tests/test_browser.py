@@ -1,6 +1,5 @@
 """The printed link, in a real browser: the runs, grouped by init, and the table, page and waves of the summary."""
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -10,23 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from helpers.browser import CHROMIUM, FLAGS, PATIENCE
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
-)
-# no sandbox, as CI may be root; none of Chromium's own talk with its makers
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE = 90_000  # milliseconds: a first page takes 15 s on two busy cores
 
 
 @contextmanager

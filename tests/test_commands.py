@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 from conftest import Ended
+from helpers.reports import plan_of, record, unpack
 from mlflow import MlflowClient
-from test_page import unpack
-from test_report import plan_of, record
 
 from zeroinit.cli import typed_command
 from zeroinit.report import cli

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Ended
+from helpers.reports import unpack
 from mlflow import MlflowClient
-from test_page import unpack
 
 from zeroinit.report import cli
 

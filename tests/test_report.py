@@ -1,30 +1,16 @@
 """Cells, their statistics, and their histograms."""
 
-import io
 import math
 
 import numpy as np
 import pytest
+from helpers.reports import fake_histograms, pack, plan_of, record
 from scipy import stats
 
 from zeroinit.report.cells import group_cells, independent_keys, naming_keys
-from zeroinit.report.histories import GradientHistograms, parse_histograms, sum_histograms
+from zeroinit.report.histories import parse_histograms
 from zeroinit.report.statistics import mean_and_interval
 from zeroinit.report.tables import as_csv, summarize_cells
-from zeroinit.tracker import Record
-
-
-def record(init: str, seed: int, accuracy: float, status: str = "FINISHED", **tags: str) -> Record:
-    params = {"arch": "fnn", "init": init, "bias_scale.value": "1", "seeds.init": str(seed)}
-    tags = {"config_hash": f"{init}{seed}", "cell_hash": init, "steps_per_epoch": "10"} | tags
-    if status == "FINISHED":
-        tags.setdefault("verdict", "learns")
-    metrics = [("test/accuracy", 0.1, 0), ("test/accuracy", accuracy, 20), ("test/loss", 1 - accuracy, 20)]
-    return Record(f"{init} {seed}", params, tags, status, metrics)
-
-
-def plan_of(*records: Record) -> list[tuple[str, str, dict[str, str]]]:
-    return [(run.tags["config_hash"], run.tags["cell_hash"], run.params) for run in records]
 
 
 @pytest.mark.parametrize("values", [[0.5, 0.7], [0.1, 0.2, 0.4, 0.35, 0.2]])
@@ -88,25 +74,6 @@ def test_the_csv_reads_back() -> None:
     lines = as_csv([row.columns() for row in rows]).decode().splitlines()
     assert lines[0] == "arch,init,bias_scale.value,n,counted,accuracy,interval,low,high,loss,became"
     assert lines[1:] == ["fnn,zero,1,1,draws of the init,0.5,nan,nan,nan,0.5,learns"]
-
-
-def fake_histograms(zero_steps: int) -> dict[str, np.ndarray]:
-    counts = np.zeros((4, 2, 255), dtype=np.int64)
-    counts[zero_steps:, :, 120] = 5
-    zeros = np.where(np.arange(4) < zero_steps, 10, 0)
-    return {"steps": np.arange(1, 5), "hidden1/counts": counts, "hidden1/zeros": zeros}
-
-
-def pack(arrays: dict[str, np.ndarray]) -> bytes:
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
-    return content.getvalue()
-
-
-def sum_runs(*runs: dict[str, np.ndarray]) -> GradientHistograms:
-    histograms = sum_histograms([pack(run) for run in runs])
-    assert histograms
-    return histograms
 
 
 def test_histograms_read_back() -> None:

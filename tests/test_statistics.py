@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Ended
-from test_page import unpack
-from test_report import plan_of, record
+from helpers.reports import plan_of, record, unpack
 
 from zeroinit.report import cli
 from zeroinit.report.cells import Cell, group_cells
