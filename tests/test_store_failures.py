@@ -237,7 +237,7 @@ def test_a_report_counts_no_incomplete_run(
 
 
 @pytest.mark.parametrize(
-    ("status", "tags", "fate"),
+    ("status", "tags", "outcome"),
     [
         ("FINISHED", {"verdict": "learned"}, "learned"),
         ("FINISHED", {}, "finished"),
@@ -247,8 +247,8 @@ def test_a_report_counts_no_incomplete_run(
         ("INCOMPLETE", {"verdict": "learned"}, "incomplete"),
     ],
 )
-def test_a_verdict_counts_for_a_finished_run_alone(status: str, tags: dict[str, str], fate: str) -> None:
-    assert outcome_of(Record("run", {}, tags, status)) == fate
+def test_a_verdict_counts_for_a_finished_run_alone(status: str, tags: dict[str, str], outcome: str) -> None:
+    assert outcome_of(Record("run", {}, tags, status)) == outcome
 
 
 def test_a_traceback_that_cannot_be_written_costs_no_other_run(job_of: Callable[..., Job]) -> None:
