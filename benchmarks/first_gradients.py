@@ -51,7 +51,7 @@ class Wave:
                 self.last[name] = gradient.abs().max().item()
                 if self.last[name]:
                     self.first.setdefault(name, (event.step, self.last[name]))
-            self.bar.at(event.step / self.steps, None)
+            self.bar.advance(event.step / self.steps, None)
 
 
 def before_norm(model: nn.Module, inputs: Tensor) -> set[str]:

@@ -30,7 +30,7 @@ from zeroinit.config import Job
 from zeroinit.config.compose import job_of
 from zeroinit.dataset.batches import Augment
 from zeroinit.rng import stream
-from zeroinit.sweep.stacking import net_of
+from zeroinit.sweep.stacking import find_limits
 from zeroinit.training import loop
 from zeroinit.training.cohort import Member, Recipe
 
@@ -109,11 +109,11 @@ def main() -> None:
             for size in sizes:
                 line = f"{name:24} {size:4d} {alone:9.3f} {gain['same', size]:12.2f}x {gain['own', size]:11.2f}x"
                 print(line, flush=True)
-            net = net_of(own[0], workers=1)
-            together = f"up to {net.most} together, {net.most_alike} of the same batches"
+            limits = find_limits(own[0], workers=1)
+            together = f"up to {limits.max_members} together, {limits.max_sharing} of the same batches"
             best = max(gain, key=lambda key: gain[key])
             optimum = "alone" if gain[best] == 1 else f"{best[1]} ({best[0]} batches), {gain[best]:.2f}x"
-            print(f"    the plan: {net.alone or together}; the optimum: {optimum}", flush=True)
+            print(f"    the plan: {limits.alone_reason or together}; the optimum: {optimum}", flush=True)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, 1 thread"
     print(f"median of {arguments.repeats}; {machine}, Python {platform.python_version()}, torch {torch.__version__}")
 

@@ -121,7 +121,7 @@ BAD = {
     ("check=later",): "check=later: give start, only or audit",
     ("-m", "check=audit", "seed=0,1"): "check=audit: it replays one run; leave out -m, or give check=only",
     ("-m", "hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "check=only", "seed=0,1"): (
-        "check=only: hydra/sweeper=optuna chooses runs by what earlier ones became; give check=start"
+        "check=only: hydra/sweeper=optuna chooses runs by the results of earlier ones; give check=start"
     ),
     ("probe.dense=-1",): "probe.dense=-1: give a whole number from 0",
     ("probe.a_decade=2.5",): "probe.a_decade=2.5: give a whole number from 0",

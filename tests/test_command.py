@@ -18,10 +18,10 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from zeroinit import cli
-from zeroinit.__main__ import imported
+from zeroinit.__main__ import import_cli
 from zeroinit.config import Job
 from zeroinit.probes import observer
-from zeroinit.signals import interrupt_for_certain, signals_held
+from zeroinit.signals import hold_signals, never_lose_interruptions
 from zeroinit.sweep import stacking
 from zeroinit.sweep.messages import best_val_accuracy
 from zeroinit.sweep.runner import run, work
@@ -46,7 +46,7 @@ def runs(sweep: str, kind: str = "run") -> list[Run]:
 @pytest.fixture
 def _one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """No model is small enough for a stack."""
-    monkeypatch.setattr(stacking, "LARGEST", 0)
+    monkeypatch.setattr(stacking, "MAX_CPU_PARAMETERS", 0)
 
 
 def artifact(run: Run, name: str) -> Path:
@@ -104,10 +104,11 @@ def test_a_single_run(zeroinit: Command) -> None:
         "parameter,shape,rule,mean,std,zeros,rule_mean,rule_std,rule_mean_error,rule_std_error",
         "hidden1.weight,16x64,zeros_(),0.0,0.0,1.0,0.0,0.0,0.0,0.0",
     ]
-    with np.load(artifact(run, "histograms.npz")) as kept:
-        assert kept["steps"].tolist() == [*range(1, 21), 26]
-        assert kept["hidden1/zeros"][0] == 16 * 64
-        whole = kept["output/counts"].sum(axis=(1, 2)) + sum(kept[f"output/{part}"] for part in ("zeros", "nan", "inf"))
+    with np.load(artifact(run, "histograms.npz")) as histograms:
+        assert histograms["steps"].tolist() == [*range(1, 21), 26]
+        assert histograms["hidden1/zeros"][0] == 16 * 64
+        rest = sum(histograms[f"output/{part}"] for part in ("zeros", "nan", "inf"))
+        whole = histograms["output/counts"].sum(axis=(1, 2)) + rest
         assert (whole == 160).all()
     assert set(torch.load(artifact(run, "weights.pt"))) == {
         f"{layer}.{part}" for layer in ("hidden1", "output") for part in ("weight", "bias")
@@ -371,9 +372,9 @@ def test_a_store_that_fails_for_a_moment_costs_no_run(zeroinit: Command, monkeyp
 def test_the_last_accuracy_is_told(job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the training ends before it is time to tell again."""
     monkeypatch.setattr("zeroinit.sweep.runner.REPORT_SECONDS", 1e9)
-    told: list[tuple[float, float | None]] = []
-    [record] = work([job_of(*QUICK, "tracker=off")], "alone", "sweep", False, told.append)
-    assert told[-1] == (1.0, record.last("val/accuracy"))
+    reports: list[tuple[float, float | None]] = []
+    [record] = work([job_of(*QUICK, "tracker=off")], "alone", "sweep", False, reports.append)
+    assert reports[-1] == (1.0, record.last("val/accuracy"))
 
 
 def test_a_closed_pipe_costs_no_summary() -> None:
@@ -392,7 +393,7 @@ def test_an_interruption_that_falls_into_a_finaliser_is_not_lost(monkeypatch: py
             raise AssertionError("it was not interrupted")
 
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # put back at the end
-    interrupt_for_certain()
+    never_lose_interruptions()
     Interrupted()
     with pytest.raises(KeyboardInterrupt):
         time.sleep(30)
@@ -438,7 +439,7 @@ def test_a_sweep_file_and_an_arch_and_init_of_ones_own(zeroinit: Command, tmp_pa
         ["net", init, "1", width] for width in ("3", "5") for init in ("halves", "zero_normal")
     ]
     first = next(
-        one for one in runs("question") if one.data.params["init"] == "halves" and one.data.params["arch.width"] == "3"
+        run for run in runs("question") if run.data.params["init"] == "halves" and run.data.params["arch.width"] == "3"
     )
     assert "0.weight,3x2,halves(),0.25,0.0,0.0" in artifact(first, "init.csv").read_text()
 
@@ -528,7 +529,7 @@ def test_a_signal_waits_for_the_end_of_a_write(number: int) -> None:
     after = []
 
     def write() -> None:
-        with signals_held():
+        with hold_signals():
             signal.raise_signal(number)
             after.append("written")
 
@@ -545,12 +546,12 @@ def test_an_axis_on_the_command_line_replaces_the_sweeps(zeroinit: Command) -> N
 
 
 def test_the_return_value_is_the_best_validation_accuracy(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+    values = []
     real = best_val_accuracy
-    monkeypatch.setattr(cli, "best_val_accuracy", lambda record: seen.append(real(record)) or seen[-1])
+    monkeypatch.setattr(cli, "best_val_accuracy", lambda record: values.append(real(record)) or values[-1])
     zeroinit(*QUICK, "epochs=null", "seed=1")
     [run] = runs("zeroinit")
-    assert seen == [max(value for _, value in histories(run)["val/accuracy"])]
+    assert values == [max(value for _, value in histories(run)["val/accuracy"])]
 
 
 def test_help_is_for_a_person(zeroinit: Command) -> None:
@@ -562,8 +563,8 @@ def test_help_is_for_a_person(zeroinit: Command) -> None:
 
 def test_a_terminal_is_told_that_it_starts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing of it stays, and nothing of it is in a file."""
-    assert imported() is cli
+    assert import_cli() is cli
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert imported() is cli
+    assert import_cli() is cli
     assert capsys.readouterr().err == "zeroinit: starting\r\033[K"

@@ -21,7 +21,7 @@ from zeroinit.layers import weight_layers
 from zeroinit.probes import inspection, outcome
 from zeroinit.rng import stream
 from zeroinit.sweep import runner, session
-from zeroinit.sweep.stacking import plan
+from zeroinit.sweep.stacking import plan_stacks
 from zeroinit.tracker import Record
 from zeroinit.tracker.memory import Off
 from zeroinit.training.cohort import Member
@@ -145,7 +145,7 @@ def test_a_stack_is_each_alone(job_of: Jobs) -> None:
             rel = 1e-3 if "curvature" in name else 1e-6
             assert value == pytest.approx(twin, rel=rel, abs=1e-8), name
     mixed = [job_of("dataset=digits", f"seed={seed}", f"dtype={dtype}") for seed in (0, 1) for dtype in DTYPES]
-    assert sorted(sorted(stack.jobs) for stack in plan(mixed, 1)) == [[0, 2], [1, 3]]
+    assert sorted(sorted(stack.jobs) for stack in plan_stacks(mixed, 1)) == [[0, 2], [1, 3]]
 
 
 @pytest.mark.parametrize("arithmetic", ["tied", "quotient"])

@@ -124,7 +124,7 @@ def test_other_sizes_have_caches_of_their_own(tmp_path: Path, load: Callable[...
 
 def test_an_interrupted_decoding_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path / "data")
-    monkeypatch.setattr(folder, "counted", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(folder, "track", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         image_folder(stream("split", 0), str(tmp_path / "data"), str(tmp_path / "cache"), 0.25, None, None)
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]

@@ -63,7 +63,7 @@ def runs(sweep: str = "sweep", kind: str = "run") -> list[Run]:
     return list(client.search_runs([experiment.experiment_id], f"tags.kind = '{kind}'", order_by=["start_time ASC"]))
 
 
-def kept(run: Run) -> list[Path]:
+def artifact_paths(run: Run) -> list[Path]:
     return list(Path(run.info.artifact_uri.removeprefix("file://")).iterdir())
 
 
@@ -82,21 +82,21 @@ def by_config(sweep: str) -> dict[str, dict[str, list[tuple[int, float]]]]:
 @pytest.mark.usefixtures("_figures")
 def test_workers_give_the_runs_that_one_process_gives(zeroinit: Command) -> None:
     """To the last bit, whatever the number of members of a stack; each an ordinary run with its files."""
-    one, two = (zeroinit(*GRID, f"hydra.launcher.workers={count}", f"sweep=of{count}") for count in (1, 2))
-    assert (one.code, two.code) == (0, 0), two.err
+    first, second = (zeroinit(*GRID, f"hydra.launcher.workers={count}", f"sweep=of{count}") for count in (1, 2))
+    assert (first.code, second.code) == (0, 0), second.err
     assert by_config("of1") == by_config("of2")
     assert len(by_config("of2")) == 4
     assert [run.data.tags["stack"] for run in runs("of1")] == ["4"] * 4
     assert [run.data.tags["stack"] for run in runs("of2")] == ["2"] * 4
     assert {run.data.tags["plan"] for run in runs("of2")} == {"2 together, of 256 at most"}
-    assert "4/4 runs" in two.err
-    tables = [[line.split() for line in ended.out.splitlines() if line.startswith("fnn")] for ended in (one, two)]
+    assert "4/4 runs" in second.err
+    tables = [[line.split() for line in ended.out.splitlines() if line.startswith("fnn")] for ended in (first, second)]
     assert tables[0] == tables[1]
     for run in runs("of2"):
-        assert {path.name for path in kept(run)} == {"init.csv", "histograms.npz"}
+        assert {path.name for path in artifact_paths(run)} == {"init.csv", "histograms.npz"}
         assert float(run.data.tags["tracking_seconds"]) > 0
     [summary] = runs("of2", "summary")
-    figures = [path.read_bytes() for path in kept(summary) if path.suffix == ".png"]
+    figures = [path.read_bytes() for path in artifact_paths(summary) if path.suffix == ".png"]
     assert [content[:4] for content in figures] == [b"\x89PNG"] * 6
     configs = sorted(Path("mlruns/hydra").glob("*/*/*/.hydra/config.yaml"))
     assert len(configs) == 8
@@ -123,12 +123,12 @@ def test_a_stack_is_what_its_members_are_alone(zeroinit: Command) -> None:
 def test_a_worker_that_dies(deaths: int, zeroinit: Command) -> None:
     """Its runs are tried once more; what dies again is FAILED, and told as the first time, in one line."""
     Path("deadly.py").write_text(DEADLY)
-    own = ("arch._target_=deadly.Net", f"+arch.deaths={deaths}")
-    grid = ("-m", "dataset=digits", "arch=logistic", *own, "steps=5", "init=zero,default", TWO)
+    deadly = ("arch._target_=deadly.Net", f"+arch.deaths={deaths}")
+    grid = ("-m", "dataset=digits", "arch=logistic", *deadly, "steps=5", "init=zero,default", TWO)
     ended = zeroinit(*grid)
-    told = [line for line in ended.err.splitlines() if line.startswith("tried once more:")]
-    assert len(told) == 1
-    assert told[0].endswith("init=zero and 1 more: its worker died (killed by SIGKILL)")
+    retries = [line for line in ended.err.splitlines() if line.startswith("tried once more:")]
+    assert len(retries) == 1
+    assert retries[0].endswith("init=zero and 1 more: its worker died (killed by SIGKILL)")
     states = [run.info.status for run in runs()]
     if deaths == 1:
         assert ended.code == 0, ended.err
@@ -165,18 +165,18 @@ def test_runs_that_had_ended_when_their_worker_died_are_kept(
     Path("deaths").mkdir()
     mortal = ("tracker._target_=mortal.Mortal", f"+tracker.ends={ends}", f"+tracker.deaths={deaths}")
     ended = zeroinit(*grid, *mortal, TWO)
-    told = [line for line in ended.err.splitlines() if line.startswith("tried once more:")]
+    retries = [line for line in ended.err.splitlines() if line.startswith("tried once more:")]
     finished = [run for run in runs() if run.info.status == "FINISHED"]
     others = sorted(run.info.status for run in runs() if run.info.status != "FINISHED")
     assert len({run.data.tags["identity"] for run in finished}) == len(finished)
     if ends == 4:  # nothing was left to do
-        assert (ended.code, told, len(finished), others) == (0, [], 8, [])
+        assert (ended.code, retries, len(finished), others) == (0, [], 8, [])
     elif deaths == 1:
         assert ended.code == 0, ended.err
         assert (len(finished), others) == (8, ["KILLED"] * (4 - ends))
         more = f" and {3 - ends} more" if ends < 3 else ""
-        said = f"{more}: its worker died (killed by SIGKILL); {ends} of its runs had ended and are kept"
-        assert [line.endswith(said) for line in told] == [True]
+        ending = f"{more}: its worker died (killed by SIGKILL); {ends} of its runs had ended and are kept"
+        assert [line.endswith(ending) for line in retries] == [True]
         assert f"{4 - ends} left of 4 together, of 256 at most" in {run.data.tags["plan"] for run in finished}
     else:  # what had ended before the second death is kept, too
         assert ended.code == 1
@@ -260,16 +260,16 @@ def test_workers_end_with_their_launcher_and_the_next_command_marks_their_runs(z
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("hydra.launcher.workers=0", "hydra.launcher.workers=0: give a whole number from 1, or null"),
         ("hydra.launcher.workers=many", "hydra.launcher.workers=many: give a whole number from 1, or null"),
         ("hydra.job.chdir=true", "hydra.job.chdir=true: runs of a sweep train together, in one folder; give false"),
     ],
 )
-def test_bad_input_is_one_line(words: str, said: str, zeroinit: Command) -> None:
+def test_bad_input_is_one_line(words: str, message: str, zeroinit: Command) -> None:
     ended = zeroinit(*GRID, words)
-    assert (ended.code, ended.err) == (2, f"zeroinit: {said}\n")
+    assert (ended.code, ended.err) == (2, f"zeroinit: {message}\n")
 
 
 def test_two_processes_write_to_one_database(zeroinit: Command) -> None:

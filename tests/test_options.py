@@ -176,7 +176,7 @@ def test_sweeps(path: Path, job_of: Callable[..., Job]) -> None:
             hydra_context=HydraContext(config_loader=loader, callbacks=None), task_function=cli.task, config=master
         )
         shorter = [*size, "epochs=null", "steps=2"]
-        jobs = [compose_job(cfg) for cfg in sweeper.configs(sweeper.grid(shorter))]
+        jobs = [compose_job(cfg) for cfg in sweeper.composer.configs(sweeper.expand(shorter))]
     assert f"{len(jobs)} runs" in text
     build.check(jobs)
     for job in (jobs[0], jobs[-1]):

@@ -1,4 +1,4 @@
-"""Worker processes: what they tell, what they return, and how they end."""
+"""Worker processes: what they report, what they return, and how they end."""
 
 import os
 import signal
@@ -18,18 +18,18 @@ def pool() -> Pool:
     return Pool(2)
 
 
-def double(number: int, tell: Callable[[object], None]) -> int:
-    tell(f"about to double {number}")
+def double(number: int, report: Callable[[object], None]) -> int:
+    report(f"about to double {number}")
     return 2 * number
 
 
-def faulty(number: int, tell: Callable[[object], None]) -> int:
+def faulty(number: int, report: Callable[[object], None]) -> int:
     if number == 1:
         raise ArithmeticError("one is too few")
     return number
 
 
-def killed(number: int, folder: str, times: int, tell: Callable[[object], None]) -> int:
+def killed(number: int, folder: str, times: int, report: Callable[[object], None]) -> int:
     """Task 1 kills its process, as the system does when memory is short, so many times."""
     marks = Path(folder)
     if number == 1 and len(list(marks.iterdir())) < times:
@@ -39,60 +39,60 @@ def killed(number: int, folder: str, times: int, tell: Callable[[object], None])
     return number
 
 
-def patient(folder: str, tell: Callable[[object], None]) -> None:
+def patient(folder: str, report: Callable[[object], None]) -> None:
     """Until it is interrupted, of which it leaves a note."""
     try:
-        tell(os.getpid())
+        report(os.getpid())
         time.sleep(60)
     except KeyboardInterrupt:
         (Path(folder) / "interrupted").touch()
         raise
 
 
-def patient_child(folder: str, tell: Callable[[object], None]) -> None:
+def patient_child(folder: str, report: Callable[[object], None]) -> None:
     """As `patient`, and says whose child it is."""
-    tell(os.getppid())
-    patient(folder, tell)
+    report(os.getppid())
+    patient(folder, report)
 
 
-def process(tell: Callable[[object], None]) -> int:
+def process(report: Callable[[object], None]) -> int:
     time.sleep(0.2)
     return os.getpid()
 
 
 def test_each_task_is_told_of_and_done_once(pool: Pool) -> None:
-    heard = list(pool.run(double, [(number,) for number in range(5)]))
-    assert {message.place: message.content for message in heard if message.kind == "done"} == {
-        place: 2 * place for place in range(5)
+    messages = list(pool.run(double, [(number,) for number in range(5)]))
+    assert {message.index: message.content for message in messages if message.kind == "done"} == {
+        index: 2 * index for index in range(5)
     }
-    assert {message.content for message in heard if message.kind == "at"} == {
+    assert {message.content for message in messages if message.kind == "progress"} == {
         f"about to double {number}" for number in range(5)
     }
-    assert len(heard) == 10
+    assert len(messages) == 10
 
 
 def test_what_raises_is_told_with_its_traceback_and_the_others_go_on(pool: Pool) -> None:
-    heard = sorted(pool.run(faulty, [(number,) for number in range(4)]))
-    assert [(message.place, message.kind) for message in heard] == [
+    messages = sorted(pool.run(faulty, [(number,) for number in range(4)]))
+    assert [(message.index, message.kind) for message in messages] == [
         (0, "done"),
         (1, "failed"),
         (2, "done"),
         (3, "done"),
     ]
-    assert "in faulty" in heard[1].content
-    assert heard[1].content.strip().endswith("ArithmeticError: one is too few")
+    assert "in faulty" in messages[1].content
+    assert messages[1].content.strip().endswith("ArithmeticError: one is too few")
 
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_worker_that_dies_costs_no_other_its_task(times: int, pool: Pool, tmp_path: Path) -> None:
     """Its task is tried once more."""
-    heard = list(pool.run(killed, [(number, str(tmp_path), times) for number in range(4)]))
-    assert sorted(message.place for message in heard if message.kind == "done") == (
+    messages = list(pool.run(killed, [(number, str(tmp_path), times) for number in range(4)]))
+    assert sorted(message.index for message in messages if message.kind == "done") == (
         [0, 1, 2, 3] if times == 1 else [0, 2, 3]
     )
     kinds = ["retried", "died"][:times]
-    deaths = [message for message in heard if message.kind in ("retried", "died")]
-    assert [(death.place, death.kind, death.content.exit_code) for death in deaths] == [
+    deaths = [message for message in messages if message.kind in ("retried", "died")]
+    assert [(death.index, death.kind, death.content.exit_code) for death in deaths] == [
         (1, kind, -signal.SIGKILL) for kind in kinds
     ]
     assert not any(is_alive(death.content.process) for death in deaths)
@@ -115,7 +115,7 @@ def test_workers_stay_for_the_next_tasks_and_one_that_died_meanwhile_is_replaced
 def test_who_stops_listening_interrupts_the_workers(pool: Pool, tmp_path: Path) -> None:
     with closing(pool.run(patient, [(str(tmp_path),)])) as messages:
         [message] = [next(messages)]
-        assert message.kind == "at"
+        assert message.kind == "progress"
     assert (tmp_path / "interrupted").exists()
     with pytest.raises(ProcessLookupError):
         os.kill(message.content, 0)
@@ -130,9 +130,9 @@ def test_a_task_that_is_tried_again_is_what_the_caller_makes_of_it(pool: Pool, t
     answers = {}
     for message in pool.run(killed, tasks):
         if message.kind == "retried":
-            tasks[message.place] = (7, str(tmp_path), 0) if message.place == 0 else None
+            tasks[message.index] = (7, str(tmp_path), 0) if message.index == 0 else None
         else:
-            answers[message.place] = message.kind, message.content
+            answers[message.index] = message.kind, message.content
     assert answers == {0: ("done", 7)}
 
 
@@ -142,7 +142,7 @@ def test_the_last_task_may_be_taken_back_after_its_worker_died(pool: Pool, tmp_p
     kinds = []
     for message in pool.run(killed, tasks):
         kinds.append(message.kind)
-        tasks[message.place] = None
+        tasks[message.index] = None
     assert kinds == ["retried"]
 
 

@@ -15,7 +15,7 @@ from zeroinit.config import Job
 from zeroinit.dataset import Data
 from zeroinit.errors import BadInput
 from zeroinit.sweep.runner import run
-from zeroinit.sweep.stacking import net_of
+from zeroinit.sweep.stacking import find_limits
 from zeroinit.tracker.memory import Off
 from zeroinit.training.quotient import expand_state_dict, quotient, quotient_summary
 from zeroinit.training.ties import preserves_column_offsets, tie_representatives
@@ -239,5 +239,7 @@ def test_a_run_says_its_arithmetic_and_its_classes(job_of: Callable[..., Job]) -
         assert (record.tags["arithmetic"], record.tags.get("quotient")) == (arithmetic, counts)
         assert b"hidden1.weight,12x64," in record.files["init.csv"]
         accuracies[arithmetic] = record.last("test/loss")
-        assert net_of(job, 1).alone == (counts and "a quotient network has the shape that its own init gives it")
+        assert find_limits(job, 1).alone_reason == (
+            counts and "a quotient network has the shape that its own init gives it"
+        )
     assert accuracies["quotient"] == pytest.approx(accuracies["tied"], rel=1e-5)

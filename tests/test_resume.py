@@ -58,19 +58,19 @@ def test_the_version_is_raised_when_numbers_change(
     In float64; what another processor makes of it, and of orthogonal weights, which are drawn in float32 (2e-9), is far
     below what a change of the code would do.
     """
-    found = numbers([job_of(*overrides) for overrides in TRAINED[name]])
+    result = numbers([job_of(*overrides) for overrides in TRAINED[name]])
     golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
     frozen = golden.get(name)
     if pytestconfig.getoption("--update-golden"):
         same = frozen and frozen["version"] != identity.VERSION
-        assert frozen is None or same or frozen["losses"] == found["losses"], "other losses: raise VERSION first"
-        golden[name] = found | {"version": identity.VERSION}
+        assert frozen is None or same or frozen["losses"] == result["losses"], "other losses: raise VERSION first"
+        golden[name] = result | {"version": identity.VERSION}
         GOLDEN.write_text(json.dumps(golden, indent=1, sort_keys=True) + "\n")
         return
     assert frozen["version"] == identity.VERSION, "a new version: write the numbers anew with --update-golden"
-    assert found["config_hash"] == frozen["config_hash"], "runs that are kept would no longer be found"
-    assert found["data_hash"] == frozen["data_hash"]
-    for now, then in zip(found["losses"], frozen["losses"], strict=True):
+    assert result["config_hash"] == frozen["config_hash"], "runs that are kept would no longer be found"
+    assert result["data_hash"] == frozen["data_hash"]
+    for now, then in zip(result["losses"], frozen["losses"], strict=True):
         assert now == pytest.approx(then, rel=1e-7), "other losses: raise VERSION in config/identity.py"
 
 
@@ -112,8 +112,8 @@ def test_runs_on_other_data_are_none_of_the_cell() -> None:
     """Seeds of earlier sweeps count, and another split has other data; but not what was there before a change."""
     planned = [("a-data-1", "cell", {"seeds.split": "0"})]
     others = ["b-data-1", "a-data-1", "a-changed-1", "b-changed-1", "a-data-1-code"]
-    [cell] = group_cells(planned, [*(record("cell", one) for one in others), record("cell", "c-split-1", split="7")])
-    assert sorted(one.identity for one in cell.finished) == ["a-data-1", "b-data-1", "c-split-1"]
+    [cell] = group_cells(planned, [*(record("cell", name) for name in others), record("cell", "c-split-1", split="7")])
+    assert sorted(run.identity for run in cell.finished) == ["a-data-1", "b-data-1", "c-split-1"]
 
 
 def test_of_two_splits_that_were_planned_each_has_its_own_data() -> None:
@@ -122,7 +122,7 @@ def test_of_two_splits_that_were_planned_each_has_its_own_data() -> None:
     ]
     there = [record("cell", f"b-{made}", split="1") for made in ("data1-1-new", "data1-1-old", "changed-1-new")]
     [cell] = group_cells(planned, [*there, record("cell", "c-data7-1-old", split="7")])
-    assert [one.identity for one in cell.finished] == ["b-data1-1-new"]
+    assert [run.identity for run in cell.finished] == ["b-data1-1-new"]
 
 
 def test_a_run_that_was_watched_stands_for_a_newer_one_that_was_not() -> None:
@@ -138,13 +138,13 @@ def trained(database: Path) -> Iterator[list[int]]:
     counts: list[int] = []
     real = runner.run
 
-    def counted(jobs: list[Job], *rest: Any) -> list[Record]:
+    def count(jobs: list[Job], *rest: Any) -> list[Record]:
         counts.append(len(jobs))
         return real(jobs, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zeroinit.sweep.runner.run", counted)
-        patch.setattr("zeroinit.cli.run", counted)
+        patch.setattr("zeroinit.sweep.runner.run", count)
+        patch.setattr("zeroinit.cli.run", count)
         yield counts
 
 
@@ -164,15 +164,15 @@ def test_the_same_command_finishes_a_sweep(
 ) -> None:
     """By one query, whatever the number of runs; those that failed are run again."""
     assert zeroinit("-m", *QUICK, "init=zero,default", "seed=0,1", "optimizer.lr=0.01,1e38").code == 1  # it diverges
-    asked = []
+    queries = []
     real = mlflow_sql.records
-    monkeypatch.setattr(mlflow_sql, "records", lambda *args: asked.append(args[2:]) or real(*args))
+    monkeypatch.setattr(mlflow_sql, "records", lambda *args: queries.append(args[2:]) or real(*args))
     del trained[:]
     ended = zeroinit("-m", *QUICK, "init=zero,default", "seed=range(3)", "optimizer.lr=0.01")
     assert ended.code == 0
     assert "4 of 6 runs were trained before; rerun=true trains them again" in ended.out
     assert sum(trained) == 2
-    assert len([one for one in asked if len(one) == 2 and one[1] is not None]) == 1
+    assert len([query for query in queries if len(query) == 2 and query[1] is not None]) == 1
     assert [line.split()[3:4] for line in ended.out.splitlines() if line.startswith("logistic")] == [["3†"], ["3"]]
     del trained[:]
     assert zeroinit("-m", *QUICK, "init=zero,default", "seed=0,1", "optimizer.lr=0.01,1e38").code == 1
@@ -208,15 +208,15 @@ def test_an_optimising_sweeper_is_given_what_was_found(job_of: Callable[..., Job
     tracker = Mlflow(None)
     tracker.open("sweep")
     job = job_of(*QUICK)
-    kept = Record("", job.params, {"identity": build.identity_of(job), "config_hash": "", "cell_hash": ""})
-    tracker.begin(kept)
-    kept.metrics = [("val/accuracy", 0.9, 1), ("val/accuracy", 0.4, 2)]
-    kept.status = "FINISHED"
-    tracker.end(kept)
-    [found] = resume.finished([job], tracker).values()
-    assert best_val_accuracy(found) == 0.4
-    tracker.load_histories([found], ["val/accuracy"])
-    assert best_val_accuracy(found) == 0.9
+    stored = Record("", job.params, {"identity": build.identity_of(job), "config_hash": "", "cell_hash": ""})
+    tracker.begin(stored)
+    stored.metrics = [("val/accuracy", 0.9, 1), ("val/accuracy", 0.4, 2)]
+    stored.status = "FINISHED"
+    tracker.end(stored)
+    [result] = resume.find_finished([job], tracker).values()
+    assert best_val_accuracy(result) == 0.4
+    tracker.load_histories([result], ["val/accuracy"])
+    assert best_val_accuracy(result) == 0.9
 
 
 def test_plan_tells_what_is_done_and_what_the_rest_will_take(zeroinit: Callable[..., Any], trained: list[int]) -> None:
@@ -225,11 +225,11 @@ def test_plan_tells_what_is_done_and_what_the_rest_will_take(zeroinit: Callable[
     assert "0 of 4 runs are done, 4 are not: no such run has finished yet." in unknown.out
     zeroinit("-m", *QUICK, "init=zero", "seed=0,1", "optimizer.lr=0.01,1e38", "sweep=other")
     del trained[:]
-    told = zeroinit("-m", *QUICK, "init=zero", "seed=range(3)", "optimizer.lr=0.01,1e38", "sweep=other", "plan=true")
-    assert (told.code, trained) == (0, [])
-    lines = [line.split() for line in told.out.splitlines() if line.startswith("logistic")]
+    planned = zeroinit("-m", *QUICK, "init=zero", "seed=range(3)", "optimizer.lr=0.01,1e38", "sweep=other", "plan=true")
+    assert (planned.code, trained) == (0, [])
+    lines = [line.split() for line in planned.out.splitlines() if line.startswith("logistic")]
     assert [line[4:7] for line in lines] == [["2", "0", "1"], ["0", "2", "1"]]
-    assert "2 of 6 runs are done, 4 are not: about" in told.out
+    assert "2 of 6 runs are done, 4 are not: about" in planned.out
     assert "about" in zeroinit(*QUICK, "init=ones", "plan=true").out  # as other inits of this net took
     zeroinit("-m", *QUICK, "init=zero", "seed=0,1", "optimizer.lr=0.01", "sweep=other")
     done = zeroinit("-m", *QUICK, "init=zero", "seed=0,1", "optimizer.lr=0.01", "sweep=other", "plan=true")

@@ -59,7 +59,7 @@ def grid(name: str, size: str) -> tuple[list[dict[str, str]], Callable[[int], Jo
         sweeper: Any = Plugins.instance().instantiate_sweeper(
             hydra_context=HydraContext(config_loader=loader, callbacks=None), task_function=cli.task, config=master
         )
-    typed = sweeper.grid(words)
+    typed = sweeper.expand(words)
 
     def job(index: int) -> Job:
         cfg = sweeper.composer.job(index, typed[index])

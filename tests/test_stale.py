@@ -59,36 +59,38 @@ def states() -> dict[str, str]:
     return {run.info.run_name: run.info.status for run in client.search_runs(experiments)}
 
 
-@pytest.mark.parametrize("tables", [True, False])
-def test_runs_without_a_process_are_killed_in_every_sweep_and_no_other(tables: bool) -> None:
+@pytest.mark.parametrize("is_database", [True, False])
+def test_runs_without_a_process_are_killed_in_every_sweep_and_no_other(is_database: bool) -> None:
     """Of a database, and of a server, which is read and written by MLflow's client."""
     here, gone = current_process(), ended_process()
-    one, other = opened("one"), opened("other")
-    begin(one, "dead", gone.tags())
+    tracker, other = opened("one"), opened("other")
+    begin(tracker, "dead", gone.tags())
     begin(other, "dead, elsewhere", gone.tags())
-    begin(one, "pid reused", replace(here, start="1").tags())
-    begin(one, "finished", gone.tags(), "FINISHED")
-    begin(one, "failed", gone.tags(), "FAILED")
-    begin(one, "alive", process_of_pid(os.getppid()).tags())
-    begin(one, "here", here.tags())
-    begin(one, "other host", replace(gone, host="another").tags())
-    begin(one, "other host, elsewhere", replace(gone, host="another").tags())
-    begin(one, "other boot", replace(gone, boot="another").tags())
-    begin(one, "old", {})
-    one.is_database = tables
-    killed, unknown = kill_dead_runs(one, trains_here=True)
+    begin(tracker, "pid reused", replace(here, start="1").tags())
+    begin(tracker, "finished", gone.tags(), "FINISHED")
+    begin(tracker, "failed", gone.tags(), "FAILED")
+    begin(tracker, "alive", process_of_pid(os.getppid()).tags())
+    begin(tracker, "here", here.tags())
+    begin(tracker, "other host", replace(gone, host="another").tags())
+    begin(tracker, "other host, elsewhere", replace(gone, host="another").tags())
+    begin(tracker, "other boot", replace(gone, boot="another").tags())
+    begin(tracker, "old", {})
+    tracker.is_database = is_database
+    killed, unknown = kill_dead_runs(tracker, trains_here=True)
     assert killed == 3
     assert unknown == {stale.OTHER_HOST: 2, stale.OTHER_BOOT: 1, stale.UNTAGGED: 1}
     ended = {"dead": "KILLED", "dead, elsewhere": "KILLED", "pid reused": "KILLED"}
     ended |= {"finished": "FINISHED", "failed": "FAILED"}
     rest = ("alive", "here", "other host", "other host, elsewhere", "other boot", "old")
     assert states() == ended | dict.fromkeys(rest, "RUNNING")
-    assert kill_dead_runs(one, trains_here=False)[0] == 1  # this process trains nothing
+    assert kill_dead_runs(tracker, trains_here=False)[0] == 1  # this process trains nothing
     assert states()["here"] == "KILLED"
 
 
-@pytest.mark.parametrize("tables", [True, False])
-def test_a_run_that_ends_while_it_is_judged_stays_as_it_ended(tables: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_database", [True, False])
+def test_a_run_that_ends_while_it_is_judged_stays_as_it_ended(
+    is_database: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its process may write the end and then be gone, after the store was read and before it is written."""
     tracker, gone = opened(), ended_process()
     record = begin(tracker, "just finished", gone.tags())
@@ -100,7 +102,7 @@ def test_a_run_that_ends_while_it_is_judged_stays_as_it_ended(tables: bool, monk
         return False
 
     monkeypatch.setattr(stale, "is_alive", finish)
-    tracker.is_database = tables
+    tracker.is_database = is_database
     assert kill_dead_runs(tracker, trains_here=True) == (0, {})
     assert states() == {"just finished": "FINISHED"}
 

@@ -283,4 +283,4 @@ def test_a_long_command_and_long_tags_do_not_prevent_a_sweep() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRUNCATE_LONG_VALUES", "false")
         tracker.end(record)
-    assert [one.status for one in tracker.records()] == ["FINISHED"]
+    assert [stored.status for stored in tracker.records()] == ["FINISHED"]

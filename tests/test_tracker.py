@@ -16,15 +16,15 @@ LATER = [("test/accuracy", 0.9, 2), ("grad/hidden1/norm", 0.125, 10), ("train/lo
 def keep(tracker: Mlflow, sweep: str, seeds: int) -> None:
     tracker.open(sweep)
     for seed in range(seeds):
-        one = Record(
+        record = Record(
             f"run {seed}", {"seeds.init": str(seed), "empty": ""}, {"config_hash": str(seed)}, started=1 + seed
         )
-        tracker.begin(one)
-        one.metrics += METRICS
-        tracker.flush(one)
-        one.metrics += LATER
-        one.status = "FAILED" if seed == 2 else "FINISHED"
-        tracker.end(one)
+        tracker.begin(record)
+        record.metrics += METRICS
+        tracker.flush(record)
+        record.metrics += LATER
+        record.status = "FAILED" if seed == 2 else "FINISHED"
+        tracker.end(record)
     tracker.write_summary({"summary.csv": b"n"}, anew=True)
 
 
@@ -33,10 +33,10 @@ def tracker(database: object) -> Mlflow:
     """Of a sweep of four runs, one of which MLflow's UI has deleted, beside another sweep."""
     keep(Mlflow(None), "other", 1)
     keep(Mlflow(None), "two", 4)
-    found = Mlflow(None)
-    found.find("two")
-    found.client.delete_run(found.records()[1].run_id)
-    return found
+    tracker = Mlflow(None)
+    tracker.find("two")
+    tracker.client.delete_run(tracker.records()[1].run_id)
+    return tracker
 
 
 def test_the_tables_tell_what_the_client_tells(tracker: Mlflow) -> None:
@@ -44,11 +44,11 @@ def test_the_tables_tell_what_the_client_tells(tracker: Mlflow) -> None:
     slowly = mlflow_client.records(tracker.client, tracker.experiment_id, "run")
     assert [record.name for record in ours] == ["run 3", "run 1", "run 0"]
 
-    def told(record: Record) -> object:
+    def as_tuple(record: Record) -> object:
         run = (record.name, record.run_id, record.status, record.started, record.params, record.tags)
         return *run, sorted(record.metrics)
 
-    assert [told(record) for record in ours] == [told(record) for record, _ in slowly]
+    assert [as_tuple(record) for record in ours] == [as_tuple(record) for record, _ in slowly]
     assert places == dict(tracker.artifact_uris)
 
 
@@ -64,9 +64,9 @@ def test_courses_are_those_of_the_client(tracker: Mlflow) -> None:
     assert list(ours[0].history("train/loss")) == [2]  # the last of each other
 
 
-@pytest.mark.parametrize(("tables", "max_in"), [(True, 1000), (True, 1), (False, 1000)])
+@pytest.mark.parametrize(("is_database", "max_in"), [(True, 1000), (True, 1), (False, 1000)])
 def test_finished_runs_are_found_by_their_identity(
-    tables: bool, max_in: int, tracker: Mlflow, monkeypatch: pytest.MonkeyPatch
+    is_database: bool, max_in: int, tracker: Mlflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where they are more than one IN (...) may list."""
     monkeypatch.setattr(mlflow_sql, "MAX_IN", max_in)
@@ -75,9 +75,9 @@ def test_finished_runs_are_found_by_their_identity(
         tracker.begin(record)
         record.status = status
         tracker.end(record)
-    tracker.is_database = tables
-    for asked, found in (({"a", "b"}, ["a"]), ({"c"}, ["c"]), ({"b"}, []), (set(), [])):
-        assert [record.name for record in tracker.find_finished(asked)] == found
+    tracker.is_database = is_database
+    for identities, expected in (({"a", "b"}, ["a"]), ({"c"}, ["c"]), ({"b"}, []), (set(), [])):
+        assert [record.name for record in tracker.find_finished(identities)] == expected
 
 
 def test_a_summary_is_made_anew_or_added_to(tracker: Mlflow) -> None:
@@ -105,12 +105,12 @@ def test_a_summary_of_a_sweep_that_still_trains_stays_running(tracker: Mlflow) -
 
 def test_a_summary_that_is_begun_leaves_the_last_until_it_is_done(tracker: Mlflow) -> None:
     tracker.begin_summary({"sweep.json": b"asked"})
-    assert [one.status for one in tracker.find_kind("summary")] == ["RUNNING", "FINISHED"]
+    assert [record.status for record in tracker.find_kind("summary")] == ["RUNNING", "FINISHED"]
     assert tracker.read_summary("sweep.json") == b"asked"
-    assert [tracker.read_file(one, "summary.csv") for one in tracker.find_kind("summary")] == [None, b"n"]
+    assert [tracker.read_file(record, "summary.csv") for record in tracker.find_kind("summary")] == [None, b"n"]
     tracker.write_summary({"summary.csv": b"new"}, anew=True)
-    assert [tracker.read_file(one, "summary.csv") for one in tracker.find_kind("summary")] == [b"new"]
-    assert [one.status for one in tracker.find_kind("summary")] == ["FINISHED"]
+    assert [tracker.read_file(record, "summary.csv") for record in tracker.find_kind("summary")] == [b"new"]
+    assert [record.status for record in tracker.find_kind("summary")] == ["FINISHED"]
 
 
 def test_what_a_person_wrote_of_a_sweep_stays(tracker: Mlflow) -> None:
@@ -140,7 +140,11 @@ def test_a_sweep_that_is_not_there(uri: str | None, sweep: str, said: str, track
     with pytest.raises(BadInput) as raised:
         Mlflow(uri).find(sweep)
     assert str(raised.value).startswith(said)
-    assert {one.name for one in MlflowClient(tracker.uri).search_experiments()} == {"Default", "two", "other"}
+    assert {experiment.name for experiment in MlflowClient(tracker.uri).search_experiments()} == {
+        "Default",
+        "two",
+        "other",
+    }
 
 
 @pytest.mark.parametrize("commits", [True, False])

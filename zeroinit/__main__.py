@@ -1,4 +1,4 @@
-"""The command `zeroinit`, which an interruption ends in one line even while torch is still being imported."""
+"""The command `zeroinit`: an interruption ends it in one line, even while torch is being imported."""
 
 import atexit
 import os
@@ -11,32 +11,32 @@ from typing import NoReturn
 import zeroinit.garbage  # noqa: F401
 from zeroinit.errors import BadInput
 from zeroinit.kernels import pin_kernels
-from zeroinit.signals import interrupt_for_certain
-from zeroinit.sweep.pool import cores, end_server, start_server
+from zeroinit.signals import never_lose_interruptions
+from zeroinit.sweep.pool import count_cores, end_server, start_server
 
 
 def main() -> None:
-    """Run the command; an interruption, by Ctrl-C or a scheduler's SIGTERM, is exit code 130."""
+    """Run the command; an interruption by Ctrl-C or SIGTERM gives exit code 130."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    interrupt_for_certain()
+    never_lose_interruptions()
     try:
         if {"-sc", "--shell-completion"} & set(sys.argv):
-            complete()
+            _complete()
         else:
-            imported().main()
+            import_cli().main()
     except KeyboardInterrupt:
         sys.stderr.write("zeroinit: interrupted\n")
         sys.exit(130)
 
 
 def command() -> NoReturn:
-    """Run the command as a process of its own, and end it without freeing each object first, which takes 2 s."""
+    """Run the command in this process, and end it without freeing each object first, which would take 2 s."""
     code: object = 0
-    words = set(sys.argv)
-    is_sweep = {"-m", "--multirun", "-cn", "--config-name"} & words and "hydra.launcher.workers=1" not in words
+    argv = set(sys.argv)
+    is_sweep = {"-m", "--multirun", "-cn", "--config-name"} & argv and "hydra.launcher.workers=1" not in argv
     try:
         pin_kernels()  # before this process or the server of the workers imports torch
-        if cores() > 1 and is_sweep:
+        if count_cores() > 1 and is_sweep:
             start_server()
         main()
     except BadInput as error:
@@ -44,13 +44,13 @@ def command() -> NoReturn:
         code = 2
     except SystemExit as end:
         code = end.code
-    except BrokenPipeError:  # nobody reads any more, as after `| head`
+    except BrokenPipeError:  # the reader is gone, as after `| head`
         code = 1
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is kept by now
-    if isinstance(code, str):  # as Python does with such an end
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is stored by now
+    if isinstance(code, str):  # as Python does
         sys.stderr.write(f"{code}\n")
     threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()  # which ends the workers
+    atexit._run_exitfuncs()  # this ends the workers
     end_server()
     try:
         sys.stdout.flush()
@@ -60,23 +60,23 @@ def command() -> NoReturn:
     os._exit(code if isinstance(code, int) else int(code is not None))
 
 
-def imported() -> ModuleType:
-    """zeroinit.cli; a terminal is told of the seconds that this takes."""
-    shown = sys.stderr.isatty()
-    if shown:
+def import_cli() -> ModuleType:
+    """Import zeroinit.cli, which takes seconds, and show that on a terminal."""
+    is_terminal = sys.stderr.isatty()
+    if is_terminal:
         sys.stderr.write("zeroinit: starting\r")
         sys.stderr.flush()
-    from zeroinit import cli
+    from zeroinit import cli  # it imports torch; an interruption before must end in one line, too
 
-    if shown:
-        sys.stderr.write("\033[K")  # of which nothing stays
+    if is_terminal:
+        sys.stderr.write("\033[K")  # erases the line
         sys.stderr.flush()
     return cli
 
 
-def complete() -> None:
-    """Hydra's completion of what is typed, without the seconds that importing torch takes."""
-    import hydra
+def _complete() -> None:
+    """Have Hydra complete what is typed, without the seconds that importing torch takes."""
+    import hydra  # only a completion needs it here
 
     from zeroinit import CONF
 

@@ -1,13 +1,13 @@
-"""The one entrypoint, `zeroinit`: composes a config, trains what it says, evaluates, and keeps the run."""
+"""The entry point `zeroinit`: composes a config, trains it, evaluates the model, and stores the run."""
 
 import os
 import shlex
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -16,33 +16,32 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from zeroinit import CONF
-from zeroinit.build import check, open_tracker
-from zeroinit.build.repeatable import check_repeatable
+from zeroinit.build import open_tracker
 from zeroinit.config import Job, composition, rerun
 from zeroinit.config.compose import is_multirun, is_search, job_of, sweep_name
 from zeroinit.config.overrides import check_overrides, check_plugins
 from zeroinit.environment import environment
 from zeroinit.errors import BadInput, Ended, RunFailed
 from zeroinit.progress import Bar
-from zeroinit.report.manifest import Manifest, PlannedRun, read_question
+from zeroinit.report.manifest import read_question
 from zeroinit.sweep import dry_run, resume
+from zeroinit.sweep.checks import check_jobs, forget_notes
+from zeroinit.sweep.command import Command
 from zeroinit.sweep.messages import best_val_accuracy, failure_line, new_warnings, result_line
 from zeroinit.sweep.runner import run
 from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, Tracker, without_password
 from zeroinit.tracker.provenance import COMMAND, provenance
-from zeroinit.tracker.stale import tell_dead_runs
+from zeroinit.tracker.stale import report_dead_runs
 from zeroinit.user_code import explain_exits
 
 MAX_SENTENCE = 1500  # characters of a message on stderr
 
 
-def asked(planned: Sequence[PlannedRun], claims: Sequence[Mapping[str, Any]], size: str) -> Manifest:
-    """What the sweep asks: the comment that opens its file, the command as it was typed, the runs as planned, and those
-    of its claims that are of its size: that of its runs, or the option of a size that names none.
-    """
-    size = size or HydraConfig.get().runtime.choices.get("size", "")
-    judged = [claim for claim in claims if claim.get("size", size) == size]
-    return Manifest(question(), typed_command(), planned, judged, size)
+def describe_command() -> Command:
+    """Return what the command of a sweep says, beside its jobs."""
+    hydra_config = HydraConfig.get()
+    size = str(hydra_config.runtime.choices.get("size", ""))
+    return Command(typed_command(), find_question(), sweep_name(), size, Path(hydra_config.sweep.dir))
 
 
 def typed_command() -> str:
@@ -50,18 +49,19 @@ def typed_command() -> str:
     return without_password(shlex.join(["zeroinit", *sys.argv[1:]]))
 
 
-def question() -> str:
-    """The question of the sweep's file; none of a grid from the command line."""
+def find_question() -> str:
+    """Return the question that the sweep's file asks; empty for a grid from the command line."""
     hydra_config = HydraConfig.get()
     name = str(hydra_config.job.config_name)
-    files = [Path(one.path, f"{name}.yaml") for one in hydra_config.runtime.config_sources if one.schema == "file"]
-    opened = next((path for path in files if path.is_file() and name != "config"), None)
-    return read_question(opened) if opened else ""
+    sources = hydra_config.runtime.config_sources
+    files = [Path(source.path, f"{name}.yaml") for source in sources if source.schema == "file"]
+    path = next((path for path in files if path.is_file() and name != "config"), None)
+    return read_question(path) if path else ""
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def task(cfg: DictConfig) -> float | None:
-    """Hydra's task function: one job, on its own or under any launcher."""
+    """Train one job, alone or under any launcher: Hydra's task function."""
     try:
         return train_job(cfg)
     except SystemExit as end:
@@ -69,35 +69,35 @@ def task(cfg: DictConfig) -> float | None:
             raise
         if not end.code:
             return None
-        raise Ended(int(end.code)) from None  # so that callbacks hear of the job's end
+        raise Ended(int(end.code)) from None  # so that callbacks are called at the end of the job
 
 
 def train_job(cfg: DictConfig) -> float | None:
-    """Check a job, and train it unless it was trained before; its best validation accuracy.
+    """Check a job, train it unless it was trained before, and return its best validation accuracy.
 
-    Data and store are where the command was typed; the job trains in its own folder where hydra.job.chdir=true.
+    Data and store are relative to the folder of the command; with hydra.job.chdir=true the job trains in its own.
     """
     try:
-        check_mode()
-        with folder_of_command():
+        _check_mode()
+        with _folder_of_command():
             job = job_of(cfg)
             with environment(job.variables):
-                tracker, trained = prepare(job)
+                tracker, trained = _prepare(job)
     except BadInput as error:
-        stop(error)
+        exit_with_bad_input(error)
     if trained:
         return best_val_accuracy(trained)
     with environment(job.variables), Bar(1) as bar:
-        [record] = run([job], tracker, bar.at)
+        [record] = run([job], tracker, bar.advance)
         for line in new_warnings(record, set()):
-            bar.tell(line)
+            bar.print_line(line)
         if is_multirun():
-            bar.tell(result_line(record) if record.status == "FINISHED" else failure_line(job, record))
+            bar.print_line(result_line(record) if record.status == "FINISHED" else failure_line(job, record))
     if not is_multirun():
         print(result_line(record))
         if TRACEBACK in record.files:
             sys.stderr.write(record.files[TRACEBACK].decode())
-        with folder_of_command():
+        with _folder_of_command():
             where = tracker.ui_hint()
         if where:
             print(where)
@@ -108,73 +108,56 @@ def train_job(cfg: DictConfig) -> float | None:
     return best_val_accuracy(record)
 
 
-def prepare(job: Job) -> tuple[Tracker, Record | None]:
-    """Check a job, and open its tracker; with the run, if it was trained before. Exits where nothing is to be trained.
+def _prepare(job: Job) -> tuple[Tracker, Record | None]:
+    """Check a job, and open its tracker. Exits if nothing is to be trained.
+
+    Returns:
+        The tracker, and the record of the run if it was trained before.
 
     Raises:
-        BadInput: The job cannot be trained, or its run cannot be kept.
+        BadInput: The job cannot be trained, or its run cannot be stored.
     """
     check_jobs([job])  # before the bar, as decoding images has one of its own
     if job.values["check"] == "only":
         with explain_exits("check=only"):
-            findings = dry_run.only([job], is_multirun())
-        sys.exit(findings)
+            code = dry_run.print_findings([job], is_multirun())
+        sys.exit(code)
     if job.values["check"] == "audit":
         with explain_exits("check=audit"):
-            dry_run.audited(job)
+            dry_run.print_audit(job)
         sys.exit()
     tracker = open_tracker(job, sweep_name())
     if not is_multirun():  # a sweep has done so before its first job
-        tell_dead_runs(tracker)
+        report_dead_runs(tracker)
     if job.values["plan"]:
-        dry_run.planned([job], tracker, 1)
+        dry_run.print_plan([job], tracker, 1)
         sys.exit()
-    for trained in resume.finished([job], tracker).values():
+    for trained in resume.find_finished([job], tracker).values():
         tracker.load_histories([trained], [VAL_ACCURACY])
         print(f"{result_line(trained)}\nIt was trained before; rerun=true trains it again.\n{tracker.ui_hint()}")
         return tracker, trained
-    provenance()  # kept for the run's tags, which are of this folder's repository
+    provenance()  # cached here for the run's tags, which name the repository of this folder
     return tracker, None
 
 
 @contextmanager
-def folder_of_command() -> Iterator[None]:
-    """The current folder is the one in which the command was typed, whatever hydra.job.chdir says."""
+def _folder_of_command() -> Iterator[None]:
+    """Work in the folder in which the command was typed, whatever hydra.job.chdir says."""
     with chdir(HydraConfig.get().runtime.cwd):
         yield
 
 
-def check_jobs(jobs: Sequence[Job]) -> None:
-    """Check all that can be checked before the first job trains, and write the notes on its data."""
-    check_repeatable(jobs)
-    tell_notes(check(jobs))
-
-
-told_notes: set[str] = set()  # of this command
-
-
-def tell_notes(notes: Iterable[str]) -> None:
-    """Write the notes on data that this command has not told yet."""
-    for note in notes:
-        if note not in told_notes:
-            sys.stderr.write(f"zeroinit: {note}\n")
-            told_notes.add(note)
-
-
-def stop(error: BadInput, code: int = 2) -> NoReturn:
-    """Write the one sentence, without the middle of a very long one, and end with the exit code.
-
-    The code is 2 before any training, and 1 if the store fails after it.
-    """
+def exit_with_bad_input(error: BadInput) -> NoReturn:
+    """Write the message in one line, without the middle of a very long one, and end with the exit code of the error."""
     text = " ".join(str(error).split())
     if len(text) > MAX_SENTENCE:
         text = f"{text[: MAX_SENTENCE // 2]} ... {text[-MAX_SENTENCE // 2 :]}"
     sys.stderr.write(f"zeroinit: {text}\n")
-    sys.exit(code)
+    sys.exit(error.exit_code)
 
 
-def check_mode() -> None:
-    """Raise BadInput for plugins that are none, and for axes that Hydra would leave out of what it takes for a run."""
+def _check_mode() -> None:
+    """Raise BadInput for what is no plugin, and for axes that Hydra would ignore in a single run."""
     hydra_config = HydraConfig.get()
     check_plugins(hydra_config)
     axes = hydra_config.sweeper.get("params") or ()
@@ -186,40 +169,40 @@ def check_mode() -> None:
 
 
 def main() -> None:
-    """Hand the command line to Hydra, and tell what Hydra refuses in one sentence.
+    """Hand the command line to Hydra, and report what Hydra refuses in one sentence.
 
     With HYDRA_FULL_ERROR=1 in the environment, Hydra's own exception is shown instead.
     """
-    told_notes.clear()
+    forget_notes()
     sys.path.append(os.getcwd())  # so that arch._target_=mine.Net finds mine.py
     os.environ[COMMAND] = typed_command()  # for the tags of runs in other processes, too
-    typed = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
+    overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
     try:
-        check_overrides(OverridesParser.create().parse_overrides(typed))
+        check_overrides(OverridesParser.create().parse_overrides(overrides))
     except BadInput as error:
-        stop(error)
+        exit_with_bad_input(error)
     except HydraException:
         pass  # Hydra parses them again
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
-        run_task()
+        _run_task()
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises its errors and prints none
     try:
-        run_task()
-    except BrokenPipeError:  # of whoever read the output
+        _run_task()
+    except BrokenPipeError:  # the reader of the output is gone
         raise
     except BadInput as error:
-        stop(error)
+        exit_with_bad_input(error)
     except Exception as error:
         if refused := composition.explain(error):
-            stop(refused)
+            exit_with_bad_input(refused)
         sys.stderr.write(without_password(traceback.format_exc()))
         sys.exit(1)
     finally:
         del os.environ["HYDRA_FULL_ERROR"]
 
 
-def run_task() -> None:
+def _run_task() -> None:
     """Hand the command to Hydra: with a saved config if -cp names one, else with zeroinit's own."""
     if not rerun.run_from_folder(task.__wrapped__):
         task()

@@ -4,9 +4,11 @@
 class BadInput(Exception):
     """An error that the user can correct; the message names the key, the value and what is accepted."""
 
+    exit_code = 2  # of the command; 1 if the store fails after training
+
 
 class Ended(Exception):
-    """A single run ends, and the user was told why; `code` is the exit code of the command."""
+    """The command has written all output, and ends with this exit code."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"exit code {code}")

@@ -1,7 +1,7 @@
-"""Imported first by every process of the command: has the garbage collector look seldom.
+"""Makes the garbage collector run seldom; every process of the command imports it first.
 
-torch and MLflow make a million objects as they are imported, none of them garbage; to look through them again and again
-would be a fifth of the time that the imports take.
+torch and MLflow make a million objects as they are imported, and none of them is garbage. Searching them again and
+again would take a fifth of the time of the imports.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""Which process a run belongs to, whether that process is alive, and how a worker ends with its launcher."""
+"""Identifies the process of a run, tells whether it is alive, and ends a worker with its launcher."""
 
 import os
 import select
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 POLL_SECONDS = 0.5  # between two checks of a launcher, where the system does not report its end
-PROC = Path("/proc")  # of Linux; elsewhere ps and sysctl are asked
+PROC = Path("/proc")  # of Linux; on other systems ps and sysctl are run
 ORPHANED = 1  # exit code of a worker whose launcher has ended
 MAX_PID = 1 << 31
 DEAD_STATES = ("Z", "X")  # of /proc and ps
@@ -92,7 +92,7 @@ def _boot() -> str:
 
 class _State(NamedTuple):
     start: str  # in the words of the system, which compare as equal or not; empty if it does not report it
-    has_ended: bool  # although its parent has not asked for its exit code yet
+    has_ended: bool  # although its parent has not read its exit code yet
 
 
 def _state_of(pid: int) -> _State:

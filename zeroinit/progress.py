@@ -1,96 +1,105 @@
-"""How far a sweep is: one bar on a terminal, a plain line now and then without one."""
+"""Shows how far a sweep is: one bar on a terminal, otherwise a plain line now and then."""
 
 import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TypeVar
 
+from rich import progress
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn, track
 
-QUIET = 10  # seconds between two plain lines
-DRAWN = 0.1  # seconds between two looks of the bar
+PLAIN_LINE_SECONDS = 10  # between two plain lines
+REDRAW_SECONDS = 0.1  # between two states of the bar
 
 Item = TypeVar("Item")
 
 
-def counted(items: Sequence[Item], what: str) -> Iterator[Item]:
-    """The items, under a bar that says what is done with them; without a terminal, a line before and one after."""
+def track(items: Sequence[Item], description: str) -> Iterator[Item]:
+    """Yield the items under a bar with a description; without a terminal, print a line before and a line after."""
     console, started = Console(stderr=True), time.monotonic()
     if console.is_terminal:
-        yield from track(items, what, console=console, transient=True)
+        yield from progress.track(items, description, console=console, transient=True)
     else:
-        console.print(what, markup=False, highlight=False, soft_wrap=True)
+        console.print(description, markup=False, highlight=False, soft_wrap=True)
         yield from items
-        console.print(f"{what}: done in {time.monotonic() - started:.0f} s", highlight=False, soft_wrap=True)
+        console.print(f"{description}: done in {time.monotonic() - started:.0f} s", highlight=False, soft_wrap=True)
 
 
 class Bar:
-    """Runs done of `total`, the last accuracy, and the time left. Used as a context manager.
+    """Shows the finished runs of `total`, the last accuracy, and the time left. Used as a context manager.
 
-    Several trainings may be on their way, each of one run or more; `of` tells them apart.
+    Several tasks may train at a time, each of one run or more; `task` is the number of one of them.
     """
 
     def __init__(self, total: int) -> None:
-        self.total, self.done = total, 0
-        self.console = Console(stderr=True)
-        self.started = self.spoke = self.drawn = time.monotonic()
-        self.note = ""
-        self.under_way: dict[int, float] = {}  # runs, as a number with a fraction, by training
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[done]}/{task.total:.0f} runs"),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=False),
-            console=self.console,
-            disable=not self.console.is_terminal,
+        self._total, self._finished = total, 0
+        self._console = Console(stderr=True)
+        self._started = self._printed_at = self._drawn_at = time.monotonic()
+        self._note = ""
+        self._under_way: dict[int, float] = {}  # {task: its runs, times the share that is done}
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.TextColumn("{task.fields[done]}/{task.total:.0f} runs"),
+            progress.TextColumn("{task.fields[note]}"),
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("left"),
+            progress.TimeRemainingColumn(elapsed_when_finished=False),
+            console=self._console,
+            disable=not self._console.is_terminal,
             transient=True,
         )
-        self.task = self.bar.add_task("training", total=total, done=0, note="")
+        self._bar_id = self._bar.add_task("training", total=total, done=0, note="")
 
     def __enter__(self) -> "Bar":
-        self.bar.start()
+        self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bar.stop()
+        self._bar.stop()
 
-    def at(self, share: float, accuracy: float | None, of: int = 0, runs: int = 1) -> None:
-        """The training `of` so many runs is through `share` (0 to 1), and had this accuracy if it was taken."""
+    def advance(self, share: float, accuracy: float | None, task: int = 0, runs: int = 1) -> None:
+        """Show how far a task is.
+
+        Args:
+            share: The part of its steps that is done, from 0 to 1.
+            accuracy: Its validation accuracy, from 0 to 1, if it was just measured.
+            task: The number of the task.
+            runs: How many runs train in the task.
+        """
         now = time.monotonic()
-        self.under_way[of] = share * runs
+        self._under_way[task] = share * runs
         if accuracy is not None:
-            self.note = f"accuracy {accuracy:.1%}"
-        elif now - self.drawn < DRAWN:
+            self._note = f"accuracy {accuracy:.1%}"
+        elif now - self._drawn_at < REDRAW_SECONDS:
             return
-        self.drawn = now
-        self.draw()
+        self._drawn_at = now
+        self._draw()
 
-    def next(self, of: int = 0, runs: int = 1) -> None:
-        """The training `of` so many runs has ended."""
-        self.under_way.pop(of, None)
-        self.done += runs
-        self.draw()
+    def finish(self, task: int = 0, runs: int = 1) -> None:
+        """Show that so many runs of a task have ended."""
+        self._under_way.pop(task, None)
+        self._finished += runs
+        self._draw()
 
-    def draw(self) -> None:
-        completed = self.done + sum(self.under_way.values())
-        self.bar.update(self.task, completed=completed, done=self.done, note=self.note)
-        self.say(completed, last=self.done == self.total)
+    def print_line(self, line: str) -> None:
+        """Print a line above the bar, at once."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def tell(self, line: str) -> None:
-        """A line above the bar, at once."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+    def _draw(self) -> None:
+        completed = self._finished + sum(self._under_way.values())
+        self._bar.update(self._bar_id, completed=completed, done=self._finished, note=self._note)
+        self._print_plain(completed, is_last=self._finished == self._total)
 
-    def say(self, completed: float, last: bool) -> None:
+    def _print_plain(self, completed: float, is_last: bool) -> None:
         now = time.monotonic()
-        if self.console.is_terminal or not completed or (now - self.spoke < QUIET and not last):
+        is_early = now - self._printed_at < PLAIN_LINE_SECONDS
+        if self._console.is_terminal or not completed or (is_early and not is_last):
             return
-        self.spoke = now
-        left = (now - self.started) * (self.total / completed - 1)
-        done = [f"{completed / self.total:.0%}", f"{self.done}/{self.total} runs", *([self.note] if self.note else [])]
-        self.tell(f"{', '.join(done)}, {left:.0f} s left")
+        self._printed_at = now
+        left = (now - self._started) * (self._total / completed - 1)
+        note = [self._note] if self._note else []
+        parts = [f"{completed / self._total:.0%}", f"{self._finished}/{self._total} runs", *note]
+        self.print_line(f"{', '.join(parts)}, {left:.0f} s left")

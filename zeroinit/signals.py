@@ -1,4 +1,4 @@
-"""Interruptions: put off where half a write would be worse than a moment's delay, and never lost."""
+"""Delays interruptions during a write, and never loses one."""
 
 import signal
 import sys
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-AGAIN = 0.05  # seconds until an interruption that was lost is raised once more
+RETRY_SECONDS = 0.05  # until an interruption that was lost is raised once more
 
 
 @contextmanager
-def signals_held() -> Iterator[None]:
-    """Put Ctrl-C and SIGTERM off until the block has ended; a second one of a kind does not wait."""
-    if threading.current_thread() is not threading.main_thread():  # which alone receives signals
+def hold_signals() -> Iterator[None]:
+    """Delay Ctrl-C and SIGTERM until the block has ended; a second signal of the same kind does not wait."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield
         return
     held: list[int] = []
@@ -33,18 +33,18 @@ def signals_held() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def interrupt_for_certain() -> None:
-    """Raise an interruption again that fell into a finaliser or a callback of the garbage collector.
+def never_lose_interruptions() -> None:
+    """Raise an interruption again if it came during a finaliser or a callback of the garbage collector.
 
-    What is raised there Python prints and forgets. A collection takes up to a second here, so that it is often what a
-    signal meets.
+    Python prints what is raised there, and goes on. A collection takes up to a second here, so a signal often comes
+    during one.
     """
     usual = sys.unraisablehook
 
     def hook(lost: "sys.UnraisableHookArgs") -> None:
         if issubclass(lost.exc_type, KeyboardInterrupt):
             main = threading.main_thread().ident
-            threading.Timer(AGAIN, signal.pthread_kill, (main, signal.SIGINT)).start()
+            threading.Timer(RETRY_SECONDS, signal.pthread_kill, (main, signal.SIGINT)).start()
         else:
             usual(lost)
 

@@ -4,7 +4,6 @@ import json
 import sys
 import time
 import traceback
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,11 @@ IN_PROCESS = (  # launchers whose records come to the process that ends the swee
 
 
 class SweepCallback(Callback):
-    """Stops what another plugin would do silently wrong; ends the sweep of another sweeper with a table like ours."""
+    """Refuses what another plugin would silently do wrong; ends the sweep of another sweeper with a table like ours."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Stop a single run where Hydra would end in a traceback before the job starts."""
+        """Stop a single run that Hydra would end with a traceback before the job starts."""
+        # they import torch, which listing the plugins must not
         from zeroinit import cli
         from zeroinit.config.variables import variables_of
         from zeroinit.errors import BadInput
@@ -36,110 +36,95 @@ class SweepCallback(Callback):
             variables = variables_of(config.hydra)
             check_folder("hydra.run.dir", Path(config.hydra.run.dir, config.hydra.output_subdir or ""))
         except BadInput as error:
-            cli.stop(error)
+            cli.exit_with_bad_input(error)
         with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.job.env_set = variables  # Hydra cannot resolve those that refer to other keys
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Give a single run that has told why it ends its exit code, in the place of Hydra's traceback."""
-        from zeroinit.errors import Ended
+        """End a single run that raised Ended with its exit code; Hydra would print a traceback."""
+        from zeroinit.errors import Ended  # listing the plugins must not import zeroinit
 
         error = kwargs["job_return"]._return_value
         if isinstance(error, Ended):
             sys.exit(error.code)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        from zeroinit import cli  # imports torch, which listing the plugins must not
+        """Refuse a sweep whose plugins do not fit each other."""
+        # they import torch, which listing the plugins must not
+        from zeroinit import cli
         from zeroinit.config.overrides import check_plugins
         from zeroinit.errors import BadInput
 
         self.started = time.time()
         try:
             check_plugins(config.hydra)
+            adapt_optuna(config)
+            check_combination(config)
         except BadInput as error:
-            cli.stop(error)
-        adapt_optuna(config)
-        launcher = config.hydra.runtime.choices["hydra/launcher"]
-        direction = config.hydra.sweeper.get("direction", "maximize")
-        direction = getattr(direction, "name", direction)
-        if config.hydra.runtime.choices.tracker == "off" and config.hydra.launcher._target_ not in IN_PROCESS:
-            cli.stop(
-                BadInput(
-                    f"tracker=off: its runs are known in the process that trains them alone, and "
-                    f"hydra/launcher={launcher} trains in others; set one of them otherwise"
-                )
-            )
-        for key, usual in (("check", "start"), ("plan", False)):
-            if config[key] != usual and config.hydra.sweeper._target_ != OURS:
-                sweeper = config.hydra.runtime.choices["hydra/sweeper"]
-                asked, instead = f"{key}={config[key]}", f"{key}={str(usual).lower()}"
-                cli.stop(
-                    BadInput(
-                        f"{asked}: hydra/sweeper={sweeper} chooses runs by what earlier ones became; give {instead}, "
-                        "or leave the sweeper out"
-                    )
-                )
-        if direction != "maximize":
-            cli.stop(
-                BadInput(
-                    f"hydra.sweeper.direction={direction}: the value of a run is its best validation accuracy; "
-                    "give hydra.sweeper.direction=maximize"
-                )
-            )
+            cli.exit_with_bad_input(error)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Print and keep the table of the runs of another sweeper. Exits 1 if a run failed."""
+        # they import torch, which listing the plugins must not
         from zeroinit import cli
         from zeroinit.config.variables import environment_of_store
         from zeroinit.errors import BadInput
         from zeroinit.tracker import without_password
 
         if config.hydra.sweeper._target_ == OURS:
-            return  # it has concluded itself
+            return  # it has printed its own
         try:
             with environment_of_store(config.hydra):
-                failed = self.conclude(config)
+                have_all_finished = self._conclude(config)
         except BadInput as error:
-            cli.stop(error, code=1)
-        except Exception:  # of which Hydra would make a warning and the exit code 0
+            error.exit_code = 1
+            cli.exit_with_bad_input(error)
+        except Exception:  # Hydra would turn it into a warning and the exit code 0
             sys.stderr.write(without_password(traceback.format_exc()))
-            failed = True
-        if failed:
+            have_all_finished = False
+        if not have_all_finished:
             sys.exit(1)
 
-    def conclude(self, config: DictConfig) -> bool:
-        """Print and keep the table of the runs since the start; whether one of them failed."""
+    def _conclude(self, config: DictConfig) -> bool:
+        # they import torch, which listing the plugins must not
         from zeroinit import build, cli
         from zeroinit.config.compose import is_search, sweep_name
-        from zeroinit.report import conclude
-        from zeroinit.report.manifest import manifest_of
-        from zeroinit.tracker import TRACEBACK, readable, stale
+        from zeroinit.sweep.search import conclude_search
 
         HydraConfig.instance().set_config(config)
         tracker = build.open_cached(json.dumps(dict(config.tracker)), config.sweep or sweep_name())
-        stale.kill_dead_runs(tracker, trains_here=False)
-        since = [record for record in tracker.records() if record.started >= self.started]
-        new, _ = readable(since)  # the table names the others
-        if new:
-            claims: Any = OmegaConf.to_container(config.claims, resolve=True)
-            asked = cli.asked(manifest_of(new).planned, claims, new[0].tags.get("size", ""))
-            conclude(replace(asked, notes=notes_of_search(config)), tracker)
-        found = Path(config.hydra.sweep.dir) / "optimization_results.yaml"
-        if found.is_file():
-            best = OmegaConf.load(found)
-            chosen = " ".join(f"{key}={value}" for key, value in best.best_params.items())
-            print(f"Best validation accuracy: {best.best_value:.1%}, with {chosen} ({found})")
-        elif is_search(config.hydra):
-            print("No trial finished, so that there is no best one.")
-        fine = {record.identity for record in new if record.status == "FINISHED"}
-        if any(record.identity and record.identity not in fine for record in since):
-            return True
-        # a run that could not even begin is not in the store; its traceback is in its job's folder (train.failed)
-        tracebacks = Path(config.hydra.sweep.dir).rglob(TRACEBACK)
-        return any(path.stat().st_mtime >= self.started for path in tracebacks)
+        claims: Any = OmegaConf.to_container(config.claims, resolve=True)
+        command, notes = cli.describe_command(), notes_of_search(config)
+        return conclude_search(command, tracker, claims, self.started, notes, is_search(config.hydra))
+
+
+def check_combination(config: DictConfig) -> None:
+    """Raise BadInput for a tracker, a mode or a direction that the sweeper or the launcher cannot have."""
+    from zeroinit.errors import BadInput  # listing the plugins must not import zeroinit
+
+    choices, sweeper = config.hydra.runtime.choices, config.hydra.sweeper
+    if choices.tracker == "off" and config.hydra.launcher._target_ not in IN_PROCESS:
+        raise BadInput(
+            "tracker=off: its runs are known only in the process that trains them, and "
+            f"hydra/launcher={choices['hydra/launcher']} trains in others; set one of them otherwise"
+        )
+    for key, usual in (("check", "start"), ("plan", False)):
+        if config[key] != usual and sweeper._target_ != OURS:
+            raise BadInput(
+                f"{key}={config[key]}: hydra/sweeper={choices['hydra/sweeper']} chooses runs by the results of earlier "
+                f"ones; give {key}={str(usual).lower()}, or leave the sweeper out"
+            )
+    direction = sweeper.get("direction", "maximize")
+    direction = getattr(direction, "name", direction)
+    if direction != "maximize":
+        raise BadInput(
+            f"hydra.sweeper.direction={direction}: the value of a run is its best validation accuracy; "
+            "give hydra.sweeper.direction=maximize"
+        )
 
 
 def notes_of_search(config: DictConfig) -> list[str]:
-    """What a reader must know to repeat a search: a sampler without a seed draws other trials each time."""
+    """Return what a reader must know to repeat a search: a sampler without a seed draws other trials each time."""
     sampler = config.hydra.sweeper.get("sampler") or {}
     if "seed" not in sampler or sampler["seed"] is not None:
         return []

@@ -10,9 +10,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.zeroinit.callback import OURS
-from hydra_plugins.zeroinit.compose import Composer, use
-from hydra_plugins.zeroinit.job_hooks import with_callbacks
+from hydra_plugins.zeroinit.compose import Composer
 
 if TYPE_CHECKING:  # they import torch, which listing the plugins must not
     from zeroinit.config import Job
@@ -20,73 +18,66 @@ if TYPE_CHECKING:  # they import torch, which listing the plugins must not
 
 
 class SweepLauncher(Launcher):
-    """`workers` processes, as many as cores where that is null; 1 trains in this one.
+    """Trains on `workers` processes, as many as cores if that is null; with 1, in this process.
 
-    A job that fails is told at once, in one line, and the others go on.
+    A job that fails is reported at once, in one line, and the others go on.
     """
 
     def __init__(self, workers: int | None) -> None:
-        self.asked = workers
-        self.jobs: list[Job] = []  # what a sweeper of ours has composed and checked
+        self.workers = workers
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        # they import torch, which listing the plugins must not
         from zeroinit import cli
         from zeroinit.config.compose import is_search
         from zeroinit.errors import BadInput
-        from zeroinit.sweep.pool import Pool, cores
+        from zeroinit.sweep.pool import open_pool
 
-        self.workers = cores() if self.asked is None else self.asked
-        if type(self.workers) is not int or self.workers < 1:
-            cli.stop(BadInput(f"hydra.launcher.workers={self.asked}: give a whole number from 1, or null"))
-        if config.hydra.job.chdir:
-            cli.stop(BadInput("hydra.job.chdir=true: runs of a sweep train together, in one folder; give false"))
+        try:
+            if config.hydra.job.chdir:
+                raise BadInput("hydra.job.chdir=true: runs of a sweep train together, in one folder; give false")
+            self.pool = open_pool(self.workers)
+        except BadInput as error:
+            cli.exit_with_bad_input(error)
         self.composer = Composer(hydra_context.config_loader, config)
         self.callbacks = hydra_context.callbacks
-        self.of_ours = config.hydra.sweeper._target_ == OURS
         self.is_search = is_search(config.hydra)
-        self.pool = Pool(self.workers) if self.workers > 1 else None
+
+    def train(self, jobs: Sequence[Job], skip_finished: bool = False) -> list[Record]:
+        """Train checked jobs; `skip_finished` takes runs that were trained before from the store."""
+        # they import torch, which listing the plugins must not
+        from zeroinit.build import open_tracker
+        from zeroinit.config.compose import sweep_name
+        from zeroinit.sweep import orchestrate
+
+        setup_globals()
+        if self.workers is None and self.pool:
+            orchestrate.use_one_gpu_worker(jobs, self.pool)
+        train = orchestrate.orchestrate_missing if skip_finished else orchestrate.orchestrate
+        return train(jobs, open_tracker(jobs[0], sweep_name()), sweep_name(), self.pool)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Train the jobs of another sweeper. Stops at bad input before any of them trains, as our own sweeper does."""
+        # they import torch, which listing the plugins must not
         from zeroinit import cli
-        from zeroinit.config.variables import environment_of_store
+        from zeroinit.config.variables import check_one_store, environment_of_store
         from zeroinit.errors import BadInput
+        from zeroinit.sweep.checks import check_jobs
 
         try:
             with environment_of_store(self.composer.master.hydra):
-                return self.launch_jobs(job_overrides, initial_job_idx)
+                setup_globals()
+                jobs = self.composer.jobs(job_overrides, self.callbacks, initial_job_idx)
+                check_one_store(job.variables for job in jobs)
+                check_jobs(jobs)
+                records = self.train(jobs, skip_finished=True)
         except BadInput as error:
-            cli.stop(error)
+            cli.exit_with_bad_input(error)
+        return [self._as_return(job, record) for job, record in zip(jobs, records, strict=True)]
 
-    def launch_jobs(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from zeroinit import build
-        from zeroinit.config.check import resolve_device
-        from zeroinit.config.compose import sweep_name
-        from zeroinit.progress import Bar
-        from zeroinit.sweep import resume
-        from zeroinit.sweep.orchestrate import Trainings
-        from zeroinit.sweep.stacking import plan
-        from zeroinit.tracker import VAL_ACCURACY
-
-        setup_globals()
-        jobs = self.jobs if self.of_ours else self.checked(job_overrides, initial_job_idx)
-        if self.asked is None and self.pool and resolve_device(jobs[0].values["device"]).type == "cuda":
-            self.workers = self.pool.workers = 1  # which has the memory to itself
-        sweep = sweep_name()
-        tracker = build.open_tracker(jobs[0], sweep)
-        asked, there = jobs, {} if self.of_ours else resume.finished(jobs, tracker)
-        tracker.load_histories(list(there.values()), [VAL_ACCURACY])
-        jobs = [job for job in jobs if build.identity_of(job) not in there]
-        with Bar(len(jobs)) as bar:
-            trainings = Trainings(jobs, plan(jobs, self.workers), sweep, tracker, bar)
-            if self.pool:
-                trainings.train_on(self.pool)
-            else:
-                trainings.train_here()
-        records = there | trainings.records
-        return [self.returned(job, records[build.identity_of(job)]) for job in asked]
-
-    def returned(self, job: Job, record: Record) -> JobReturn:
+    def _as_return(self, job: Job, record: Record) -> JobReturn:
         """Return what the sweeper is given for a job; a search is given no value of a run that failed."""
+        # they import torch, which listing the plugins must not
         from zeroinit.errors import RunFailed
         from zeroinit.sweep.messages import best_val_accuracy
 
@@ -94,22 +85,3 @@ class SweepLauncher(Launcher):
             error = RunFailed(record.tags["error"])
             return JobReturn(job.overrides, status=JobStatus.FAILED, _return_value=error)
         return JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=best_val_accuracy(record))
-
-    def checked(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Job]:
-        """Another sweeper's jobs; stops at bad input before any of them trains, as our own sweeper does."""
-        from zeroinit import cli
-        from zeroinit.config.compose import job_of
-        from zeroinit.config.variables import check_one_store
-        from zeroinit.errors import BadInput
-
-        try:
-            jobs = []
-            for index, overrides in enumerate(job_overrides, start=first):
-                cfg = self.composer.job(index, overrides)
-                use(cfg)
-                jobs.append(with_callbacks(job_of(cfg), cfg, self.callbacks))
-            check_one_store(job.variables for job in jobs)
-            cli.check_jobs(jobs)
-        except BadInput as error:
-            cli.stop(error)
-        return jobs

@@ -12,31 +12,33 @@ from omegaconf import DictConfig, flag_override
 
 PLUGIN = "hydra_plugins.hydra_optuna_sweeper"
 OPTUNA = f"{PLUGIN}.optuna_sweeper.OptunaSweeper"
-NO_BEST = "No trials are completed yet"  # what Optuna says where it is asked for the best of none
+NO_BEST = "No trials are completed yet"  # Optuna's message if there is no trial to choose the best from
 
 
 class SearchSweeper(Sweeper):
-    """Hands everything to `hydra-optuna-sweeper`; the table at the end of the search says what its trials came to."""
+    """Hands everything to `hydra-optuna-sweeper`; a table at the end shows the results of its trials."""
 
     def __init__(self, **arguments: Any) -> None:
+        # not installed everywhere
         from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
 
-        from zeroinit import cli  # imports torch, which listing the plugins must not
+        # they import torch, which listing the plugins must not
+        from zeroinit import cli
         from zeroinit.errors import BadInput
 
         try:
             check_search(arguments)
         except BadInput as error:
-            cli.stop(error)
-        logging.getLogger(PLUGIN).setLevel(logging.CRITICAL)  # the launcher says of each run why it failed
-        self.optuna_sweeper = OptunaSweeper(**arguments | {"sampler": patient(arguments["sampler"])})
+            cli.exit_with_bad_input(error)
+        logging.getLogger(PLUGIN).setLevel(logging.CRITICAL)  # the launcher prints why each run failed
+        self.optuna_sweeper = OptunaSweeper(**arguments | {"sampler": _tolerate_last_failure(arguments["sampler"])})
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.optuna_sweeper.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> None:
         """Search. Trials whose run failed or diverged are FAILED in the study, and never the best."""
-        from zeroinit.errors import RunFailed
+        from zeroinit.errors import RunFailed  # listing the plugins must not import zeroinit
 
         try:
             self.optuna_sweeper.sweep(arguments)
@@ -50,7 +52,7 @@ class SearchSweeper(Sweeper):
 
 def check_search(arguments: dict[str, Any]) -> None:
     """Raise BadInput for numbers that no search can use."""
-    from zeroinit.errors import BadInput
+    from zeroinit.errors import BadInput  # listing the plugins must not import zeroinit
 
     for key in ("n_trials", "n_jobs"):
         if arguments[key] < 1:
@@ -60,29 +62,29 @@ def check_search(arguments: dict[str, Any]) -> None:
         raise BadInput(f"hydra.sweeper.max_failure_rate={rate}: give a number from 0 to 1")
 
 
-def patient(sampler: Any) -> Any:
-    """Return the sampler, such that a grid whose last trial fails ends as any other.
+def _tolerate_last_failure(sampler: Any) -> Any:
+    """Return a sampler with which a grid whose last trial fails ends as any other.
 
-    Optuna's grid raises RuntimeError there, because it stops a loop that the plugin does not use. The plugin makes the
+    Optuna's grid raises RuntimeError there, because it stops a loop that the plugin does not have. The plugin makes the
     grid from a partial of exactly Optuna's class, and ignores that error where the last trial has a value.
     """
-    from optuna.samplers import GridSampler
+    from optuna.samplers import GridSampler  # not installed everywhere
 
-    class PatientGrid(GridSampler):
+    class TolerantGrid(GridSampler):
         def after_trial(self, *arguments: Any) -> None:
             with suppress(RuntimeError):
                 super().after_trial(*arguments)
 
-    class MakesPatientGrid(partial):  # type: ignore[type-arg]
+    class MakesTolerantGrid(partial):  # type: ignore[type-arg]
         def __call__(self, search_space: Any) -> GridSampler:
-            return PatientGrid(search_space)
+            return TolerantGrid(search_space)
 
     is_grid = isinstance(sampler, partial) and sampler.func is GridSampler
-    return MakesPatientGrid(GridSampler) if is_grid else sampler
+    return MakesTolerantGrid(GridSampler) if is_grid else sampler
 
 
 def adapt_optuna(config: DictConfig) -> None:
-    """Have a search by Optuna run under SearchSweeper, and go on after failed trials unless a person says otherwise.
+    """Have a search by Optuna run under SearchSweeper, and go on after failed trials unless the command says otherwise.
 
     A file `conf/hydra/sweeper/optuna.yaml` cannot do it: Hydra checks a file of that name against the plugin's schema,
     and refuses a schema that has a defaults list.
@@ -90,8 +92,8 @@ def adapt_optuna(config: DictConfig) -> None:
     sweeper = config.hydra.sweeper
     if sweeper._target_ != OPTUNA:
         return
-    typed = any("hydra.sweeper.max_failure_rate=" in override for override in config.hydra.overrides.hydra)
+    is_typed = any("hydra.sweeper.max_failure_rate=" in override for override in config.hydra.overrides.hydra)
     with flag_override(config.hydra, "readonly", False):
         sweeper._target_ = f"{SearchSweeper.__module__}.{SearchSweeper.__name__}"
-        if not typed:
+        if not is_typed:
             sweeper.max_failure_rate = 1.0

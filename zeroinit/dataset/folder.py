@@ -20,7 +20,7 @@ from zeroinit.dataset.data import Data, Note, Split, hold_out
 from zeroinit.dataset.images import Resize, check_memory, sides
 from zeroinit.dataset.listing import Part, Samples, describe_skipped, list_parts
 from zeroinit.errors import BadInput
-from zeroinit.progress import counted
+from zeroinit.progress import track
 
 # {mode of a file: decoded mode}; other modes have more than 8 bits a channel, which would be cut off
 DECODED = {"1": "L", "L": "L", "LA": "L"} | dict.fromkeys(("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"), "RGB")
@@ -170,7 +170,7 @@ def _is_upright(path: Path, samples: Samples) -> bool:
     """Return whether there is a cache without EXIF's orientation that is still right, as no image is turned."""
     if _read_cache(path, len(samples)) is None:
         return False
-    return not any(_is_turned(name) for name, _ in counted(samples, f"looking for turned images in {path}"))
+    return not any(_is_turned(name) for name, _ in track(samples, f"looking for turned images in {path}"))
 
 
 def _hash_files(root: Path, samples: Samples) -> str:
@@ -200,7 +200,7 @@ def _decode(samples: Samples, path: Path, resize: Resize, channels: int | None) 
         shape = (CHANNELS[mode or DECODED[image.mode]], height, width)
     check_memory("dataset.folder", (len(samples), *shape))
     array = np.empty((len(samples), *shape), dtype=np.uint8)
-    for index, (name, _) in enumerate(counted(samples, f"decoding {len(samples)} images")):
+    for index, (name, _) in enumerate(track(samples, f"decoding {len(samples)} images")):
         pixels = decode_image(name, mode, resize)
         if pixels.shape != shape:
             raise _mismatch_error(first, shape, name, pixels.shape)

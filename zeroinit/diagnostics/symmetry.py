@@ -23,7 +23,7 @@ from zeroinit.diagnostics.lint import findings, first_batch
 from zeroinit.diagnostics.random_ops import Draw, Draws, name_by_layer, record_fills
 from zeroinit.layers import hidden, weight_layers
 from zeroinit.probes.measures import distinct, neurons
-from zeroinit.progress import counted
+from zeroinit.progress import track
 from zeroinit.rng import restore_generators, stream, stream_seed
 from zeroinit.training import loop
 from zeroinit.training.cohort import Member
@@ -123,7 +123,7 @@ def audit(values: Values, data: Data) -> Audit:
         inits = ["drawn", "mean"] if means else ["none"]
         noises = ["drawn", "mean"] if any(draws.phase == "forward" for draws in drawn) else ["none"]
         steps = _replay_steps(values, data)
-        combinations = counted(list(product(inits, noises, arithmetics)), f"replaying {steps} steps")
+        combinations = track(list(product(inits, noises, arithmetics)), f"replaying {steps} steps")
         replays = [replay(values, data, *causes, means) for causes in combinations]
     return Audit(drawn, units, replays, [*notes, explain_causes(replays, steps)])
 

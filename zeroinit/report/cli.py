@@ -10,7 +10,7 @@ from zeroinit.report import remake
 from zeroinit.report.archive import collect_rows, format_table, merge_rows, read_table
 from zeroinit.report.results_page import SweepFile, format_results, read_sweep_file
 from zeroinit.tracker.mlflow import Mlflow
-from zeroinit.tracker.stale import tell_dead_runs
+from zeroinit.tracker.stale import report_dead_runs
 
 TRACKER_HELP = "database or server; else MLFLOW_TRACKING_URI or mlruns/"
 
@@ -29,7 +29,7 @@ def main() -> None:
     try:
         tracker = _open_store(arguments.tracker, arguments.sweep)
         if arguments.to is None:  # otherwise the store may be read-only
-            tell_dead_runs(tracker)
+            report_dead_runs(tracker)
         print(remake(tracker, arguments.to, arguments.figures or bool(arguments.map), arguments.map))
     except BadInput as error:
         sys.stderr.write(f"zeroinit-report: {' '.join(str(error).split())}\n")

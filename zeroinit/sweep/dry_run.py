@@ -1,4 +1,4 @@
-"""What is told of jobs in the place of training them: plan=true, check=only and check=audit."""
+"""Prints tables about jobs without training them: plan=true, check=only and check=audit."""
 
 from collections.abc import Sequence
 
@@ -14,60 +14,66 @@ from zeroinit.report import show, tables
 from zeroinit.report.cells import Cell, group_cells, naming_keys
 from zeroinit.report.confounding import warn_of_scale
 from zeroinit.report.identical import warn_of_identical_cells
-from zeroinit.sweep import resume
+from zeroinit.sweep.resume import find_finished, seconds_needed
 from zeroinit.tracker import Tracker, readable
 
 
-def only(jobs: Sequence[Job], a_sweep: bool) -> int:
-    """Print what the lint finds in a run, or in the first of each cell of a sweep; 1 where it found something."""
+def print_findings(jobs: Sequence[Job], is_sweep: bool) -> int:
+    """Print what the lint finds in a run, or in the first run of each cell; return 1 if it finds something, else 0."""
     first: dict[str, Job] = {}
     for job in jobs:
         first.setdefault(job.cell_hash, job)
-    found, filled, starts = [], [], []
+    findings, moments, starts = [], [], []
     for job in first.values():
         with environment(job.variables):
             data = load(job.values, set_up_torch(job.values))
             model, lines, optimizer = build(job.values, data)
-            found.append((job.params, lint.findings(job.values, data, model, optimizer)))
-            drawn = with_moments(job.values, model, lines)
-        filled.append((job.params, [{key: str(value) for key, value in line.items()} for line in drawn]))
+            findings.append((job.params, lint.findings(job.values, data, model, optimizer)))
+            with_values = with_moments(job.values, model, lines)
+        moments.append((job.params, [{key: str(value) for key, value in line.items()} for line in with_values]))
         starts.append((job.params, {str(job.values["seeds"]["init"]): state_hash(model)}))
     keys = naming_keys([Cell(job.params) for job in first.values()])
-    notes = [*warn_of_scale(filled, keys), *warn_of_identical_cells(starts, keys)]
-    show(
-        tables.cell_findings_table(keys, found) if a_sweep else tables.run_findings_table(lint.RULES, found[0][1]),
-        notes,
-    )
-    return int(any(one for _, one in found) or bool(notes))
+    notes = [*warn_of_scale(moments, keys), *warn_of_identical_cells(starts, keys)]
+    if is_sweep:
+        show(tables.cell_findings_table(keys, findings), notes)
+    else:
+        show(tables.run_findings_table(lint.RULES, findings[0][1]), notes)
+    return int(any(lines for _, lines in findings) or bool(notes))
 
 
-def planned(jobs: Sequence[Job], tracker: Tracker, workers: int) -> None:
-    """Print which runs of each cell are done, failed or to do, and how long those will take on so many processes."""
+def print_plan(jobs: Sequence[Job], tracker: Tracker, workers: int) -> None:
+    """Print how many runs of each cell are done, failed or to do, and how long the rest takes on so many processes."""
     identities = [identity_of(job) for job in jobs]
     records, left_out = readable(tracker.records())
-    found = group_cells([(one, job.cell_hash, job.params) for one, job in zip(identities, jobs, strict=True)], records)
-    done = resume.finished(jobs, tracker)
-    broken = {record.identity for cell in found for record in cell.newest if record.status in ("FAILED", "KILLED")}
-    to_do = [(job, one) for job, one in zip(jobs, identities, strict=True) if one not in done]
-    needed = resume.seconds_needed([job for job, _ in to_do], readable(tracker.all_records())[0])
-    keys, lines = naming_keys(found), []
+    runs = [(identity, job.cell_hash, job.params) for identity, job in zip(identities, jobs, strict=True)]
+    all_cells = group_cells(runs, records)
+    done = find_finished(jobs, tracker)
+    failed = {record.identity for cell in all_cells for record in cell.newest if record.status in ("FAILED", "KILLED")}
+    to_do = [(job, identity) for job, identity in zip(jobs, identities, strict=True) if identity not in done]
+    seconds = seconds_needed([job for job, _ in to_do], readable(tracker.all_records())[0])
+    keys = naming_keys(all_cells)
+    lines = []
     by_cell: dict[str, list[Job]] = {}
     for job in jobs:
         by_cell.setdefault(job.cell_hash, []).append(job)
-    for cell_hash, of_cell in by_cell.items():
-        own = [(one, took) for (job, one), took in zip(to_do, needed, strict=True) if job.cell_hash == cell_hash]
-        failed = sum(one in broken for one, _ in own)
-        named = [of_cell[0].params.get(key, "") for key in keys]
-        counts = len(of_cell) - len(own), failed, len(own) - failed
-        lines.append((named, counts, [took for _, took in own]))
-    show(tables.plan_table(keys, lines), [tables.summarize_plan(len(jobs), needed, workers), *left_out])
+    for cell_hash, cell_jobs in by_cell.items():
+        rest = [
+            (identity, estimate)
+            for (job, identity), estimate in zip(to_do, seconds, strict=True)
+            if job.cell_hash == cell_hash
+        ]
+        failures = sum(identity in failed for identity, _ in rest)
+        values = [cell_jobs[0].params.get(key, "") for key in keys]
+        counts = len(cell_jobs) - len(rest), failures, len(rest) - failures
+        lines.append((values, counts, [estimate for _, estimate in rest]))
+    show(tables.plan_table(keys, lines), [tables.summarize_plan(len(jobs), seconds, workers), *left_out])
 
 
-def audited(job: Job) -> None:
+def print_audit(job: Job) -> None:
     """Print where the asymmetry of a run comes from."""
-    found = audit(job.values, load(job.values, set_up_torch(job.values)))
-    drawn = [(one.phase, abbreviate(one.names), one.entries, one.source, one.effect) for one in found.drawn]
-    show(tables.draws_table(drawn), [""])
-    if found.replays:
-        show(tables.replays_table(found.units, found.replays), [""])
-    show(None, found.notes)
+    result = audit(job.values, load(job.values, set_up_torch(job.values)))
+    draws = [(line.phase, abbreviate(line.names), line.entries, line.source, line.effect) for line in result.drawn]
+    show(tables.draws_table(draws), [""])
+    if result.replays:
+        show(tables.replays_table(result.units, result.replays), [""])
+    show(None, result.notes)

@@ -1,4 +1,4 @@
-"""What surrounds the training of a sweep's jobs: the folder of each, their environment, and callbacks of a user."""
+"""Surrounds the training of a sweep's jobs: the folder of each job, their environment, and a user's callbacks."""
 
 import pickle
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from zeroinit.tracker import Record
 
 
 class JobHooks(Protocol):
-    """What is called of one job, in the process that trains it; `Job.hooks` holds it pickled."""
+    """Called for a job in the process that trains it; `Job.hooks` holds it pickled."""
 
     def start(self) -> None: ...
     def end(self, record: Record) -> None: ...
@@ -22,16 +22,20 @@ def train_in_folders(
     train: Callable[[Sequence[Job]], Sequence[Record]],
     give_up: Callable[[Job, str], Record],
 ) -> list[Record]:
-    """Write the config of each job to its folder, and train those that have one, in the environment that they set.
+    """Write the config of each job to its folder, and train the jobs in the environment that they set.
+
+    Args:
+        jobs: Jobs that train together, with equal variables.
+        train: Trains those whose folder can be written to.
+        give_up: Makes the record of a job whose folder cannot be written to, with the reason.
 
     Returns:
-        The records of all jobs, in their order; of a job whose folder cannot be written to, what `give_up` makes of the
-        reason.
+        The records in the order of the jobs.
     """
     reasons = [write_config(job) for job in jobs]
     usable = [job for job, reason in zip(jobs, reasons, strict=True) if not reason]
     hooks: list[JobHooks | None] = [pickle.loads(job.hooks) if job.hooks else None for job in usable]
-    with environment(jobs[0].variables):  # which all have in common
+    with environment(jobs[0].variables):  # all have the same
         for hook in hooks:
             if hook:
                 hook.start()

@@ -1,4 +1,4 @@
-"""The folder that Hydra gives a job: whether it can be written to, and what a sweep writes there."""
+"""Checks the folder that Hydra gives a job, and writes the config there."""
 
 import tempfile
 from pathlib import Path
@@ -8,12 +8,12 @@ import yaml
 from zeroinit.config import Job
 from zeroinit.errors import BadInput
 
-DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where PyYAML has it
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, if PyYAML has it
 HYDRA = ".hydra"
 
 
 def check_folder(key: str, folder: Path) -> None:
-    """Make the folder. Raises BadInput, with the key that names it, where nothing can be written there."""
+    """Make the folder. Raises BadInput, with the key that names it, if nothing can be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -23,7 +23,7 @@ def check_folder(key: str, folder: Path) -> None:
 
 
 def write_config(job: Job) -> str:
-    """Write the config of a sweep's job to its folder; why that cannot be done, empty if it was."""
+    """Write the config of a job to its folder, and return why that failed; empty if it did not."""
     folder = Path(job.folder, HYDRA)
     try:
         folder.mkdir(parents=True, exist_ok=True)

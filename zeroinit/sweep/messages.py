@@ -17,20 +17,20 @@ def failure_line(job: Job, record: Record) -> str:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(record.files[TRACEBACK])
             error += f" (traceback in {path})"
-        except OSError as unwritten:  # as on a full disk; the other runs go on
+        except OSError as unwritten:  # such as a full disk; the other runs go on
             error += f" (no traceback in {path}: {unwritten.strerror})"
     return f"failed: {' '.join(job.overrides)}: {error}"
 
 
 def best_val_accuracy(record: Record) -> float | None:
-    """Return the best validation accuracy of a run, which an optimising sweeper maximises; None of a failed run."""
+    """Return the best validation accuracy of a run, which an optimising sweeper maximises; None if the run failed."""
     return max(record.history(VAL_ACCURACY).values(), default=0.0) if record.status == "FINISHED" else None
 
 
 def new_warnings(record: Record, already_shown: set[str]) -> list[str]:
     """Return the warnings in the run's tags that are not in `already_shown`, and add them to it.
 
-    Of each cell, the findings of its first run alone are returned: another seed gives other numbers.
+    Only the findings of the first run of a cell are returned: another seed gives other numbers.
     """
     findings = record.tags.get(LINT, "").splitlines()
     if findings and record.tags["cell_hash"] in already_shown:

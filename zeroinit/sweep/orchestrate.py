@@ -1,4 +1,4 @@
-"""The trainings of a sweep, on worker processes or in this one: from jobs to records, told on a progress bar."""
+"""Trains a list of jobs, on worker processes or in this one, and returns their records."""
 
 import signal
 import traceback
@@ -9,18 +9,60 @@ from typing import NamedTuple
 
 from zeroinit.build import identity_of
 from zeroinit.config import Job
+from zeroinit.config.check import resolve_device
 from zeroinit.errors import BadInput
 from zeroinit.progress import Bar
 from zeroinit.sweep import runner
 from zeroinit.sweep.messages import failure_line, new_warnings
 from zeroinit.sweep.pool import Death, Message, Pool
-from zeroinit.sweep.stacking import Training
+from zeroinit.sweep.resume import find_finished
+from zeroinit.sweep.stacking import StackPlan, plan_stacks
 from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, Tracker
-from zeroinit.tracker.stale import ended_in, kill_dead_runs
+from zeroinit.tracker.stale import find_ended_in, kill_dead_runs
 
 
-class Task(NamedTuple):
-    """The arguments of `runs.work` for one training."""
+def orchestrate(jobs: Sequence[Job], tracker: Tracker, sweep: str, pool: Pool | None = None) -> list[Record]:
+    """Train the jobs, in stacks, under a progress bar.
+
+    A job that fails is reported in a line at once, and the others go on.
+
+    Args:
+        jobs: Checked jobs (zeroinit.sweep.checks), in any order.
+        tracker: The open tracker of the jobs; the processes that train open their own.
+        sweep: The name of the sweep of jobs whose config names none.
+        pool: The worker processes that train; None trains in this process.
+
+    Returns:
+        The records in the order of the jobs. If the tracker is persistent, a record has only the values of the
+        validation accuracy, and of the files only a traceback; the rest is in the store.
+    """
+    with Bar(len(jobs)) as bar:
+        training = _Training(jobs, plan_stacks(jobs, pool.workers if pool else 1), sweep, tracker, bar)
+        if pool:
+            training.train_on(pool)
+        else:
+            training.train_here()
+    return [training.records[identity_of(job)] for job in jobs]
+
+
+def orchestrate_missing(jobs: Sequence[Job], tracker: Tracker, sweep: str, pool: Pool | None = None) -> list[Record]:
+    """Do what `orchestrate` does, but take the records of runs that were trained before from the store."""
+    finished = find_finished(jobs, tracker)
+    tracker.load_histories(list(finished.values()), [VAL_ACCURACY])
+    missing = [job for job in jobs if identity_of(job) not in finished]
+    trained = orchestrate(missing, tracker, sweep, pool)
+    records = finished | {identity_of(job): record for job, record in zip(missing, trained, strict=True)}
+    return [records[identity_of(job)] for job in jobs]
+
+
+def use_one_gpu_worker(jobs: Sequence[Job], pool: Pool) -> None:
+    """Limit the pool to one worker if the jobs train on CUDA, so that it has the memory to itself."""
+    if resolve_device(jobs[0].values["device"]).type == "cuda":
+        pool.workers = 1
+
+
+class _Task(NamedTuple):
+    """The arguments of `runner.work` for a stack, but for the last."""
 
     jobs: list[Job]
     why: str
@@ -28,108 +70,108 @@ class Task(NamedTuple):
     stacked: bool
 
 
-class Trainings:
-    """Jobs of a sweep, as planned to train together; `records`, by planned identity, are of those that have ended."""
+class _Training:
+    """The stacks of a sweep while they train; `records` has those of the runs that ended, by planned identity."""
 
     def __init__(
-        self, jobs: Sequence[Job], planned: Sequence[Training], sweep: str, tracker: Tracker, bar: Bar
+        self, jobs: Sequence[Job], stacks: Sequence[StackPlan], sweep: str, tracker: Tracker, bar: Bar
     ) -> None:
-        self.tracker, self.bar = tracker, bar
-        self.jobs = {job.config_hash: job for job in jobs}
-        members = [[jobs[place] for place in training.jobs] for training in planned]
-        self.tasks: list[Task | None] = [
-            Task(some, training.why, sweep, len(some) > 1) for some, training in zip(members, planned, strict=True)
-        ]
         self.records: dict[str, Record] = {}
-        self.shown_lines: set[str] = set()  # of the runs' tags
+        self._tracker, self._bar = tracker, bar
+        self._jobs = {job.config_hash: job for job in jobs}
+        members = [[jobs[index] for index in stack.jobs] for stack in stacks]
+        self._tasks: list[_Task | None] = [
+            _Task(group, stack.why, sweep, len(group) > 1) for group, stack in zip(members, stacks, strict=True)
+        ]
+        self._shown_warnings: set[str] = set()
 
     def train_here(self) -> None:
-        """Train one task after the other in this process."""
-        for index, task in enumerate(self.tasks):
+        """Train one stack after the other in this process."""
+        for index, task in enumerate(self._tasks):
             assert task
             try:
-                records = runner.work(*task, tell=partial(self.show, index))
+                records = runner.work(*task, partial(self._show_progress, index))
             except Exception:
-                self.give_up(index, traceback.format_exc())
+                self._give_up(index, traceback.format_exc())
             else:
-                self.end(index, records)
+                self._end(index, records)
 
     def train_on(self, pool: Pool) -> None:
-        """Train the tasks on the pool's workers."""
-        with closing(pool.run(runner.work, self.tasks)) as messages:
+        """Train the stacks on the workers of the pool."""
+        with closing(pool.run(runner.work, self._tasks)) as messages:
             for message in messages:
-                self.hear(message)
+                self._handle(message)
 
-    def hear(self, message: Message) -> None:
-        if message.kind == "at":
-            self.show(message.place, message.content)
+    def _handle(self, message: Message) -> None:
+        if message.kind == "progress":
+            self._show_progress(message.index, message.content)
         elif message.kind == "done":
             for record in message.content:
-                self.tracker.adopt(record)
-            self.end(message.place, message.content)
+                self._tracker.adopt(record)
+            self._end(message.index, message.content)
         elif message.kind == "failed":
-            self.give_up(message.place, message.content)
+            self._give_up(message.index, message.content)
         else:
-            self.recover(message.place, message.content, retried=message.kind == "retried")
+            self._recover(message.index, message.content, is_retried=message.kind == "retried")
 
-    def show(self, index: int, content: tuple[float, float | None]) -> None:
-        """Show how far a task is: the share of its steps, and a validation accuracy where it was taken."""
-        task = self.tasks[index]
-        self.bar.at(*content, index, len(task.jobs) if task else 1)
+    def _show_progress(self, index: int, content: tuple[float, float | None]) -> None:
+        """Show the share of a task's steps that is done, and its validation accuracy if it was just measured."""
+        task = self._tasks[index]
+        self._bar.advance(*content, index, len(task.jobs) if task else 1)
 
-    def end(self, index: int, ended: Sequence[Record]) -> None:
-        """Take the records of members of a task that have ended, and tell what is to be told of them."""
-        for record in ended:
+    def _end(self, index: int, records: Sequence[Record]) -> None:
+        """Take the records of members of a task that ended, and print their warnings and failures."""
+        for record in records:
             # a worker that loaded other data has given the run another identity than the planned one
-            job = self.jobs[record.tags["config_hash"]]
+            job = self._jobs[record.tags["config_hash"]]
             self.records[identity_of(job)] = record
-            for line in new_warnings(record, self.shown_lines):
-                self.bar.tell(line)
+            for line in new_warnings(record, self._shown_warnings):
+                self._bar.print_line(line)
             if record.status != "FINISHED":
-                self.bar.tell(failure_line(job, record))
-        self.bar.next(index, len(ended))
+                self._bar.print_line(failure_line(job, record))
+        self._bar.finish(index, len(records))
 
-    def give_up(self, index: int, trace: str) -> None:
+    def _give_up(self, index: int, trace: str) -> None:
         """Mark the members of a task that raised as FAILED."""
-        task = self.tasks[index]
+        task = self._tasks[index]
         assert task
-        self.end(index, runner.lost(task.jobs, self.tracker, trace.strip().splitlines()[-1], trace))
+        self._end(index, runner.lost(task.jobs, self._tracker, trace.strip().splitlines()[-1], trace))
 
-    def recover(self, index: int, death: Death, retried: bool) -> None:
-        """Take the members of a task that had ended when its worker died; try the others once more, or give them up."""
-        task = self.tasks[index]
+    def _recover(self, index: int, death: Death, is_retried: bool) -> None:
+        """Take the members of a task that had ended when its worker died. Retry the others once, or give them up."""
+        task = self._tasks[index]
         assert task
-        ended = self.ended_before(death, task.jobs)
+        ended = self._ended_before(death, task.jobs)
         identities = {record.identity for record in ended}
         left = [job for job in task.jobs if identity_of(job) not in identities]
-        self.end(index, ended)
-        error = f"its worker died ({describe_exit(death.exit_code)})"
-        if not retried:
-            self.end(index, runner.lost(left, self.tracker, error))
+        self._end(index, ended)
+        error = f"its worker died ({_describe_exit(death.exit_code)})"
+        if not is_retried:
+            self._end(index, runner.lost(left, self._tracker, error))
         elif not left:
-            self.tasks[index] = None
+            self._tasks[index] = None
         else:
             more = f" and {len(left) - 1} more" if len(left) > 1 else ""
             rest = f"; {len(ended)} of its runs had ended and are kept" if ended else ""
-            self.bar.tell(f"tried once more: {' '.join(left[0].overrides)}{more}: {error}{rest}")
+            self._bar.print_line(f"tried once more: {' '.join(left[0].overrides)}{more}: {error}{rest}")
             why = f"{len(left)} left of {task.why}" if ended else task.why
-            self.tasks[index] = task._replace(jobs=left, why=why)
+            self._tasks[index] = task._replace(jobs=left, why=why)
 
-    def ended_before(self, death: Death, jobs: Iterable[Job]) -> list[Record]:
-        """Return the records of the jobs that a worker had brought to their end; mark what it left as KILLED."""
+    def _ended_before(self, death: Death, jobs: Iterable[Job]) -> list[Record]:
+        """Return the records of the jobs that a worker brought to their end; mark its other runs as KILLED."""
         try:
-            kill_dead_runs(self.tracker, trains_here=True)
-            ended = ended_in(death.process, [identity_of(job) for job in jobs], self.tracker)
-            self.tracker.load_histories(ended, [VAL_ACCURACY])
+            kill_dead_runs(self._tracker, trains_here=True)
+            ended = find_ended_in(death.process, [identity_of(job) for job in jobs], self._tracker)
+            self._tracker.load_histories(ended, [VAL_ACCURACY])
         except BadInput:  # the store does not answer; the next command reads what it has
             return []
         for record in ended:
-            trace = self.tracker.read_file(record, TRACEBACK) if record.status == "FAILED" else None
+            trace = self._tracker.read_file(record, TRACEBACK) if record.status == "FAILED" else None
             record.files |= {TRACEBACK: trace} if trace else {}
         return ended
 
 
-def describe_exit(exit_code: int | None) -> str:
+def _describe_exit(exit_code: int | None) -> str:
     """Return how a process ended, in words."""
     if exit_code is None:
         return "without an exit code"

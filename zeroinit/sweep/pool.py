@@ -1,4 +1,4 @@
-"""Processes that work off a list of tasks; one that dies costs no other its task."""
+"""Worker processes that do a list of tasks; the death of a worker affects only its own task."""
 
 import multiprocessing
 import os
@@ -7,18 +7,20 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import Any, NamedTuple
 
+from zeroinit.errors import BadInput
 from zeroinit.process import Process, current_process, end_with, is_alive, process_of_pid
-from zeroinit.signals import interrupt_for_certain
+from zeroinit.signals import never_lose_interruptions
 
-PATIENCE = 60  # seconds that an interrupted worker has for its last writes
+INTERRUPT_SECONDS = 60  # that an interrupted worker has for its last writes
 EXIT_SECONDS = 5  # that a process has to end after its pipe is closed, or after SIGKILL
-START_ATTEMPTS = 3  # to start a worker, each with a new server if the last one was killed meanwhile
-# What the workers import: beside the obvious, what the first optimizer and the first connection of a process would
+START_ATTEMPTS = 3  # to start a worker, each with a new server if the last server was killed meanwhile
+# What the server imports for all workers, including what their first optimizer and first connection would import
 MODULES = (
     "zeroinit.garbage",
     "zeroinit.sweep.runner",
@@ -28,129 +30,148 @@ MODULES = (
 )
 
 
-class Message(NamedTuple):
-    """What is heard of the task at `place`: `kind` is at, done, failed, retried or died."""
+@dataclass(frozen=True, order=True)
+class Message:
+    """News of the task with this index. `kind` is progress, done, failed, retried or died (Pool.run)."""
 
-    place: int
+    index: int
     kind: str
     content: Any
 
 
 class Death(NamedTuple):
-    """A worker process that ended before its task did, and its exit code: 255 if nobody was left to read it."""
+    """A worker process that ended before its task did, and its exit code: 255 if the server that knows it is dead."""
 
     process: Process
     exit_code: int | None
 
 
 class Worker(NamedTuple):
-    """A worker process, the end of its pipe on this side, and what identifies it once it is dead."""
+    """A worker process, this side's end of its pipe, and what identifies it after its death."""
 
     handle: ForkServerProcess
     connection: Connection
     process: Process
 
 
-def cores() -> int:
-    """Those that this process may use, where the system knows; else all."""
+def count_cores() -> int:
+    """Return the number of cores that this process may use; of all cores if the system does not tell."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def open_pool(workers: int | None) -> "Pool | None":
+    """Return a pool of so many workers, or as many as cores; None for one worker, as this process can do its tasks.
+
+    Raises:
+        BadInput: The number, of the key hydra.launcher.workers, is not a whole number from 1.
+    """
+    count = count_cores() if workers is None else workers
+    if type(count) is not int or count < 1:
+        raise BadInput(f"hydra.launcher.workers={workers}: give a whole number from 1, or null")
+    return Pool(count) if count > 1 else None
 
 
 def start_server() -> None:
     """Start the process from which workers are forked, unless it runs; it imports what they need meanwhile."""
     multiprocessing.set_forkserver_preload(list(MODULES))
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the server inherits: Ctrl-C is not for it
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server inherits this: Ctrl-C is not for it
     forkserver.ensure_running()
     signal.signal(signal.SIGINT, before)
 
 
 def end_server() -> None:
-    """End that process at once, where it would free all that it has imported, one by one, with our pipes open."""
+    """End the server at once. By itself it would first free each module, and keep our pipes open meanwhile."""
     pid = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
     if pid:
         os.kill(pid, signal.SIGTERM)
 
 
 class Pool:
-    """Workers, forked from one process, so that the imports are paid once, beside this process, and shared in memory.
+    """Workers that are forked from one server: the imports are paid once, in parallel, and share their memory.
 
-    CUDA, which no fork survives, is each worker's own.
+    Each worker initialises CUDA itself, because CUDA does not survive a fork.
     """
 
     def __init__(self, workers: int) -> None:
         start_server()
-        self.context = multiprocessing.get_context("forkserver")
         self.workers = workers
-        self.idle: list[Worker] = []
+        self._context = multiprocessing.get_context("forkserver")
+        self._idle: list[Worker] = []
 
     def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...] | None]) -> Generator[Message]:
-        """What is heard of the tasks: for each, a worker calls function(*task, tell).
+        """Have workers call function(*task, report) for each task, and yield news of the tasks.
 
-        at: whatever it tells. done: what it returned. failed: the traceback of what it raised. retried: the Death of
-        its process; the task is tried once more, as it stands in `tasks` when the iterator goes on. The caller may
-        replace it there by what is left to do, or by None. died: the same, for the second time. Close the iterator to
-        interrupt the workers by KeyboardInterrupt; they have as long as they still tell something, and a minute.
+        The kinds of messages, and their content:
+            progress: what the function reports.
+            done: what it returned.
+            failed: the traceback of what it raised.
+            retried: the Death of its worker. The task is tried once more, as it stands in `tasks` when the iterator
+                goes on; the caller may replace it there by what is left to do, or by None.
+            died: the Death of its second worker.
+
+        Close the iterator to interrupt the workers by KeyboardInterrupt. They may go on as long as they report
+        something once a minute.
         """
         waiting, died = list(range(len(tasks)))[::-1], set()
         busy: dict[Connection, tuple[Worker, int]] = {}
         try:
             while waiting or busy:
                 while waiting and len(busy) < self.workers:
-                    place = waiting.pop()
-                    task = tasks[place]
+                    index = waiting.pop()
+                    task = tasks[index]
                     if task is not None:
-                        worker = self.give((function, task))
-                        busy[worker.connection] = worker, place
+                        worker = self._give((function, task))
+                        busy[worker.connection] = worker, index
                 if not busy:  # the caller left nothing to do; without a connection, wait() would wait forever
                     continue
                 ready = wait(list(busy))
                 for connection in [pipe for pipe in busy if pipe in ready]:
-                    worker, place = busy[connection]
+                    worker, index = busy[connection]
                     try:
                         kind, content = connection.recv()
                     except (EOFError, OSError):  # the process has ended
-                        kind, content = "died" if place in died else "retried", bury(worker)
-                    if kind != "at":
+                        kind, content = "died" if index in died else "retried", _confirm_death(worker)
+                    if kind != "progress":
                         del busy[connection]
                     if kind in ("done", "failed"):
-                        self.idle.append(worker)
-                    yield Message(place, kind, content)
+                        self._idle.append(worker)
+                    yield Message(index, kind, content)
                     if kind == "retried":
-                        died.add(place)
-                        waiting.append(place)
+                        died.add(index)
+                        waiting.append(index)
         finally:
-            interrupt(worker for worker, _ in busy.values())
+            _interrupt(worker for worker, _ in busy.values())
 
     def map(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """function(*task) of each task, in their order. Raises RuntimeError where one raises or dies twice."""
+        """Return function(*task) of each task, in order. Raises RuntimeError if one raises or dies twice."""
         answers: dict[int, Any] = {}
-        with closing(self.run(called, [(function, task) for task in tasks])) as messages:
-            for place, kind, content in messages:
-                if kind in ("failed", "died"):
-                    raise RuntimeError(f"a worker could not do its task: {content}")
-                answers[place] = content
-        return [answers[place] for place in range(len(tasks))]
+        with closing(self.run(_call, [(function, task) for task in tasks])) as messages:
+            for message in messages:
+                if message.kind in ("failed", "died"):
+                    raise RuntimeError(f"a worker could not do its task: {message.content}")
+                answers[message.index] = message.content
+        return [answers[index] for index in range(len(tasks))]
 
-    def give(self, task: tuple[Any, ...]) -> Worker:
+    def _give(self, task: tuple[Any, ...]) -> Worker:
         """Send the task to a worker that waits for one, or to a new one."""
-        while self.idle:
-            worker = self.idle.pop()
+        while self._idle:
+            worker = self._idle.pop()
             try:
                 worker.connection.send(task)
-            except OSError:  # it died since
+            except OSError:  # it has died since
                 continue
             return worker
-        worker = self.start()
-        with suppress(OSError):  # if it is dead already, its pipe says so to whoever reads
+        worker = self._start()
+        with suppress(OSError):  # if it is dead already, the next read from its pipe shows that
             worker.connection.send(task)
         return worker
 
-    def start(self) -> Worker:
+    def _start(self) -> Worker:
         """Start a worker. Raises OSError or EOFError if the server from which it is forked dies each time."""
         for attempt in range(1, START_ATTEMPTS + 1):
-            connection, theirs = self.context.Pipe()
-            arguments = theirs, dict(os.environ), current_process()
-            handle = self.context.Process(target=work, args=arguments, daemon=True)
+            connection, worker_end = self._context.Pipe()
+            arguments = worker_end, dict(os.environ), current_process()
+            handle = self._context.Process(target=_do_tasks, args=arguments, daemon=True)
             try:
                 handle.start()
             except (EOFError, OSError):  # the server was killed
@@ -159,22 +180,22 @@ class Pool:
                 start_server()
                 continue
             finally:
-                theirs.close()
+                worker_end.close()
             break
         assert handle.pid
         return Worker(handle, connection, process_of_pid(handle.pid))
 
 
-def bury(worker: Worker) -> Death:
+def _confirm_death(worker: Worker) -> Death:
     """Make sure that a worker that closed its pipe has ended, so that it writes no more."""
     worker.handle.join(EXIT_SECONDS)
-    kill(worker)
+    _kill(worker)
     worker.handle.join(EXIT_SECONDS)
     return Death(worker.process, worker.handle.exitcode)
 
 
-def kill(worker: Worker) -> None:
-    """End a worker that is alive, whether or not the server that could tell its exit code is."""
+def _kill(worker: Worker) -> None:
+    """Kill a worker that is alive, even if the server that knows its exit code is dead."""
     if is_alive(worker.process):
         with suppress(ProcessLookupError):
             os.kill(worker.process.pid, signal.SIGKILL)
@@ -183,8 +204,8 @@ def kill(worker: Worker) -> None:
         time.sleep(0.01)
 
 
-def interrupt(workers: Iterable[Worker]) -> None:
-    """Interrupt the workers, hear their last words, and see them end; a second interruption is the end at once."""
+def _interrupt(workers: Iterable[Worker]) -> None:
+    """Interrupt the workers, let them write their runs, and wait for their end; a second interruption kills them."""
     workers = list(workers)
     try:
         for worker in workers:
@@ -192,49 +213,49 @@ def interrupt(workers: Iterable[Worker]) -> None:
                 with suppress(ProcessLookupError):
                     os.kill(worker.process.pid, signal.SIGINT)
         for worker in workers:
-            drain(worker.connection)
-            worker.handle.join(PATIENCE)
+            _drain(worker.connection)
+            worker.handle.join(INTERRUPT_SECONDS)
     finally:
         for worker in workers:
-            kill(worker)
+            _kill(worker)
 
 
-def called(function: Callable[..., Any], task: tuple[Any, ...], tell: object) -> Any:
-    """A task that has nothing to tell."""
+def _drain(connection: Connection) -> None:
+    """Read what an interrupted worker still sends, so that it does not wait for a reader."""
+    try:
+        while connection.poll(INTERRUPT_SECONDS):
+            connection.recv()
+    except (EOFError, OSError):
+        pass
+
+
+def _call(function: Callable[..., Any], task: tuple[Any, ...], report: object) -> Any:
+    """Call a function that reports nothing."""
     return function(*task)
 
 
-def work(connection: Connection, environment: dict[str, str], launcher: Process) -> None:
-    """A worker: one task after another, until its connection is closed. It ends at once when its launcher ends."""
+def _do_tasks(connection: Connection, environment: dict[str, str], launcher: Process) -> None:
+    """Do one task after another, in a worker, until the connection is closed; end at once when the launcher ends."""
     end_with(launcher)
-    os.setsid()  # Ctrl-C is for the process that started it, which passes it on, once
+    os.setsid()  # Ctrl-C is for the process that started this one, which passes it on, once
     os.environ.update(environment)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    interrupt_for_certain()
+    never_lose_interruptions()
 
-    def tell(content: Any) -> None:
+    def report(content: Any) -> None:
         try:
-            connection.send(("at", content))
-        except OSError:  # nobody listens any more
+            connection.send(("progress", content))
+        except OSError:  # nobody reads any more
             raise KeyboardInterrupt from None
 
     try:
         while True:
             function, task = connection.recv()
             try:
-                answer = "done", function(*task, tell)
+                answer = "done", function(*task, report)
             except Exception:
                 answer = "failed", traceback.format_exc()
             connection.send(answer)
     except (EOFError, OSError, KeyboardInterrupt):
-        pass
-
-
-def drain(connection: Connection) -> None:
-    """Hear what an interrupted worker still has to say, so that it does not wait for that."""
-    try:
-        while connection.poll(PATIENCE):
-            connection.recv()
-    except (EOFError, OSError):
         pass

@@ -1,4 +1,4 @@
-"""Which runs of a sweep need not be trained again, and how long the others will take."""
+"""Finds the runs of a sweep that need not be trained again, and estimates how long the others will take."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +11,7 @@ from zeroinit.probes.curvature import Curvature
 from zeroinit.probes.metrics import all_probes
 from zeroinit.tracker import INCOMPLETE, TEST_ACCURACY, Record, Tracker, readable
 
-# keys by which runs look elsewhere, and the probes for which they do
+# keys that decide at which steps or on what probes measure, and the probes that depend on them
 BY_STEPS = {*all_probes()} - {Curvature.name}
 SCHEDULE = {
     "probe.dense": BY_STEPS,
@@ -19,63 +19,81 @@ SCHEDULE = {
     "probe.curvature": {"curvature"},
     "probe.examples": {"activation", "curvature"},
 }
-ALIKE = ("arch", "dataset", "dataset.batch_size", "dtype")  # runs that have these in common take alike a step
+SPEED_PARAMS = (
+    "arch",
+    "dataset",
+    "dataset.batch_size",
+    "dtype",
+)  # runs that have these in common take the same time for a step
 
 
-def finished(jobs: Sequence[Job], tracker: Tracker, tell: Callable[[str], None] = print) -> dict[str, Record]:
-    """{identity: the newest complete run of it that has measured and kept what the job asks for}, by one query.
+def find_finished(jobs: Sequence[Job], tracker: Tracker, report: Callable[[str], None] = print) -> dict[str, Record]:
+    """Find the jobs that were trained before, by one query.
 
-    None of a job that has `rerun`. `tell` gets a line on the runs that are FINISHED in the store but not complete.
+    Args:
+        jobs: Those with `rerun` count as not trained.
+        tracker: An open tracker.
+        report: Gets a line on the runs that are FINISHED in the store but not complete.
+
+    Returns:
+        {identity: the newest complete run, with all probes and files that the job asks for}.
     """
     wanted = {identity_of(job): job for job in jobs if not job.values["rerun"]}
-    found: dict[str, Record] = {}
+    finished: dict[str, Record] = {}
     incomplete: dict[str, Record] = {}
     records, _ = readable(tracker.find_finished(wanted) if wanted else ())
     for record in records:
         if record.status == INCOMPLETE:
             incomplete.setdefault(record.identity, record)
-        elif record.identity not in found and has_all(record, wanted[record.identity]):
-            found[record.identity] = record
-    if lacking := [record for identity, record in incomplete.items() if identity not in found]:
+        elif record.identity not in finished and _has_all(record, wanted[record.identity]):
+            finished[record.identity] = record
+    if lacking := [record for identity, record in incomplete.items() if identity not in finished]:
         first = f"{lacking[0].name}: {lacking[0].tags['error']}"
         runs = f"1 run ({first}) is" if len(lacking) == 1 else f"{len(lacking)} runs (the first, {first}) are"
-        tell(f"{runs} FINISHED in the store but not complete, and counted as not done")
-    return found
+        report(f"{runs} FINISHED in the store but not complete, and counted as not done")
+    return finished
 
 
-def has_all(record: Record, job: Job) -> bool:
-    """Whether the run has the probes, and the weights, that the job asks for."""
-    asked = set(job.values["probe"]["measure"])
-    measured = asked <= set(json.loads(record.params.get("probe.measure", "[]")))
-    alike = all(record.params.get(key) == job.params[key] for key, probes in SCHEDULE.items() if probes & asked)
-    return measured and alike and (not job.values["save"] or record.params.get("save") == "true")
+def _has_all(record: Record, job: Job) -> bool:
+    """Whether the run has the probes and the weights that the job asks for."""
+    wanted = set(job.values["probe"]["measure"])
+    is_measured = wanted <= set(json.loads(record.params.get("probe.measure", "[]")))
+    has_same_schedule = all(
+        record.params.get(key) == job.params[key] for key, probes in SCHEDULE.items() if probes & wanted
+    )
+    return is_measured and has_same_schedule and (not job.values["save"] or record.params.get("save") == "true")
 
 
 def seconds_needed(jobs: Sequence[Job], known: Iterable[Record]) -> list[float | None]:
-    """What each job will take by itself, from what finished runs took a step: those of its cell, or else those alike.
+    """Return the seconds that each job will take by itself, or None if no similar run has finished.
 
-    A run's share of its stack's time; None where no such run is known.
+    The estimate is the median time of a step of the finished runs of its cell, or else of runs of the same speed. A run
+    of a stack counts with its share of the time.
     """
     by_cell: dict[str, list[float]] = {}
-    by_kind: dict[str, list[float]] = {}
+    by_speed: dict[str, list[float]] = {}
     for record in known:
         steps = max(record.history(TEST_ACCURACY), default=0)
         if record.status == "FINISHED" and steps and "seconds" in record.tags:
             rate = float(record.tags["seconds"]) / int(record.tags["stack"]) / steps
             by_cell.setdefault(record.tags["cell_hash"], []).append(rate)
-            by_kind.setdefault(kind(record.params, record.tags["device"]), []).append(rate)
-    found: list[float | None] = []
+            by_speed.setdefault(speed_key(record.params, record.tags["device"]), []).append(rate)
+    seconds: list[float | None] = []
     for job in jobs:
         with environment(job.variables):
             device = set_up_torch(job.values)
             steps_per_epoch = steps_per_epoch_of(job.values, load(job.values, device))
         steps = steps_of(job.values, steps_per_epoch)
-        rates = by_cell.get(job.cell_hash) or by_kind.get(kind(job.params, device.type))
-        found.append(median(rates) * steps if rates else None)
-    return found
+        rates = by_cell.get(job.cell_hash) or by_speed.get(speed_key(job.params, device.type))
+        seconds.append(median(rates) * steps if rates else None)
+    return seconds
 
 
-def kind(params: dict[str, str], device: str) -> str:
-    """What decides how long a step takes; `device` begins with its type."""
-    own = {key: value for key, value in params.items() if key in ALIKE or key.startswith(("arch.", "dataset.resize"))}
-    return json.dumps([device.partition(" ")[0].partition(":")[0], own], sort_keys=True)
+def speed_key(params: dict[str, str], device: str) -> str:
+    """Return what decides how long a step takes; `device` begins with its type."""
+    relevant = {
+        key: value
+        for key, value in params.items()
+        if key in SPEED_PARAMS or key.startswith(("arch.", "dataset.resize"))
+    }
+    return json.dumps([device.partition(" ")[0].partition(":")[0], relevant], sort_keys=True)

@@ -7,8 +7,8 @@ from zeroinit.build import identity_of, open_tracker
 from zeroinit.config import Job
 from zeroinit.environment import environment
 from zeroinit.process import current_process
-from zeroinit.signals import signals_held
-from zeroinit.sweep.failures import as_text, end, fail
+from zeroinit.signals import hold_signals
+from zeroinit.sweep.failures import as_text, mark_failed, write_end
 from zeroinit.sweep.hooks import train_in_folders
 from zeroinit.sweep.session import Session
 from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, Tracker
@@ -35,7 +35,7 @@ def run(
     records = [record_of(job, plan) for job in jobs]
     try:
         for record in records:
-            with signals_held():
+            with hold_signals():
                 tracker.begin(record)
         session = Session(jobs[0].values, tracker, tell)
         for job, record in zip(jobs, records, strict=True):
@@ -44,14 +44,14 @@ def run(
     except BaseException as error:
         for record in records:
             if record.status == "RUNNING":
-                fail(record, error)
+                mark_failed(record, error)
         if isinstance(error, KeyboardInterrupt):
             raise
     finally:
-        with signals_held():
+        with hold_signals():
             for record in records:
                 if not record.ended:
-                    end(record, tracker)
+                    write_end(record, tracker)
     return records
 
 
@@ -127,7 +127,7 @@ def lost(jobs: Sequence[Job], tracker: Tracker, error: str, trace: str = "") -> 
         try:
             tracker.begin(record)
         except Exception as gone:  # the store is, too; it is told all the same
-            fail(record, gone)
+            mark_failed(record, gone)
         record.status = "FAILED"
-        end(record, tracker)
+        write_end(record, tracker)
     return records

@@ -25,8 +25,8 @@ from zeroinit.probes.probe import Schedule, Subject
 from zeroinit.probes.wavefront import is_chain, predicted
 from zeroinit.report.tables import as_csv
 from zeroinit.rng import stream, stream_seed
-from zeroinit.signals import signals_held
-from zeroinit.sweep.failures import end, fail
+from zeroinit.signals import hold_signals
+from zeroinit.sweep.failures import mark_failed, write_end
 from zeroinit.tracker import INIT_HASH, LAST_STEP, MAX_TAG, TEST_CLASS_COUNTS, Record, Tracker
 from zeroinit.tracker.provenance import device_name
 from zeroinit.training import loop
@@ -77,7 +77,7 @@ class Session:
         try:
             model, rules, optimizer = build(job.values, self.data)
         except (Exception, SystemExit) as error:
-            fail(record, error)
+            mark_failed(record, error)
             return
         if findings := lint.findings(job.values, self.data, model, optimizer):
             record.tags[LINT] = lint.format_findings(job.params, findings)[:5000]
@@ -167,8 +167,8 @@ class Session:
         outcome, reason = judge(evidence)
         record.tags |= {"verdict": outcome.value, "reason": reason}
         record.status = "FINISHED" if result.diverged_at is None else "FAILED"
-        with signals_held():
-            end(record, self.tracker)
+        with hold_signals():
+            write_end(record, self.tracker)
         self.writing_seconds += time.perf_counter() - now
 
     def _inspect(self, run: Run) -> Inspection | None:

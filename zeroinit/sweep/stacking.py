@@ -1,15 +1,16 @@
 """Which jobs of a sweep train together: a pure function of their configs, the workers and the constants below.
 
-Nothing is timed at run time, so the same sweep has the same plan; on CUDA its free memory has a say. The constants
-were read from the tables that benchmarks/stacking.py and benchmarks/gpu.py printed (benchmarks/README.md).
+Nothing is timed at run time, so the same sweep has the same plan; on CUDA it also depends on the free memory. The
+constants were read from the tables that benchmarks/stacking.py and benchmarks/gpu.py printed (benchmarks/README.md).
 """
 
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,96 +22,116 @@ from zeroinit.environment import environment
 from zeroinit.layers import leaves
 from zeroinit.training.stackable import unstackable_reason
 
-LARGEST = 1_000_000  # parameters of a model of which a stack still gains a fifth on a CPU
-CACHE = 16 << 20  # bytes of a stack on a CPU, beyond which more members gain nothing
-FEWEST = 8  # members that a stack on a CPU may have whatever they take: such a model alone leaves the cache, too
-# members; on an H100, 256 dense nets (784-500-10) gain 178 times the speed of one, and 512 gain 183 times
-MOST = 256
+# The keys of the config in which members of a stack may differ. They must be equal in all others, new keys included,
+# because a stack reads all others from the config of its first member. `optimizer.*` is every key of the node but
+# `_target_`.
+MAY_DIFFER = (
+    "init",
+    "bias_scale",
+    "optimizer.*",
+    "ramp",
+    "seed",
+    *(f"seeds.{stream}" for stream in ("init", "order", "augment", "forward")),
+    *("epochs", "steps", "early_stop"),
+    *("check", "plan", "rerun", "save"),
+    *("claims", "published", "size"),  # a sweep's file has them for its report and for its other keys
+)
+MAX_CPU_PARAMETERS = 1_000_000  # parameters of a model of which a stack still gains a fifth on a CPU
+CPU_STACK_BYTES = 16 << 20  # of a stack on a CPU; beyond that, more members gain nothing
+# members that a stack on a CPU may have whatever their size: a model that is large alone leaves the cache, too
+MIN_CPU_LIMIT = 8
+# on an H100, a stack of 256 dense nets (784-500-10) has 178 times the speed of one net, a stack of 512 has 183 times
+MAX_STACK_MEMBERS = 256
 # members of a stack with convolutions on CUDA: the most that were timed; 7 and 15 of `mnist_cnn` gain 1.8 times
-CUDA_MOST_CONVOLUTIONAL = 15
+CUDA_MAX_CONVOLUTIONAL_MEMBERS = 15
 # multiplications of a step's convolutions, forward, up to which members are faster together on CUDA. On an H100 a
 # member of a stack takes 1.1 ms (`mnist_cnn`, 1.3e9) or 7.3 ms (`cifar_cnn`, 17e9); alone they take 2.0 and 6.0 ms.
-# The line through 1.1 and 7.3 ms meets 2 ms, which the smallest nets take alone, too, at 3.6e9
-CUDA_MOST_CONVOLUTION_WORK = 3_000_000_000
+# The line through 1.1 and 7.3 ms meets 2 ms, which the smallest nets also take alone, at 3.6e9
+CUDA_MAX_CONVOLUTION_WORK = 3_000_000_000
 # of CUDA's free memory for one stack by the estimate below. On an H100 a member took 1.0 to 1.5 times the estimate
-SHARE = 0.5
-FIXED = 500_000  # multiplications that take as long as the fixed costs of a step; for the order of the work alone
+CUDA_MEMORY_SHARE = 0.5
+# multiplications that take as long as the fixed costs of a step; only the order of the stacks depends on it
+FIXED_STEP_WORK = 500_000
 
 
 @dataclass(frozen=True)
-class Net:
-    """What the plan asks of a model, its optimizer and its data."""
+class StackLimits:
+    """What a model, its optimizer and its data allow; it does not depend on seeds."""
 
-    alone: str | None  # why it trains alone
-    most: int  # members of a stack, each with batches of its own
-    most_alike: int  # members that share their batches
-    full_batch: bool  # all share them, whatever their seeds
+    alone_reason: str | None  # why the model trains alone; None if it can be stacked
+    max_members: int  # of a stack whose members each have their own batches
+    max_sharing: int  # of a stack whose members share their batches
+    is_full_batch: bool  # all members share their batches, whatever their seeds
     multiplications: int  # of a step, forward
     steps_per_epoch: int
 
 
 @dataclass(frozen=True)
-class Training:
-    """Jobs, by their places in the sweep, that train together, or one that trains alone; and why so."""
+class StackPlan:
+    """Jobs that train together, or one job that trains alone, and the reason."""
 
-    jobs: list[int]
+    jobs: list[int]  # indices into the jobs of the sweep
     why: str
 
 
-def net_of(job: Job, workers: int) -> Net:
-    """Build what the job trains, and look at it; nothing of that depends on its seeds."""
+def find_limits(job: Job, workers: int) -> StackLimits:
+    """Build what the job trains, and return the limits of its stacks."""
     with environment(job.variables):
-        return measure(job.values, workers)
+        return _measure_limits(job.values, workers)
 
 
-def measure(values: Values, workers: int) -> Net:
+def _measure_limits(values: Values, workers: int) -> StackLimits:
     device = set_up_torch(values)
     data = load(values, device)
     model, _, optimizer = build(values, data)
-    batch, parameters = batch_size_of(values, data), sum(one.numel() for one in model.parameters())
-    alone = unstackable_reason(model, optimizer, data.input_shape)
+    batch = batch_size_of(values, data)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    alone_reason = unstackable_reason(model, optimizer, data.input_shape)
     if values["arithmetic"] == "quotient":
-        alone = "a quotient network has the shape that its own init gives it"
+        alone_reason = "a quotient network has the shape that its own init gives it"
     inputs = data.to_inputs(data.train[0][:1])
-    if not alone:
-        alone = why_slower_together(device.type, model, inputs, batch)
-    most = most_alike = 1
-    if not alone:
+    if not alone_reason:
+        alone_reason = _slower_together_reason(device.type, model, inputs, batch)
+    limits = [1, 1]
+    if not alone_reason:
         size = inputs.element_size()
         # parameters, gradients and two moments; activations and their gradients
-        alike = size * (4 * parameters + 2 * batch * activations(model, inputs))
-        own = alike + size * batch * inputs.numel()
-        if device.type == "cuda":
-            memory = int(SHARE * torch.cuda.mem_get_info(device)[0]) // workers
-            most, most_alike = memory // own, memory // alike
-        else:
-            most, most_alike = (max(FEWEST, CACHE // member) for member in (own, alike))
+        sharing_bytes = size * (4 * parameters + 2 * batch * _count_activations(model, inputs))
+        member_bytes = sharing_bytes + size * batch * inputs.numel()
+        limits = [_members_that_fit(count, device, workers) for count in (member_bytes, sharing_bytes)]
     # only CUDA stacks convolutions
-    at_most = CUDA_MOST_CONVOLUTIONAL if has_convolutions(model) else MOST
-    most, most_alike = (max(1, min(limit, at_most)) for limit in (most, most_alike))
-    full_batch = batch == len(data.train[0])
-    return Net(alone, most, most_alike, full_batch, batch * parameters, steps_per_epoch_of(values, data))
+    at_most = CUDA_MAX_CONVOLUTIONAL_MEMBERS if _has_convolutions(model) else MAX_STACK_MEMBERS
+    max_members, max_sharing = (max(1, min(limit, at_most)) for limit in limits)
+    is_full_batch = batch == len(data.train[0])
+    steps_per_epoch = steps_per_epoch_of(values, data)
+    return StackLimits(alone_reason, max_members, max_sharing, is_full_batch, batch * parameters, steps_per_epoch)
 
 
-def why_slower_together(device_type: str, model: nn.Module, inputs: torch.Tensor, batch: int) -> str | None:
+def _members_that_fit(member_bytes: int, device: torch.device, workers: int) -> int:
+    if device.type == "cuda":
+        return int(CUDA_MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]) // workers // member_bytes
+    return max(MIN_CPU_LIMIT, CPU_STACK_BYTES // member_bytes)
+
+
+def _slower_together_reason(device_type: str, model: nn.Module, inputs: torch.Tensor, batch: int) -> str | None:
     """Return why a model that can be stacked is not faster so, or None if it is; `inputs` is a batch of one example."""
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if device_type == "cpu":
-        if has_convolutions(model):
+        if _has_convolutions(model):
             return "convolutions gain nothing together on a CPU"
-        if parameters > LARGEST:
+        if parameters > MAX_CPU_PARAMETERS:
             return f"its {parameters} parameters gain less than a fifth together on a CPU"
-    elif has_convolutions(model) and batch * convolution_work(model, inputs) > CUDA_MOST_CONVOLUTION_WORK:
+    elif _has_convolutions(model) and batch * _convolution_work(model, inputs) > CUDA_MAX_CONVOLUTION_WORK:
         return "convolutions of this size lose time together on CUDA"
     return None
 
 
-def has_convolutions(model: nn.Module) -> bool:
+def _has_convolutions(model: nn.Module) -> bool:
     return any(isinstance(layer, nn.Conv2d) for layer in model.modules())
 
 
 @torch.no_grad()
-def convolution_work(model: nn.Module, inputs: torch.Tensor) -> int:
+def _convolution_work(model: nn.Module, inputs: torch.Tensor) -> int:
     """Return the multiplications that the convolutions of a stackable model make of `inputs`, forward."""
     work = 0
     for _, layer in leaves(model.eval()):
@@ -120,93 +141,97 @@ def convolution_work(model: nn.Module, inputs: torch.Tensor) -> int:
 
 
 @torch.no_grad()
-def activations(model: nn.Module, inputs: torch.Tensor) -> int:
-    """Numbers that the layers of a stackable model make of `inputs`."""
+def _count_activations(model: nn.Module, inputs: torch.Tensor) -> int:
+    """Return how many numbers the layers of a stackable model make of `inputs`."""
     numbers = 0
     for _, layer in leaves(model.eval()):
         inputs = layer(inputs)
-        numbers += 0 if isinstance(layer, nn.Flatten) else inputs.numel()  # which is a view
+        numbers += 0 if isinstance(layer, nn.Flatten) else inputs.numel()  # Flatten makes a view
     return numbers
 
 
-def in_common(job: Job) -> str:
-    """What the members of a stack share; all else may differ: init, bias scale, seeds, learning rate, length."""
-    values = job.values
-    keys = (
-        "dataset",
-        "arch",
-        "loss",
-        "arithmetic",
-        "dtype",
-        "device",
-        "deterministic",
-        "threads",
-        "tracker",
-        "probe",
-        "sweep",
-    )
-    shared = [values[key] for key in keys]
-    of_optimizer = values["optimizer"]["_target_"]
-    return json.dumps([*shared, values["seeds"]["split"], of_optimizer, job.variables], sort_keys=True)
+def shared_config(job: Job) -> str:
+    """Return what the members of a stack must have in common: their variables, and all keys but MAY_DIFFER."""
+    return json.dumps([_without_free_keys(job.values, ""), job.variables], sort_keys=True)
 
 
-def batches(job: Job, net: Net) -> str:
-    """The seeds from which the job's batches are drawn: jobs that have them in common see the same."""
+def _without_free_keys(node: Values, path: str) -> dict[str, Any]:
+    return {
+        key: _without_free_keys(value, f"{path}{key}.") if isinstance(value, dict) else value
+        for key, value in node.items()
+        if f"{path}{key}" not in MAY_DIFFER and (f"{path}*" not in MAY_DIFFER or key == "_target_")
+    }
+
+
+def _batch_seeds(job: Job, limits: StackLimits) -> str:
+    """Return the seeds from which the job's batches are drawn; jobs with equal seeds have the same batches."""
     values = job.values
-    shuffled = values["dataset"]["shuffle"] and not net.full_batch
-    changed = any(values["dataset"]["augment"].values())
-    names = ["order"] * shuffled + ["augment"] * changed
+    is_shuffled = values["dataset"]["shuffle"] and not limits.is_full_batch
+    is_augmented = any(values["dataset"]["augment"].values())
+    names = ["order"] * is_shuffled + ["augment"] * is_augmented
     return json.dumps([values["seeds"][name] for name in names])
 
 
-def plan(jobs: Sequence[Job], workers: int, net_of: Callable[[Job, int], Net] = net_of) -> list[Training]:
-    """The trainings of a sweep, those with the most work first, so that the workers end at the same time.
+def plan_stacks(
+    jobs: Sequence[Job], workers: int, find_limits: Callable[[Job, int], StackLimits] = find_limits
+) -> list[StackPlan]:
+    """Return the stacks of a sweep, those with the most work first, so that the workers end at the same time.
 
-    Jobs that have enough in common are spread over as few stacks as memory allows, and so many that every worker has
-    as much to do. A stack is of jobs with the same batches, which it has in memory once, unless fewer stacks do where
-    each member has its own; jobs with the same optimizer stand together in it.
+    Jobs that have enough in common are spread over as few stacks as memory allows, and over enough stacks that every
+    worker has the same work. The members of a stack share their batches, which are in memory once, unless there are
+    fewer stacks if each member has its own. Jobs with the same optimizer are neighbours in their stack.
     """
     alike: dict[str, list[int]] = defaultdict(list)
-    for place, job in enumerate(jobs):
-        alike[in_common(job)].append(place)
-    found: list[tuple[float, Training]] = []
-
-    def optimizer(place: int) -> str:
-        return json.dumps([jobs[place].values["optimizer"], jobs[place].values["ramp"]], sort_keys=True)
-
-    for places in alike.values():
-        net = net_of(jobs[places[0]], workers)
-        work = [steps(jobs[place], net) * (FIXED + net.multiplications) for place in places]
-        by_place = dict(zip(places, work, strict=True))
-        by_batches: dict[str, list[int]] = defaultdict(list)
-        for place in sorted(places, key=optimizer):
-            by_batches[batches(jobs[place], net)].append(place)
-        groups, most = list(by_batches.values()), net.most_alike
-        fewest = sum(math.ceil(len(group) / most) for group in groups)
-        of_own = math.ceil(len(places) / net.most)
-        if fewest > of_own:
-            groups, most, fewest = [[place for group in groups for place in group]], net.most, of_own
-        if net.alone or most == 1 or len(places) == 1:
-            no_other = "no other run of the sweep has its data, arch and optimizer"
-            why = f"alone: {net.alone or (no_other if len(places) == 1 else 'memory holds one')}"
-            found += [(by_place[place], Training([place], why)) for place in places]
-            continue
-        for group in groups:
-            # as many as the workers can share alike, but none of one member, which gains nothing, if that can be
-            wanted = math.ceil(fewest / workers) * workers * len(group) // len(places)
-            stacks = max(math.ceil(len(group) / most), min(wanted, len(group) // 2))
-            for first, last in pairwise(cuts(len(group), stacks)):
-                members = sorted(group[first:last], key=optimizer)
-                together = f"{len(members)} together" if len(members) > 1 else "alone: left over from stacks"
-                why = f"{together}, of {most} at most"
-                found.append((sum(by_place[place] for place in members), Training(members, why)))
-    return [training for _, training in sorted(found, key=lambda one: -one[0])]
+    for index, job in enumerate(jobs):
+        alike[shared_config(job)].append(index)
+    weighted: list[tuple[int, StackPlan]] = []
+    for indices in alike.values():
+        limits = find_limits(jobs[indices[0]], workers)
+        for stack in _stacks_of(jobs, indices, limits, workers):
+            steps = sum(_count_steps(jobs[index], limits) for index in stack.jobs)
+            weighted.append((steps * (FIXED_STEP_WORK + limits.multiplications), stack))
+    return [stack for _, stack in sorted(weighted, key=lambda pair: -pair[0])]
 
 
-def cuts(length: int, parts: int) -> list[int]:
-    """Where to cut `length` things into `parts` as equal as can be."""
+def _stacks_of(jobs: Sequence[Job], indices: list[int], limits: StackLimits, workers: int) -> Iterator[StackPlan]:
+    """Yield the stacks of jobs that have enough in common."""
+    groups, most = _group_by_batches(jobs, indices, limits)
+    if limits.alone_reason or most == 1 or len(indices) == 1:
+        no_other = "no other run of the sweep has its data, arch and optimizer"
+        why = f"alone: {limits.alone_reason or (no_other if len(indices) == 1 else 'memory holds one')}"
+        yield from (StackPlan([index], why) for index in indices)
+        return
+    fewest = sum(math.ceil(len(group) / most) for group in groups)
+    for group in groups:
+        # as many stacks as give each worker the same work, but no stack of one member, which gains nothing, if possible
+        wanted = math.ceil(fewest / workers) * workers * len(group) // len(indices)
+        stacks = max(math.ceil(len(group) / most), min(wanted, len(group) // 2))
+        for first, last in pairwise(split_evenly(len(group), stacks)):
+            members = sorted(group[first:last], key=lambda index: _optimizer_key(jobs[index]))
+            together = f"{len(members)} together" if len(members) > 1 else "alone: left over from stacks"
+            yield StackPlan(members, f"{together}, of {most} at most")
+
+
+def _group_by_batches(jobs: Sequence[Job], indices: list[int], limits: StackLimits) -> tuple[list[list[int]], int]:
+    """Return groups of jobs from which stacks are cut, and the largest number of members of such a stack."""
+    by_batches: dict[str, list[int]] = defaultdict(list)
+    for index in sorted(indices, key=lambda index: _optimizer_key(jobs[index])):
+        by_batches[_batch_seeds(jobs[index], limits)].append(index)
+    groups = list(by_batches.values())
+    fewest_sharing = sum(math.ceil(len(group) / limits.max_sharing) for group in groups)
+    if fewest_sharing > math.ceil(len(indices) / limits.max_members):
+        return [[index for group in groups for index in group]], limits.max_members
+    return groups, limits.max_sharing
+
+
+def _optimizer_key(job: Job) -> str:
+    return json.dumps([job.values["optimizer"], job.values["ramp"]], sort_keys=True)
+
+
+def split_evenly(length: int, parts: int) -> list[int]:
+    """Return the parts + 1 indices at which to cut `length` things into parts that differ by one at most."""
     return [length * part // parts for part in range(parts + 1)]
 
 
-def steps(job: Job, net: Net) -> int:
-    return steps_of(job.values, net.steps_per_epoch)
+def _count_steps(job: Job, limits: StackLimits) -> int:
+    return steps_of(job.values, limits.steps_per_epoch)

@@ -1,4 +1,4 @@
-"""What MLflow can keep: names and values of params, tags and metrics, and names of sweeps."""
+"""Checks what MLflow can store: names and values of params, tags and metrics, and names of sweeps."""
 
 import re
 import unicodedata
@@ -15,7 +15,7 @@ def find_refused(values: Mapping[str, str], ignores_case: bool) -> tuple[str, st
     """Find the first {name: value} of params, tags or metrics that MLflow does not take: (name, reason).
 
     MLflow has the same rules for the names of all three. A value that is too long would be cut without an error.
-    `ignores_case`: the database takes names for equal that differ in case or accents only.
+    `ignores_case`: the database treats names as equal that differ only in case or accents.
     """
     known: dict[str, str] = {}
     for name, value in values.items():
@@ -27,7 +27,7 @@ def find_refused(values: Mapping[str, str], ignores_case: bool) -> tuple[str, st
 
 
 def reason_against_sweep(name: str) -> str | None:
-    """Say why a sweep cannot have this name; None if it can."""
+    """Return why a sweep cannot have this name; None if it can."""
     if unsuitable := next((char for char in name if unicodedata.category(char) in ("Cc", "Cs")), ""):
         return f"the name has the character {unsuitable!r}; give letters, digits, spaces and punctuation"
     folder = folder_of(name)
@@ -44,7 +44,7 @@ def reason_against_sweep(name: str) -> str | None:
 
 
 def folder_of(sweep: str) -> str:
-    """Name the folder in which the sweep's files are kept."""
+    """Return the name of the folder that has the files of a sweep."""
     return re.sub(r"[^\w.-]", "_", sweep)
 
 
@@ -61,6 +61,6 @@ def _reason_against(name: str, value: str) -> str | None:
 
 
 def _without_case(name: str) -> str:
-    """The name as a database compares it that ignores case and accents."""
+    """Return the name as a database compares it that ignores case and accents."""
     plain = unicodedata.normalize("NFKD", name.casefold())
     return "".join(char for char in plain if not unicodedata.combining(char))

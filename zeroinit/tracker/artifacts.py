@@ -17,12 +17,12 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 @contextmanager
 def open_repository(folder_uri: str, tracking_uri: str) -> Iterator[ArtifactRepository]:
-    """Give MLflow's access to the folder, and raise OSError for what is neither that nor MlflowException."""
+    """Yield MLflow's access to the folder; raise OSError for what is neither that nor MlflowException."""
     try:
         yield get_artifact_repository(folder_uri, tracking_uri)
     except (OSError, MlflowException):
         raise
-    except Exception as error:  # client libraries have exceptions of their own, or are not installed
+    except Exception as error:  # client libraries raise their exceptions, or are not installed
         raise OSError(f"{folder_uri}: {type(error).__name__}: {error}") from error
 
 
@@ -38,7 +38,7 @@ def write_files(folder_uri: str, tracking_uri: str, files: dict[str, bytes]) -> 
 
 
 def list_files(folder_uri: str, tracking_uri: str) -> set[str]:
-    """List the names of the files in the folder, by one request; an empty file on this machine does not count."""
+    """Return the names of the files in the folder, by one request; an empty file on this machine does not count."""
     with open_repository(folder_uri, tracking_uri) as repository:
         if not isinstance(repository, LocalArtifactRepository):
             return {Path(file.path).name for file in repository.list_artifacts()}
@@ -50,7 +50,7 @@ def list_files(folder_uri: str, tracking_uri: str) -> set[str]:
 
 
 def read_file(folder_uri: str, tracking_uri: str, name: str) -> bytes | None:
-    """Read a file of the folder; None if it is not there or cannot be read."""
+    """Return the content of a file; None if it does not exist or cannot be read."""
     try:
         with open_repository(folder_uri, tracking_uri) as repository:
             if isinstance(repository, LocalArtifactRepository):  # no copy is needed
@@ -64,8 +64,8 @@ def read_file(folder_uri: str, tracking_uri: str, name: str) -> bytes | None:
 def check_folder(folder_uri: str, tracking_uri: str) -> None:
     """Raise OSError or MlflowException if files cannot be kept in the folder.
 
-    A folder of this machine gets a file that is removed at once. Any other store is asked for a list, which needs the
-    client library of the store and an answer from it.
+    On this machine a file is written and removed at once. Any other store must list its files, which needs the client
+    library of the store and an answer from it.
     """
     with open_repository(folder_uri, tracking_uri) as repository:
         if isinstance(repository, LocalArtifactRepository):

@@ -1,4 +1,4 @@
-"""Runs in MLflow: written in few calls, and read back."""
+"""Writes runs to MLflow in few calls, and reads them back."""
 
 import json
 import os
@@ -35,7 +35,7 @@ IGNORE_CASE = ("mysql", "mssql")  # databases whose usual collations ignore case
 
 
 class Mlflow(Connection):
-    """Flat MLflow runs in one experiment a sweep, in SQLite under mlruns/ or on the server that `uri` names."""
+    """Keeps a sweep as one experiment of flat MLflow runs, in SQLite under mlruns/ or in the store of `uri`."""
 
     is_persistent = True
 

@@ -1,4 +1,4 @@
-"""Where a run came from: the code, the versions and the machine, as tags."""
+"""The code, the versions and the machine of a run, as tags."""
 
 import os
 import platform
@@ -12,30 +12,30 @@ import torch
 
 from zeroinit.kernels import cpu_name, kernel_settings
 
-COMMAND = "ZEROINIT_COMMAND"  # the environment variable by which the processes of a sweep know what was typed
-LONGEST_COMMAND = 5000  # characters that every MLflow server accepts in a tag
+COMMAND = "ZEROINIT_COMMAND"  # environment variable with the command as it was typed, for the processes of a sweep
+MAX_COMMAND = 5000  # characters that every MLflow server accepts in a tag
 
 
 def command_tag() -> dict[str, str]:
-    """Return the tag of the command that this process, or the one that started it, was asked to run.
+    """Return the tag with the command that this process, or the process that started it, runs.
 
-    Empty if no command was typed, as in a notebook, or if it is too long for a tag: a part of it would be another one.
+    Empty if no command was typed, as in a notebook, or if it is too long for a tag: a part of it is another command.
     """
     command = os.environ.get(COMMAND, "")
-    return {"command": command} if 0 < len(command) <= LONGEST_COMMAND else {}
+    return {"command": command} if 0 < len(command) <= MAX_COMMAND else {}
 
 
 @cache
 def provenance() -> dict[str, str]:
-    """Tags that are the same for every run of this process."""
-    versions = {f"version.{name}": version_of(name) for name in ("zeroinit", "torch", "numpy")}
+    """Return the tags that are the same for every run of this process."""
+    versions = {f"version.{name}": _version_of(name) for name in ("zeroinit", "torch", "numpy")}
     capability = torch.backends.cpu.get_cpu_capability()
     cpu = {"cpu": cpu_name(), "cpu_capability": capability, "kernels": kernel_settings()}
-    return {**versions, "version.python": platform.python_version(), **cpu, **git()}
+    return {**versions, "version.python": platform.python_version(), **cpu, **_git_tags()}
 
 
-def version_of(name: str) -> str:
-    """Return the installed version; that of the checkout where zeroinit is not installed."""
+def _version_of(name: str) -> str:
+    """Return the installed version; that of the checkout if zeroinit is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -43,19 +43,19 @@ def version_of(name: str) -> str:
         return str(tomllib.loads(project.read_text())["project"]["version"])
 
 
-def git() -> dict[str, str]:
-    """Commit and dirtiness of the current folder's repository; outside of one, of zeroinit's own checkout."""
+def _git_tags() -> dict[str, str]:
+    """Return commit and dirtiness of the current folder's repository; without one, of the checkout of zeroinit."""
     for folder in (Path.cwd(), Path(__file__).parent):
-        commit = ask(folder, "rev-parse", "HEAD")
+        commit = _run_git(folder, "rev-parse", "HEAD")
         if commit:
             return {
                 "git.commit": commit,
-                "git.dirty": str(bool(ask(folder, "status", "--porcelain", "--", ".", ":!mlruns"))).lower(),
+                "git.dirty": str(bool(_run_git(folder, "status", "--porcelain", "--", ".", ":!mlruns"))).lower(),
             }
     return {}
 
 
-def ask(folder: Path, *arguments: str) -> str:
+def _run_git(folder: Path, *arguments: str) -> str:
     try:
         return subprocess.run(
             ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
@@ -66,6 +66,6 @@ def ask(folder: Path, *arguments: str) -> str:
 
 @cache
 def device_name(device: torch.device) -> str:
-    """`cuda:0 (NVIDIA H200)`, `cpu (x86_64)`: the device and what it is."""
+    """Return the device and its model, such as `cuda:0 (NVIDIA H200)` or `cpu (x86_64)`."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return f"{device} ({name})"

@@ -13,7 +13,7 @@ from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow_sql import MAX_IN, chunks, connect
 
 PROCESS_TAGS = ("process.host", "process.boot", "process.pid", "process.start")
-TAGS = ("kind", "identity", "config_hash", *PROCESS_TAGS)  # without a kind, a run is not of this project
+TAGS = ("kind", "identity", "config_hash", *PROCESS_TAGS)  # a run without a kind is not of this project
 
 
 def find_running_in_database(uri: str) -> list[Record]:

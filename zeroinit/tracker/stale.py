@@ -1,4 +1,4 @@
-"""Runs that are still marked RUNNING although nothing trains them: after a kill -9, a crash or a full memory."""
+"""Finds runs that are still marked RUNNING although nothing trains them: after kill -9, a crash or lack of memory."""
 
 import sys
 from collections import Counter
@@ -19,13 +19,13 @@ def kill_dead_runs(tracker: Tracker, trains_here: bool) -> tuple[int, Counter[st
     """Mark each RUNNING run of the store as KILLED whose process is gone.
 
     Args:
-        tracker: an open tracker; all of its sweeps are searched, by one query.
-        trains_here: whether this very process may still train the runs that carry its tags.
+        tracker: An open tracker; all of its sweeps are searched, by one query.
+        trains_here: Whether this very process may still train the runs that carry its tags.
 
     Returns:
-        How many trainings were marked, and how many runs this process cannot judge, by reason. A sweep's summary is
-        marked but not counted. A run of another host, boot or container may be alive and is never marked, nor is a
-        run without process tags.
+        The number of runs that were marked, and the number of runs that this process cannot judge, by reason. The
+        summary of a sweep is marked but not counted. A run of another host, boot or container may be alive and is never
+        marked, nor is a run without process tags.
     """
     here = current_process()
     dead: list[Record] = []
@@ -44,8 +44,8 @@ def kill_dead_runs(tracker: Tracker, trains_here: bool) -> tuple[int, Counter[st
     return (tracker.mark_killed(dead) if dead else 0), unknown
 
 
-def tell_dead_runs(tracker: Tracker) -> None:
-    """Do what `kill_dead_runs` does as a command starts, and say it on stderr, in a line each."""
+def report_dead_runs(tracker: Tracker) -> None:
+    """Do what `kill_dead_runs` does when a command starts, and print the numbers on stderr."""
     killed, unknown = kill_dead_runs(tracker, trains_here=True)
     if killed:
         were = "run was" if killed == 1 else "runs were"
@@ -56,8 +56,8 @@ def tell_dead_runs(tracker: Tracker) -> None:
         sys.stderr.write(f"zeroinit: {', '.join(parts)} {are} still marked RUNNING\n")
 
 
-def ended_in(process: Process, identities: Sequence[str], tracker: Tracker) -> list[Record]:
-    """Return the runs, of these identities, that a process brought to their end: FINISHED or FAILED, not KILLED."""
+def find_ended_in(process: Process, identities: Sequence[str], tracker: Tracker) -> list[Record]:
+    """Return the runs of these identities that a process brought to their end, as FINISHED or FAILED."""
     ended: dict[str, Record] = {}
     for record in tracker.records():  # newest first
         if record.status in ("FINISHED", "FAILED") and process_of_tags(record.tags) == process:

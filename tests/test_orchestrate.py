@@ -1,0 +1,156 @@
+"""Jobs to records without Hydra: in this process and on workers."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from zeroinit import build
+from zeroinit.config import Job
+from zeroinit.sweep import runner
+from zeroinit.sweep.checks import check_jobs
+from zeroinit.sweep.orchestrate import orchestrate, orchestrate_missing
+from zeroinit.sweep.pool import Pool
+from zeroinit.tracker import Record, Tracker
+from zeroinit.tracker.memory import Off
+
+pytestmark = pytest.mark.usefixtures("database")
+
+QUICK = ("dataset=digits", "arch=logistic", "steps=5", "probe=none")
+PICKY = """
+import os
+
+def weight(tensor, value):
+    if value == 2 and os.path.exists("armed"):
+        raise ArithmeticError("two is too much")
+    tensor.fill_(value)
+"""
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    return Pool(2)
+
+
+@pytest.fixture
+def jobs_of(job_of: Callable[..., Job]) -> Callable[..., list[Job]]:
+    """Checked jobs, one for each of some overrides, each with a folder of its own."""
+
+    def jobs(*changes: str) -> list[Job]:
+        made = [
+            replace(job_of(*QUICK, *change.split()), folder=f"jobs/{index}") for index, change in enumerate(changes)
+        ]
+        check_jobs(made)
+        return made
+
+    return jobs
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many runs each training of this process has had."""
+    counts: list[int] = []
+    real = runner.run
+
+    def count(jobs: list[Job], *rest: object) -> list[Record]:
+        counts.append(len(jobs))
+        return real(jobs, *rest)
+
+    monkeypatch.setattr(runner, "run", count)
+    return counts
+
+
+def tracker_of(jobs: list[Job]) -> Tracker:
+    return build.open_tracker(jobs[0], "sweep")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_records_come_in_the_order_of_the_jobs(workers: int, jobs_of: Callable[..., list[Job]], pool: Pool) -> None:
+    """The work is planned in another order: the longest first, and equal optimizers together."""
+    jobs = jobs_of("seed=1", "steps=40", "optimizer=sgd", "seed=0", "optimizer.lr=0.5")
+    records = orchestrate(jobs, tracker_of(jobs), "sweep", pool if workers > 1 else None)
+    assert [record.status for record in records] == ["FINISHED"] * 5
+    assert [record.identity for record in records] == [build.identity_of(job) for job in jobs]
+    assert all(record.history("val/accuracy") for record in records)
+    assert all(Path(job.folder, ".hydra/config.yaml").is_file() for job in jobs)
+
+
+def test_workers_and_this_process_give_the_same_runs(jobs_of: Callable[..., list[Job]], pool: Pool) -> None:
+    jobs = jobs_of("seed=0", "seed=1", "seed=2", "seed=3")
+    here = orchestrate(jobs, tracker_of(jobs), "sweep")
+    there = orchestrate(jobs, tracker_of(jobs), "sweep", pool)
+    assert [record.metrics for record in here] == [record.metrics for record in there]
+    assert {record.tags["stack"] for record in here} == {"4"}
+    assert {record.tags["stack"] for record in there} == {"2"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_job_that_fails_fails_alone(
+    workers: int,
+    jobs_of: Callable[..., list[Job]],
+    pool: Pool,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Although it trains in a stack with the others; the failure is printed in one line."""
+    Path("picky.py").write_text(PICKY)
+    monkeypatch.syspath_prepend(Path.cwd())
+    rule = "init.weight._target_=picky.weight +init.weight.value=%d"
+    jobs = jobs_of(*(rule % value for value in (1, 2, 3)))
+    Path("armed").touch()
+    fresh = Pool(2) if workers > 1 else None  # they have the folder and the path of their start
+    records = orchestrate(jobs, tracker_of(jobs), "sweep", fresh)
+    assert [record.status for record in records] == ["FINISHED", "FAILED", "FINISHED"]
+    assert "two is too much" in records[1].tags["error"]
+    [line] = [line for line in capfd.readouterr().err.splitlines() if line.startswith("failed: ")]
+    assert "two is too much" in line
+
+
+def test_a_job_whose_folder_cannot_be_written_fails_alone(jobs_of: Callable[..., list[Job]]) -> None:
+    jobs = jobs_of("seed=0", "seed=1")
+    Path("jobs").mkdir()
+    Path(jobs[0].folder).write_text("a file")
+    records = orchestrate(jobs, tracker_of(jobs), "sweep")
+    assert [record.status for record in records] == ["FAILED", "FINISHED"]
+    assert "its folder jobs/0 cannot be written to" in records[0].tags["error"]
+
+
+def test_a_tracker_in_memory_leaves_all_metrics_in_the_records(jobs_of: Callable[..., list[Job]]) -> None:
+    jobs = [
+        replace(job, values=job.values | {"tracker": {"_target_": "zeroinit.tracker.memory.Off"}})
+        for job in jobs_of("seed=0", "seed=1")
+    ]
+    tracker = tracker_of(jobs)
+    assert isinstance(tracker, Off)
+    records = orchestrate(jobs, tracker, "sweep")
+    assert all(record.history("test/accuracy") and record.history("train/loss") for record in records)
+    assert {record.name for record in tracker.records()} == {record.name for record in records}
+
+
+def test_what_was_trained_before_is_taken_from_the_store(jobs_of: Callable[..., list[Job]], trained: list[int]) -> None:
+    """With each validation accuracy, of which the best is the value of the run for an optimising sweeper."""
+    jobs = jobs_of("seed=0", "seed=1", "seed=2")
+    tracker = tracker_of(jobs)
+    before = orchestrate(jobs[:2], tracker, "sweep")
+    del trained[:]
+    records = orchestrate_missing([jobs[2], *jobs[:2]], tracker, "sweep")
+    assert trained == [1]
+    assert [record.run_id for record in records[1:]] == [record.run_id for record in before]
+    histories = [[record.history("val/accuracy") for record in some] for some in (before, records[1:])]
+    assert histories[0] == histories[1]
+    del trained[:]
+    assert [record.status for record in orchestrate(jobs, tracker, "sweep")] == ["FINISHED"] * 3
+    assert sum(trained) == 3  # without a look into the store
+
+
+def test_a_job_that_is_given_twice_has_a_record_for_each(jobs_of: Callable[..., list[Job]]) -> None:
+    """As a search may ask twice for the same values."""
+    jobs = jobs_of("seed=0") * 2
+    first, second = orchestrate_missing(jobs, tracker_of(jobs), "sweep")
+    assert first is second
+    assert first.status == "FINISHED"
+
+
+def test_no_jobs_have_no_records(jobs_of: Callable[..., list[Job]]) -> None:
+    assert orchestrate([], tracker_of(jobs_of("seed=0")), "sweep") == []

@@ -1,0 +1,34 @@
+"""What the command of a sweep says, beside its jobs."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zeroinit.report.manifest import Manifest, PlannedRun
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the command of a sweep says, beside its jobs."""
+
+    text: str  # as it was typed, without passwords
+    question: str  # that the sweep's file asks; may be empty
+    sweep: str  # name of the sweep, for jobs whose config names none
+    size: str  # option of the group `size`; may be empty
+    folder: Path  # where Hydra keeps the sweep
+    config_yaml: str = ""  # the composed config of the sweep
+    changed_keys: Collection[str] = ()  # keys that the command line changes
+    find_options: Callable[[str], Sequence[str]] = lambda group: ()  # of a config group that the sweep has
+
+    def manifest(self, planned: Sequence[PlannedRun], claims: Sequence[Mapping[str, Any]], size: str) -> Manifest:
+        """Return what the report of the sweep needs.
+
+        Args:
+            planned: The runs of the sweep.
+            claims: All claims; those of another size are left out.
+            size: The size of the runs; empty if it has no name.
+        """
+        size = size or self.size
+        judged = [claim for claim in claims if claim.get("size", size) == size]
+        return Manifest(self.question, self.text, planned, judged, size)

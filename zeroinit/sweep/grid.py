@@ -1,0 +1,116 @@
+"""A sweep whose jobs are known from the start: every job is checked before the first one trains, a table at the end."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from itertools import starmap
+
+from zeroinit.build import identity_of, open_tracker
+from zeroinit.config import Job
+from zeroinit.config.claims import check_meant
+from zeroinit.errors import BadInput, Ended
+from zeroinit.report import announce, conclude
+from zeroinit.report.manifest import Manifest
+from zeroinit.sweep import dry_run
+from zeroinit.sweep.checks import check_distinct, check_jobs
+from zeroinit.sweep.claim_cells import check_cells
+from zeroinit.sweep.command import Command
+from zeroinit.sweep.job_folder import check_folder
+from zeroinit.sweep.pool import Pool
+from zeroinit.sweep.resume import find_finished
+from zeroinit.sweep.runner import size_of
+from zeroinit.tracker import Tracker
+from zeroinit.tracker.stale import kill_dead_runs, report_dead_runs
+from zeroinit.user_code import explain_exits
+
+Train = Callable[[list[int]], bool]
+INTERRUPTED = 130  # exit code, as of a shell
+
+
+def run_grid(jobs: Sequence[Job], command: Command, train: Train, pool: Pool | None) -> None:
+    """Check the jobs, train those that were not trained before, and print the table of all.
+
+    Args:
+        jobs: The jobs of the sweep.
+        command: What the command says beside them.
+        train: Trains the jobs with these indices, and returns whether all could be launched.
+        pool: Worker processes that can draw the figures; None draws in this process.
+
+    Raises:
+        BadInput: A job cannot be trained, or the store does not answer.
+        Ended: The command ends with an exit code, after all output: a run failed, or nothing was to be trained.
+    """
+    check_distinct(jobs)
+    check_jobs(jobs)
+    _check_claims(jobs, command)
+    _check_only(jobs)
+    tracker = open_tracker(jobs[0], command.sweep)
+    report_dead_runs(tracker)
+    if any(job.values["plan"] for job in jobs):
+        dry_run.print_plan(jobs, tracker, pool.workers if pool else 1)
+        raise Ended(0)
+    identities = [identity_of(job) for job in jobs]
+    finished = find_finished(jobs, tracker)
+    planned = [(identity, job.cell_hash, job.params) for identity, job in zip(identities, jobs, strict=True)]
+    manifest = command.manifest(planned, jobs[0].values["claims"], size_of(jobs[0]))
+    _announce(manifest, command, tracker)
+    if finished:
+        print(f"{len(finished)} of {len(jobs)} runs were trained before; rerun=true trains them again")
+    missing = [index for index, identity in enumerate(identities) if identity not in finished]
+    started = time.time()
+    code = _train_missing(missing, train)
+    trained = _conclude(manifest, tracker, started, code, pool)
+    is_complete = {identities[index] for index in missing} <= trained
+    if code or not is_complete:
+        raise Ended(code or 1)
+
+
+def _check_claims(jobs: Sequence[Job], command: Command) -> None:
+    """Raise BadInput for a claim about a key, an option, a cell or a layer that the sweep does not have."""
+    claims = jobs[0].values["claims"]
+    check_meant(claims, [job.params for job in jobs], command.find_options)
+    check_cells(claims, jobs, size_of(jobs[0]) or command.size, command.changed_keys)
+
+
+def _check_only(jobs: Sequence[Job]) -> None:
+    """Print the findings of the jobs, and raise Ended, if they are only to be checked."""
+    modes = {job.values["check"] for job in jobs}
+    if "audit" in modes:
+        raise BadInput("check=audit: it replays one run; leave out -m, or give check=only")
+    if "only" in modes:
+        with explain_exits("check=only"):
+            code = dry_run.print_findings(jobs, is_sweep=True)
+        raise Ended(code)
+
+
+def _announce(manifest: Manifest, command: Command, tracker: Tracker) -> None:
+    """Write what the sweep asks to the store, and its config to its folder."""
+    check_folder("hydra.sweep.dir", command.folder)
+    announce(manifest, tracker)
+    try:
+        (command.folder / "multirun.yaml").write_text(command.config_yaml, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(
+            f"hydra.sweep.dir={command.folder}: {error.strerror}; name a folder that can be written"
+        ) from error
+
+
+def _train_missing(missing: list[int], train: Train) -> int:
+    """Train the jobs with these indices; return the exit code: 1 if one could not be launched, 130 if interrupted."""
+    try:
+        return int(not train(missing)) if missing else 0
+    except KeyboardInterrupt:
+        sys.stderr.write("zeroinit: interrupted; what is done is kept\n")
+        return INTERRUPTED
+
+
+def _conclude(manifest: Manifest, tracker: Tracker, started: float, code: int, pool: Pool | None) -> set[str]:
+    """Print the table, and return the identities of the runs that finished since the start."""
+    try:
+        kill_dead_runs(tracker, trains_here=False)  # an interrupted process may not have written the end of its runs
+        map_function = pool.map if pool and code != INTERRUPTED else starmap
+        records = conclude(manifest, tracker, map_function, started)
+    except BadInput as error:
+        error.exit_code = code or 1
+        raise
+    return {record.identity for record in records if record.started >= started and record.status == "FINISHED"}
