@@ -79,6 +79,12 @@ BAD = {
     ("dataset=digits", "dataset.limit=100"): (
         "dataset.batch_size=128: the training set has 100 examples; give 1 to 100, or all"
     ),
+    ("dataset.normalize.mean=1e39",): "dataset.normalize.mean=1e+39: give numbers that float32 has, up to 3e38",
+    ("+arch._args_=[1]",): "arch._args_=[1]: zeroinit calls the function; give its arguments by name",
+    (
+        "+optimizer._partial_=false",
+    ): "optimizer._partial_=False: zeroinit calls the function; give its arguments by name",
+    ("+init.weight.generator=5",): "init.weight.generator=5: zeroinit gives it to the function; leave it out",
     ("dataset.normalize.std=1e-50",): "dataset.normalize.std=1e-50: give numbers greater than 0, as inputs are",
     ("dataset.channels=true",): "dataset.channels=True: give 1 (grey), 3 (colour) or null",
     ("init.layers=[]",): "init.layers=[]: give a pattern of layer names such as conv*, a list of them, or null",
@@ -188,6 +194,34 @@ def test_hydra_may_be_installed_below_a_folder_of_our_name(tmp_path: Path, monke
     with pytest.raises(AssertionError) as raised:
         names["configure_log"]()
     assert str(composition.explain(raised.value)).startswith("hydra.verbose: give true, false")
+
+
+@pytest.mark.parametrize("text", ["steps: 3\n", "", "hello\n"])
+def test_a_config_file_without_our_defaults_is_one_line(text: str, zeroinit: Command) -> None:
+    """It has none of zeroinit's callbacks either."""
+    Path("own").mkdir()
+    Path("own/base.yaml").write_text(text)
+    ended = zeroinit("-cd", "own", "-cn", "base")
+    assert ended.code == 2
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_jobs_that_would_share_a_folder_are_refused(zeroinit: Command) -> None:
+    ended = zeroinit("-m", *QUICK, "hydra.sweep.subdir=x", "seed=1,2")
+    assert ended.code == 2
+    assert ended.err.startswith("zeroinit: hydra.sweep.subdir: ")
+    assert "seed=1" in ended.err
+    assert not Path("mlruns/mlflow.db").exists()
+
+
+def test_an_exception_whose_text_cannot_be_made_is_named(zeroinit: Command) -> None:
+    Path("mute.py").write_text(
+        "class Mute(Exception):\n    def __str__(self):\n        raise ValueError\n"
+        "def weight(tensor):\n    raise Mute\n"
+    )
+    ended = zeroinit(*QUICK, "init.weight._target_=mute.weight")
+    assert ended.code == 2
+    assert ended.err.endswith("Mute (mute.py, line 5)\n")
 
 
 def test_hydra_full_error_shows_the_exception(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:

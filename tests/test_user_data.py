@@ -71,6 +71,11 @@ FAULTS: dict[str, tuple[object, str]] = {
         data_of(train=change_split(POINTS[:, 0])),
         "the inputs of train have the shape (40,); give (examples, ",
     ),
+    "a gradient": (
+        data_of(train=change_split(POINTS.clone().requires_grad_())),
+        "the inputs of train require a gradient; give inputs.detach()",
+    ),
+    "sparse": (data_of(train=change_split(POINTS.to_sparse())), "train has sparse tensors; give dense ones, as "),
     "tokens": (
         data_of(train=change_split(POINTS.long())),
         "the inputs of train are torch.int64; give torch.float32, as",

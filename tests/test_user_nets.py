@@ -48,6 +48,8 @@ class Net(nn.Module):
         }
         if fault == "raises":
             raise LookupError("no such signal")
+        if fault == "in place":
+            inputs.mul_(0.5)
         if self.fault == "small batch" and self.training and len(inputs) == 10:
             raise LookupError("a batch of 10")
         if self.fault == "step 5" and self.passes == 5:
@@ -74,6 +76,8 @@ FAULTS = {
     "labels": f"{TARGET}: in train mode, its forward pass returns a tensor of torch.int64; {LOGITS}",
     "detached": f"{TARGET}: in train mode, its forward pass returns logits that have no gradient: no parameter is ",
     "frozen": f"{TARGET}: in train mode, its forward pass returns logits that have no gradient: no parameter is ",
+    "in place": f"{TARGET}: its forward pass changes its input in place; copy it first, or set inplace=False",
+    "eval in place": f"{TARGET}: its forward pass changes its input in place; copy it first, or set inplace=False",
     "not a number": f"{TARGET}: its forward pass returns NaN for finite inputs, whatever the init is",
     "raises": f"{TARGET} cannot be evaluated on data of shape (1, 8, 8): LookupError: no such signal (",
     "constructor": f"{TARGET} does not fit data of shape (1, 8, 8) with 10 classes: LookupError: no such option (",

@@ -193,6 +193,8 @@ def main() -> None:
         raise
     except BadInput as error:
         exit_with_bad_input(error)
+    except Ended as end:  # of a config without zeroinit's callback, which ends the command otherwise
+        sys.exit(end.code)
     except Exception as error:
         if refused := composition.explain(error):
             exit_with_bad_input(refused)

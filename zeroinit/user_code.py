@@ -57,7 +57,10 @@ def message_of(error: BaseException) -> str:
     """Return the exception's own message, without its name and location."""
     if isinstance(error, SystemExit):
         return f"sys.exit({error.code!r}) was called"
-    return str(error.msg) if isinstance(error, SyntaxError) else str(error)  # the whole text also names the line
+    try:
+        return str(error.msg) if isinstance(error, SyntaxError) else str(error)  # the whole text also names the line
+    except Exception:  # the exception is of the user's class
+        return ""
 
 
 def locate_error(error: BaseException) -> str:

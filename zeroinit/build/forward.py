@@ -45,14 +45,19 @@ def run_batch(model: nn.Module, data: Data, stored: Tensor, subject: str, target
     """Return the logits of these stored inputs, in the model's current mode.
 
     Raises:
-        BadInput: The forward pass fails, or returns no logits.
+        BadInput: The forward pass fails, returns no logits, or changes its input. The input may be the data set itself,
+            so that a change would reach all later steps, the evaluation and other runs.
     """
+    inputs = data.to_inputs(stored).clone()
+    before = inputs.clone()
     with explain_errors(f"{subject}, whose inputs have shape {data.input_shape}"):
-        logits = model(data.to_inputs(stored))
+        logits = model(inputs)
     if fault := describe_output(logits, (len(stored), data.num_classes), model.training):
         mode = "train" if model.training else "eval"
         raise BadInput(f"{target}: in {mode} mode, its forward pass returns {fault}")
     assert isinstance(logits, Tensor)
+    if not torch.equal(inputs, before):
+        raise BadInput(f"{target}: its forward pass changes its input in place; copy it first, or set inplace=False")
     return logits
 
 

@@ -133,6 +133,8 @@ def check_dataset(values: Values) -> None:
         for constant in constants if isinstance(constants, list) and constants else [constants]:
             if not is_finite(constant):
                 raise BadInput(f"dataset.normalize.{key}={constants}: give a finite number, or a list of them")
+            if not torch.tensor(constant, dtype=torch.float32).isfinite():
+                raise BadInput(f"dataset.normalize.{key}={constants}: give numbers that float32 has, up to 3e38")
             if key == "std" and not torch.tensor(constant, dtype=torch.float32) > 0:  # 1e-50 is 0 there
                 raise BadInput(
                     f"dataset.normalize.std={constants}: give numbers greater than 0, as inputs are divided by them"

@@ -35,6 +35,8 @@ def resolve_cached(key: str, text: str, variables: tuple[tuple[str, str], ...]) 
 
 def _load_target(key: str, node: Node) -> partial[Any]:
     """Import the function that the node names, and bind its other keys."""
+    if hydra_key := next((name for name in node if name.startswith("_") and name != "_target_"), None):
+        raise BadInput(f"{key}.{hydra_key}={node[hydra_key]}: zeroinit calls the function; give its arguments by name")
     if shipped := find_shipped_function(node):
         return partial(shipped, **{name: value for name, value in node.items() if name != "_target_"})
     from hydra import utils  # only here: shipped options need no Hydra, whose instantiate takes 5 ms
@@ -88,6 +90,8 @@ def instantiate(key: str, node: Node, *arguments: Any, subject: str = "") -> Any
 
 def check_arguments(key: str, subject: str, function: partial[Any], *arguments: Any, **named: Any) -> None:
     """Raise BadInput if the function's signature does not accept these arguments and the keys of its node."""
+    if given := next((name for name in named if name in function.keywords), None):
+        raise BadInput(f"{key}.{given}={function.keywords[given]}: zeroinit gives it to the function; leave it out")
     try:
         signature = inspect.signature(function.func)
     except ValueError:  # a function that is not written in Python checks its arguments itself

@@ -41,6 +41,10 @@ def describe_fault_of_split(split: str, pair: object, classes: int) -> str:
     if not (isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(part, Tensor) for part in pair)):
         return f"{split} is no pair of tensors; give (inputs, labels)"
     inputs, labels = pair
+    if inputs.requires_grad:
+        return f"the inputs of {split} require a gradient; give inputs.detach()"
+    if inputs.layout != torch.strided or labels.layout != torch.strided:
+        return f"{split} has sparse tensors; give dense ones, as inputs.to_dense()"
     if inputs.dtype not in INPUT_DTYPES:
         return (
             f"the inputs of {split} are {inputs.dtype}; give torch.float32, as inputs.float(), or torch.uint8 for bytes"

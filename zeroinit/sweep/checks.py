@@ -22,9 +22,17 @@ def check_jobs(jobs: Sequence[Job]) -> None:
 
 
 def check_distinct(jobs: Iterable[Job]) -> None:
-    """Raise BadInput if two jobs have the same config."""
+    """Raise BadInput if two jobs have the same config, or the same folder."""
     overrides: dict[str, list[str]] = {}
+    folders: dict[str, Job] = {}
     for job in jobs:
+        if job.folder in folders:
+            both = f"{' '.join(folders[job.folder].overrides)} and {' '.join(job.overrides)}"
+            raise BadInput(
+                f"hydra.sweep.subdir: {both} would share the folder {job.folder}; give a name that differs between "
+                "jobs, such as ${hydra.job.num}"
+            )
+        folders[job.folder] = job
         if job.config_hash in overrides:
             same = f"{' '.join(overrides[job.config_hash])} and {' '.join(job.overrides)}"
             raise BadInput(f"{same}: the two would be one and the same run; drop the axis that changes nothing")
