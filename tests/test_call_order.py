@@ -16,7 +16,7 @@ from zeroinit.call_order import record_call_order
 from zeroinit.config import Job
 from zeroinit.diagnostics.symmetry import summarize_draws
 from zeroinit.init import initialize, layer_constant_
-from zeroinit.layers import called_layers, declared_layers, hidden, weight_layers
+from zeroinit.layers import called_layers, declared_layers, hidden_layers, weight_layers
 from zeroinit.rng import stream
 from zeroinit.sweep import runner
 from zeroinit.tracker.memory import Off
@@ -61,7 +61,7 @@ def test_layers_are_in_the_order_of_their_first_call(extra: str) -> None:
     assert called_layers(model) == [name for name, _ in declared_layers(model)]  # nothing is recorded yet
     record_call_order(model, INPUTS)
     assert called_layers(model) == ["first", "middle", "output"]
-    assert hidden(model) == ["first", "middle"]
+    assert hidden_layers(model) == ["first", "middle"]
     idle = ["idle"] if extra == "never called" else []
     assert [name for name, _ in weight_layers(model)] == ["first", "middle", "output", *idle]
     assert [name for name, _ in declared_layers(model)] == ["output", "middle", "first", *idle]
@@ -91,7 +91,7 @@ def test_a_chain_is_not_run() -> None:
     resnet = arch.resnet50((1, 8, 8), 10, "elu")
     record_call_order(resnet, torch.randn(1, 1, 8, 8), key="resnet50")
     assert called_layers(resnet) == [name for name, _ in declared_layers(resnet)]
-    assert hidden(resnet)[-1] == "layer4.2.conv3"
+    assert hidden_layers(resnet)[-1] == "layer4.2.conv3"
     other = arch.resnet50((1, 8, 8), 10, "elu")
     record_call_order(other, torch.full((1, 5), torch.nan), key="resnet50")
     assert called_layers(other) == called_layers(resnet)

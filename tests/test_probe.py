@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from zeroinit.arch import ACTIVATIONS, FNN, CifarCNN, Logistic
 from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment
-from zeroinit.layers import hidden
+from zeroinit.layers import hidden_layers
 from zeroinit.probes import histogram as histograms
 from zeroinit.probes import measures
 from zeroinit.probes.histogram import Histogram
@@ -313,7 +313,7 @@ def test_skip_reasons() -> None:
 
 def test_hidden_layers_are_those_whose_rows_are_neurons() -> None:
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ConvTranspose2d(2, 3, 3), nn.Conv2d(3, 4, 3), nn.Linear(4, 2))
-    assert hidden(net) == ["0", "2"]
+    assert hidden_layers(net) == ["0", "2"]
 
 
 # Activations

@@ -11,7 +11,7 @@ from helpers.trainings import train_members
 import zeroinit.probes
 from zeroinit import dataset
 from zeroinit.arch import FNN
-from zeroinit.layers import hidden
+from zeroinit.layers import hidden_layers
 from zeroinit.probes.metrics import all_probes
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
@@ -34,7 +34,7 @@ def test_it_writes_what_it_declares(name: str) -> None:
     optimizer = torch.optim.Adam(model.parameters())
     record = Record("", {}, {})
     batch = tuple(part[:50].unsqueeze(0) for part in digits.train)
-    observer = make_observer([record], 3, [name], hidden(model), batch, [0, 2])
+    observer = make_observer([record], 3, [name], hidden_layers(model), batch, [0, 2])
     member = Member(model, optimizer, stream("order", 0), stream("augment", 0), 3)
     train_members([member], digits, batch_size=32, observe=observer)
     losses = re.compile(r"(train|val|test)/(loss|accuracy)")

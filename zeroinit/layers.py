@@ -44,7 +44,7 @@ def weight_names(model: nn.Module) -> dict[str, str]:
     return {layer: names[id(module.weight)] for layer, module in weight_layers(model) if id(module.weight) in names}
 
 
-def hidden(model: nn.Module) -> list[str]:
+def hidden_layers(model: nn.Module) -> list[str]:
     """Return the names of the layers of hidden neurons: all layers that act, except the last one."""
     layers = dict(declared_layers(model))
     return [name for name in called_layers(model)[:-1] if not getattr(layers[name], "transposed", False)]

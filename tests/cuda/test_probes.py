@@ -9,7 +9,7 @@ from cuda_trainings import Run, data_of, give_device, members_of, train
 from torch import Tensor, nn
 
 from zeroinit.dataset.data import evenly_spaced
-from zeroinit.layers import hidden
+from zeroinit.layers import hidden_layers
 from zeroinit.probes import measures
 from zeroinit.probes.inspection import inspect_model
 from zeroinit.probes.lanczos import hessian_ends
@@ -114,7 +114,12 @@ def train_watched(arch: str, members: int, where: torch.device) -> list[Record]:
     slow = {"fnn": (), "mnist_cnn": ("curvature",), "cifar_cnn": ("curvature", "pairs")}[arch]
     probes = [name for name in all_probes() if name not in slow]
     observer = Observer(
-        records, Off(), 3, lambda share, accuracy: None, probes, Subject(hidden(model), batch, Schedule(0, 0, [1]))
+        records,
+        Off(),
+        3,
+        lambda share, accuracy: None,
+        probes,
+        Subject(hidden_layers(model), batch, Schedule(0, 0, [1])),
     )
 
     def observe(event: Event) -> None:

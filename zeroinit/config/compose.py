@@ -22,10 +22,10 @@ def job_of(cfg: DictConfig) -> Job:
     with environment(variables):
         values = resolve.resolve(cfg, hydra_config)
         overrides = override_lines(hydra_config.overrides.task)
-    params = resolve.params(values, resolve.options(hydra_config.runtime.choices, values))
+    params = resolve.make_params(values, resolve.find_options(hydra_config.runtime.choices, values))
     params |= params_of_variables(variables)
     folder = Path(hydra_config.sweep.dir, hydra_config.sweep.subdir) if is_multirun() else hydra_config.run.dir
-    name = resolve.name(params, overrides)
+    name = resolve.make_name(params, overrides)
     saved = to_save(cfg, hydra_config, values, sweep_name()) if is_multirun() else None
     return Job(name, overrides, str(folder), values, params, *hashes(values, variables), variables, saved)
 

@@ -39,7 +39,7 @@ def resolve(cfg: DictConfig, hydra_node: Any) -> Values:
     return values
 
 
-def options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:
+def find_options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:
     """Return the option of each group; if a config replaces the option's function, the function's name."""
     names = {}
     for choice, option in choices.items():
@@ -61,7 +61,7 @@ def options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:
     return names
 
 
-def name(params: Mapping[str, str], overrides: list[str]) -> str:
+def make_name(params: Mapping[str, str], overrides: list[str]) -> str:
     """Return arch, init, bias scale, seed, and the other overrides that can distinguish runs of a sweep."""
     skipped = ("arch", "init", "bias_scale.value", "seed", "seeds.init", *KEYS_WITHOUT_EFFECT)
     typed = [
@@ -76,7 +76,7 @@ def name(params: Mapping[str, str], overrides: list[str]) -> str:
     return " ".join(words)[:250]
 
 
-def params(values: Values, options: Mapping[str, str]) -> dict[str, str]:
+def make_params(values: Values, options: Mapping[str, str]) -> dict[str, str]:
     """Return what identifies a run for the user, under the keys that they type; of the tracker only its option."""
     flat = dict(options)
 

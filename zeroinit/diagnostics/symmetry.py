@@ -21,7 +21,7 @@ from zeroinit.dataset.data import Data
 from zeroinit.diagnostics.construction import abbreviate
 from zeroinit.diagnostics.lint import findings, first_batch
 from zeroinit.diagnostics.random_ops import Draw, Draws, name_by_layer, record_fills
-from zeroinit.layers import hidden, weight_layers
+from zeroinit.layers import hidden_layers, weight_layers
 from zeroinit.probes.measures import distinct, neurons
 from zeroinit.progress import track
 from zeroinit.rng import restore_generators, stream, stream_seed
@@ -110,7 +110,7 @@ def audit(values: Values, data: Data) -> Audit:
     with restore_generators(device):
         drawn, means, unknown = summarize_draws(values, data)
         model, _, optimizer = build(values, data)
-        units = {name: len(layer.weight) for name, layer in weight_layers(model) if name in hidden(model)}
+        units = {name: len(layer.weight) for name, layer in weight_layers(model) if name in hidden_layers(model)}
         if not units:
             return Audit(drawn, units, [], ["No replays: the net has no hidden neurons, and so no symmetry to break."])
         at_start = [finding for finding in findings(values, data, model, optimizer) if finding.rule == "backward"]
@@ -211,7 +211,7 @@ def replay(values: Values, data: Data, init: str, noise: str, arithmetic: str, m
             tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
             for tensor in (tensors[name] for name in means if tensors[name].is_floating_point()):
                 tensor.fill_(tensor.mean())
-    classes: dict[str, list[float]] = {name: [] for name in hidden(model)}
+    classes: dict[str, list[float]] = {name: [] for name in hidden_layers(model)}
 
     def observe(event: Event) -> None:
         if isinstance(event, Weights):

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from zeroinit.layers import hidden, is_activation
+from zeroinit.layers import hidden_layers, is_activation
 from zeroinit.probes import measures
 from zeroinit.probes.probe import Metric, Probe
 from zeroinit.training.events import Weights
@@ -22,7 +22,7 @@ class Activation(Probe):
     @classmethod
     def skip_reason(cls, model: nn.Module) -> str | None:
         """Return why the probe does not apply: no activation of the net is a module behind a hidden layer."""
-        if hidden(model) and any(map(is_activation, model.modules())):
+        if hidden_layers(model) and any(map(is_activation, model.modules())):
             return None
         return "the net has no hidden layer with an activation that is a module"
 

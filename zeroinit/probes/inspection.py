@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit.dataset.data import Split
-from zeroinit.layers import hidden, weight_layers
+from zeroinit.layers import hidden_layers, weight_layers
 from zeroinit.probes import measures
 from zeroinit.training.quotient import QuotientLinear
 from zeroinit.training.single import activations, evaluating
@@ -75,7 +75,7 @@ def inspect_model(model: nn.Module, batch: Split) -> Inspection:
         trainable = [layer.weight for _, layer in named if layer.weight.requires_grad]
         slopes = torch.autograd.grad(loss, trainable, materialize_grads=True) if trainable else ()
     gradients = {id(weight): gradient for weight, gradient in zip(trainable, slopes, strict=True)}
-    inside = hidden(model)
+    inside = hidden_layers(model)
     layers = []
     for name, layer in named:
         biases = None if layer.bias is None else layer.bias.detach().unsqueeze(0)

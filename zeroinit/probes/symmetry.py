@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from zeroinit.layers import hidden, weight_layers
+from zeroinit.layers import hidden_layers, weight_layers
 from zeroinit.probes import measures
 from zeroinit.probes.probe import Metric, Probe
 from zeroinit.training.events import Weights
@@ -10,7 +10,7 @@ from zeroinit.training.events import Weights
 
 def hidden_widths(model: nn.Module) -> dict[str, int]:
     """Return {layer of hidden neurons: its number of neurons}."""
-    inside = hidden(model)
+    inside = hidden_layers(model)
     return {layer: len(module.weight) for layer, module in weight_layers(model) if layer in inside}
 
 

@@ -16,7 +16,7 @@ from zeroinit.dataset.data import evenly_spaced
 from zeroinit.diagnostics import lint
 from zeroinit.diagnostics.moments import with_moments
 from zeroinit.init import state_hash
-from zeroinit.layers import hidden
+from zeroinit.layers import hidden_layers
 from zeroinit.probes.inspection import EXAMPLES, Inspection, examples_for, inspect_model
 from zeroinit.probes.metrics import skip_reasons
 from zeroinit.probes.observer import LEFT_OUT, Observer
@@ -133,7 +133,7 @@ class Session:
         probe = self.shared["probe"]
         inputs, labels = self._batch(model, probe["examples"])
         schedule = Schedule(probe["dense"], probe["a_decade"], probe["curvature"])
-        return Subject(hidden(model), (inputs.unsqueeze(0), labels.unsqueeze(0)), schedule)
+        return Subject(hidden_layers(model), (inputs.unsqueeze(0), labels.unsqueeze(0)), schedule)
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, Finished):

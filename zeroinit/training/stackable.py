@@ -7,7 +7,7 @@ from torch import nn
 
 from zeroinit.layers import ELEMENTWISE, POOLING, leaves
 
-OPTIMIZERS = (  # they update each entry from that entry alone, so members can lie side by side
+OPTIMIZERS = (  # they update each entry independently, so the entries of several members can be in one tensor
     *(torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam),
     *(torch.optim.Adamax, torch.optim.RMSprop),
 )
