@@ -75,18 +75,18 @@ def test_two_outputs_with_a_softmax_learn_as_one_with_a_sigmoid_and_twice_its_ra
     points, labels = dataset.xor(stream("split", 0)).train
     two = FNN((2,), 2, [2], "tanh").double()
     init.initialize(two, stream("init", 0), partial(nn.init.normal_), partial(nn.init.normal_), lambda fan_in: 1.0)
-    one = copy.deepcopy(two)
-    one.output = nn.Linear(2, 1).double()
+    single = copy.deepcopy(two)
+    single.output = nn.Linear(2, 1).double()
     with torch.no_grad():
-        for mine, both in zip(one.output.parameters(), two.output.parameters(), strict=True):
+        for mine, both in zip(single.output.parameters(), two.output.parameters(), strict=True):
             mine.copy_(both[1:] - both[:1])
-    hidden, output = list(one.hidden1.parameters()), list(one.output.parameters())
+    hidden, output = list(single.hidden1.parameters()), list(single.output.parameters())
     learners = [
         torch.optim.SGD(two.parameters(), lr=0.5),
         torch.optim.SGD([{"params": hidden}, {"params": output, "lr": 1.0}], lr=0.5),
     ]
     for _ in range(100):
-        logits, logit = two(points.double()), one(points.double())[:, 0]
+        logits, logit = two(points.double()), single(points.double())[:, 0]
         torch.testing.assert_close(logits.diff(dim=1)[:, 0], logit)
         losses = [F.cross_entropy(logits, labels), F.binary_cross_entropy_with_logits(logit, labels.double())]
         for loss, learner in zip(losses, learners, strict=True):
@@ -169,8 +169,8 @@ def test_two_starts_of_logistic_regression_only_ever_come_nearer(job_of: JobOf, 
     words = ["dataset=digits", "arch=logistic", "optimizer=sgd", "optimizer.lr=0.05", "steps=60", "dtype=float64"]
     courses = [course(job_of(*words, f"init={option}")) for option in ("zero", "lecun_normal")]
     apart = [
-        math.sqrt(sum((one[name] - other[name]).square().sum().item() for name in one))
-        for one, other in zip(*courses, strict=True)
+        math.sqrt(sum((first[name] - second[name]).square().sum().item() for name in first))
+        for first, second in zip(*courses, strict=True)
     ]
     assert all(later <= earlier + 1e-12 for earlier, later in pairwise(apart))
     assert apart[-1] < 0.99 * apart[0]
@@ -216,18 +216,18 @@ def test_the_saddle_at_zero_is_as_steep_as_the_means_of_the_classes_are_apart(
     data: str, hidden: list[int], activation: str, strict: bool
 ) -> None:
     """Along the weights, the smallest eigenvalue of the Hessian is -sqrt(2) |mean of (label - 1/2) x|, or 0."""
-    found = getattr(dataset, data)(stream("split", 0))
-    points, labels = found.train
+    splits = getattr(dataset, data)(stream("split", 0))
+    points, labels = splits.train
     model = FNN((2,), 2, hidden, activation).double()
-    parameters = {name: torch.zeros_like(one).unsqueeze(0) for name, one in model.named_parameters()}
+    parameters = {name: torch.zeros_like(tensor).unsqueeze(0) for name, tensor in model.named_parameters()}
 
-    def losses(own: Mapping[str, Tensor]) -> Tensor:
-        logits = functional_call(model, {name: one[0] for name, one in own.items()}, points.double())
+    def losses(weights: Mapping[str, Tensor]) -> Tensor:
+        logits = functional_call(model, {name: tensor[0] for name, tensor in weights.items()}, points.double())
         return F.cross_entropy(logits, labels).unsqueeze(0)
 
     ends = hessian_ends(losses, parameters, [name for name in parameters if name.endswith("weight")])
     assert ends.gradient.item() == pytest.approx(0, abs=1e-15)
-    assert ends.smallest.item() == pytest.approx(-math.sqrt(2) * pull(found) if strict else 0, abs=1e-9)
+    assert ends.smallest.item() == pytest.approx(-math.sqrt(2) * pull(splits) if strict else 0, abs=1e-9)
 
 
 @pytest.mark.parametrize("scale", [0.001, 0.01])
@@ -281,11 +281,11 @@ def test_there_is_a_sweep_to_each_question_and_a_section_to_each_sweep() -> None
 def axes_of(name: str) -> dict[str, list[str]]:
     """{key: values} of a sweep's axes; of range(n), the numbers."""
     axes: dict[str, Any] = yaml.safe_load((SWEEPS / f"{name}.yaml").read_text())["hydra"]["sweeper"]["params"]
-    found = {}
+    values_of = {}
     for key, axis in axes.items():
         upto = re.fullmatch(r"range\((\d+)\)", str(axis))
-        found[key] = list(map(str, range(int(upto[1])))) if upto else re.findall(r"\[[^]]*\]|[^,]+", str(axis))
-    return found
+        values_of[key] = list(map(str, range(int(upto[1])))) if upto else re.findall(r"\[[^]]*\]|[^,]+", str(axis))
+    return values_of
 
 
 @pytest.mark.parametrize("name", LABORATORY)
@@ -299,10 +299,10 @@ def test_each_opens_with_its_question_and_what_it_takes(name: str) -> None:
 def test_each_builds_at_the_ends_of_its_axes_and_names_options_that_there_are(name: str, job_of: JobOf) -> None:
     """The other ends are run below."""
     axes = axes_of(name)
-    build.check([job_of(*(f"{key}={found[-1]}" for key, found in axes.items()), "hydra.mode=RUN", config_name=name)])
-    for key, found in axes.items():
+    build.check([job_of(*(f"{key}={values[-1]}" for key, values in axes.items()), "hydra.mode=RUN", config_name=name)])
+    for key, values in axes.items():
         options = {path.stem for path in (CONF / key).glob("*.yaml")}
-        assert set(found) <= options or not options
+        assert set(values) <= options or not options
 
 
 @pytest.mark.parametrize("name", LABORATORY)
@@ -310,7 +310,7 @@ def test_each_runs(name: str, zeroinit: Callable[..., Any]) -> None:
     """Two steps of the first two inits, say: the command ends well, and its table has a line for each."""
     axes = axes_of(name)
     swept = next(key for key in ("init", "bias_scale.value", "optimizer", "arch.activation") if key in axes)
-    fewer = [f"{key}={','.join(found[: 1 + (key == swept)])}" for key, found in axes.items()]
+    fewer = [f"{key}={','.join(values[: 1 + (key == swept)])}" for key, values in axes.items()]
     one_process = ["hydra/launcher=zeroinit", "hydra.launcher.workers=1"]
     fewer += [] if re.search(r"dataset: \w", (SWEEPS / f"{name}.yaml").read_text()) else ["dataset=digits"]
     ended = zeroinit("-cn", name, *fewer, "steps=2", "tracker=off", "save=false", *one_process)

@@ -117,14 +117,14 @@ def test_every_command_and_every_block_runs(page: str, count: int, commands: Com
 @pytest.mark.parametrize("page", PAGES)
 def test_the_sweeps_and_files_it_names_exist(page: str) -> None:
     text = (ROOT / page).read_text()
-    own = {Path(name).stem for name in re.findall(r"^# own/(\w+\.yaml)$", text, re.M)}
+    user_files = {Path(name).stem for name in re.findall(r"^# own/(\w+\.yaml)$", text, re.M)}
     for options, name in re.findall(r"zeroinit (-cd own )?-cn (\w+)", text):
-        assert name in own if options else (SWEEPS / f"{name}.yaml").exists(), name
+        assert name in user_files if options else (SWEEPS / f"{name}.yaml").exists(), name
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", text):
-        found = (ROOT / page).parent / target if target else ROOT / page
-        assert found.exists(), target
+        file = (ROOT / page).parent / target if target else ROOT / page
+        assert file.exists(), target
         if anchor:
-            assert anchor in anchors(found.read_text()), f"{target}#{anchor}"
+            assert anchor in anchors(file.read_text()), f"{target}#{anchor}"
 
 
 def anchors(text: str) -> set[str]:

@@ -31,14 +31,14 @@ def test_the_wheel_runs_a_shipped_sweep_from_an_empty_folder(tmp_path: Path) -> 
     venv.create(tmp_path / "env", with_pip=False, symlinks=True)
     python = tmp_path / "env" / "bin" / "python"
     # the dependencies of this environment, but not its zeroinit: the .pth files of a folder named so are not read
-    [own] = (tmp_path / "env").glob("lib/*/site-packages")
-    (own / "dependencies.pth").write_text("\n".join(site.getsitepackages()))
+    [packages] = (tmp_path / "env").glob("lib/*/site-packages")
+    (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()))
     run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "-q", wheel, cwd=tmp_path)
 
     empty = tmp_path / "empty"
     empty.mkdir()
-    found = run(python, "-c", "import zeroinit; print(zeroinit.CONF, zeroinit.SWEEPS)", cwd=empty)
-    assert found.split() == [str(own / "zeroinit" / "conf"), str(own / "zeroinit" / "sweeps")]
+    paths = run(python, "-c", "import zeroinit; print(zeroinit.CONF, zeroinit.SWEEPS)", cwd=empty)
+    assert paths.split() == [str(packages / "zeroinit" / "conf"), str(packages / "zeroinit" / "sweeps")]
     words = ("arch=logistic", "init=zero,zero_normal", "bias_scale.value=1", "seed=0", "epochs=null", "steps=5")
     table = run(python.with_name("zeroinit"), "-cn", "quickstart", *words, cwd=empty)
     assert len([line for line in table.splitlines() if line.startswith("logistic")]) == 2
