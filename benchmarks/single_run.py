@@ -42,7 +42,7 @@ from zeroinit import CONF
 from zeroinit.build import check, load, open_tracker, set_up_torch
 from zeroinit.config.compose import job_of
 from zeroinit.rng import stream
-from zeroinit.sweep.runner import run
+from zeroinit.sweep.runner import run_jobs
 
 
 def net() -> nn.Module:
@@ -159,7 +159,7 @@ def main() -> None:
         write_files(Path(name), *getattr(data, name))
 
     def ours() -> float:
-        [record] = run([job], tracker, lambda share, accuracy: None)
+        [record] = run_jobs([job], tracker, lambda share, accuracy: None)
         return record.last("test/accuracy")
 
     published, tests = (datasets.MNIST(root, train=part, transform=transforms.ToTensor()) for part in (True, False))

@@ -106,7 +106,7 @@ def in_a_run_of_basic(words: list[str]) -> dict[str, float]:
         setattr(owner, name, call)
 
     timed(ConfigLoaderImpl, "load_sweep_config", "composing")
-    timed(cli, "run", "the run itself")
+    timed(cli, "run_jobs", "the run itself")
     timed(hydra.core.utils, "run_job")
     sys.argv = ["zeroinit", *words, BASIC, "sweep=in-a-run"]
     cli.main()

@@ -29,7 +29,7 @@ from zeroinit.build import check, open_tracker
 from zeroinit.config import Job
 from zeroinit.config.compose import job_of
 from zeroinit.probes.metrics import all_probes
-from zeroinit.sweep.runner import run
+from zeroinit.sweep.runner import run_jobs
 
 SIDES = {
     "untracked": "tracker=off",
@@ -68,7 +68,7 @@ def main() -> None:
     for round_ in range(1, arguments.rounds + 1):
         for side in sides:
             started = time.perf_counter()
-            records = run(jobs[side], trackers[side], lambda share, accuracy: None)
+            records = run_jobs(jobs[side], trackers[side], lambda share, accuracy: None)
             seconds[side].append(time.perf_counter() - started)
             watching[side].append(sum(record.tracking for record in records))
             assert {record.status for record in records} == {"FINISHED"}

@@ -45,7 +45,7 @@ from hydra.core.hydra_config import HydraConfig
 from zeroinit import CONF
 from zeroinit.build import check, load, open_tracker, set_up_torch
 from zeroinit.config.compose import job_of
-from zeroinit.sweep.runner import run
+from zeroinit.sweep.runner import run_jobs
 
 CHOICES = {
     "dataset": ["digits", "mnist5k", "planar", "xor"],
@@ -96,7 +96,7 @@ def became(overrides: dict[str, object], words: list[str]) -> dict[str, object]:
     HydraConfig.instance().set_config(cfg)
     job = job_of(cfg)
     check([job])
-    [record] = run([job], open_tracker(job, "verdicts"), lambda share, accuracy: None)
+    [record] = run_jobs([job], open_tracker(job, "verdicts"), lambda share, accuracy: None)
     labels = load(job.values, set_up_torch(job.values)).test[1]
     tags = {key: value for key, value in record.tags.items() if key in ("verdict", "reason", "error", "stopped_at")}
     prior = (labels.bincount().max() / len(labels)).item()

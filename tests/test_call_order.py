@@ -122,7 +122,7 @@ def digits(job_of: Callable[..., Job]) -> Callable[..., Job]:
 
 def test_metrics_and_verdict_are_of_the_layers_that_act_first(digits: Callable[..., Job]) -> None:
     job = digits("init=constant", "optimizer=sgd", "probe=all", "+arch.extra=never called", "probe.curvature=[0]")
-    [record] = runner.run([job], Keeps(), lambda share, accuracy: None)
+    [record] = runner.run_jobs([job], Keeps(), lambda share, accuracy: None)
     assert record.status == "FINISHED", record.tags["error"]
     names = list(dict.fromkeys(name for name, _, _ in record.metrics))
     assert [name for name in names if name.startswith("symmetry/") and name.endswith("distinct")] == [

@@ -24,7 +24,7 @@ from zeroinit.probes import observer
 from zeroinit.signals import hold_signals, never_lose_interruptions
 from zeroinit.sweep import stacking
 from zeroinit.sweep.messages import best_val_accuracy
-from zeroinit.sweep.runner import run, work
+from zeroinit.sweep.runner import run_in_worker, run_jobs
 from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow import Mlflow
 from zeroinit.training import loop
@@ -373,7 +373,7 @@ def test_the_last_accuracy_is_told(job_of: Callable[..., Job], monkeypatch: pyte
     """Also where the training ends before it is time to tell again."""
     monkeypatch.setattr("zeroinit.sweep.runner.REPORT_SECONDS", 1e9)
     reports: list[tuple[float, float | None]] = []
-    [record] = work([job_of(*QUICK, "tracker=off")], "alone", "sweep", False, reports.append)
+    [record] = run_in_worker([job_of(*QUICK, "tracker=off")], "alone", "sweep", False, reports.append)
     assert reports[-1] == (1.0, record.last("val/accuracy"))
 
 
@@ -493,7 +493,7 @@ def test_the_constructors_draws_are_the_seeds_too(zeroinit: Command, tmp_path: P
 
 
 def test_only_the_sweeps_own_runs_decide_its_exit_code(zeroinit: Command) -> None:
-    real = run
+    real = run_jobs
 
     def with_a_neighbour(*args: object) -> object:
         client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
@@ -503,7 +503,7 @@ def test_only_the_sweeps_own_runs_decide_its_exit_code(zeroinit: Command) -> Non
         return real(*args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zeroinit.sweep.runner.run", with_a_neighbour)
+        patch.setattr("zeroinit.sweep.runner.run_jobs", with_a_neighbour)
         assert zeroinit("-m", *QUICK, "seed=0,1").code == 0
 
 

@@ -91,7 +91,7 @@ def test_a_run_is_a_plain_loop_in_float64(optimizer: str, job_of: Jobs) -> None:
     """To the bit, losses included; a run in float32 from the same numbers ends elsewhere."""
     words = ["dataset=digits", "arch.hidden=[20]", "init=zero_normal", f"optimizer={optimizer}", "steps=30"]
     job = job_of(*words, "dtype=float64", "seed=3")
-    [record] = runner.run([job], Off(), lambda share, accuracy: None)
+    [record] = runner.run_jobs([job], Off(), lambda share, accuracy: None)
     [model], _ = train_jobs([job])
 
     data = build.load(job_of(*words).values, torch.device("cpu"))
@@ -124,7 +124,7 @@ def test_a_run_is_a_plain_loop_in_float64(optimizer: str, job_of: Jobs) -> None:
         test = F.cross_entropy(logits(data.test[0].double()), data.test[1]).item()
     assert record.last("train/loss") == pytest.approx(mean, rel=1e-14)
     assert record.last("test/loss") == pytest.approx(test, rel=1e-14)
-    [single] = runner.run([job_of(*words, "seed=3")], Off(), lambda share, accuracy: None)
+    [single] = runner.run_jobs([job_of(*words, "seed=3")], Off(), lambda share, accuracy: None)
     assert 1e-12 < abs(single.last("test/loss") - test) < 1e-3
 
 

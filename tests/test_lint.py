@@ -207,7 +207,7 @@ def test_a_layer_that_no_gradient_reaches(job_of: Callable[..., Job]) -> None:
 
 def test_a_net_that_cannot_be_copied_trains_all_the_same(job_of: Callable[..., Job]) -> None:
     job = job_of("dataset=digits", "arch=logistic", "arch._target_=test_lint.Net", "+arch.fault=no copy", "steps=2")
-    [record] = runner.run([job], Off(), lambda share, accuracy: None)
+    [record] = runner.run_jobs([job], Off(), lambda share, accuracy: None)
     assert record.status == "FINISHED"
     said = "test_lint.Net default x1, lint: not checked: TypeError: cannot pickle '_thread.lock' object"
     assert record.tags["lint"] == said
@@ -334,7 +334,7 @@ def test_it_changes_no_number(job_of: Callable[..., Job], monkeypatch: pytest.Mo
     job = job_of("dataset=digits", "arch=logistic", "arch._target_=test_lint.Net", "steps=15")
 
     def metrics() -> list[tuple[str, float, int]]:
-        [record] = runner.run([job], Off(), lambda share, accuracy: None)
+        [record] = runner.run_jobs([job], Off(), lambda share, accuracy: None)
         assert record.status == "FINISHED"
         return record.metrics
 

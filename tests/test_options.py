@@ -42,7 +42,7 @@ def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
 def finite_to_the_end(job: Job) -> None:
     tracker = Off()
     build.check([job])
-    [record] = runner.run([job], tracker, lambda share, accuracy: None)
+    [record] = runner.run_jobs([job], tracker, lambda share, accuracy: None)
     assert record.status == "FINISHED"
     assert tracker.records() == [record]
     assert all(torch.tensor([value for _, value, _ in record.metrics]).isfinite())
@@ -84,7 +84,7 @@ def test_the_options_are_those_that_are_promised() -> None:
         ],
         "bias_scale": ["constant", "fan_in"],
         "optimizer": ["adam", "adamw", "momentum", "rmsprop", "sgd"],
-        "probe": ["all", "default", "none"],
+        "probe": ["all", "default", "noise_scale", "none"],
         "tracker": ["mlflow", "off"],
         "size": ["paper", "small", "smoke"],
     }
@@ -180,5 +180,5 @@ def test_sweeps(path: Path, job_of: Callable[..., Job]) -> None:
     assert f"{len(jobs)} runs" in text
     build.check(jobs)
     for job in (jobs[0], jobs[-1]):
-        [record] = runner.run([job], Off(), lambda share, accuracy: None)
+        [record] = runner.run_jobs([job], Off(), lambda share, accuracy: None)
         assert record.status == "FINISHED"

@@ -51,13 +51,13 @@ def jobs_of(job_of: Callable[..., Job]) -> Callable[..., list[Job]]:
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many runs each training of this process has had."""
     counts: list[int] = []
-    real = runner.run
+    real = runner.run_jobs
 
     def count(jobs: list[Job], *rest: object) -> list[Record]:
         counts.append(len(jobs))
         return real(jobs, *rest)
 
-    monkeypatch.setattr(runner, "run", count)
+    monkeypatch.setattr(runner, "run_jobs", count)
     return counts
 
 

@@ -14,7 +14,7 @@ from zeroinit.arch import MnistCNN, resnet50
 from zeroinit.config import Job
 from zeroinit.dataset import Data
 from zeroinit.errors import BadInput
-from zeroinit.sweep.runner import run
+from zeroinit.sweep.runner import run_jobs
 from zeroinit.sweep.stacking import find_limits
 from zeroinit.tracker.memory import Off
 from zeroinit.training.quotient import expand_state_dict, quotient, quotient_summary
@@ -181,7 +181,7 @@ def test_weight_decay_in_an_adaptive_step_keeps_such_neurons_apart(job_of: Calla
         ("adamw", 0.1, "hidden1 1 of 12"),
         ("sgd", 0.1, "hidden1 1 of 12"),
     ):
-        [record] = run(
+        [record] = run_jobs(
             [job_of(*words, f"optimizer={optimizer}", f"++optimizer.weight_decay={decay}")],
             Off(),
             lambda share, accuracy: None,
@@ -234,7 +234,7 @@ def test_a_run_says_its_arithmetic_and_its_classes(job_of: Callable[..., Job]) -
     for arithmetic, counts in (("native", None), ("tied", None), ("quotient", "hidden1 1 of 12, hidden2 1 of 5")):
         job = job_of(*words, f"arithmetic={arithmetic}")
         build.check([job])
-        [record] = run([job], Off(), lambda share, accuracy: None)
+        [record] = run_jobs([job], Off(), lambda share, accuracy: None)
         assert record.status == "FINISHED"
         assert (record.tags["arithmetic"], record.tags.get("quotient")) == (arithmetic, counts)
         assert b"hidden1.weight,12x64," in record.files["init.csv"]

@@ -41,7 +41,7 @@ TRAINED = {
 
 def numbers(jobs: list[Job]) -> dict[str, Any]:
     """What a golden file has of jobs that train together: config hashes, the data's hash, losses at the end."""
-    records = runner.run(jobs, Off(), lambda share, accuracy: None)
+    records = runner.run_jobs(jobs, Off(), lambda share, accuracy: None)
     return {
         "config_hash": [job.config_hash for job in jobs],
         "data_hash": build.identity_of(jobs[0]).split("-")[1],
@@ -136,15 +136,15 @@ def test_a_run_that_was_watched_stands_for_a_newer_one_that_was_not() -> None:
 def trained(database: Path) -> Iterator[list[int]]:
     """How many runs each training has had."""
     counts: list[int] = []
-    real = runner.run
+    real = runner.run_jobs
 
     def count(jobs: list[Job], *rest: Any) -> list[Record]:
         counts.append(len(jobs))
         return real(jobs, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zeroinit.sweep.runner.run", count)
-        patch.setattr("zeroinit.cli.run", count)
+        patch.setattr("zeroinit.sweep.runner.run_jobs", count)
+        patch.setattr("zeroinit.cli.run_jobs", count)
         yield counts
 
 

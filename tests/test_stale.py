@@ -189,7 +189,7 @@ def test_an_interrupted_sweep_leaves_the_runs_of_another_alone(
             tracker.begin(Record(name, jobs[0].params, hashes | owner.tags()))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "run", interrupted)
+    monkeypatch.setattr(runner, "run_jobs", interrupted)
     ended = zeroinit("-m", *QUICK, "seed=0,1")
     assert ended.code == 130
     assert states() == {"theirs": "RUNNING", "ours": "KILLED", "summary": "FINISHED"}

@@ -22,7 +22,7 @@ from zeroinit.report.archive import collect_rows
 from zeroinit.report.cells import outcome_of
 from zeroinit.report.cli import main as report
 from zeroinit.sweep.messages import failure_line
-from zeroinit.sweep.runner import run as train_jobs
+from zeroinit.sweep.runner import run_jobs as train_jobs
 from zeroinit.tracker import TEST_CLASS_COUNTS, TRACEBACK, Record
 from zeroinit.tracker.memory import Off
 from zeroinit.tracker.mlflow import Mlflow

@@ -63,7 +63,7 @@ def trained(job_of: JobOf, *words: str) -> Record:
     width = [] if "arch=logistic" in words else ["arch.hidden=[64]"]
     job = job_of("dataset=digits", *width, "steps=200", "tracker=off", *words)
     build.check([job])
-    [record] = runner.run([job], Off(), lambda share, accuracy: None)
+    [record] = runner.run_jobs([job], Off(), lambda share, accuracy: None)
     return record
 
 
@@ -109,7 +109,7 @@ def test_in_a_stack_it_ends_that_member_alone(job_of: JobOf) -> None:
         job_of("dataset=digits", "arch.hidden=[64]", "steps=200", "early_stop=true", f"init={init}", "tracker=off")
         for init in ("zero", "zero_normal", "zero_uniform")
     ]
-    records = runner.run(jobs, Off(), lambda share, accuracy: None)
+    records = runner.run_jobs(jobs, Off(), lambda share, accuracy: None)
     assert [record.tags.get("stopped_at") for record in records] == ["25", None, None]
     assert [max(record.history("val/accuracy")) for record in records] == [25, 200, 200]
     assert [record.tags["verdict"] for record in records] == ["stuck-at-prior", *["partly-learned"] * 2]
@@ -118,7 +118,7 @@ def test_in_a_stack_it_ends_that_member_alone(job_of: JobOf) -> None:
 def test_a_member_that_diverges_before_its_first_step_leaves_the_others_of_its_stack(job_of: JobOf) -> None:
     """It has no metrics at all, on which a reason could rest."""
     words = ("dataset=digits", "arch=logistic", "init=zero_normal", "steps=5", "tracker=off")
-    records = runner.run(
+    records = runner.run_jobs(
         [job_of(*words, f"bias_scale.value={scale}") for scale in ("3e38", "1")], Off(), lambda *_: None
     )
     assert [record.status for record in records] == ["FAILED", "FINISHED"]
@@ -252,7 +252,7 @@ def test_an_awkward_net_of_ones_own_trains_and_has_a_verdict(job_of: JobOf, data
     job = job_of("dataset=digits", "arch=logistic", "steps=300", "probe=all", "early_stop=true")
     job.values["arch"] = {"_target_": "test_verdict.Own"}
     tracker = build.open_tracker(job, "own")
-    [record] = runner.run([job], tracker, lambda share, accuracy: None)
+    [record] = runner.run_jobs([job], tracker, lambda share, accuracy: None)
     assert record.status == "FINISHED", record.tags["error"]
     assert record.tags["verdict"] == "partly-learned"
     assert record.last("grad/output/norm") > 0

@@ -28,7 +28,7 @@ from zeroinit.sweep import dry_run, resume
 from zeroinit.sweep.checks import check_jobs, forget_notes
 from zeroinit.sweep.command import Command
 from zeroinit.sweep.messages import best_val_accuracy, failure_line, new_warnings, result_line
-from zeroinit.sweep.runner import run
+from zeroinit.sweep.runner import run_jobs
 from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, Tracker, without_password
 from zeroinit.tracker.provenance import COMMAND, provenance
 from zeroinit.tracker.stale import report_dead_runs
@@ -88,7 +88,7 @@ def train_job(cfg: DictConfig) -> float | None:
     if trained:
         return best_val_accuracy(trained)
     with environment(job.variables), Bar(1) as bar:
-        [record] = run([job], tracker, bar.advance)
+        [record] = run_jobs([job], tracker, bar.advance)
         for line in new_warnings(record, set()):
             bar.print_line(line)
         if is_multirun():

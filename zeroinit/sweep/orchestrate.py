@@ -62,7 +62,7 @@ def use_one_gpu_worker(jobs: Sequence[Job], pool: Pool) -> None:
 
 
 class _Task(NamedTuple):
-    """The arguments of `runner.work` for a stack, but for the last."""
+    """The arguments of `runner.run_in_worker` for a stack, but for the last."""
 
     jobs: list[Job]
     why: str
@@ -90,7 +90,7 @@ class _Training:
         for index, task in enumerate(self._tasks):
             assert task
             try:
-                records = runner.work(*task, partial(self._show_progress, index))
+                records = runner.run_in_worker(*task, partial(self._show_progress, index))
             except Exception:
                 self._give_up(index, traceback.format_exc())
             else:
@@ -98,7 +98,7 @@ class _Training:
 
     def train_on(self, pool: Pool) -> None:
         """Train the stacks on the workers of the pool."""
-        with closing(pool.run(runner.work, self._tasks)) as messages:
+        with closing(pool.run(runner.run_in_worker, self._tasks)) as messages:
             for message in messages:
                 self._handle(message)
 
@@ -135,7 +135,7 @@ class _Training:
         """Mark the members of a task that raised as FAILED."""
         task = self._tasks[index]
         assert task
-        self._end(index, runner.lost(task.jobs, self._tracker, trace.strip().splitlines()[-1], trace))
+        self._end(index, runner.record_lost_jobs(task.jobs, self._tracker, trace.strip().splitlines()[-1], trace))
 
     def _recover(self, index: int, death: Death, is_retried: bool) -> None:
         """Take the members of a task that had ended when its worker died. Retry the others once, or give them up."""
@@ -147,7 +147,7 @@ class _Training:
         self._end(index, ended)
         error = f"its worker died ({_describe_exit(death.exit_code)})"
         if not is_retried:
-            self._end(index, runner.lost(left, self._tracker, error))
+            self._end(index, runner.record_lost_jobs(left, self._tracker, error))
         elif not left:
             self._tasks[index] = None
         else:

@@ -1,4 +1,4 @@
-"""Jobs that train together: data, models, inits, optimizers, loop, tracker, from their configs to their records."""
+"""Jobs that train together, from their configs to records in the store."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,19 +17,24 @@ from zeroinit.tracker.provenance import command_tag, provenance
 REPORT_SECONDS = 0.2  # between two reports of how far a training is
 
 
-def run(
+def run_jobs(
     jobs: Sequence[Job],
     tracker: Tracker,
-    tell: Callable[[float, float | None], None],
+    report_progress: Callable[[float, float | None], None],
     why: str = "a single run",
     stacked: bool = False,
 ) -> list[Record]:
-    """Data, models, inits, optimizers, loop, tracker: jobs that train together, from their configs to their records.
+    """Train jobs together, and return their records, which are in the store.
 
-    `tell` hears the share of the steps done, and a validation accuracy where it is taken. A run that diverges is
-    FAILED, and so is one that raises, or calls sys.exit, with its traceback among the files; one that is interrupted is
-    written as KILLED before KeyboardInterrupt goes on. `why` they train together, or alone, is kept as a tag. A
-    `stacked` job is the last of a stack whose others have ended: it has the bits that it would have had among them.
+    A run that diverges, raises or calls sys.exit is FAILED, with its traceback among its files. An interrupted run is
+    written as KILLED before KeyboardInterrupt goes on.
+
+    Args:
+        jobs: jobs that differ only in keys of `stacking.MAY_DIFFER`.
+        tracker: where the records are kept.
+        report_progress: is called with the share of the steps done, and with a validation accuracy or None.
+        why: why the jobs train together, or alone; kept as a tag.
+        stacked: whether a single job trains as a stack, so that it has the bits that it would have among others.
     """
     plan = {"stack": str(len(jobs)), "plan": why}
     records = [record_of(job, plan) for job in jobs]
@@ -37,7 +42,7 @@ def run(
         for record in records:
             with hold_signals():
                 tracker.begin(record)
-        session = Session(jobs[0].values, tracker, tell)
+        session = Session(jobs[0].values, tracker, report_progress)
         for job, record in zip(jobs, records, strict=True):
             session.add(job, record)
         session.train(stacked or len(jobs) > 1)
@@ -68,9 +73,9 @@ def record_of(job: Job, tags: dict[str, str]) -> Record:
 
 
 def size_of(job: Job) -> str:
-    """The option of `size`, and what was typed in the place of what it sets; images of one's own may be any.
+    """Return the option of `size`, and what was typed instead of the values that it sets; empty if there is none.
 
-    Empty of a job without one, or of one that has no name.
+    A folder of images may stand for any data set.
     """
     if not job.values.get("size", {}).get("name"):
         return ""
@@ -85,13 +90,13 @@ def size_of(job: Job) -> str:
     return ", ".join([size["name"], *(f"{key}={value}" for key, value in changed.items() if value is not None)])
 
 
-def work(
+def run_in_worker(
     jobs: Sequence[Job], why: str, sweep: str, stacked: bool, tell: Callable[[tuple[float, float | None]], None]
 ) -> list[Record]:
-    """One training of a sweep, in whatever process: its records, of which what the store keeps is left out.
+    """Train jobs of a sweep together, in any process, and return their records without what the store keeps.
 
-    Writes the config of each job to its folder first; a job whose folder cannot be written to fails alone. `tell` hears
-    of the training a few times a second.
+    The config of each job is written to its folder first. A job whose folder cannot be written to fails alone.
+    `tell` is called with the share of the steps done and an accuracy, a few times a second.
     """
     reported, last = 0.0, None
 
@@ -107,8 +112,8 @@ def work(
         tracker = open_tracker(jobs[0], sweep)
     records = train_in_folders(
         jobs,
-        lambda some: run(some, tracker, report_now_and_then, why, stacked),
-        lambda job, reason: lost([job], tracker, reason)[0],
+        lambda some: run_jobs(some, tracker, report_now_and_then, why, stacked),
+        lambda job, reason: record_lost_jobs([job], tracker, reason)[0],
     )
     tell((1.0, last))
     if tracker.is_persistent:
@@ -118,15 +123,15 @@ def work(
     return records
 
 
-def lost(jobs: Sequence[Job], tracker: Tracker, error: str, trace: str = "") -> list[Record]:
-    """Jobs whose training is gone without a record, as runs that FAILED."""
+def record_lost_jobs(jobs: Sequence[Job], tracker: Tracker, error: str, trace: str = "") -> list[Record]:
+    """Write the jobs, whose training left no record, as FAILED runs, and return these."""
     records = [record_of(job, {"error": as_text(error).decode()[:5000]}) for job in jobs]
     for record in records:
         if trace:
             record.files[TRACEBACK] = as_text(trace)
         try:
             tracker.begin(record)
-        except Exception as gone:  # the store is, too; it is told all the same
+        except Exception as gone:  # the store fails, too; the run is still reported
             mark_failed(record, gone)
         record.status = "FAILED"
         write_end(record, tracker)
