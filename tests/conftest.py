@@ -194,7 +194,7 @@ def course() -> Callable[[Job], list[dict[str, torch.Tensor]]]:
             data,
             batch_size=build.batch_size_of(values, data),
             shuffle=True,
-            augment=Augment(crop=0, flip=False),
+            augment=Augment(padding=0, flip=False),
             reduction="mean",
             tied=values["arithmetic"] == "tied",
             observe=observe,

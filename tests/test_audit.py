@@ -57,11 +57,11 @@ def first_broken_of(audit: Audit) -> dict[tuple[str, str, str], dict[str, int]]:
 
 @pytest.fixture
 def digits(job_of: Callable[..., Job]) -> Callable[..., Audit]:
-    return lambda *overrides: of(job_of("dataset=digits", "check=audit", *overrides))
+    return lambda *overrides: of(job_of("dataset=digits", "mode=audit", *overrides))
 
 
 def test_draws_are_counted_exactly(digits: Callable[..., Audit]) -> None:
-    audit = digits("init=zero_normal", "arch.hidden=[16]", "probe.dense=1")
+    audit = digits("init=zero_normal", "arch.hidden=[16]", "probe.first_steps=1")
     assert audit.drawn == [
         DrawSummary(
             "construction",
@@ -82,7 +82,7 @@ def test_noise_and_what_construction_keeps_are_counted(digits: Callable[..., Aud
         DrawSummary("init", ["4.weight"], 16 * 10, STREAM, "its values"),
         DrawSummary("forward", ["3"], 128 * 16, GLOBAL, "noise, anew in each step"),
     ]
-    scaled = digits("arch=logistic", "arch._target_=test_audit.Scaled", "init=zero", "probe.dense=1")
+    scaled = digits("arch=logistic", "arch._target_=test_audit.Scaled", "init=zero", "probe.first_steps=1")
     assert scaled.drawn == [
         DrawSummary("construction", ["1.weight", "1.bias", "3.weight", "3.bias"], 610, GLOBAL, symmetry.OVERWRITTEN),
         DrawSummary("construction", ["2.weight"], 8, GLOBAL, "its values"),
@@ -132,7 +132,7 @@ def test_constant_rows(digits: Callable[..., Audit]) -> None:
 
 
 def test_init_draws(digits: Callable[..., Audit]) -> None:
-    audit = digits("init=zero_normal", "arch.hidden=[64,64]", "probe.dense=3")
+    audit = digits("init=zero_normal", "arch.hidden=[64,64]", "probe.first_steps=3")
     both = {"hidden1": 0, "hidden2": 0}
     assert first_broken_of(audit) == {
         ("drawn", "none", "native"): both,
@@ -148,7 +148,7 @@ def test_draws_of_the_output_alone(digits: Callable[..., Audit]) -> None:
     """Hidden layers of zeros and tanh: the output's weights are alike for all neurons, which stay copies."""
     audit = digits(
         "init=zero_normal", "init.layers=output", "init@init.rest=zero", "arch.hidden=[64]", "arch.activation=tanh",
-        "probe.dense=5",
+        "probe.first_steps=5",
     )  # fmt: skip
     assert set(map(str, first_broken_of(audit).values())) == {"{}"}
     assert audit.notes[-1].startswith("Nothing breaks the symmetry: after 5 steps the neurons")
@@ -165,7 +165,9 @@ def test_forward_noise(digits: Callable[..., Audit]) -> None:
 
 
 def test_the_rule_itself(digits: Callable[..., Audit]) -> None:
-    audit = digits("init=zero", "init.weight._target_=test_audit.alternating_", "arch.hidden=[16]", "probe.dense=2")
+    audit = digits(
+        "init=zero", "init.weight._target_=test_audit.alternating_", "arch.hidden=[16]", "probe.first_steps=2"
+    )
     assert [replay.classes["hidden1"][0] for replay in audit.replays] == [2, 2]
     assert audit.notes == [
         f"The symmetry is broken by {RULE} alone (hidden1 at the start). {symmetry.CONSEQUENCE[RULE]}"
@@ -173,7 +175,7 @@ def test_the_rule_itself(digits: Callable[..., Audit]) -> None:
 
 
 def test_nothing(digits: Callable[..., Audit]) -> None:
-    audit = digits("init=zero", "probe.dense=4")
+    audit = digits("init=zero", "probe.first_steps=4")
     assert [replay.classes for replay in audit.replays] == [{"hidden1": [1] * 5}] * 2
     assert audit.notes[-1].startswith("Nothing breaks the symmetry: after 4 steps the neurons of each hidden layer are")
 
@@ -221,7 +223,7 @@ def test_causes_that_act_only_together() -> None:
 
 
 def test_the_command(zeroinit: Command, tmp_path: Path) -> None:
-    ended = zeroinit("dataset=digits", "check=audit", "init=zero_normal", "arch.hidden=[16]", "probe.dense=2")
+    ended = zeroinit("dataset=digits", "mode=audit", "init=zero_normal", "arch.hidden=[16]", "probe.first_steps=2")
     assert ended.code == 0
     assert "hidden1.bias" in ended.out
     assert "step 0: 16 of 16" in ended.out
@@ -293,7 +295,7 @@ def test_nothing_is_told_of_what_is_not_finite(digits: Callable[..., Audit], zer
     audit = digits(*words)
     assert audit.notes[-1] == "A replay has values that are not finite, so its neurons cannot be compared."
     overflows = ("arch.hidden=[8]", "init=constant", "init.weight.val=1e38", "steps=3")
-    assert "native      not finite" in zeroinit("dataset=digits", "check=audit", *overflows).out
+    assert "native      not finite" in zeroinit("dataset=digits", "mode=audit", *overflows).out
 
 
 def test_an_audit_is_no_longer_than_its_run(digits: Callable[..., Audit]) -> None:

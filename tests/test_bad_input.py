@@ -63,20 +63,23 @@ BAD = {
         'init.rest="orthogonal": it holds keys, such as init.rest.weight; give those; say init@init.rest=orthogonal'
     ),
     ("loss=sum",): 'loss="sum": it holds keys, such as loss.reduction; give those',
-    ("dataset.augment=null",): "dataset.augment=null: it holds keys, such as dataset.augment.crop; give those",
+    ("dataset.augment=null",): "dataset.augment=null: it holds keys, such as dataset.augment.padding; give those",
     (
         "+dataset.augment.rotate=10",
-    ): "dataset.augment.rotate=10: there is no such key; the nearest key is dataset.augment.crop; ",
+    ): "dataset.augment.rotate=10: there is no such key; the nearest key is dataset.augment.padding; ",
     (
         "+dataset.normalize.foo=1",
     ): "dataset.normalize.foo=1: there is no such key; the nearest key is dataset.normalize.",
-    ("dataset=digits", "dataset.augment.crop=8"): "dataset.augment.crop=8: the images have 8x8 pixels; give 0 to 7",
+    (
+        "dataset=digits",
+        "dataset.augment.padding=8",
+    ): "dataset.augment.padding=8: the images have 8x8 pixels; give 0 to 7",
     ("dataset=digits", "dataset.resize=100000"): "dataset.resize=100000: 1797 images of 1x100000x100000 are 66943",
     ("dataset=digits", "arch=cifar_cnn", "dataset.batch_size=8"): (
         "dataset.batch_size=8: an epoch ends with a batch of 1, for which arch=cifar_cnn does not fit dataset=digits"
     ),
-    ("dataset.limit=0",): "dataset.limit=0: give a whole number from 1, or null",
-    ("dataset=digits", "dataset.limit=100"): (
+    ("dataset.max_examples=0",): "dataset.max_examples=0: give a whole number from 1, or null",
+    ("dataset=digits", "dataset.max_examples=100"): (
         "dataset.batch_size=128: the training set has 100 examples; give 1 to 100, or all"
     ),
     ("dataset.normalize.mean=1e39",): "dataset.normalize.mean=1e+39: give numbers that float32 has, up to 3e38",
@@ -125,14 +128,14 @@ BAD = {
     ): "probe.measure=gradient: give a list of activation, arrival, curvature, gradient, noise_scale, pairs, symmetry,",
     ("probe.measure=[null]",): "probe.measure=[None]: there is no probe None; give a list of activation, arrival,",
     ("check=later",): "check=later: give start, only or audit",
-    ("-m", "check=audit", "seed=0,1"): "check=audit: it replays one run; leave out -m, or give check=only",
-    ("-m", "hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "check=only", "seed=0,1"): (
-        "check=only: hydra/sweeper=optuna chooses runs by the results of earlier ones; give check=start"
+    ("-m", "mode=audit", "seed=0,1"): "mode=audit: it replays one run; leave out -m, or give mode=lint",
+    ("-m", "hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "mode=lint", "seed=0,1"): (
+        "mode=lint: hydra/sweeper=optuna chooses runs by the results of earlier ones; give mode=train"
     ),
-    ("probe.dense=-1",): "probe.dense=-1: give a whole number from 0",
-    ("probe.a_decade=2.5",): "probe.a_decade=2.5: give a whole number from 0",
-    ("probe.dense=0", "probe.a_decade=0"): (
-        "probe.dense=0 and probe.a_decade=0: no step would be observed; give one from 1, or probe=none"
+    ("probe.first_steps=-1",): "probe.first_steps=-1: give a whole number from 0",
+    ("probe.per_decade=2.5",): "probe.per_decade=2.5: give a whole number from 0",
+    ("probe.first_steps=0", "probe.per_decade=0"): (
+        "probe.first_steps=0 and probe.per_decade=0: no step would be observed; give one from 1, or probe=none"
     ),
     ("probe.curvature=[]", "probe=all"): (
         "probe.curvature=[]: no step would be observed; give one from 0, or leave curvature out"

@@ -40,7 +40,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {  # keys that the default options do not 
     "init.bias.most": ("init=zero_log_uniform",),
     "dataset.folder": ("dataset=image_folder",),
     "dataset.cache": ("dataset=image_folder", "dataset.folder=nowhere"),
-    "dataset.held_out": ("dataset=image_folder",),
+    "dataset.val_fraction": ("dataset=image_folder",),
     "dataset.root": ("dataset=mnist",),
     "tracker.uri": ("tracker=mlflow",),
 }
@@ -106,9 +106,9 @@ REFUSED = {
     "threads": ["100000", "true", "0"],
     "ramp.steps": [str(10**30), "true", "-1"],
     "ramp.factor": ["nan", "true", "0", "-1"],
-    "dataset.limit": [str(10**30), "true", "0"],
+    "dataset.max_examples": [str(10**30), "true", "0"],
     "probe.examples": ["129", str(10**12), "true", "0"],
-    "probe.dense": [str(10**30), "true"],
+    "probe.first_steps": [str(10**30), "true"],
     "probe.curvature": ["[true]", f"[{10**30}]", "[-1]", "text"],
     "claims": ["true", "5", "[5]", "null"],
 }
@@ -210,7 +210,7 @@ AXES = {
     "hydra/launcher=null": "hydra/launcher=null: give the name of one option, such as zeroinit",
     "hydra.verbose=1.5": "hydra.verbose: give true, false, or a list of names of loggers",
     "hydra.sweep.dir=/dev/null/x": "hydra.sweep.dir=/dev/null/x: Not a directory: /dev/null/x; give a folder that can",
-    "check=only plan=true": "check=only and plan=true: give one of them",
+    "mode=lint mode=plan": "mode=lint and mode=plan: give one of them",
     "init.rest.weight.std=1": "init.rest.weight.std=1: the config has no such key; ",
     "+init.rest.weight.std=1": "init.rest.weight.std=1: init.layers=null leaves it no layer; give a pattern there too",
 }

@@ -8,7 +8,7 @@ from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment, Batches
 from zeroinit.rng import stream
 
-NONE = Augment(crop=0, flip=False)
+NONE = Augment(padding=0, flip=False)
 
 
 def make_images(examples: int = 10, size: int = 6) -> Data:
@@ -57,7 +57,7 @@ def test_without_augmentation_a_batch_is_what_is_stored(size: int) -> None:
 @pytest.mark.parametrize(("crop", "flip"), [(0, True), (1, False), (4, True), (9, True)])
 def test_augmentation_is_its_naive_twin(crop: int, flip: bool) -> None:
     images = make_images(20).train[0]
-    augment = Augment(crop=crop, flip=flip)
+    augment = Augment(padding=crop, flip=flip)
     draws = augment.draw(20, stream("augment", 0))
     changed = augment.apply(images, draws)
     for image, result, draw in zip(images, changed, draws.tolist(), strict=True):
@@ -65,16 +65,16 @@ def test_augmentation_is_its_naive_twin(crop: int, flip: bool) -> None:
 
 
 def test_every_shift_is_as_likely_and_half_are_flipped() -> None:
-    draws = Augment(crop=2, flip=True).draw(5000, stream("augment", 0))
+    draws = Augment(padding=2, flip=True).draw(5000, stream("augment", 0))
     for column in (0, 1):
         assert torch.allclose(torch.bincount(draws[:, column]) / 5000, torch.full((5,), 0.2), atol=0.03)
     assert abs(draws[:, 2].float().mean() - 0.5) < 0.03
-    assert not Augment(crop=2, flip=False).draw(100, stream("augment", 0))[:, 2].any()
+    assert not Augment(padding=2, flip=False).draw(100, stream("augment", 0))[:, 2].any()
 
 
 def test_augmentation_has_a_stream_of_its_own() -> None:
     """It leaves the order of the batches, and an image's changes do not depend on the size of the batch."""
-    augment, data = Augment(crop=2, flip=True), make_images()
+    augment, data = Augment(padding=2, flip=True), make_images()
 
     def epoch(size: int, augment: Augment, seed: int) -> dict[int, Tensor]:
         drawn = batches_of(data, size, True, augment, seed)
@@ -88,13 +88,13 @@ def test_augmentation_has_a_stream_of_its_own() -> None:
 
 
 def test_each_epoch_is_changed_anew() -> None:
-    drawn = batches_of(make_images(), 10, True, Augment(crop=2, flip=True))
+    drawn = batches_of(make_images(), 10, True, Augment(padding=2, flip=True))
     (first, labels), (second, same) = next(drawn), next(drawn)
     assert torch.equal(labels, same)
     assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize("augment", [NONE, Augment(crop=2, flip=True)])
+@pytest.mark.parametrize("augment", [NONE, Augment(padding=2, flip=True)])
 def test_streams_side_by_side_are_each_what_it_is_alone(augment: Augment) -> None:
     """Also after one has left in the midst of an epoch."""
 
@@ -116,7 +116,7 @@ def test_streams_side_by_side_are_each_what_it_is_alone(augment: Augment) -> Non
             left = [left[0], left[-1]] if len(left) > 2 else left[1:]
 
 
-@pytest.mark.parametrize("augment", [NONE, Augment(crop=1, flip=True)])
+@pytest.mark.parametrize("augment", [NONE, Augment(padding=1, flip=True)])
 def test_epochs_that_a_thread_draws_ahead_are_the_same(augment: Augment) -> None:
     """As on CUDA; members that leave in the middle of an epoch take their drawn one with them."""
 

@@ -115,7 +115,7 @@ def test_depth_follows_the_calls_and_draws_the_declaration() -> None:
 def digits(job_of: Callable[..., Job]) -> Callable[..., Job]:
     def job(*overrides: str) -> Job:
         target = "arch._target_=test_call_order.Backwards"
-        return job_of("dataset=digits", "dataset.limit=200", "arch=logistic", target, "steps=4", *overrides)
+        return job_of("dataset=digits", "dataset.max_examples=200", "arch=logistic", target, "steps=4", *overrides)
 
     return job
 

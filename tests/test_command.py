@@ -118,7 +118,7 @@ def test_a_single_run(zeroinit: Command) -> None:
 def test_every_probe(zeroinit: Command) -> None:
     """Of a net whose neurons are copies of one another: an init constant in each layer, of a width that stays tied."""
     words = ("dataset=digits", "arch.hidden=[8,8]", "init=layer_constant", "steps=26", "probe=all")
-    assert zeroinit(*words, "probe.dense=4", "probe.a_decade=2", "probe.curvature=[0,10]").code == 0
+    assert zeroinit(*words, "probe.first_steps=4", "probe.per_decade=2", "probe.curvature=[0,10]").code == 0
     [run] = runs("zeroinit")
     taken = histories(run)
     layers, steps = ("hidden1", "hidden2", "output"), [0, 1, 2, 3, 4, 10, 13]  # 10 for the curvature

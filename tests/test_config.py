@@ -65,7 +65,7 @@ def test_seed_is_the_seed_of_every_stream_but_the_split(job_of: Callable[..., Jo
         (["tracker.uri=http://somewhere"], True, True),
         (["save=true"], True, True),
         (["sweep=mine"], True, True),
-        (["probe=all", "probe.dense=7"], True, True),
+        (["probe=all", "probe.first_steps=7"], True, True),
         (["init@init.rest=orthogonal", "init.layers=output"], False, False),
         (["seeds.augment=7"], True, True),
         (["seeds.augment=7", "dataset.augment.flip=true"], False, False),
@@ -87,8 +87,8 @@ def test_seed_is_the_seed_of_every_stream_but_the_split(job_of: Callable[..., Jo
         (["arithmetic=quotient"], False, False),
         (["dtype=float64"], False, False),
         (["dataset.shuffle=false"], False, False),
-        (["dataset.limit=null"], True, True),
-        (["dataset.limit=500"], False, False),
+        (["dataset.max_examples=null"], True, True),
+        (["dataset.max_examples=500"], False, False),
         (
             [
                 "+published.epochs=10",
@@ -121,7 +121,7 @@ def test_hashes(overrides: list[str], same_config: bool, same_cell: bool, job_of
 def test_a_key_that_is_off_leaves_earlier_runs_known(
     overrides: list[str], config_hash: str, job_of: Callable[..., Job]
 ) -> None:
-    """These are from before there was `dataset.limit`, or `ramp`."""
+    """These are from before there was `dataset.max_examples`, or `ramp`."""
     assert job_of("device=cpu", *overrides).config_hash == config_hash
 
 

@@ -84,7 +84,7 @@ def test_the_seed_of_the_split_is_the_split(load: Callable[[torch.Generator], Da
     assert not torch.equal(first.test[0], other.test[0])
 
 
-@pytest.mark.parametrize("held_out", [0, 1, 7, 50, 99, 100])
+@pytest.mark.parametrize("val_fraction", [0, 1, 7, 50, 99, 100])
 def test_stratified_holds_out_each_class_in_proportion(held_out: int) -> None:
     labels = torch.tensor([0] * 50 + [1] * 30 + [2] * 19 + [3])[torch.randperm(100)]
     rest, chosen = stratify(labels, held_out, stream("split", 0))
@@ -98,7 +98,7 @@ def test_stratified_holds_out_each_class_in_proportion(held_out: int) -> None:
 @pytest.mark.parametrize("limit", [1, 150, 300, 2000])
 def test_a_limit_is_of_each_split_at_even_distances(limit: int, job_of: Callable[..., Job]) -> None:
     whole = dataset.digits(stream("split", 0))
-    some = build.load(job_of("dataset=digits", f"dataset.limit={limit}").values, torch.device("cpu"))
+    some = build.load(job_of("dataset=digits", f"dataset.max_examples={limit}").values, torch.device("cpu"))
     for all_of, taken in ((whole.train, some.train), (whole.val, some.val), (whole.test, some.test)):
         examples = len(all_of[1])
         count = min(limit, examples)
@@ -240,7 +240,7 @@ def test_cifar10(cifar: Path) -> None:
 
 
 def test_cifar10_trains(cifar: Path, zeroinit: Callable[..., object]) -> None:
-    words = ("arch=logistic", "steps=2", "tracker=off", "dataset.augment.crop=4", "dataset.augment.flip=true")
+    words = ("arch=logistic", "steps=2", "tracker=off", "dataset.augment.padding=4", "dataset.augment.flip=true")
     ended = zeroinit("dataset=cifar10", f"dataset.root={cifar}", *words)
     assert ended.code == 0, ended.err
 

@@ -37,7 +37,7 @@ OPTIMIZERS = {
     "sgd": partial(torch.optim.SGD, lr=0.1, momentum=0.9, fused=False, foreach=True),
     "rmsprop": partial(torch.optim.RMSprop, foreach=True),
 }
-SHIFTED = Augment(crop=2, flip=True)
+SHIFTED = Augment(padding=2, flip=True)
 # what these read is values, so that they are tested on CUDA alone (tests/cuda): a count's size, whether a search has
 # ended, an activation's steepest slope. So do the ties, which look for equal neurons
 ON_CUDA_ALONE = {"bit_counts", "pairs", "steepest"}

@@ -191,7 +191,7 @@ def test_the_audit_knows_the_draws_and_the_rounding_of_float64(job_of: Jobs) -> 
     single, double = (
         symmetry.audit(job.values, build.load(job.values, torch.device("cpu")))
         for job in (
-            job_of("dataset=digits", "init=row_constant", "arch.hidden=[129]", "probe.dense=5", f"dtype={dtype}")
+            job_of("dataset=digits", "init=row_constant", "arch.hidden=[129]", "probe.first_steps=5", f"dtype={dtype}")
             for dtype in DTYPES
         )
     )

@@ -189,7 +189,7 @@ def test_two_at_once_decode_once(tmp_path: Path, load: Callable[..., Data], deco
 def test_other_images_are_other_data_to_the_hash(tmp_path: Path, job_of: Callable[..., Job]) -> None:
     """Runs on what a folder held before are not counted with runs on what it holds now; its name does not matter."""
     path = fill(tmp_path / "data") / "test" / "cat" / "0.png"
-    words = ("dataset=image_folder", "dataset.held_out=0.25")
+    words = ("dataset=image_folder", "dataset.val_fraction=0.25")
     first = job_of(*words, "dataset.folder=data")
     assert (
         job_of(*words, f"dataset.folder={tmp_path}/data/", "dataset.cache=elsewhere").config_hash == first.config_hash
@@ -326,8 +326,12 @@ BAD = [
     (deep, [], r"dataset.folder: .*/2.png has pixels of mode I;16; save it as grey or RGB, 8 bits each"),
     (several_sizes, [], r"dataset.resize=null: .*/cat/0.png is 5x6 pixels \(height x width\) and .*/2.png 5x9; give"),
     (grey_and_colour, [], r"dataset.channels=null: .*/2.png is grey and .*/cat/0.png in colour; give 1 or 3"),
-    (nothing, ["dataset.held_out=0.01"], r"dataset.held_out=0.01: that is 0 of the 8 images in train/; give the share"),
-    (nothing, ["dataset.held_out=2"], r"dataset.held_out=2: give a number between 0 and 1"),
+    (
+        nothing,
+        ["dataset.val_fraction=0.01"],
+        r"dataset.val_fraction=0.01: that is 0 of the 8 images in train/; give the share",
+    ),
+    (nothing, ["dataset.val_fraction=2"], r"dataset.val_fraction=2: give a number between 0 and 1"),
     (nothing, ["dataset.folder=null"], r"dataset.folder=null: give the folder that holds train/<class>/"),
     (
         nothing,
@@ -341,7 +345,7 @@ BAD = [
     (nothing, ["dataset.normalize.mean=[0.5,0.5]"], r"dataset.normalize.mean=\[0.5, 0.5\]: the data have 3 channel"),
     (nothing, ["dataset.normalize.std=[1,0,1]"], r"dataset.normalize.std=\[1, 0, 1\]: give numbers greater than 0"),
     (nothing, ["dataset.normalize.mean=grey"], r"dataset.normalize.mean=grey: give a finite number, or a list of them"),
-    (nothing, ["dataset.augment.crop=-1"], r"dataset.augment.crop=-1: give a whole number from 0"),
+    (nothing, ["dataset.augment.padding=-1"], r"dataset.augment.padding=-1: give a whole number from 0"),
     (nothing, ["dataset.augment.flip=1"], r"dataset.augment.flip=1: give true or false"),
 ]
 
@@ -353,7 +357,7 @@ def test_bad_input_is_one_line(
 ) -> None:
     spoil(fill(tmp_path / "data"))
     Path("README").write_text("a file")
-    ended = zeroinit("dataset=image_folder", "dataset.folder=data", "dataset.held_out=0.25", "steps=2", *words)
+    ended = zeroinit("dataset=image_folder", "dataset.folder=data", "dataset.val_fraction=0.25", "steps=2", *words)
     assert ended.code == 2
     *progress, line = ended.err.splitlines()
     assert all(re.fullmatch(r"decoding 16 images(: done in \d+ s)?", shown) for shown in progress)
@@ -363,7 +367,13 @@ def test_bad_input_is_one_line(
 
 def test_a_run(zeroinit: Command, tmp_path: Path) -> None:
     fill(tmp_path / "data")
-    words = ("dataset=image_folder", "dataset.folder=data", "dataset.held_out=0.25", "dataset.batch_size=3", "steps=4")
+    words = (
+        "dataset=image_folder",
+        "dataset.folder=data",
+        "dataset.val_fraction=0.25",
+        "dataset.batch_size=3",
+        "steps=4",
+    )
     ended = zeroinit(*words, "dataset.augment.flip=true", "dataset.normalize.std=[0.2,0.3,0.4]", "tracker=off")
     assert ended.code == 0
     assert ended.err.splitlines()[0] == "decoding 16 images"

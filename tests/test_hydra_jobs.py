@@ -180,7 +180,7 @@ def test_chdir_leaves_relative_paths_as_they_were_typed(
         "dataset=image_folder",
         "dataset.folder=data",
         "dataset.cache=decoded",
-        "dataset.held_out=0.25",
+        "dataset.val_fraction=0.25",
         "dataset.batch_size=3",
         "arch=logistic",
         "steps=2",

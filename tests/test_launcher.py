@@ -253,7 +253,7 @@ def test_workers_end_with_their_launcher_and_the_next_command_marks_their_runs(z
         time.sleep(0.1)
     assert not any(map(is_alive, workers))
     assert [run.info.status for run in runs()] == ["RUNNING"] * 4
-    ended = zeroinit(*long, "plan=true")
+    ended = zeroinit(*long, "mode=plan")
     assert ended.code == 0
     assert "zeroinit: 4 runs were marked RUNNING without a process that trains; now KILLED" in ended.err
     assert [run.info.status for run in runs()] == ["KILLED"] * 4

@@ -41,7 +41,7 @@ def test_a_run_without_parameters_does_not_prevent_the_table_or_the_plan(zeroini
     assert again.out.count(LINE) == 1
     [row] = [line.split() for line in again.out.splitlines() if line.startswith("fnn ")]
     assert row[3] == "2"
-    planned = zeroinit(*QUICK, "plan=true")
+    planned = zeroinit(*QUICK, "mode=plan")
     assert (planned.code, planned.out.count(LINE)) == (0, 1)
     assert "All 2 runs are done" in planned.out
     assert zeroinit(*QUICK, "seed=2").code == 0  # trains another one

@@ -390,14 +390,14 @@ def test_findings_are_told_once_and_kept(zeroinit: Command, job_of: Callable[...
 
 
 def test_check_only(zeroinit: Command, tmp_path: Path) -> None:
-    fine = zeroinit("dataset=digits", "check=only")
+    fine = zeroinit("dataset=digits", "mode=lint")
     assert (fine.code, fine.err) == (0, "")
     assert [line.split()[0] for line in fine.out.splitlines()] == ["rule", *(rule.split()[0] for rule in lint.RULES)]
     assert all(line.rstrip().endswith(" -") for line in fine.out.splitlines()[1:])
-    fired = zeroinit("dataset=digits", "check=only", "init=ones")
+    fired = zeroinit("dataset=digits", "mode=lint", "init=ones")
     assert fired.code == 1
     assert "beyond 87 a softmax or sigmoid is all or nothing" in fired.out
-    swept = zeroinit("-m", "dataset=digits", "check=only", "init=zero,ones", "seed=0,1", "arch=logistic,fnn")
+    swept = zeroinit("-m", "dataset=digits", "mode=lint", "init=zero,ones", "seed=0,1", "arch=logistic,fnn")
     assert swept.code == 1
     assert [line.split()[:4] for line in swept.out.splitlines()] == [
         ["arch", "init", "bias_scale.value", "rule"],
@@ -407,11 +407,11 @@ def test_check_only(zeroinit: Command, tmp_path: Path) -> None:
         ["fnn", "ones", "1", "forward"],
         ["backward", "hidden1:", "gradients", "1e-07"],
     ]
-    assert zeroinit("-m", "dataset=digits", "check=only", "init=zero,zero_normal").code == 0
-    assert zeroinit("-m", "dataset=digits", "check=only", "init=zero_uniform,zero_normal").code == 1
+    assert zeroinit("-m", "dataset=digits", "mode=lint", "init=zero,zero_normal").code == 0
+    assert zeroinit("-m", "dataset=digits", "mode=lint", "init=zero_uniform,zero_normal").code == 1
     assert not list(tmp_path.rglob("mlflow.db*"))
 
 
 def test_it_is_no_part_of_what_a_run_is(job_of: Callable[..., Job]) -> None:
-    start, only = job_of("check=start"), job_of("check=only")
+    start, only = job_of("mode=train"), job_of("mode=lint")
     assert (start.config_hash, start.cell_hash, start.name) == (only.config_hash, only.cell_hash, only.name)

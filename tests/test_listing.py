@@ -126,7 +126,7 @@ def test_skipped_files_are_told_in_one_line(zeroinit: Command, tmp_path: Path) -
     (root / "test" / "cat" / "up").symlink_to("..")
     said = "skipped 7 files (.txt: 3, .gif: 2, no extension: 1, .csv: 1) and 1 link that leads back into the folder;"
     for words in (("seed=0",), ("-m", "seed=0,1"), ("-m", "seed=0,1", "hydra/launcher=basic")):
-        ended = zeroinit(*words, *WORDS, "dataset.held_out=0.25")
+        ended = zeroinit(*words, *WORDS, "dataset.val_fraction=0.25")
         assert ended.code == 0
         [line] = [line for line in ended.err.splitlines() if "skipped" in line]
         assert line.startswith(f"zeroinit: dataset.folder=data: {said} the files in class folders are read (.jpg, ")
@@ -136,7 +136,7 @@ def test_a_folder_of_images_alone_is_not_commented(zeroinit: Command, tmp_path: 
     root = fill(tmp_path / "data")
     (root / "train" / ".DS_Store").touch()
     assert read_data().notes == ()
-    assert "zeroinit:" not in zeroinit(*WORDS, "dataset.held_out=0.25").err
+    assert "zeroinit:" not in zeroinit(*WORDS, "dataset.val_fraction=0.25").err
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -160,7 +160,7 @@ def test_an_image_is_seen_as_exif_says(orientation: int, suffix: str, tmp_path: 
 def test_shapes_are_compared_as_seen(zeroinit: Command, tmp_path: Path) -> None:
     root = fill(tmp_path / "data")
     save_turned(root / "train" / "cat" / "1.jpg", picture(3), 6)
-    ended = zeroinit("dataset=image_folder", "dataset.folder=data", "dataset.held_out=0.25", "steps=2")
+    ended = zeroinit("dataset=image_folder", "dataset.folder=data", "dataset.val_fraction=0.25", "steps=2")
     assert ended.code == 2
     assert "cat/0.png is 5x6 pixels (height x width) and" in ended.err
     assert "cat/1.jpg 6x5; give" in ended.err
@@ -222,10 +222,10 @@ def test_val_is_the_validation_set() -> None:
 
 @pytest.mark.usefixtures("val_folder")
 def test_held_out_is_told_to_have_no_effect_where_it_was_typed(zeroinit: Command) -> None:
-    said = "zeroinit: dataset.held_out has no effect: data/val is the validation set"
-    assert said in zeroinit(*WORDS, "dataset.held_out=0.3").err.splitlines()
-    assert "held_out" not in zeroinit(*WORDS).err
-    ended = zeroinit("-m", *WORDS, "dataset.held_out=0.1,0.2")
+    said = "zeroinit: dataset.val_fraction has no effect: data/val is the validation set"
+    assert said in zeroinit(*WORDS, "dataset.val_fraction=0.3").err.splitlines()
+    assert "val_fraction" not in zeroinit(*WORDS).err
+    ended = zeroinit("-m", *WORDS, "dataset.val_fraction=0.1,0.2")
     assert ended.code == 2
     assert "the two would be one and the same run" in ended.err
 
@@ -236,14 +236,14 @@ def test_val_makes_other_runs_and_held_out_then_does_not(
     """Runs from before val/ was read, which held out a part of train/, are not taken for runs with it."""
     words = ("dataset=image_folder", "dataset.folder=data", "dataset.resize=8")
     job = job_of(*words)
-    other = job_of(*words, "dataset.held_out=0.3")
+    other = job_of(*words, "dataset.val_fraction=0.3")
     assert job.config_hash == other.config_hash
     assert build.identity_of(job) == build.identity_of(other)
     (val_folder / "val").rename(tmp_path / "elsewhere")
     folder.folder_fingerprint.cache_clear()
     without = job_of(*words)
     assert without.cell_hash != job.cell_hash
-    assert without.config_hash != job_of(*words, "dataset.held_out=0.3").config_hash
+    assert without.config_hash != job_of(*words, "dataset.val_fraction=0.3").config_hash
 
 
 def test_a_plain_folder_has_the_hash_that_it_had(tmp_path: Path, job_of: Callable[..., Job]) -> None:
@@ -260,4 +260,4 @@ def test_a_plain_folder_has_the_hash_that_it_had(tmp_path: Path, job_of: Callabl
         lines.append(f"{name} {label} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}")
     assert folder.folder_fingerprint("data") == f"{root} {folder.digest(chr(10).join(lines))}"
     job = job_of(*words)
-    assert job.config_hash != job_of(*words, "dataset.held_out=0.3").config_hash
+    assert job.config_hash != job_of(*words, "dataset.val_fraction=0.3").config_hash

@@ -23,7 +23,7 @@ from zeroinit.training.evaluation import evaluate
 from zeroinit.training.events import Event, Gradients, Step, TrainingResult, Weights
 from zeroinit.training.single import SingleModel
 
-train = partial(train_members, augment=Augment(crop=0, flip=False), reduction="mean", tied=False)
+train = partial(train_members, augment=Augment(padding=0, flip=False), reduction="mean", tied=False)
 ZEROS, NORMAL = partial(nn.init.zeros_), partial(nn.init.normal_)
 
 

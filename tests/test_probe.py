@@ -446,7 +446,7 @@ def trained_by(
         Data(points, points, points, num_classes=2),
         batch_size=8,
         shuffle=True,
-        augment=Augment(crop=0, flip=False),
+        augment=Augment(padding=0, flip=False),
         reduction="mean",
         tied=False,
         observe=observe,

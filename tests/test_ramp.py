@@ -19,7 +19,7 @@ from zeroinit.training import warmup
 from zeroinit.training.cohort import Member
 
 train = partial(
-    train_members, shuffle=True, augment=Augment(crop=0, flip=False), reduction="mean", tied=False, batch_size=32
+    train_members, shuffle=True, augment=Augment(padding=0, flip=False), reduction="mean", tied=False, batch_size=32
 )
 
 
@@ -61,7 +61,7 @@ def test_a_run_is_that_of_a_plain_loop_with_a_scheduler_of_torch(
     assert "ramp" not in plain.optimizer.param_groups[0]
     slope = (factor - 1) / 7
     scheduler = torch.optim.lr_scheduler.LambdaLR(plain.optimizer, lambda step: max(7 - step, 0) * slope + 1)
-    batches = Batches(digits, 32, True, Augment(crop=0, flip=False), [(plain.order, plain.augment)])
+    batches = Batches(digits, 32, True, Augment(padding=0, flip=False), [(plain.order, plain.augment)])
     for _ in range(12):
         inputs, labels = next(batches)
         plain.optimizer.zero_grad()

@@ -27,7 +27,7 @@ TRAINED = {
     "zero_normal in a stack of 3": [(*SMALL, "init=zero_normal", f"seed={seed}") for seed in range(3)],
     "a scale of fan_in": [(*SMALL, "init=zero_uniform", "bias_scale=fan_in", "bias_scale.value=2")],
     "convolutions": [(*FEW, "arch=mnist_cnn", "init=zero_normal", "steps=3")],
-    "BatchNorm, cropped and flipped": [(*FEW, "arch=cifar_cnn", "dataset.augment={crop:1,flip:true}", "steps=2")],
+    "BatchNorm, cropped and flipped": [(*FEW, "arch=cifar_cnn", "dataset.augment={padding:1,flip:true}", "steps=2")],
     "stochastic gradient descent on a sum": [(*SMALL, "optimizer=sgd", "loss.reduction=sum", "optimizer.lr=0.001")],
     "momentum, not shuffled": [(*SMALL, "optimizer=momentum", "dataset.shuffle=false")],
     "tied": [(*SMALL, "init=constant", "arithmetic=tied")],
@@ -192,7 +192,7 @@ def test_probes_and_weights_that_a_run_lacks_are_a_reason(zeroinit: Callable[...
         (["probe.measure=[arrival]"], 0),
         (["probe.measure=[arrival]", "probe.curvature=[7]"], 0),  # where curvature would be looked at
         (["probe.measure=[weight]"], 1),
-        (["probe.measure=[weight]", "probe.dense=3"], 1),
+        (["probe.measure=[weight]", "probe.first_steps=3"], 1),
         (["probe=none", "save=true"], 1),
         (["probe=none", "save=true"], 0),
     ):
@@ -220,19 +220,19 @@ def test_an_optimising_sweeper_is_given_what_was_found(job_of: Callable[..., Job
 
 
 def test_plan_tells_what_is_done_and_what_the_rest_will_take(zeroinit: Callable[..., Any], trained: list[int]) -> None:
-    unknown = zeroinit("-m", *QUICK, "init=zero,default", "seed=0,1", "plan=true")
+    unknown = zeroinit("-m", *QUICK, "init=zero,default", "seed=0,1", "mode=plan")
     assert (unknown.code, trained) == (0, [])
     assert "0 of 4 runs are done, 4 are not: no such run has finished yet." in unknown.out
     zeroinit("-m", *QUICK, "init=zero", "seed=0,1", "optimizer.lr=0.01,1e38", "sweep=other")
     del trained[:]
-    planned = zeroinit("-m", *QUICK, "init=zero", "seed=range(3)", "optimizer.lr=0.01,1e38", "sweep=other", "plan=true")
+    planned = zeroinit("-m", *QUICK, "init=zero", "seed=range(3)", "optimizer.lr=0.01,1e38", "sweep=other", "mode=plan")
     assert (planned.code, trained) == (0, [])
     lines = [line.split() for line in planned.out.splitlines() if line.startswith("logistic")]
     assert [line[4:7] for line in lines] == [["2", "0", "1"], ["0", "2", "1"]]
     assert "2 of 6 runs are done, 4 are not: about" in planned.out
-    assert "about" in zeroinit(*QUICK, "init=ones", "plan=true").out  # as other inits of this net took
+    assert "about" in zeroinit(*QUICK, "init=ones", "mode=plan").out  # as other inits of this net took
     zeroinit("-m", *QUICK, "init=zero", "seed=0,1", "optimizer.lr=0.01", "sweep=other")
-    done = zeroinit("-m", *QUICK, "init=zero", "seed=0,1", "optimizer.lr=0.01", "sweep=other", "plan=true")
+    done = zeroinit("-m", *QUICK, "init=zero", "seed=0,1", "optimizer.lr=0.01", "sweep=other", "mode=plan")
     assert "All 2 runs are done; rerun=true trains them again." in done.out
 
 

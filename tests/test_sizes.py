@@ -140,7 +140,7 @@ def as_typed(value: object) -> str:
         ("figure9", ["size=paper"], "paper"),
         ("figure9", ["size=small", "dataset=image_folder", "dataset.folder=pictures"], "small"),
         ("figure9", ["size=paper", "dataset=digits", "steps=20"], "paper, dataset=digits, steps=20"),
-        ("figure9", ["size=paper", "dataset.limit=600", "epochs=4"], "paper, limit=600, epochs=4"),
+        ("figure9", ["size=paper", "dataset.max_examples=600", "epochs=4"], "paper, limit=600, epochs=4"),
         ("figure9", ["size=small", "dataset.resize=8"], "small, resize=8"),
         ("figure12", ["size=paper"], "paper"),
     ],

@@ -96,7 +96,7 @@ def members(
 train = partial(
     train_members,
     shuffle=True,
-    augment=Augment(crop=0, flip=False),
+    augment=Augment(padding=0, flip=False),
     reduction="mean",
     tied=False,
     batch_size=32,
@@ -213,7 +213,7 @@ def test_members_differ_in_optimizer_settings_and_length(
 def test_a_summed_loss_and_augmentation(digits: Data) -> None:
     make = partial(members, fnn(16), digits, optimizer=torch.optim.SGD, lr=1e-3)
     together, alone = make(range(3)), make(range(3))
-    keys = {"augment": Augment(crop=2, flip=True), "reduction": "sum"}
+    keys = {"augment": Augment(padding=2, flip=True), "reduction": "sum"}
     ends = train(together, digits, **keys)
     for index, member in enumerate(alone):
         [end] = train([member], digits, **keys)

@@ -132,7 +132,7 @@ def test_any_number_of_dead_runs_is_marked(monkeypatch: pytest.MonkeyPatch) -> N
     assert {*states().values()} == {"KILLED"}
 
 
-@pytest.mark.parametrize("words", [(), ("-m",), ("plan=true",), ("-m", "plan=true"), ("report",)])
+@pytest.mark.parametrize("words", [(), ("-m",), ("mode=plan",), ("-m", "mode=plan"), ("report",)])
 def test_every_command_that_opens_a_store_marks_them(
     words: tuple[str, ...],
     zeroinit: Callable[..., object],

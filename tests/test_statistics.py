@@ -258,6 +258,6 @@ def test_the_tables_say_name_units(
 
 
 def test_check_only_warns_before_anything_trains(zeroinit: Callable[..., Ended]) -> None:
-    ended = zeroinit("-m", "dataset=digits", "check=only", "init=zero", "bias_scale.value=1,3")
+    ended = zeroinit("-m", "dataset=digits", "mode=lint", "init=zero", "bias_scale.value=1,3")
     assert ended.code == 1
     assert "bias_scale multiplies biases that are all zero: bias_scale.value=1; bias_scale.value=3" in ended.out

@@ -30,7 +30,7 @@ from zeroinit.tracker.mlflow import Mlflow
 pytestmark = pytest.mark.usefixtures("database")
 
 Command = Callable[..., Ended]
-QUICK = ("dataset=digits", "arch.hidden=[4]", "steps=5", "probe.dense=2", "probe.a_decade=0")
+QUICK = ("dataset=digits", "arch.hidden=[4]", "steps=5", "probe.first_steps=2", "probe.per_decade=0")
 OPTUNA = ("hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "hydra/sweeper/sampler=grid")
 SWEEP = ("-m", *QUICK, "seed=0,1")  # one stack of two runs
 
@@ -208,7 +208,7 @@ def test_a_finished_run_that_lacks_something_is_trained_again(zeroinit: Command)
             set_step = f"update or replace {table} set step = 4 where run_uuid = '{short}' and key = 'test/accuracy'"
             database.execute(set_step)
         database.execute(f"delete from tags where run_uuid = '{old}' and key in ('artifacts', 'last_step')")
-    plan = zeroinit(*grid, "plan=true")
+    plan = zeroinit(*grid, "mode=plan")
     assert "1 of 4 runs are done, 3 are not" in plan.out
     again = zeroinit(*grid)
     assert again.code == 0, again.err

@@ -32,7 +32,7 @@ TIED = {
 }
 ROWS = (partial(row_constant_), ZEROS)
 RANDOM = (partial(nn.init.normal_, std=0.1), partial(nn.init.normal_))
-train = partial(train_members, shuffle=True, augment=Augment(crop=0, flip=False), reduction="mean", batch_size=32)
+train = partial(train_members, shuffle=True, augment=Augment(padding=0, flip=False), reduction="mean", batch_size=32)
 
 
 class Rounding(torch.optim.SGD):

@@ -56,7 +56,7 @@ class Wired(nn.Sequential):
 @pytest.fixture
 def texts_of(job_of: Callable[..., Job]) -> Callable[..., list[str]]:
     def texts(*overrides: str) -> list[str]:
-        job = job_of("dataset=digits", "dataset.limit=200", "arch=logistic", *overrides)
+        job = job_of("dataset=digits", "dataset.max_examples=200", "arch=logistic", *overrides)
         data = build.load(job.values, build.set_up_torch(job.values))
         model, _, optimizer = build.build(job.values, data)
         return [

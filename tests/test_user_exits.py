@@ -129,8 +129,8 @@ def test_an_interruption_by_the_model_is_an_interruption(zeroinit: Command) -> N
 
 
 def test_an_exit_during_an_audit_is_no_success(zeroinit: Command) -> None:
-    ended = zeroinit(*QUICK, "check=audit", "probe.dense=9", "arch._target_=quits.Late", "+arch.how=exit")
+    ended = zeroinit(*QUICK, "mode=audit", "probe.first_steps=9", "arch._target_=quits.Late", "+arch.how=exit")
     assert ended.code == 2
     assert ended.err.splitlines()[-1].startswith(
-        "zeroinit: check=audit: SystemExit: sys.exit(0) was called (quits.py, line "
+        "zeroinit: mode=audit: SystemExit: sys.exit(0) was called (quits.py, line "
     )

@@ -15,7 +15,7 @@ from zeroinit.config import Job
 from zeroinit.errors import BadInput
 
 Command = Callable[..., Any]
-B = ("dataset=digits", "dataset.limit=50", "dataset.batch_size=20", "arch=logistic", "steps=6")
+B = ("dataset=digits", "dataset.max_examples=50", "dataset.batch_size=20", "arch=logistic", "steps=6")
 
 
 class Net(nn.Module):

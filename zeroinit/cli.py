@@ -118,18 +118,19 @@ def _prepare(job: Job) -> tuple[Tracker, Record | None]:
         BadInput: The job cannot be trained, or its run cannot be stored.
     """
     check_jobs([job])  # before the bar, as decoding images has one of its own
-    if job.values["check"] == "only":
-        with explain_exits("check=only"):
+    mode = job.values["mode"]
+    if mode == "lint":
+        with explain_exits("mode=lint"):
             code = dry_run.print_findings([job], is_multirun())
         sys.exit(code)
-    if job.values["check"] == "audit":
-        with explain_exits("check=audit"):
+    if mode == "audit":
+        with explain_exits("mode=audit"):
             dry_run.print_audit(job)
         sys.exit()
     tracker = open_tracker(job, sweep_name())
     if not is_multirun():  # a sweep has done so before its first job
         report_dead_runs(tracker)
-    if job.values["plan"]:
+    if mode == "plan":
         dry_run.print_plan([job], tracker, 1)
         sys.exit()
     for trained in resume.find_finished([job], tracker).values():

@@ -121,7 +121,7 @@ def drawn(runs: int, smoke: bool) -> Iterator[list[str]]:
         if chosen["arch"].endswith("_cnn"):
             chosen = chosen | {"dataset": "digits"}  # seconds on a CPU
         if chosen["dataset"] == "mnist":
-            chosen = chosen | {"dataset.limit": 2000}
+            chosen = chosen | {"dataset.max_examples": 2000}
         if chosen["arch"] == "fnn" and source.random() < 0.3:
             chosen = chosen | {"arithmetic": source.choice(["tied", "quotient"])}
         yield [f"{key}={value}" for key, value in chosen.items()]

@@ -108,12 +108,11 @@ def check_combination(config: DictConfig) -> None:
             "tracker=off: its runs are known only in the process that trains them, and "
             f"hydra/launcher={choices['hydra/launcher']} trains in others; set one of them otherwise"
         )
-    for key, usual in (("check", "start"), ("plan", False)):
-        if config[key] != usual and sweeper._target_ != OURS:
-            raise BadInput(
-                f"{key}={config[key]}: hydra/sweeper={choices['hydra/sweeper']} chooses runs by the results of earlier "
-                f"ones; give {key}={str(usual).lower()}, or leave the sweeper out"
-            )
+    if config.mode != "train" and sweeper._target_ != OURS:
+        raise BadInput(
+            f"mode={config.mode}: hydra/sweeper={choices['hydra/sweeper']} chooses runs by the results of earlier "
+            "ones; give mode=train, or leave the sweeper out"
+        )
     direction = sweeper.get("direction", "maximize")
     direction = getattr(direction, "name", direction)
     if direction != "maximize":

@@ -32,7 +32,7 @@ ARCHS: dict[str, Callable[..., nn.Module]] = {
     "resnet50": partial(resnet50, activation="elu"),
 }
 STACKABLE = [name for name in ARCHS if name != "resnet50"]
-NONE = Augment(crop=0, flip=False)
+NONE = Augment(padding=0, flip=False)
 EXAMPLES = 200  # of a split: 4 batches of 64 an epoch, the last of 8
 
 

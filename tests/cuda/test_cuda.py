@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 # other kernels add up in another order: the unit roundoff, times what six steps of Adam make of it, as it divides small
 # gradients by their size
 DOUBLE, SINGLE = 1e-7, 1e-2
-SHIFTED = Augment(crop=2, flip=True)
+SHIFTED = Augment(padding=2, flip=True)
 
 
 def constant_(tensor: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ def train_members(
     *,
     batch_size: int,
     shuffle: bool = True,
-    augment: Augment = Augment(crop=0, flip=False),  # noqa: B008
+    augment: Augment = Augment(padding=0, flip=False),  # noqa: B008
     reduction: Literal["mean", "sum"] = "mean",
     tied: bool = False,
     stacked: bool = False,

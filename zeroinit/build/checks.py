@@ -61,7 +61,7 @@ def _check_job(job: Job) -> list[str]:
         check_forward(model, partial(make_on_device, values, data), data, batch_size, subject, target)
         _check_arithmetic(values["arithmetic"], model, optimizer, data.input_shape)
         checked_layers[key] = tuple(name for name, _ in weight_layers(model))
-    if values["check"] == "start":  # in the other modes nothing is stored
+    if values["mode"] == "train":  # in the other modes nothing is stored
         check_storable(job, checked_layers[key])
     return data.notes_for(job.overrides)
 

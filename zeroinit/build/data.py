@@ -47,13 +47,14 @@ def data_source(values: Values) -> DataSource:
 def load_cached(node: str, split_seed: int, variables: tuple[tuple[str, str], ...], device: torch.device) -> Data:
     """Return the data of a source, in the size and number that the node asks for, on the device."""
     keys = json.loads(node)
-    shape, limit = {key: keys.pop(key) for key in ("resize", "channels")}, keys.pop("limit")
+    shape = {key: keys.pop(key) for key in ("resize", "channels")}
+    max_examples = keys.pop("max_examples")
     accepted = parameters_of(resolve_target("dataset", keys).func)  # a loader may resize as it decodes
     data = instantiate(
         "dataset", keys | {key: shape[key] for key in shape if key in accepted}, stream("split", split_seed)
     )
     data = check_data(data, f"dataset._target_={keys['_target_']}")
-    return reshape_images(data if limit is None else subsample(data, limit), **shape).to(device)
+    return reshape_images(data if max_examples is None else subsample(data, max_examples), **shape).to(device)
 
 
 @cache
@@ -66,10 +67,11 @@ def _check_augment(keys: Values, input_shape: tuple[int, ...]) -> None:
     """Raise BadInput if inputs of this shape cannot be cropped or flipped so."""
     if Augment(**keys) and len(input_shape) != 3:
         raise BadInput(
-            f"dataset.augment={keys}: the data have shape {input_shape} and are no images; give crop 0 and flip false"
+            f"dataset.augment={keys}: the data have shape {input_shape} and are no images; give padding 0 and flip "
+            "false"
         )
-    if keys["crop"] and keys["crop"] >= min(input_shape[1:]):
+    if keys["padding"] and keys["padding"] >= min(input_shape[1:]):
         raise BadInput(
-            f"dataset.augment.crop={keys['crop']}: the images have {input_shape[1]}x{input_shape[2]} pixels; give "
-            f"0 to {min(input_shape[1:]) - 1}"
+            f"dataset.augment.padding={keys['padding']}: the images have {input_shape[1]}x{input_shape[2]} pixels; "
+            f"give 0 to {min(input_shape[1:]) - 1}"
         )

@@ -17,7 +17,7 @@ STREAMS = ("init", "order", "augment", "forward", "split")
 MAX_SEED = 2**64 - 1
 MAX_STEPS = 10**8  # the losses of one run are then 0.8 GB
 MAX_THREADS = 1024
-CHECKS = ("start", "only", "audit")
+MODES = ("train", "lint", "audit", "plan")
 
 Values = dict[str, Any]
 
@@ -49,17 +49,15 @@ def check(values: Values) -> None:
             )
     if lookup(values, "loss.reduction") not in ("mean", "sum"):
         raise BadInput(f"loss.reduction={lookup(values, 'loss.reduction')}: give mean or sum")
-    if lookup(values, "check") not in CHECKS:
-        raise BadInput(f"check={lookup(values, 'check')}: give {', '.join(CHECKS[:-1])} or {CHECKS[-1]}")
-    if values["check"] != "start" and lookup(values, "plan") is True:
-        raise BadInput(f"check={values['check']} and plan=true: give one of them")
+    if lookup(values, "mode") not in MODES:
+        raise BadInput(f"mode={lookup(values, 'mode')}: give {', '.join(MODES[:-1])} or {MODES[-1]}")
     if lookup(values, "arithmetic") not in ARITHMETICS:
         raise BadInput(
             f"arithmetic={lookup(values, 'arithmetic')}: give {', '.join(ARITHMETICS[:-1])} or {ARITHMETICS[-1]}"
         )
     if lookup(values, "dtype") not in DTYPES:
         raise BadInput(f"dtype={lookup(values, 'dtype')}: give {' or '.join(DTYPES)}")
-    for key in ("deterministic", "save", "rerun", "plan", "early_stop", "dataset.shuffle", "dataset.augment.flip"):
+    for key in ("deterministic", "save", "rerun", "early_stop", "dataset.shuffle", "dataset.augment.flip"):
         if not isinstance(lookup(values, key), bool):
             raise BadInput(f"{key}={lookup(values, key)}: give true or false")
     for group, key in (("bias_scale", "value"), ("optimizer", "lr")):
@@ -89,7 +87,9 @@ def has_warmup(values: Values) -> bool:
 
 def check_probes(values: Values) -> None:
     """Raise BadInput for an unknown probe, or for a schedule without a step."""
-    measure, dense, a_decade = (lookup(values, f"probe.{key}") for key in ("measure", "dense", "a_decade"))
+    measure, first_steps, per_decade = (
+        lookup(values, f"probe.{key}") for key in ("measure", "first_steps", "per_decade")
+    )
     accepted = f"give a list of {', '.join(all_probes())}, or probe=default, all or none"
     if not isinstance(measure, list):
         raise BadInput(f"probe.measure={measure}: {accepted}")
@@ -97,30 +97,32 @@ def check_probes(values: Values) -> None:
     if unknown:
         typed = ",".join(map(str, measure))
         raise BadInput(f"probe.measure=[{typed}]: there is no probe {unknown[0]}; {accepted}")
-    require_int("probe.dense", dense, 0)
-    require_int("probe.a_decade", a_decade, 0)
-    if lookup(values, "check") == "audit":
-        require_int("probe.dense", dense, 1, ", the number of steps that check=audit replays")
+    require_int("probe.first_steps", first_steps, 0)
+    require_int("probe.per_decade", per_decade, 0)
+    if lookup(values, "mode") == "audit":
+        require_int("probe.first_steps", first_steps, 1, ", the number of steps that mode=audit replays")
     curvature_steps = lookup(values, "probe.curvature")
     if not isinstance(curvature_steps, list) or not all(
         type(step) is int and 0 <= step <= MAX_INT for step in curvature_steps
     ):
         raise BadInput(f"probe.curvature={curvature_steps}: give a list of whole numbers from 0 (numbers of updates)")
     require_int("probe.examples", lookup(values, "probe.examples"), 1)
-    if set(measure) - {"curvature"} and not dense and not a_decade:
-        raise BadInput("probe.dense=0 and probe.a_decade=0: no step would be observed; give one from 1, or probe=none")
+    if set(measure) - {"curvature"} and not first_steps and not per_decade:
+        raise BadInput(
+            "probe.first_steps=0 and probe.per_decade=0: no step would be observed; give one from 1, or probe=none"
+        )
     if "curvature" in measure and not curvature_steps:
         raise BadInput("probe.curvature=[]: no step would be observed; give one from 0, or leave curvature out")
 
 
 def check_dataset(values: Values) -> None:
     """Raise BadInput for a value of a key that all data sets have: size, channels, normalisation, augmentation."""
-    for node, keys in (("augment", ("crop", "flip")), ("normalize", ("mean", "std"))):
+    for node, keys in (("augment", ("padding", "flip")), ("normalize", ("mean", "std"))):
         for key in keys:
             lookup(values, f"dataset.{node}.{key}")
-    require_int("dataset.augment.crop", lookup(values, "dataset.augment.crop"), 0)
-    if lookup(values, "dataset.limit") is not None:
-        require_int("dataset.limit", values["dataset"]["limit"], 1, ", or null")
+    require_int("dataset.augment.padding", lookup(values, "dataset.augment.padding"), 0)
+    if lookup(values, "dataset.max_examples") is not None:
+        require_int("dataset.max_examples", values["dataset"]["max_examples"], 1, ", or null")
     resize = lookup(values, "dataset.resize")
     for side in resize if isinstance(resize, list) and len(resize) == 2 else [resize]:
         if resize is not None and (not isinstance(side, int) or isinstance(side, bool) or side < 1):
@@ -139,9 +141,9 @@ def check_dataset(values: Values) -> None:
                 raise BadInput(
                     f"dataset.normalize.std={constants}: give numbers greater than 0, as inputs are divided by them"
                 )
-    held_out = values["dataset"].get("held_out")
-    if "held_out" in values["dataset"] and not (is_finite(held_out) and 0 < held_out < 1):
-        raise BadInput(f"dataset.held_out={held_out}: give a number between 0 and 1")
+    val_fraction = values["dataset"].get("val_fraction")
+    if "val_fraction" in values["dataset"] and not (is_finite(val_fraction) and 0 < val_fraction < 1):
+        raise BadInput(f"dataset.val_fraction={val_fraction}: give a number between 0 and 1")
 
 
 def lookup(values: Values, key: str) -> Any:

@@ -10,6 +10,7 @@ from zeroinit.dataset import Data
 from zeroinit.dataset.folder import folder_fingerprint, root_of
 from zeroinit.dataset.listing import has_validation_folder
 from zeroinit.environment import ENV_SET, result_variables
+from zeroinit.tracker.renamed import RENAMED_KEYS
 
 # Raise it with each change of the code after which a run may have other numbers; tests/test_resume.py pins the losses
 # of some runs to it. 2: AVX2 kernels on every processor that has them
@@ -17,7 +18,7 @@ VERSION = 2
 
 SWEEP_ONLY_KEYS = ("size", "published", "claims")  # only other keys of a sweep file, and its report, refer to them
 # keys that cannot change a number of a run; `seed` acts only through `seeds`
-KEYS_WITHOUT_EFFECT = ("tracker", "probe", "sweep", "save", "check", "rerun", "plan", "seed", *SWEEP_ONLY_KEYS)
+KEYS_WITHOUT_EFFECT = ("tracker", "probe", "sweep", "save", "mode", "rerun", "seed", *SWEEP_ONLY_KEYS)
 PATH_KEYS = ("root", "cache")  # keys of a data set that say where files are
 
 
@@ -57,25 +58,35 @@ def hashes(values: Values, variables: Mapping[str, str] | None = None) -> tuple[
     data = {key: value for key, value in hashed["dataset"].items() if key not in PATH_KEYS}
     if data["_target_"] == "zeroinit.dataset.image_folder":
         if has_validation_folder(root_of(data["folder"])):
-            data.pop("held_out", None)  # nothing is held out
+            data.pop("val_fraction", None)  # nothing is held out
         data["folder"] = folder_fingerprint(data["folder"])
-    if data["limit"] is None:
-        del data["limit"]  # so that runs from before this key existed keep their hash
+    if data["max_examples"] is None:
+        del data["max_examples"]  # so that runs from before this key existed keep their hash
     if isinstance(data["resize"], int):
         data["resize"] = [data["resize"]] * 2
     data["normalize"] = {key: _collapse_equal(constants) for key, constants in data["normalize"].items()}
-    hashed["dataset"] = data
+    is_augmented = any(data["augment"].values())
+    hashed["dataset"] = _hashed_names(data, "dataset")
     if hashed["init"]["layers"] is None:
         hashed["init"] = {key: value for key, value in hashed["init"].items() if key != "rest"}
     elif isinstance(hashed["init"]["layers"], str):
         hashed["init"] = hashed["init"] | {"layers": [hashed["init"]["layers"]]}
-    if not any(data["augment"].values()):
+    if not is_augmented:
         hashed["seeds"] = {key: value for key, value in hashed["seeds"].items() if key != "augment"}
     if not has_warmup(values):
         del hashed["ramp"]
     hashed["device"] = _device_type(values["device"])
     cell = {key: value for key, value in hashed.items() if key != "seeds"}
     return _digest(hashed), _digest(cell | {"version": VERSION})
+
+
+def _hashed_names(node: Values, path: str) -> Values:
+    """Return the node with the names under which its keys are hashed: those from before 0.2.0, so that hashes stay."""
+    old_names = {new: old.rpartition(".")[2] for old, new in RENAMED_KEYS.items()}
+    return {
+        old_names.get(f"{path}.{key}", key): _hashed_names(value, f"{path}.{key}") if isinstance(value, dict) else value
+        for key, value in node.items()
+    }
 
 
 def _device_type(name: str) -> str:

@@ -14,6 +14,7 @@ from zeroinit.config.check import Values
 from zeroinit.config.choices import infer_choices
 from zeroinit.environment import ENV_SET, is_secret
 from zeroinit.errors import BadInput
+from zeroinit.tracker.renamed import translate_config
 
 # interpolations that have another value, or none, in another command
 COMMAND_REFERENCE = re.compile(r"\$\{(hydra|now):")
@@ -69,7 +70,7 @@ def read_saved(path: Path) -> Saved | None:
     Raises:
         BadInput: No run has saved this file.
     """
-    values = _load(path)
+    values = translate_config(_load(path))
     if "defaults" in values:
         return None
     if "hydra" in values:

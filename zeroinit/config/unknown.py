@@ -11,6 +11,7 @@ from zeroinit import CONF
 from zeroinit.config.identity import SWEEP_ONLY_KEYS
 from zeroinit.config.nearest import similarity
 from zeroinit.errors import BadInput
+from zeroinit.tracker.renamed import RENAMED_KEYS
 
 # nodes with the arguments of a function, whose signature decides which keys they may have
 FUNCTION_NODES = (
@@ -39,7 +40,13 @@ def check_keys(cfg: DictConfig, hydra_node: Any) -> set[str]:
     rest = next((key for key in typed if key.startswith("init.rest.")), None)
     if rest and _is_known(rest) and OmegaConf.select(cfg, "init.layers") is None:
         raise BadInput(f"{_format_key(rest, cfg)}: init.layers=null leaves it no layer; give a pattern there too")
-    unknown = [path for path in _key_paths(cfg) if not _is_known(path)]
+    paths = list(_key_paths(cfg))
+    for path in paths:
+        # a user's own data set function may have an argument of that name
+        is_ours = path != "dataset.held_out" or str(OmegaConf.select(cfg, "dataset._target_")).startswith("zeroinit.")
+        if path in RENAMED_KEYS and is_ours:
+            raise BadInput(f"{_format_key(path, cfg)}: there is no such key; {suggest_key(path)}")
+    unknown = [path for path in paths if not _is_known(path)]
     sweep_keys = [key for key in (*typed, *{"size"} & {*hydra_node.runtime.choices}) if _is_sweep_key(key, cfg)]
     if not unknown and not sweep_keys:
         return set()
@@ -143,6 +150,8 @@ def _merge(node: dict[str, Any], more: Any) -> None:
 def suggest_key(path: str) -> str:
     """Return what to type instead of an unknown key: the nearest key, and the other keys of its node."""
     node, _, name = path.rpartition(".")
+    if path in RENAMED_KEYS:
+        return f"its name is now {RENAMED_KEYS[path]}"
     if name in SYNONYMS:
         return f"use {SYNONYMS[name]}"
     keys = [key for key in known_keys() if not _is_within(path, key)]

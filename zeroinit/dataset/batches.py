@@ -24,26 +24,26 @@ class Augment:
     """Random changes of training images.
 
     Attributes:
-        crop: the maximum shift in pixels in each direction; the border is black.
+        padding: the maximum shift in pixels in each direction; the border is black.
         flip: whether half of the images are mirrored left to right.
     """
 
-    crop: int
+    padding: int
     flip: bool
 
     def __bool__(self) -> bool:
-        return self.crop > 0 or self.flip
+        return self.padding > 0 or self.flip
 
     def draw(self, examples: int, generator: torch.Generator) -> Tensor:
         """Return (examples, 3): row and column in the padded image where the crop starts, and whether it is flipped."""
-        starts = torch.randint(2 * self.crop + 1, (examples, 2), generator=generator)
+        starts = torch.randint(2 * self.padding + 1, (examples, 2), generator=generator)
         flips = torch.randint(2, (examples, 1), generator=generator)
         return torch.cat([starts, flips * self.flip], dim=1)
 
     def apply(self, images: Tensor, draws: Tensor) -> Tensor:
         """Return the images (N, channels, height, width), each changed by its row of the draws."""
         height, width = images.shape[-2:]
-        padded = F.pad(images, [self.crop] * 4)
+        padded = F.pad(images, [self.padding] * 4)
         windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view, (N, channels, rows, columns, height, width)
         row, column, flipped = draws.T
         cropped = windows[torch.arange(len(images), device=images.device), :, row, column]

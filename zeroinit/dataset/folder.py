@@ -37,11 +37,11 @@ UPRIGHT = {  # by EXIF's orientation; ImageOps.exif_transpose does the same, but
 
 
 def image_folder(
-    generator: torch.Generator, folder: str, cache: str, held_out: float, resize: Resize, channels: int | None
+    generator: torch.Generator, folder: str, cache: str, val_fraction: float, resize: Resize, channels: int | None
 ) -> Data:
     """Any folder in the layout of torchvision's ImageFolder, (1 or 3, height, width), as bytes.
 
-    val/ is the validation set; without it, the share `held_out` of train/ is. Images are turned as EXIF says. The
+    val/ is the validation set; without it, the share `val_fraction` of train/ is. Images are turned as EXIF says. The
     decoded images are cached in the folder `cache`, and decoded again when a file is changed, added or removed.
 
     Raises:
@@ -54,10 +54,10 @@ def image_folder(
     parts = list_parts(root)
     _check_classes(folder, parts)
     train = len(parts["train"].samples)
-    held_out_images = 0 if "val" in parts else round(held_out * train)
+    held_out_images = 0 if "val" in parts else round(val_fraction * train)
     if "val" not in parts and not 1 <= held_out_images < train:
         raise BadInput(
-            f"dataset.held_out={held_out}: that is {held_out_images} of the {train} images in train/; "
+            f"dataset.val_fraction={val_fraction}: that is {held_out_images} of the {train} images in train/; "
             "give the share that is for validation, at least one image and not all"
         )
     samples = list_images(parts)
@@ -91,13 +91,13 @@ def _check_classes(folder: str, parts: dict[str, Part]) -> None:
 
 
 def _make_notes(folder: str, parts: dict[str, Part]) -> tuple[Note, ...]:
-    """Return notes for the user: on skipped files, and on held_out, which has no effect if there is val/."""
+    """Return notes for the user: on skipped files, and on val_fraction, which has no effect if there is val/."""
     notes = []
     if skipped := describe_skipped(folder, parts):
         notes.append(Note(skipped))
     if "val" in parts:
         val = Path(folder, "val")
-        notes.append(Note(f"dataset.held_out has no effect: {val} is the validation set", key="held_out"))
+        notes.append(Note(f"dataset.val_fraction has no effect: {val} is the validation set", key="val_fraction"))
     return tuple(notes)
 
 

@@ -149,7 +149,7 @@ def first_batch(values: Values, data: Data, examples: int) -> Split:
         data,
         max(2, examples),
         values["dataset"]["shuffle"] and batch_size_of(values, data) < len(data.train[1]),
-        Augment(crop=0, flip=False),
+        Augment(padding=0, flip=False),
         [(stream("order", values["seeds"]["order"]), torch.Generator())],
     )
     inputs, labels = next(batches)

@@ -104,7 +104,7 @@ class Audit:
 
 
 def audit(values: Values, data: Data) -> Audit:
-    """Audit one run over its first `probe.dense` steps, or all if it has fewer. Nothing is stored."""
+    """Audit one run over its first `probe.first_steps` steps, or all if it has fewer. Nothing is stored."""
     values = values | {"arithmetic": "native"}  # some of the replays are tied
     device = data.train[0].device
     with restore_generators(device):
@@ -185,7 +185,7 @@ def _group_draws(entries: Mapping[tuple[str, str, str, str], int]) -> Iterator[D
 
 def _replay_steps(values: Values, data: Data) -> int:
     """Return the number of steps of a replay."""
-    return int(min(values["probe"]["dense"], steps_of(values, steps_per_epoch_of(values, data))))
+    return int(min(values["probe"]["first_steps"], steps_of(values, steps_per_epoch_of(values, data))))
 
 
 def _seed_global_generator(values: Values) -> None:

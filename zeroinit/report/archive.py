@@ -18,6 +18,7 @@ from zeroinit.report.judgements import metrics_of_claims
 from zeroinit.report.manifest import MANIFEST_FILE, Manifest, read_manifest
 from zeroinit.report.tables import as_csv
 from zeroinit.tracker import INIT_HASH, TEST_ACCURACY, TEST_CLASS_COUNTS, VAL_ACCURACY, Record, Tracker, readable
+from zeroinit.tracker.renamed import translate_params
 
 LAST_METRICS = (TEST_ACCURACY, "test/loss", VAL_ACCURACY)  # metrics whose last value has a column
 MACHINE_TAGS = ("device", "cpu", "cpu_capability", "kernels", "version.torch")  # the hardware and software of a run
@@ -215,7 +216,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     """
     if not path.is_file():
         return []
-    rows = list(csv.DictReader(io.StringIO(path.read_text(errors="replace"))))
+    rows = [translate_params(row) for row in csv.DictReader(io.StringIO(path.read_text(errors="replace")))]
     if rows and not {"sweep", "size", "identity", "cell_hash", "status"} <= set(rows[0]):
         raise BadInput(f"--table={path}: it is not a table of zeroinit-results; give such a table, or a new file")
     return rows

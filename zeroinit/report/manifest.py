@@ -9,6 +9,7 @@ from typing import Any
 
 from zeroinit.report.cells import Cell, code_part, data_and_code
 from zeroinit.tracker import Record
+from zeroinit.tracker.renamed import translate_command, translate_params
 
 MANIFEST_FILE = "sweep.json"
 PlannedRun = tuple[str, str, dict[str, str]]  # identity, cell hash, params
@@ -57,11 +58,15 @@ def read_manifest(content: bytes) -> Manifest:
     """Return the manifest from the content of its file."""
     values = json.loads(content)
     planned = [
-        (identity, cell_hash, values["cells"][cell_hash] | dict(*seeds))  # old files have no seeds here
+        (
+            identity,
+            cell_hash,
+            translate_params(values["cells"][cell_hash] | dict(*seeds)),
+        )  # old files have no seeds here
         for identity, cell_hash, *seeds in values["runs"]
     ]
     more = values.get("claims", ()), values.get("size", ""), tuple(values.get("notes", ()))
-    return Manifest(values["question"], values["command"], planned, *more)
+    return Manifest(values["question"], translate_command(values["command"]), planned, *more)
 
 
 def training_commands(manifest: Manifest, cells: Iterable[Cell]) -> tuple[list[str], int]:

@@ -16,9 +16,9 @@ from zeroinit.tracker import TEST_ACCURACY
 # keys that a caption shows if all cells share their value, unless it is the value here, which says nothing
 CAPTION_KEYS = {
     **dict.fromkeys(("dataset", "dataset.batch_size", "epochs", "steps", "optimizer", "optimizer.lr"), "null"),
-    **dict.fromkeys(("dataset.limit", "dataset.resize", "dataset.channels", "init.layers", "init.rest"), "null"),
+    **dict.fromkeys(("dataset.max_examples", "dataset.resize", "dataset.channels", "init.layers", "init.rest"), "null"),
     **{"dataset.normalize.mean": "0", "dataset.normalize.std": "1"},
-    **{"dataset.augment.crop": "0", "dataset.augment.flip": "false", "loss.reduction": "mean"},
+    **{"dataset.augment.padding": "0", "dataset.augment.flip": "false", "loss.reduction": "mean"},
     **{"arithmetic": "native", "ramp.steps": "0", "ramp.factor": "null"},
 }
 MAX_LAYER_COLUMNS = 6  # layers that have a column in the table of replays

@@ -1,4 +1,4 @@
-"""Prints tables about jobs without training them: plan=true, check=only and check=audit."""
+"""Prints tables about jobs without training them: mode=plan, mode=lint and mode=audit."""
 
 from collections.abc import Sequence
 

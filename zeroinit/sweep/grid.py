@@ -46,7 +46,7 @@ def run_grid(jobs: Sequence[Job], command: Command, train: Train, pool: Pool | N
     _check_only(jobs)
     tracker = open_tracker(jobs[0], command.sweep)
     report_dead_runs(tracker)
-    if any(job.values["plan"] for job in jobs):
+    if "plan" in {job.values["mode"] for job in jobs}:
         dry_run.print_plan(jobs, tracker, pool.workers if pool else 1)
         raise Ended(0)
     identities = [identity_of(job) for job in jobs]
@@ -74,11 +74,11 @@ def _check_claims(jobs: Sequence[Job], command: Command) -> None:
 
 def _check_only(jobs: Sequence[Job]) -> None:
     """Print the findings of the jobs, and raise Ended, if they are only to be checked."""
-    modes = {job.values["check"] for job in jobs}
+    modes = {job.values["mode"] for job in jobs}
     if "audit" in modes:
-        raise BadInput("check=audit: it replays one run; leave out -m, or give check=only")
-    if "only" in modes:
-        with explain_exits("check=only"):
+        raise BadInput("mode=audit: it replays one run; leave out -m, or give mode=lint")
+    if "lint" in modes:
+        with explain_exits("mode=lint"):
             code = dry_run.print_findings(jobs, is_sweep=True)
         raise Ended(code)
 

@@ -14,8 +14,8 @@ from zeroinit.tracker import INCOMPLETE, TEST_ACCURACY, Record, Tracker, readabl
 # keys that decide at which steps or on what probes measure, and the probes that depend on them
 BY_STEPS = {*all_probes()} - {Curvature.name}
 SCHEDULE = {
-    "probe.dense": BY_STEPS,
-    "probe.a_decade": BY_STEPS,
+    "probe.first_steps": BY_STEPS,
+    "probe.per_decade": BY_STEPS,
     "probe.curvature": {"curvature"},
     "probe.examples": {"activation", "curvature"},
 }

@@ -82,7 +82,7 @@ def size_of(job: Job) -> str:
     size, data, dataset = job.values["size"], job.values["dataset"], job.params["dataset"]
     changed = {
         "dataset": None if dataset in (size.get("mnist"), size.get("cifar10"), "image_folder") else dataset,
-        "limit": None if data["limit"] == size.get("limit") else data["limit"],
+        "limit": None if data["max_examples"] == size.get("limit") else data["max_examples"],
         "resize": None if data["resize"] == size.get("pixels") else data["resize"],
         "epochs": None if job.values["epochs"] == size.get("epochs") else job.values["epochs"],
         "steps": job.values["steps"] if any(line.startswith("steps=") for line in job.overrides) else None,

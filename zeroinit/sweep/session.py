@@ -132,7 +132,7 @@ class Session:
     def _subject(self, model: nn.Module) -> Subject:
         probe = self.shared["probe"]
         inputs, labels = self._batch(model, probe["examples"])
-        schedule = Schedule(probe["dense"], probe["a_decade"], probe["curvature"])
+        schedule = Schedule(probe["first_steps"], probe["per_decade"], probe["curvature"])
         return Subject(hidden_layers(model), (inputs.unsqueeze(0), labels.unsqueeze(0)), schedule)
 
     def _observe(self, event: Event) -> None:

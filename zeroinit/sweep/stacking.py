@@ -33,7 +33,7 @@ MAY_DIFFER = (
     "seed",
     *(f"seeds.{stream}" for stream in ("init", "order", "augment", "forward")),
     *("epochs", "steps", "early_stop"),
-    *("check", "plan", "rerun", "save"),
+    *("mode", "rerun", "save"),
     *("claims", "published", "size"),  # a sweep's file has them for its report and for its other keys
 )
 MAX_CPU_PARAMETERS = 1_000_000  # parameters of a model of which a stack still gains a fifth on a CPU

@@ -6,6 +6,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from zeroinit.tracker import Record
+from zeroinit.tracker.renamed import translate_params, translate_tags
 
 
 def records(
@@ -45,8 +46,8 @@ def histories(
 def _as_record(run: Run) -> Record:
     return Record(
         name=run.info.run_name,
-        params=run.data.params,
-        tags=run.data.tags,
+        params=translate_params(run.data.params),
+        tags=translate_tags(run.data.tags),
         status=run.info.status,
         metrics=[(point.key, point.value, point.step) for point in run.data.to_proto().metrics],
         started=run.info.start_time / 1000,

@@ -10,6 +10,7 @@ from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, Sq
 from sqlalchemy import ColumnElement, Connection, NullPool, create_engine, select
 
 from zeroinit.tracker import Record
+from zeroinit.tracker.renamed import translate_params, translate_tags
 
 MAX_IN = 1000  # values of an IN (...); databases refuse a statement with tens of thousands
 
@@ -60,8 +61,9 @@ def records(
         ):
             metrics[run_id].append((key, math.nan if is_nan else value, step))
     wanted = {*identities} if identities is not None else set()
+    translated = {run_id: (translate_params(params[run_id]), translate_tags(tags[run_id])) for run_id, *_ in runs}
     return [
-        (Record(name, params[run_id], tags[run_id], status, metrics[run_id], started=start / 1000, run_id=run_id), uri)
+        (Record(name, *translated[run_id], status, metrics[run_id], started=start / 1000, run_id=run_id), uri)
         for run_id, name, status, start, uri in runs
         if tags[run_id].get("kind") == kind and (identities is None or tags[run_id].get("identity") in wanted)
     ]
