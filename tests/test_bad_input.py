@@ -96,7 +96,7 @@ BAD = {
     ("dataset=xor", "dataset.resize=8"): "dataset.resize=8: the data have shape (2,); give null, as they are no images",
     ("dataset=xor", "dataset.channels=3"): "dataset.channels=3: the data have shape (2,); give null",
     ("dataset=xor", "dataset.augment.flip=true"): (
-        "dataset.augment={'crop': 0, 'flip': True}: the data have shape (2,) and are no images; give crop 0 and flip"
+        "dataset.augment={'padding': 0, 'flip': True}: the data have shape (2,) and are no images; give padding 0"
     ),
     ("dataset=digits", "arch=cifar_cnn", "dataset.resize=7"): "arch=cifar_cnn needs images of 8x8 pixels or more",
     ("dataset=cifar10", "dataset.root=nowhere"): "dataset=cifar10: a file in ",
@@ -127,7 +127,7 @@ BAD = {
         "probe.measure=gradient",
     ): "probe.measure=gradient: give a list of activation, arrival, curvature, gradient, noise_scale, pairs, symmetry,",
     ("probe.measure=[null]",): "probe.measure=[None]: there is no probe None; give a list of activation, arrival,",
-    ("check=later",): "check=later: give start, only or audit",
+    ("mode=later",): "mode=later: give train, lint, audit or plan",
     ("-m", "mode=audit", "seed=0,1"): "mode=audit: it replays one run; leave out -m, or give mode=lint",
     ("-m", "hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "mode=lint", "seed=0,1"): (
         "mode=lint: hydra/sweeper=optuna chooses runs by the results of earlier ones; give mode=train"

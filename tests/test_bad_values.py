@@ -210,7 +210,6 @@ AXES = {
     "hydra/launcher=null": "hydra/launcher=null: give the name of one option, such as zeroinit",
     "hydra.verbose=1.5": "hydra.verbose: give true, false, or a list of names of loggers",
     "hydra.sweep.dir=/dev/null/x": "hydra.sweep.dir=/dev/null/x: Not a directory: /dev/null/x; give a folder that can",
-    "mode=lint mode=plan": "mode=lint and mode=plan: give one of them",
     "init.rest.weight.std=1": "init.rest.weight.std=1: the config has no such key; ",
     "+init.rest.weight.std=1": "init.rest.weight.std=1: init.layers=null leaves it no layer; give a pattern there too",
 }

@@ -84,7 +84,7 @@ def test_the_seed_of_the_split_is_the_split(load: Callable[[torch.Generator], Da
     assert not torch.equal(first.test[0], other.test[0])
 
 
-@pytest.mark.parametrize("val_fraction", [0, 1, 7, 50, 99, 100])
+@pytest.mark.parametrize("held_out", [0, 1, 7, 50, 99, 100])
 def test_stratified_holds_out_each_class_in_proportion(held_out: int) -> None:
     labels = torch.tensor([0] * 50 + [1] * 30 + [2] * 19 + [3])[torch.randperm(100)]
     rest, chosen = stratify(labels, held_out, stream("split", 0))

@@ -151,7 +151,7 @@ def test_every_key_has_its_comment() -> None:
             for key in (line.split(":")[0] for line in lines[1:] if not line.startswith("#")):
                 assert key == "_target_" or f"{group}.{key} " in text or f".{key} " in text, f"{group}.{key}"
     shared = OmegaConf.load(CONF / "config.yaml")
-    assert set(shared.dataset) == {"shuffle", "limit", "resize", "channels", "normalize", "augment"}
+    assert set(shared.dataset) == {"shuffle", "max_examples", "resize", "channels", "normalize", "augment"}
     for line in text.splitlines():
         if re.match(r" +(shuffle|limit|resize|channels|mean|std|crop|flip|layers|reduction):", line):
             assert "#" in line

@@ -84,7 +84,7 @@ def test_each_size_arrives_in_every_run(name: str, size: str) -> None:
         values, params = job_of_arch.values, job_of_arch.params
         epochs = {"smoke": 2, "small": 8, "paper": PUBLISHED[data][params["arch"]]}[size]
         assert (values["epochs"], values["steps"]) == ((None, 5) if name == "figure12" else (epochs, None))
-        assert (params["dataset"], values["dataset"]["limit"]) == (dataset, limit)
+        assert (params["dataset"], values["dataset"]["max_examples"]) == (dataset, limit)
         assert not {"size", "published", "claims"} & {key.partition(".")[0] for key in params}
     counts = list(map(int, RUNS.findall(text_of(name))))
     assert counts[("small", "smoke", "paper").index(size)] == len(typed)
