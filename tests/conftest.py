@@ -42,7 +42,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where the tests are 
 
 
 WORKERS = "hydra.launcher.workers="
-LONG = ("test_readme", "test_browser", "test_launcher", "test_ecosystem", "test_wheel")
+# modules whose tests run whole commands, worker processes, a browser or long trainings; the longest come first
+LONGEST = ("test_readme", "test_browser", "test_launcher", "test_ecosystem", "test_wheel")
+SLOW = (
+    *LONGEST,
+    *("test_options", "test_gpu", "test_command", "test_bad_values", "test_sizes", "test_lint", "test_rerun"),
+    *("test_store_failures", "test_stack", "test_resume", "test_bad_input", "test_renamed", "test_compose"),
+    *("test_orchestrate", "test_config", "test_tracker", "test_laboratory", "test_unknown_keys", "test_init"),
+    *("test_verdict", "test_hydra_jobs", "test_ties", "test_user_exits", "test_report_command", "test_commands"),
+    *("test_environment", "test_dtype", "test_pool", "test_arrival", "test_stale", "test_folder", "test_claim_files"),
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,8 +60,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest goes first, so that no worker waits for it at the end."""
-    items.sort(key=lambda item: item.path.stem not in LONG)
+    """Mark the slow tests, and put the longest first, so that no worker waits for them at the end."""
+    for item in items:
+        if item.path.stem in SLOW:
+            item.add_marker("slow")
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 class Ended(NamedTuple):

@@ -2,7 +2,6 @@
 
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from helpers.runs_table import rows_of_runs
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
@@ -337,15 +337,6 @@ def test_ctrl_c_marks_the_run_killed() -> None:
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert [run.info.status for run in runs("zeroinit")] == ["KILLED"]
-
-
-def rows_of_runs() -> int:
-    """Read past MLflow, which would make the database in the command's place."""
-    try:
-        with sqlite3.connect(f"file:{Path.cwd()}/mlruns/mlflow.db?mode=ro", uri=True) as database:
-            return int(database.execute("select count(*) from runs").fetchone()[0])
-    except sqlite3.OperationalError:  # it is being made
-        return 0
 
 
 def test_a_store_that_fails_for_a_moment_costs_no_run(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.stored_runs import TWO, runs
 from mlflow import MlflowClient
-from test_launcher import TWO, runs
 
 from zeroinit import build
 from zeroinit.config import Job

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.pictures import fill
+from helpers.stored_runs import TWO, histories, runs
 from hydra.core.utils import JobReturn, JobStatus
-from test_folder import fill
-from test_launcher import TWO, histories, runs
 
 Command = Callable[..., object]
 QUICK = ("dataset=xor", "arch=logistic", "steps=2", "probe=none")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from mlflow import MlflowClient
+from helpers.runs_table import rows_of_runs
+from helpers.stored_runs import TWO, histories, runs
 from mlflow.entities import Run
-from test_command import rows_of_runs
 
 from zeroinit.process import is_alive, process_of_tags
 
@@ -20,7 +20,6 @@ pytestmark = pytest.mark.usefixtures("database")
 
 Command = Callable[..., object]
 GRID = ("-m", "dataset=digits", "arch.hidden=[8]", "steps=30", "init=zero_normal,default", "optimizer.lr=0.01,0.1")
-TWO = "hydra.launcher.workers=2"
 DEADLY = """
 import os, pathlib, signal
 from zeroinit.arch import Logistic
@@ -57,22 +56,8 @@ class Mortal(Mlflow):
 """
 
 
-def runs(sweep: str = "sweep", kind: str = "run") -> list[Run]:
-    client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
-    experiment = client.get_experiment_by_name(sweep)
-    return list(client.search_runs([experiment.experiment_id], f"tags.kind = '{kind}'", order_by=["start_time ASC"]))
-
-
 def artifact_paths(run: Run) -> list[Path]:
     return list(Path(run.info.artifact_uri.removeprefix("file://")).iterdir())
-
-
-def histories(run: Run) -> dict[str, list[tuple[int, float]]]:
-    client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
-    return {
-        name: [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
-        for name in run.data.metrics
-    }
 
 
 def by_config(sweep: str) -> dict[str, dict[str, list[tuple[int, float]]]]:

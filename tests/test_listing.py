@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.pictures import fill, picture
 from PIL import Image, ImageOps
-from test_folder import fill, picture
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
 
 from zeroinit import build

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_ties import RANDOM, ROWS, TIED, double, duplicate_neurons, fill, fnn, member, naive, rows_and_more, train
+from helpers.copies import RANDOM, ROWS, TIED, double, duplicate_neurons, fill, fnn, member, naive, rows_and_more, train
 from torch import Tensor, nn
 
 from zeroinit import build

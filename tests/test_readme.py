@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import joblib
 import pytest
 from conftest import Ended
-from test_folder import fill
+from helpers.pictures import fill
 
 from zeroinit import CONF, SWEEPS
 from zeroinit.config.target import resolve_cached

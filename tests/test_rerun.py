@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from helpers.stored_runs import histories, runs
 from hydra import compose, initialize_config_dir
 from mlflow.entities import Run
 from omegaconf import OmegaConf
-from test_launcher import histories, runs
 
 from zeroinit import CONF
 from zeroinit.config.choices import infer_choices
