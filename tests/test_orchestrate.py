@@ -39,7 +39,9 @@ def jobs_of(job_of: Callable[..., Job]) -> Callable[..., list[Job]]:
 
     def jobs(*changes: str) -> list[Job]:
         made = [
-            replace(job_of(*QUICK, *change.split()), folder=f"jobs/{index}") for index, change in enumerate(changes)
+            # absolute, as an idle worker of the pool stays in the folder in which it began
+            replace(job_of(*QUICK, *change.split()), folder=str(Path.cwd() / f"jobs/{index}"))
+            for index, change in enumerate(changes)
         ]
         check_jobs(made)
         return made
@@ -129,7 +131,7 @@ def test_a_tracker_in_memory_leaves_all_metrics_in_the_records(jobs_of: Callable
 
 
 def test_what_was_trained_before_is_taken_from_the_store(jobs_of: Callable[..., list[Job]], trained: list[int]) -> None:
-    """With each validation accuracy, of which the best is the value of the run for an optimising sweeper."""
+    """With each validation accuracy: the best one is the value of the run for an optimising sweeper."""
     jobs = jobs_of("seed=0", "seed=1", "seed=2")
     tracker = tracker_of(jobs)
     before = orchestrate(jobs[:2], tracker, "sweep")

@@ -40,10 +40,19 @@ def test_params_are_translated() -> None:
 
 
 def test_commands_are_translated() -> None:
-    typed = "zeroinit -m dataset.limit=20 +dataset.held_out=0.1 probe.dense=3 my.dataset.limit=1"
+    typed = "zeroinit -m dataset=image_folder dataset.limit=20 +dataset.held_out=0.1 my.dataset.limit=1"
     assert translate_command(typed) == (
-        "zeroinit -m dataset.max_examples=20 +dataset.val_fraction=0.1 probe.first_steps=3 my.dataset.limit=1"
+        "zeroinit -m dataset=image_folder dataset.max_examples=20 +dataset.val_fraction=0.1 my.dataset.limit=1"
     )
+
+
+def test_an_argument_of_a_users_function_keeps_its_name() -> None:
+    assert translate_params({"dataset": "mine.data", "dataset.held_out": "3"})["dataset.held_out"] == "3"
+    assert translate_params({"dataset": "image_folder", "dataset.held_out": "0.1"})["dataset.val_fraction"] == "0.1"
+    mine = {"dataset": {"_target_": "mine.data", "held_out": 3, "limit": 5}}
+    assert translate_config(mine)["dataset"] == {"_target_": "mine.data", "held_out": 3, "max_examples": 5}
+    typed = "zeroinit dataset._target_=mine.data +dataset.held_out=3"
+    assert translate_command(typed) == typed
 
 
 def test_a_run_of_an_old_store_is_known(zeroinit: Command) -> None:

@@ -79,7 +79,7 @@ class Bar:
         self._draw()
 
     def finish(self, task: int = 0, runs: int = 1) -> None:
-        """Show that so many runs of a task have ended."""
+        """Show that this number of runs of a task have ended."""
         self._under_way.pop(task, None)
         self._finished += runs
         self._draw()

@@ -8,8 +8,10 @@ from zeroinit.report.archive import format_table, merge_rows, read_table
 
 def collect(folder: Path, table: Path) -> None:
     """Add the finished runs of `folder` to the table; `zeroinit-results` then writes RESULTS.md anew."""
-    rows = [kept for row in read_rows(folder / "runs.jsonl") for kept in row["rows"] if kept["status"] == "FINISHED"]
+    rows = [
+        merged for row in read_rows(folder / "runs.jsonl") for merged in row["rows"] if merged["status"] == "FINISHED"
+    ]
     old = read_table(table)
-    kept = merge_rows(old, rows)
-    table.write_bytes(format_table(kept))
-    print(f"{len(rows)} runs of {folder}; {table} has {len(kept)}, and had {len(old)}: run zeroinit-results next")
+    merged = merge_rows(old, rows)
+    table.write_bytes(format_table(merged))
+    print(f"{len(rows)} runs of {folder}; {table} has {len(merged)}, and had {len(old)}: run zeroinit-results next")

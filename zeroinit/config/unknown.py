@@ -11,7 +11,7 @@ from zeroinit import CONF
 from zeroinit.config.identity import SWEEP_ONLY_KEYS
 from zeroinit.config.nearest import similarity
 from zeroinit.errors import BadInput
-from zeroinit.tracker.renamed import RENAMED_KEYS
+from zeroinit.tracker.renamed import RENAMED_KEYS, USER_KEY
 
 # nodes with the arguments of a function, whose signature decides which keys they may have
 FUNCTION_NODES = (
@@ -42,8 +42,7 @@ def check_keys(cfg: DictConfig, hydra_node: Any) -> set[str]:
         raise BadInput(f"{_format_key(rest, cfg)}: init.layers=null leaves it no layer; give a pattern there too")
     paths = list(_key_paths(cfg))
     for path in paths:
-        # a user's own data set function may have an argument of that name
-        is_ours = path != "dataset.held_out" or str(OmegaConf.select(cfg, "dataset._target_")).startswith("zeroinit.")
+        is_ours = path != USER_KEY or str(OmegaConf.select(cfg, "dataset._target_")).startswith("zeroinit.")
         if path in RENAMED_KEYS and is_ours:
             raise BadInput(f"{_format_key(path, cfg)}: there is no such key; {suggest_key(path)}")
     unknown = [path for path in paths if not _is_known(path)]

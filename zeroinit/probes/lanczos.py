@@ -49,7 +49,7 @@ def hessian_ends(losses: Callable[[Parameters], Tensor], parameters: Parameters,
 
 
 def lanczos(product: Callable[[Tensor], Tensor], start: Tensor, iterations: int) -> Tensor:
-    """The smallest and the largest eigenvalue (K, 2), as so many iterations find them, of K symmetric matrices.
+    """Return the smallest and the largest eigenvalue (K, 2) of K symmetric matrices, as the iterations find them.
 
     `product` maps vectors (K, P) to each one's matrix times it. With full reorthogonalisation; see Golub and Van Loan,
     "Matrix Computations", section 10.1. Both lie within the spectrum. NaN where a product is not finite.

@@ -31,7 +31,7 @@ class Schedule:
     """When probes measure.
 
     Attributes:
-        first_steps: each of the first so many steps is observed.
+        first_steps: each step up to this one is observed.
         per_decade: how many steps of every tenfold are observed after them.
         curvature_steps: the updates after which curvature is measured; 0 is before the first.
     """
@@ -116,7 +116,7 @@ class Probe:
     """One kind of measurement. An instance measures the members of one training.
 
     A probe is a class of this kind in a module of its own name in this package. It calls `readings.add` in one of the
-    three methods below, each of which is called with an event.
+    three methods below, which are called with an event.
     """
 
     name: ClassVar[str]

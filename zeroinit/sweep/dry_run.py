@@ -42,7 +42,7 @@ def print_findings(jobs: Sequence[Job], is_sweep: bool) -> int:
 
 
 def print_plan(jobs: Sequence[Job], tracker: Tracker, workers: int) -> None:
-    """Print how many runs of each cell are done, failed or to do, and how long the rest takes on so many processes."""
+    """Print how many runs of each cell are done, failed or to do, and how long the rest takes."""
     identities = [identity_of(job) for job in jobs]
     records, left_out = readable(tracker.records())
     runs = [(identity, job.cell_hash, job.params) for identity, job in zip(identities, jobs, strict=True)]

@@ -60,7 +60,7 @@ def count_cores() -> int:
 
 
 def open_pool(workers: int | None) -> "Pool | None":
-    """Return a pool of so many workers, or as many as cores; None for one worker, as this process can do its tasks.
+    """Return a pool of `workers` processes, or as many as cores; None for one worker, as this process can do its tasks.
 
     Raises:
         BadInput: The number, of the key hydra.launcher.workers, is not a whole number from 1.

@@ -13,12 +13,14 @@ RENAMED_KEYS = {  # {before 0.2.0: now}
     "check": "mode",
     "plan": "mode",
 }
+USER_KEY = "dataset.held_out"  # a user's own data set function may have an argument of this name, which stays
 MODES = {"start": "train", "only": "lint", "audit": "audit"}  # {value of `check` before 0.2.0: mode}
 
 
 def translate_params(params: Mapping[str, str]) -> dict[str, str]:
     """Return the params of a stored run under today's keys."""
-    translated = {RENAMED_KEYS.get(key, key): value for key, value in params.items() if key not in ("check", "plan")}
+    renamed = _renamed_keys(params.get("dataset") == "image_folder")
+    translated = {renamed.get(key, key): value for key, value in params.items() if key not in ("check", "plan")}
     if "check" in params:
         translated["mode"] = "train"  # only a run that trains is stored
     return translated
@@ -26,7 +28,7 @@ def translate_params(params: Mapping[str, str]) -> dict[str, str]:
 
 def translate_command(command: str) -> str:
     """Return a command that was typed before 0.2.0 as one types it today. `check` and `plan` train nothing."""
-    for old, new in RENAMED_KEYS.items():
+    for old, new in _renamed_keys("dataset=image_folder" in command).items():
         if "." in old:
             command = re.sub(rf"(?<![\w.]){re.escape(old)}=", f"{new}=", command)
     return command
@@ -39,19 +41,25 @@ def translate_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 def translate_config(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a saved config under today's keys."""
-    translated = _translate_node(values, "")
+    dataset = values.get("dataset")
+    is_image_folder = isinstance(dataset, Mapping) and dataset.get("_target_") == "zeroinit.dataset.image_folder"
+    translated = _translate_node(values, "", _renamed_keys(is_image_folder))
     if "check" in values or "plan" in values:
         mode = "plan" if values.get("plan") is True else MODES.get(values.get("check", "start"), "train")
         translated["mode"] = mode
     return translated
 
 
-def _translate_node(node: Mapping[str, Any], path: str) -> dict[str, Any]:
+def _renamed_keys(is_image_folder: bool) -> dict[str, str]:
+    return {old: new for old, new in RENAMED_KEYS.items() if old != USER_KEY or is_image_folder}
+
+
+def _translate_node(node: Mapping[str, Any], path: str, renamed: Mapping[str, str]) -> dict[str, Any]:
     translated: dict[str, Any] = {}
     for key, value in node.items():
         full = f"{path}.{key}" if path else key
         if full in ("check", "plan"):
             continue
-        name = RENAMED_KEYS.get(full, full).rpartition(".")[2]
-        translated[name] = _translate_node(value, full) if isinstance(value, Mapping) else value
+        name = renamed.get(full, full).rpartition(".")[2]
+        translated[name] = _translate_node(value, full, renamed) if isinstance(value, Mapping) else value
     return translated
