@@ -28,6 +28,7 @@ DRAWS, IDENTICAL = "draws of the init", "identical runs"  # what n may count bes
 
 SHARES = ("accuracy", "zeros", "dead", "saturated")  # last words of metrics that lie between 0 and 1
 NOT_NEGATIVE = ("loss", "distinct", "clusters", "rank", "variance", "update", "angle", "norm")
+CONFIDENCE = 0.95  # of all intervals, unless they are widened for several comparisons
 MIN_UNITS_FOR_INTERVAL = 3  # of two units, the values say more than an interval of 12.7 standard errors
 MAX_SEEDS = 1_000  # the largest number of seeds that `seeds_needed` considers
 
@@ -85,13 +86,14 @@ def _last_values(record: Record) -> Iterable[tuple[str, float, int]]:
     return {name: (name, value, step) for name, value, step in record.metrics}.values()
 
 
-def mean_and_interval(values: Values) -> tuple[int, Numbers, Numbers]:
-    """Return (n, mean, half width of Student's 95% interval) over units. The runs of a unit are averaged first.
+def mean_and_interval(values: Values, confidence: float = CONFIDENCE) -> tuple[int, Numbers, Numbers]:
+    """Return (n, mean, half width of Student's interval) over units. The runs of a unit are averaged first.
 
     The interval is not cut to the metric's range, so that comparisons can use it.
 
     Args:
         values: Of each unit, the values of its runs: numbers, or arrays of one shape.
+        confidence: The confidence level of the interval.
 
     Returns:
         Mean and half width have the shape of a value. They are NaN where n leaves them undefined.
@@ -100,7 +102,9 @@ def mean_and_interval(values: Values) -> tuple[int, Numbers, Numbers]:
     n = len(means)
     if n == 0:
         return 0, np.array(math.nan), np.array(math.nan)
-    half = stdtrit(n - 1, 0.975) * means.std(axis=0, ddof=1) / math.sqrt(n) if n > 1 else means[0] * math.nan
+    if n == 1:
+        return n, means[0], means[0] * math.nan
+    half = stdtrit(n - 1, (1 + confidence) / 2) * means.std(axis=0, ddof=1) / math.sqrt(n)
     return n, means.mean(axis=0), half
 
 
@@ -220,7 +224,8 @@ def seeds_needed(n: int, half: float, distance: float) -> str:
     """
     if n < 2:
         return "2 seeds at least"
-    deviation = half * math.sqrt(n) / stdtrit(n - 1, 0.975)
+    level = (1 + CONFIDENCE) / 2
+    deviation = half * math.sqrt(n) / stdtrit(n - 1, level)
     counts = np.arange(2, MAX_SEEDS + 1)
-    enough = counts[stdtrit(counts - 1, 0.975) * deviation / np.sqrt(counts) < distance]
+    enough = counts[stdtrit(counts - 1, level) * deviation / np.sqrt(counts) < distance]
     return f"{enough[0]} seeds" if len(enough) else f"more than {MAX_SEEDS:,} seeds"

@@ -1,0 +1,171 @@
+"""Each init compared with the baseline init, within the cells that agree in all other keys."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zeroinit.report.cells import Cell, naming_keys
+from zeroinit.report.statistics import (
+    CONFIDENCE,
+    MIN_UNITS_FOR_INTERVAL,
+    Numbers,
+    group_by_unit,
+    init_draws,
+    mean_and_interval,
+)
+from zeroinit.tracker import TEST_ACCURACY, Record
+
+BASELINE = "default"  # the init that others are compared with, unless the sweep names another
+
+ABOVE, BELOW, UNCLEAR = "above", "below", "no clear difference"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean paired difference of test accuracy, in percentage points.
+
+    Attributes:
+        n: The number of independent units, as in a table of cells.
+        mean: The mean of the differences.
+        half: The half width of its interval; NaN with fewer than two units.
+        values: The difference of each unit (n,).
+        comparisons: The number of comparisons for which the interval is widened (Bonferroni).
+    """
+
+    n: int
+    mean: float
+    half: float
+    values: Numbers
+    comparisons: int
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether there are enough units for an interval."""
+        return self.n >= MIN_UNITS_FOR_INTERVAL
+
+    @property
+    def low(self) -> float:
+        """The lower bound to show: of the interval, or the smaller value with n = 2."""
+        return self.mean - self.half if self.has_interval else float(min(self.values, default=np.nan))
+
+    @property
+    def high(self) -> float:
+        """The upper bound to show."""
+        return self.mean + self.half if self.has_interval else float(max(self.values, default=np.nan))
+
+    @property
+    def direction(self) -> str:
+        """ABOVE or BELOW the baseline if the whole interval lies there, else UNCLEAR."""
+        if not self.has_interval:
+            return UNCLEAR
+        return ABOVE if self.low > 0 else BELOW if self.high < 0 else UNCLEAR
+
+    def format(self) -> str:
+        """Format in points: `-2.24 ± 1.66`, with n = 2 both values, with n = 1 the value; `-` without a pair."""
+        if not self.n:
+            return "-"
+        if self.n < MIN_UNITS_FOR_INTERVAL:
+            return ", ".join(f"{value:+.2f}" for value in sorted(self.values))
+        return f"{self.mean:+.2f} ± {self.half:.2f}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A cell, the cell of the baseline that agrees with it in all keys but those of the init, and their difference.
+
+    Attributes:
+        cell: The cell.
+        baseline: None if the cell is the baseline itself, or if there is no such cell.
+        difference: None without a baseline.
+    """
+
+    cell: Cell
+    baseline: Cell | None
+    difference: Difference | None
+
+
+def compare_with_baseline(cells: Sequence[Cell], baseline: str = BASELINE) -> list[Comparison]:
+    """Return the comparison of each cell with the cell of the baseline init.
+
+    The intervals of the cells that share a baseline are widened together, so that all of them hold with 95% confidence
+    (Bonferroni).
+
+    Args:
+        cells: The cells of a sweep, at most one of each init for equal values of the other keys.
+        baseline: The name of an init.
+    """
+    keys = [key for key in naming_keys(cells) if not key.startswith("init")]
+    groups: dict[tuple[str | None, ...], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(tuple(cell.params.get(key) for key in keys), []).append(cell)
+    by_cell: dict[int, Comparison] = {}
+    for group in groups.values():
+        reference = next((cell for cell in group if cell.params["init"] == baseline), None)
+        others = [cell for cell in group if cell is not reference]
+        comparisons = sum(bool(reference and _pairs(cell, reference)) for cell in others)
+        for cell in group:
+            is_compared = reference is not None and cell is not reference
+            difference = subtract_cells(cell, reference, comparisons) if is_compared and reference else None
+            by_cell[id(cell)] = Comparison(cell, reference if is_compared else None, difference)
+    return [by_cell[id(cell)] for cell in cells]
+
+
+def subtract_cells(cell: Cell, other: Cell, comparisons: int = 1) -> Difference:
+    """Return the difference of test accuracy between the runs of two cells that have the same seeds.
+
+    If one of the two inits draws, n counts its draws.
+
+    Args:
+        cell: The cell from which the other is subtracted.
+        other: The other cell.
+        comparisons: The number of comparisons for which the interval is widened.
+    """
+    by_seeds = {seeds_of(record): record.last(TEST_ACCURACY) for record in other.finished}
+    draws = init_draws(cell.finished) or init_draws(other.finished)
+    pairs = _pairs(cell, other)
+    return subtract_runs(
+        pairs, lambda record: record.last(TEST_ACCURACY) - by_seeds[seeds_of(record)], draws, comparisons
+    )
+
+
+def subtract_runs(
+    records: Sequence[Record], subtract: Callable[[Record], float], draws: bool, comparisons: int = 1
+) -> Difference:
+    """Return the mean of a difference between shares, in percentage points.
+
+    Args:
+        records: The runs.
+        subtract: Returns the difference of a run.
+        draws: Whether n counts draws of the init.
+        comparisons: The number of comparisons for which the interval is widened.
+    """
+    units = group_by_unit(records, subtract, draws)
+    n, mean, half = mean_and_interval(units, 1 - (1 - CONFIDENCE) / max(comparisons, 1))
+    values = np.array([100 * float(np.mean(np.asarray(runs, float))) for runs in units.values()])
+    # rounded, so that a difference of exactly a margin equals it
+    return Difference(n, round(100 * float(mean), 9), round(100 * float(half), 9), values, comparisons)
+
+
+def seeds_of(record: Record) -> tuple[tuple[str, str], ...]:
+    """Return the seeds of all streams, by which runs are paired."""
+    return tuple(sorted((key, value) for key, value in record.params.items() if key.startswith("seeds.")))
+
+
+def _pairs(cell: Cell, other: Cell) -> list[Record]:
+    """Return the runs of the cell whose seeds the other cell has, too."""
+    seeds = {seeds_of(record) for record in other.finished}
+    return [record for record in cell.finished if seeds_of(record) in seeds]
+
+
+def describe_widening(comparisons: Sequence[Comparison]) -> str:
+    """Return how the intervals of the differences are widened; empty without an interval."""
+    counts = sorted(
+        {part.difference.comparisons for part in comparisons if part.difference and part.difference.has_interval}
+    )
+    if not counts:
+        return ""
+    if counts == [1]:
+        return "Student's 95% interval"
+    number = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"Student's interval, widened for {number} comparisons within one arch and scale (Bonferroni, 95% together)"
