@@ -11,6 +11,7 @@ import torch
 
 from zeroinit import build
 from zeroinit.build import repeatable
+from zeroinit.config.identity import Identity
 from zeroinit.dataset import Data
 from zeroinit.report.cli import main
 from zeroinit.report.manifest import Manifest, read_manifest, replace_strays
@@ -121,7 +122,7 @@ def test_workers_that_load_other_data_are_told(
 
 
 def record(identity: str, started: float) -> Record:
-    config_hash = identity.partition("-")[0]
+    config_hash = Identity.parse(identity).config_hash
     return Record("", {"dataset": "mine"}, {"identity": identity, "config_hash": config_hash}, started=started)
 
 

@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from zeroinit.config.check import Values, has_warmup, resolve_device
 from zeroinit.dataset import Data
@@ -22,15 +23,42 @@ KEYS_WITHOUT_EFFECT = ("tracker", "probe", "sweep", "save", "mode", "rerun", "se
 PATH_KEYS = ("root", "cache")  # keys of a data set that say where files are
 
 
-def identity(config_hash: str, data_hash: str, code_hash: str) -> str:
-    """Return the identity of a run. Runs with equal identities have equal numbers, apart from rounding in a stack.
+@dataclass(frozen=True)
+class Identity:
+    """What decides the numbers of a run: runs with equal identities differ only by rounding in a stack.
 
-    Args:
+    Its text, the parts joined by dashes, is stored with the run.
+
+    Attributes:
         config_hash: of all keys that can change a number.
         data_hash: of the data.
+        version: of the code that trains; 0 for runs from before there was one.
         code_hash: of the files of the user's functions; empty if the config names none.
     """
-    return "-".join(filter(None, (config_hash, data_hash, str(VERSION), code_hash)))
+
+    config_hash: str
+    data_hash: str = ""
+    version: int = VERSION
+    code_hash: str = ""
+
+    def __str__(self) -> str:
+        return "-".join(filter(None, (self.config_hash, self.data_hash, self.code)))
+
+    @property
+    def code(self) -> str:
+        """The version and the hash of the user's code, as text."""
+        return "-".join(filter(None, (str(self.version or ""), self.code_hash)))
+
+    @property
+    def data_and_code(self) -> tuple[str, str]:
+        """All but the config."""
+        return self.data_hash, self.code
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the identity that a run was stored with."""
+        config_hash, data_hash, version, code_hash = (text.split("-", 3) + [""] * 3)[:4]
+        return cls(config_hash, data_hash, int(version) if version.isdigit() else 0, code_hash)
 
 
 def hash_data(data: Data) -> str:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, PATH_KEYS
+from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, PATH_KEYS, Identity
 from zeroinit.errors import BadInput
-from zeroinit.report.cells import NOT_RUN, count_probes, data_and_code
+from zeroinit.report.cells import NOT_RUN, count_probes
 from zeroinit.report.judgements import metrics_of_claims
 from zeroinit.report.manifest import MANIFEST_FILE, Manifest, read_manifest
 from zeroinit.report.tables import as_csv
@@ -84,7 +84,7 @@ def record_of(row: TableRow) -> Record:
     """Return the run of a row, as far as the table has it."""
     values = {key: value for key, value in row.items() if value}
     tags = {key: values[key] for key in ("identity", "cell_hash", "size", *ARCHIVED_TAGS) if key in values}
-    tags["config_hash"] = values["identity"].partition("-")[0]
+    tags["config_hash"] = Identity.parse(values["identity"]).config_hash
     known = {"sweep", "status", "watched", "steps_taken", *tags, *LAST_METRICS}
     metrics = [(name, float(values[name]), int(values["steps_taken"])) for name in LAST_METRICS if name in values]
     metrics += [(name, value, step) for name, value, step in json.loads(values.get("watched", "[]"))]
@@ -103,7 +103,7 @@ def merge_rows(old: Iterable[TableRow], new: Iterable[TableRow]) -> list[dict[st
     """
     rows: dict[tuple[str, int, str], dict[str, str]] = {}
     for row in (*old, *new):
-        run = row["sweep"], version_of(row), row["identity"].partition("-")[0]
+        run = row["sweep"], version_of(row), Identity.parse(row["identity"]).config_hash
         known = rows.get(run)
         # a run that is to be repeated, because its data or code changed, replaces the old run
         is_due = known and known["identity"] != row["identity"]
@@ -111,13 +111,13 @@ def merge_rows(old: Iterable[TableRow], new: Iterable[TableRow]) -> list[dict[st
         if _is_finished(row) or is_due or not is_worse:
             rows.pop(run, None)  # so that it becomes the newest
             rows[run] = dict(row)
-    newest: dict[tuple[str, ...], str] = {}
+    newest: dict[tuple[str, ...], tuple[str, str]] = {}
     for row in rows.values():
         if _is_finished(row):
-            newest[_cell_and_split(row)] = data_and_code(row["identity"])
+            newest[_cell_and_split(row)] = Identity.parse(row["identity"]).data_and_code
 
     def has_changed(row: TableRow) -> bool:
-        return _is_finished(row) and data_and_code(row["identity"]) != newest[_cell_and_split(row)]
+        return _is_finished(row) and Identity.parse(row["identity"]).data_and_code != newest[_cell_and_split(row)]
 
     current, waiting = split_by_version([row for row in rows.values() if not has_changed(row)])
     return [dict(row) for row in sorted((*current, *waiting), key=_sort_key)]
@@ -200,7 +200,7 @@ def _cell_and_split(row: TableRow) -> tuple[str, ...]:
 
 def version_of(row: TableRow) -> int:
     """Return the version of the training code; 0 for runs from before there was one."""
-    return int([*row["identity"].split("-"), "", "0"][2] or 0)
+    return Identity.parse(row["identity"]).version
 
 
 def _natural_key(name: str) -> list[Any]:

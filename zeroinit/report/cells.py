@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, PATH_KEYS
+from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, PATH_KEYS, Identity
 from zeroinit.tracker import Record
 
 TABLE_KEYS = ("arch", "init", "bias_scale.value")  # columns of every table; a key that differs between cells joins them
@@ -75,18 +75,22 @@ def group_cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Ite
     by_hash: dict[str, Cell] = {}
     newest: dict[str, dict[str, Record | None]] = defaultdict(dict)  # by cell hash, then identity
     finished: dict[str, dict[str, Record]] = defaultdict(dict)
-    planned_versions: dict[tuple[str, str | None], set[str]] = defaultdict(set)  # by cell hash and split
+    planned_versions: dict[tuple[str, str | None], set[tuple[str, str]]] = defaultdict(set)  # by cell hash and split
     for identity, cell_hash, params in planned:
         by_hash.setdefault(cell_hash, Cell(params))
         newest[cell_hash][identity] = None
-        planned_versions[cell_hash, params.get("seeds.split")].add(data_and_code(identity))
-    codes = {cell_hash: {code_part(identity) for identity in identities} for cell_hash, identities in newest.items()}
+        planned_versions[cell_hash, params.get("seeds.split")].add(Identity.parse(identity).data_and_code)
+    codes = {
+        cell_hash: {Identity.parse(identity).code for identity in identities}
+        for cell_hash, identities in newest.items()
+    }
     for record in records:
         identity, cell_hash = record.identity, record.tags["cell_hash"]
+        parts = Identity.parse(identity)
         if cell_hash not in by_hash:
             continue
         versions = planned_versions.get((cell_hash, record.params.get("seeds.split")))
-        if data_and_code(identity) not in versions if versions else code_part(identity) not in codes[cell_hash]:
+        if parts.data_and_code not in versions if versions else parts.code not in codes[cell_hash]:
             continue
         newest[cell_hash][identity] = newest[cell_hash].get(identity) or record
         known = finished[cell_hash].get(identity)
@@ -118,16 +122,6 @@ def outcome_of(record: Record) -> str:
     outcome = record.tags.get("verdict", "")
     is_valid = record.status == "FINISHED" or outcome == "diverged"
     return outcome if outcome and is_valid else record.status.lower()
-
-
-def data_and_code(identity: str) -> str:
-    """Return the part of an identity after the hash of the config."""
-    return identity.partition("-")[2]
-
-
-def code_part(identity: str) -> str:
-    """Return the part of an identity after the hash of the data: code version, and the hash of the user's own code."""
-    return data_and_code(identity).partition("-")[2]
 
 
 def count_probes(record: Record) -> int:

@@ -7,7 +7,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from zeroinit.report.cells import Cell, code_part, data_and_code
+from zeroinit.config.identity import Identity
+from zeroinit.report.cells import Cell
 from zeroinit.tracker import Record
 from zeroinit.tracker.renamed import translate_command, translate_params
 
@@ -100,7 +101,7 @@ def replace_strays(manifest: Manifest, records: Sequence[Record], since: float) 
     by_config = {record.tags["config_hash"]: record for record in reversed(new) if "config_hash" in record.tags}
     strays: dict[str, Record] = {}  # by planned identity
     for identity, *_ in manifest.planned:
-        stray = by_config.get(identity.partition("-")[0])
+        stray = by_config.get(Identity.parse(identity).config_hash)
         if identity not in known and stray:
             strays[identity] = stray
     if not strays:
@@ -115,16 +116,18 @@ def replace_strays(manifest: Manifest, records: Sequence[Record], since: float) 
 
 def _describe_strays(strays: Mapping[str, Record], runs: int) -> Iterator[str]:
     """Yield how many runs had other code or other data than planned, with both hashes of the first of them."""
-    first, record = next(iter(strays.items()))
+    record = next(iter(strays.values()))
     count = f"{len(strays)} of {runs} runs"
-    if any(code_part(identity) != code_part(stray.identity) for identity, stray in strays.items()):
-        hashes = f"{code_part(record.identity)} instead of {code_part(first)}"
+    pairs = [(Identity.parse(planned), Identity.parse(stray.identity)) for planned, stray in strays.items()]
+    planned, trained = pairs[0]
+    if any(planned.code != trained.code for planned, trained in pairs):
+        hashes = f"{trained.code} instead of {planned.code}"
         yield (
             f"{count} trained with other code than the sweep planned ({hashes}): a file of yours changed while it ran. "
             "Each row is of the code that its runs had."
         )
         return
-    hashes = " instead of ".join(data_and_code(identity).partition("-")[0] for identity in (record.identity, first))
+    hashes = f"{trained.data_hash} instead of {planned.data_hash}"
     yield (
         f"{count} trained on other data than the sweep planned (hash {hashes}): the data changed while it ran, or "
         f"dataset={record.params.get('dataset')} gives every process other data, as from a global generator. "
