@@ -18,6 +18,7 @@ from zeroinit.report.cells import sort_values
 from zeroinit.report.statistics import mean_and_interval
 from zeroinit.tracker import TEST_ACCURACY, Record
 from zeroinit.tracker.mlflow import Mlflow
+from zeroinit.tracker.tags import Tag
 
 Number = Callable[[Sequence[Record]], str]  # writes a number of the runs of a cell
 SCALE, WIDTH, RATE, ACTIVATION = "bias_scale.value", "arch.hidden", "optimizer.lr", "arch.activation"
@@ -131,7 +132,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for sweep in arguments.sweeps or names:
         runs = read_runs(arguments.store, sweep)
-        machines = {f"{record.tags['cpu']}, torch {record.tags['version.torch']}" for record in runs}
+        machines = {f"{record.tags[Tag.CPU]}, torch {record.tags[Tag.TORCH_VERSION]}" for record in runs}
         print(f"\n{sweep}: {len(runs)} runs; {'; '.join(sorted(machines))}")
         for _, rows, columns, numbers in (table for table in TABLES if table[0] == sweep):
             print(f"\n| {' '.join(rows)} | {' | '.join(' '.join(values) for values in group(runs, columns))} |")

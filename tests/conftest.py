@@ -49,8 +49,16 @@ SLOW = (
     *("test_options", "test_gpu", "test_command", "test_bad_values", "test_sizes", "test_lint", "test_rerun"),
     *("test_store_failures", "test_stack", "test_resume", "test_bad_input", "test_renamed", "test_compose"),
     *("test_orchestrate", "test_config", "test_tracker", "test_laboratory", "test_unknown_keys", "test_init"),
-    *("test_verdict", "test_hydra_jobs", "test_ties", "test_user_exits", "test_report_command", "test_commands"),
-    *("test_environment", "test_dtype", "test_pool", "test_arrival", "test_stale", "test_folder", "test_claim_files"),
+    *("test_outcome", "test_hydra_jobs", "test_ties", "test_user_exits", "test_report_command", "test_commands"),
+    *(
+        "test_environment",
+        "test_dtype",
+        "test_pool",
+        "test_first_gradient",
+        "test_stale",
+        "test_folder",
+        "test_claim_files",
+    ),
 )
 
 

@@ -121,12 +121,15 @@ BAD = {
     ("arithmetic=exact",): "arithmetic=exact: give native, tied or quotient",
     ("-m", "dtype=float64,float16"): "dtype=float16: give float32 or float64",
     ("probe.measure=[gradient,colour]",): (
-        "probe.measure=[gradient,colour]: there is no probe colour; give a list of activation, arrival, curvature,"
+        "probe.measure=[gradient,colour]: there is no probe colour; give a list of activation, curvature,"
+    ),
+    ("probe.measure=[gradient,arrival]",): (
+        "probe.measure=[gradient,arrival]: the probe arrival is now named first_gradient"
     ),
     (
         "probe.measure=gradient",
-    ): "probe.measure=gradient: give a list of activation, arrival, curvature, gradient, noise_scale, pairs, symmetry,",
-    ("probe.measure=[null]",): "probe.measure=[None]: there is no probe None; give a list of activation, arrival,",
+    ): "probe.measure=gradient: give a list of activation, curvature, first_gradient, gradient, noise_scale, pairs,",
+    ("probe.measure=[null]",): "probe.measure=[None]: there is no probe None; give a list of activation, curvature,",
     ("mode=later",): "mode=later: give train, lint, audit or plan",
     ("-m", "mode=audit", "seed=0,1"): "mode=audit: it replays one run; leave out -m, or give mode=lint",
     ("-m", "hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "mode=lint", "seed=0,1"): (

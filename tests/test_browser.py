@@ -56,7 +56,10 @@ def test_the_runs_and_the_summary_are_seen_in_the_ui(zeroinit: Callable[..., obj
         for init in ("default", "zero_normal"):
             for seed in (0, 1):
                 page.get_by_role("link", name=f"fnn {init} x1 seed {seed}").wait_for()
-        for name in ("arrival/hidden1", "grad/hidden1/norm"):  # charts further down are drawn when they are scrolled to
+        for name in (
+            "first_gradient/hidden1",
+            "grad/hidden1/norm",
+        ):  # charts further down are drawn when they are scrolled to
             page.get_by_text(name, exact=True).first.wait_for()
         page.get_by_role("button", name="Group by").click()
         page.get_by_role("menuitemcheckbox", name="init", exact=True).click()

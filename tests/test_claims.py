@@ -89,7 +89,7 @@ def test_runs_that_diverge_leave_no_verdict_to_the_rest(claim: Claim) -> None:
     there = [*runs("default", *[0.5] * 5), *runs("zero_normal", 0.75, 0.76)]
     gone = [run("zero_normal", seed, 0.1) for seed in (2, 3, 4)]
     for record in gone:
-        record.status, record.tags["verdict"] = "FAILED", "diverged"
+        record.status, record.tags["outcome"] = "FAILED", "diverged"
     assert judge_claim(claim, there)["verdict"] == "supported"
     row = judge_claim(claim, there + gone)
     assert (row["verdict"], row["n"]) == ("undetermined", 2)
@@ -124,7 +124,7 @@ def test_the_prior_is_a_share_of_a_class_to_the_last_digit() -> None:
     assert row["verdict"] == "undetermined"
     assert row["decides"] == "1 of 2 runs, which have not finished, or kept no counts of the classes"
     old = runs("zero", 0.7)
-    del old[0].tags["test_counts"]
+    del old[0].tags["test_class_counts"]
     assert judge_claim(PRIOR, old)["verdict"] == "undetermined"
 
 
@@ -132,38 +132,38 @@ def test_no_learning_is_judged_by_the_outcomes() -> None:
     words = ["stuck-at-prior", "symmetric", "dead-layer", "saturated"]
     records = runs("zero", 0.1, 0.1, 0.1, 0.1)
     for record, word in zip(records, words, strict=True):
-        record.tags["verdict"] = word
+        record.tags["outcome"] = word
     diverged = run("zero", 4, 0.1)
-    diverged.tags["verdict"], diverged.status = "diverged", "FAILED"
+    diverged.tags["outcome"], diverged.status = "diverged", "FAILED"
     row = judge_claim(NOTHING, [*records, diverged])
     assert (row["verdict"], row["n"], row["decides"]) == ("supported", 5, "")
     assert row["found"] == "in 5 of 5 runs: dead-layer; diverged; saturated; ..."
     failed = run("zero", 5, 0.1)
-    del failed.tags["verdict"]
+    del failed.tags["outcome"]
     failed.status = "FAILED"
     waking = run("zero", 5, 0.1)
-    waking.tags["verdict"] = "still-waking"
+    waking.tags["outcome"] = "still-waking"
     unwritten, incomplete = run("zero", 5, 0.1), run("zero", 5, 0.1)
     for record, status in ((unwritten, "FAILED"), (incomplete, "INCOMPLETE")):
-        record.tags["verdict"], record.status = "symmetric", status
+        record.tags["outcome"], record.status = "symmetric", status
     for more in (failed, waking, unwritten, incomplete):
         row = judge_claim(NOTHING, [*records, more])
         assert (row["verdict"], row["n"]) == ("undetermined", 4)
         assert row["decides"] == "1 of 5 runs, which are still waking, failed or have not ended"
     for word in ("learned", "partly-learned", "learns"):  # the last of a run stored before it was split
         learned = run("zero", 6, 0.9)
-        learned.tags["verdict"] = word
+        learned.tags["outcome"] = word
         row = judge_claim(NOTHING, [*records, failed, learned])
         assert (row["verdict"], row["found"][:14]) == ("refuted", "in 4 of 5 runs"), word
 
 
-def wave(last: list[float], first: list[float], **arrivals: int) -> Record:
+def wave(last: list[float], first: list[float], **first_steps: int) -> Record:
     """A run with these shares of exact zeros in steps 1, 2, ... of two layers; -1 is a step that was not observed."""
     record = run("zero", 0, 0.5)
     for layer, shares in (("output", last), ("hidden1", first)):
         points = [(f"grad/{layer}/zeros", share, step) for step, share in enumerate(shares, 1) if share >= 0]
         record.metrics += points
-    record.metrics += [(f"arrival/{layer}", float(step), step) for layer, step in arrivals.items()]
+    record.metrics += [(f"first_gradient/{layer}", float(step), step) for layer, step in first_steps.items()]
     return record
 
 

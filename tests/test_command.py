@@ -77,11 +77,13 @@ def test_a_single_run(zeroinit: Command) -> None:
     splits = {f"{split}/{name}" for split in ("train", "val", "test") for name in ("loss", "accuracy")}
     parts = [f"{layer}/{part}" for layer in ("hidden1", "output") for part in ("norm", "zeros", "p05", "p50", "p95")]
     symmetry = {f"symmetry/hidden1/{part}" for part in ("distinct", "cosine")}
-    arrival = {f"{name}/{layer}" for name in ("arrival", "predicted_arrival") for layer in ("hidden1", "output")}
-    assert set(run.data.metrics) == splits | {f"grad/{part}" for part in parts} | symmetry | arrival
-    assert histories(run)["arrival/hidden1"] == [(2, 2)]
-    assert histories(run)["arrival/output"] == [(1, 1)]
-    assert histories(run)["predicted_arrival/hidden1"] == [(0, 2)]
+    first_gradients = {
+        f"{name}/{layer}" for name in ("first_gradient", "first_gradient_predicted") for layer in ("hidden1", "output")
+    }
+    assert set(run.data.metrics) == splits | {f"grad/{part}" for part in parts} | symmetry | first_gradients
+    assert histories(run)["first_gradient/hidden1"] == [(2, 2)]
+    assert histories(run)["first_gradient/output"] == [(1, 1)]
+    assert histories(run)["first_gradient_predicted/hidden1"] == [(0, 2)]
     assert [step for step, _ in histories(run)["val/loss"]] == [0, 10, 20, 30]
     assert [step for step, _ in histories(run)["grad/output/norm"]] == [*range(1, 21), 26]
     assert histories(run)["grad/hidden1/zeros"][0] == (1, 1.0)
@@ -90,11 +92,11 @@ def test_a_single_run(zeroinit: Command) -> None:
         "sweep",
         "config_hash",
         "cell_hash",
-        "verdict",
-        "reason",
+        "outcome",
+        "outcome_reason",
         "arithmetic",
         "device",
-        "seconds",
+        "train_seconds",
         "samples_per_second",
     } <= tags
     assert {"tracking_seconds", "version.torch", "version.zeroinit", "git.commit", "git.dirty"} <= tags
@@ -155,8 +157,8 @@ def test_a_probe_that_does_not_apply_is_told_once(zeroinit: Command) -> None:
     reason = "logistic: symmetry is left out: it is of hidden neurons, and the net has no hidden layer"
     assert zeroinit(*QUICK).err.count(reason) == 1
     assert zeroinit("-m", *QUICK, "seed=0,1", "arch=logistic,fnn").err.count(reason) == 1
-    assert [run.data.tags.get("left_out") for run in runs("zeroinit")] == [reason]
-    assert {run.data.params["arch"]: run.data.tags.get("left_out") for run in runs("sweep")} == {
+    assert [run.data.tags.get("skipped_probes") for run in runs("zeroinit")] == [reason]
+    assert {run.data.params["arch"]: run.data.tags.get("skipped_probes") for run in runs("sweep")} == {
         "logistic": reason,
         "fnn": None,
     }
@@ -247,7 +249,7 @@ def test_a_run_that_diverges_is_told_and_the_sweep_goes_on(zeroinit: Command) ->
     assert ended.code == 1
     assert re.search(r"failed: .* optimizer.lr=1e\+38: diverged: the loss is not finite at step \d+\n", ended.err)
     good, bad = sorted(runs("sweep"), key=lambda run: float(run.data.params["optimizer.lr"]))
-    assert (bad.info.status, bad.data.tags["verdict"]) == ("FAILED", "diverged")
+    assert (bad.info.status, bad.data.tags["outcome"]) == ("FAILED", "diverged")
     assert int(bad.data.tags["diverged_at"]) > 0
     assert all(np.isfinite(value) and value < 1e300 for points in histories(bad).values() for _, value in points)
     assert good.info.status == "FINISHED"

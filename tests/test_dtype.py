@@ -132,14 +132,14 @@ def test_a_stack_is_each_alone(job_of: Jobs) -> None:
     """In float64 to 1e-11, and what is measured, too; runs of different dtypes share no stack."""
     words = ("dataset=digits", "arch.hidden=[10,7]", "optimizer=sgd", "dtype=float64", "steps=40")
     jobs = [job_of(*words, f"seed={seed}", f"optimizer.lr=0.0{seed + 1}") for seed in range(3)]
-    probes = ["gradient", "arrival", "symmetry", "pairs", "weight", "activation", "curvature"]
+    probes = ["gradient", "first_gradient", "symmetry", "pairs", "weight", "activation", "curvature"]
     together, records = train_jobs(jobs, probes)
     for job, model, record in zip(jobs, together, records, strict=True):
         [alone], [single] = train_jobs([job], probes)
         for first, parameter in zip(model.parameters(), alone.parameters(), strict=True):
             assert first.dtype == torch.float64
             assert torch.allclose(first, parameter, rtol=0, atol=1e-11)
-        assert "left_out" not in record.tags
+        assert "skipped_probes" not in record.tags
         assert [point[::2] for point in record.metrics] == [point[::2] for point in single.metrics]
         for (name, value, _), (_, twin, _) in zip(record.metrics, single.metrics, strict=True):
             rel = 1e-3 if "curvature" in name else 1e-6
@@ -162,14 +162,14 @@ def test_ties_and_quotients(init: str, arithmetic: str, job_of: Jobs) -> None:
         assert torch.allclose(row, native.hidden1.weight, rtol=0, atol=1e-12)
 
 
-def test_rounding_is_no_arrival_in_float64_either(job_of: Jobs) -> None:
+def test_rounding_is_no_first_gradient_in_float64_either(job_of: Jobs) -> None:
     """Behind constant weights a first gradient is zero but for rounding, which float32 has much more of."""
     for dtype in DTYPES:
         words = ["dataset=digits", "init=row_constant", "arch.hidden=[33]", "optimizer=sgd", "steps=3"]
-        _, [record] = train_jobs([job_of(*words, f"dtype={dtype}")], ["gradient", "arrival"])
+        _, [record] = train_jobs([job_of(*words, f"dtype={dtype}")], ["gradient", "first_gradient"])
         assert record.history("grad/hidden1/norm")[1] > 0
-        assert record.history("arrival/hidden1") == {2: 2}
-        assert record.history("arrival/output") == {1: 1}
+        assert record.history("first_gradient/hidden1") == {2: 2}
+        assert record.history("first_gradient/output") == {1: 1}
 
 
 def test_the_lint_has_the_limits_of_each(job_of: Jobs) -> None:

@@ -78,7 +78,7 @@ def test_a_sweep_sets_the_variables_as_a_single_run_does(zeroinit: Command) -> N
     for run in runs("both"):
         assert run.info.status == "FINISHED"
         assert run.data.params["hydra.job.env_set.X"] == "3"
-        assert run.data.tags["stack"] == "1"  # Net has a forward of its own
+        assert run.data.tags["stack_size"] == "1"  # Net has a forward of its own
     single = zeroinit(*words, "seed=1")
     assert "It was trained before" in single.out
     other = zeroinit(*QUICK, *MINE, "+hydra.job.env_set.X=4", "sweep=both", "seed=1")
@@ -96,7 +96,7 @@ def test_workers_set_them_too_and_each_job_its_own(zeroinit: Command) -> None:
     by_seed = {run.data.params["seeds.init"]: run for run in runs()}
     for seed, run in by_seed.items():
         assert run.data.params["hydra.job.env_set.X"] == f"1{seed}"
-        assert run.data.tags["stack"] == "1"
+        assert run.data.tags["stack_size"] == "1"
         assert f",1{seed}.0," in init_of(run) or f",1{seed}," in init_of(run)
     assert len({run.data.tags["cell_hash"] for run in by_seed.values()}) == 2
     parent = str(os.getpid())
@@ -110,7 +110,7 @@ def test_workers_set_them_too_and_each_job_its_own(zeroinit: Command) -> None:
 def test_jobs_with_the_same_variables_share_a_stack(zeroinit: Command) -> None:
     ended = zeroinit("-m", *QUICK, "init.weight._target_=reads_x.fill", "+hydra.job.env_set.X=1", "seed=0,1")
     assert ended.code == 0
-    assert {run.data.tags["stack"] for run in runs()} == {"2"}
+    assert {run.data.tags["stack_size"] for run in runs()} == {"2"}
 
 
 def test_the_variables_are_part_of_the_identity(job_of: Callable[..., Job]) -> None:

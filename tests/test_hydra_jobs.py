@@ -78,7 +78,7 @@ def test_callbacks_are_called_once_for_each_member_of_a_stack(zeroinit: Command)
     ended = zeroinit("-m", *QUICK, MINE, "+hydra.job.env_set.X=1", "seed=0,1,2")
     assert ended.code == 0
     assert "Callback" not in ended.err  # such as: Mine.on_job_start raised AssertionError
-    assert {run.data.tags["stack"] for run in runs()} == {"3"}
+    assert {run.data.tags["stack_size"] for run in runs()} == {"3"}
     best = {run.data.params["seeds.init"]: max(dict(histories(run)["val/accuracy"]).values()) for run in runs()}
     assert called() == [
         "multirun_start",
@@ -217,7 +217,7 @@ def test_a_job_without_a_folder_fails_alone(zeroinit: Command) -> None:
     assert "Traceback" not in ended.err
     by_seed = {run.data.params["seeds.init"]: run for run in runs()}
     assert {seed: run.info.status for seed, run in by_seed.items()} == {"0": "FINISHED", "1": "FAILED", "2": "FINISHED"}
-    assert by_seed["0"].data.tags["stack"] == "2"
+    assert by_seed["0"].data.tags["stack_size"] == "2"
     assert "its folder out/1 cannot be written to" in by_seed["1"].data.tags["error"]
     assert not [line for line in called() if " 1 " in line]  # Hydra calls no callback of such a job
     assert len([line for line in called() if " 0 " in line or " 2 " in line]) == 4

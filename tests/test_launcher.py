@@ -71,9 +71,9 @@ def test_workers_give_the_runs_that_one_process_gives(zeroinit: Command) -> None
     assert (first.code, second.code) == (0, 0), second.err
     assert by_config("of1") == by_config("of2")
     assert len(by_config("of2")) == 4
-    assert [run.data.tags["stack"] for run in runs("of1")] == ["4"] * 4
-    assert [run.data.tags["stack"] for run in runs("of2")] == ["2"] * 4
-    assert {run.data.tags["plan"] for run in runs("of2")} == {"2 together, of 256 at most"}
+    assert [run.data.tags["stack_size"] for run in runs("of1")] == ["4"] * 4
+    assert [run.data.tags["stack_size"] for run in runs("of2")] == ["2"] * 4
+    assert {run.data.tags["stack_reason"] for run in runs("of2")} == {"2 together, of 256 at most"}
     assert "4/4 runs" in second.err
     tables = [[line.split() for line in ended.out.splitlines() if line.startswith("fnn")] for ended in (first, second)]
     assert tables[0] == tables[1]
@@ -162,7 +162,7 @@ def test_runs_that_had_ended_when_their_worker_died_are_kept(
         more = f" and {3 - ends} more" if ends < 3 else ""
         ending = f"{more}: its worker died (killed by SIGKILL); {ends} of its runs had ended and are kept"
         assert [line.endswith(ending) for line in retries] == [True]
-        assert f"{4 - ends} left of 4 together, of 256 at most" in {run.data.tags["plan"] for run in finished}
+        assert f"{4 - ends} left of 4 together, of 256 at most" in {run.data.tags["stack_reason"] for run in finished}
     else:  # what had ended before the second death is kept, too
         assert ended.code == 1
         assert (len(finished), others) == (6, ["FAILED"] * 2 + ["KILLED"] * 5)

@@ -210,7 +210,7 @@ def test_a_net_that_cannot_be_copied_trains_all_the_same(job_of: Callable[..., J
     [record] = runner.run_jobs([job], Off(), lambda share, accuracy: None)
     assert record.status == "FINISHED"
     said = "test_lint.Net default x1, lint: not checked: TypeError: cannot pickle '_thread.lock' object"
-    assert record.tags["lint"] == said
+    assert record.tags["lint_findings"] == said
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ def test_findings_are_told_once_and_kept(zeroinit: Command, job_of: Callable[...
     assert len(lines) == 2
     client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
     stored = client.search_runs([client.get_experiment_by_name("told").experiment_id], "tags.kind = 'run'")
-    tags = {(run.data.params["init"], run.data.params["seed"]): run.data.tags.get("lint") for run in stored}
+    tags = {(run.data.params["init"], run.data.params["seed"]): run.data.tags.get("lint_findings") for run in stored}
     assert set(tags) == {(init, seed) for init in ("ones", "zero_normal") for seed in "01"}
     assert "\n".join(lines) in tags.values()
     assert {tags["zero_normal", seed] for seed in "01"} == {None}

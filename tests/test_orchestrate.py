@@ -83,8 +83,8 @@ def test_workers_and_this_process_give_the_same_runs(jobs_of: Callable[..., list
     here = orchestrate(jobs, tracker_of(jobs), "sweep")
     there = orchestrate(jobs, tracker_of(jobs), "sweep", pool)
     assert [record.metrics for record in here] == [record.metrics for record in there]
-    assert {record.tags["stack"] for record in here} == {"4"}
-    assert {record.tags["stack"] for record in there} == {"2"}
+    assert {record.tags["stack_size"] for record in here} == {"4"}
+    assert {record.tags["stack_size"] for record in there} == {"2"}
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -92,7 +92,7 @@ def test_an_undefined_number_is_null_and_no_run_no_trouble() -> None:
 
 
 def test_a_stopped_run_has_its_outcome_and_a_run_that_does_not_exist_has_none() -> None:
-    stopped = [record("zero", seed, 0.1, verdict="symmetric", stopped_at="25") for seed in (0, 1)]
+    stopped = [record("zero", seed, 0.1, outcome="symmetric", stopped_at="25") for seed in (0, 1)]
     rest = [record("zero", seed, 0.1) for seed in (2, 3, 4)]
     [cell] = group_cells(plan_of(*stopped, *rest), stopped)
     assert commonest(cell) == ("symmetric", 2)
@@ -104,7 +104,7 @@ def test_a_stopped_run_has_its_outcome_and_a_run_that_does_not_exist_has_none() 
 def test_each_outcome_has_its_colour_an_old_tag_too() -> None:
     """`learns` is the tag of runs stored before it was split into learned and partly-learned."""
     words = ("learned", "partly-learned", "learns")
-    ended = [record(word, 0, 0.5, verdict=word) for word in words]
+    ended = [record(word, 0, 0.5, outcome=word) for word in words]
     content = unpack(
         render_page("sweep", Manifest("", "", plan_of(*ended)), group_cells(plan_of(*ended), ended), [None] * 3, [])
     )
@@ -129,10 +129,10 @@ def test_thinning_keeps_the_wave() -> None:
 
 def test_a_metric_that_only_some_runs_have_says_of_how_many() -> None:
     runs = grid(1, 1, 3)
-    runs[0].metrics.append(("arrival/hidden2", 7, 7))
+    runs[0].metrics.append(("first_gradient/hidden2", 7, 7))
     [cell] = unpack(render(runs, None))["cells"]
-    assert cell["last"]["arrival/hidden2"] == [7, 1, ""]
-    assert cell["last"]["arrival/hidden1"] == [3, 3, "± 2.48"]
+    assert cell["last"]["first_gradient/hidden2"] == [7, 1, ""]
+    assert cell["last"]["first_gradient/hidden1"] == [3, 3, "± 2.48"]
 
 
 def test_a_history_is_over_all_steps_and_a_run_that_ended_early_keeps_its_last() -> None:

@@ -425,7 +425,7 @@ def test_curvature_that_fails_while_it_trains_is_left_out_and_the_run_goes_on() 
     observer = make_observer([record], 3, ["curvature", "weight"], [], batch, [0, 1])
     [trained] = trained_by(observer, [nn.Sequential(OnceLinear(4, 2))], points, steps=3)
     assert len(trained.losses) == 3
-    assert record.tags["left_out"].endswith("curvature is left out after step 0: no second derivative here")
+    assert record.tags["skipped_probes"].endswith("curvature is left out after step 0: no second derivative here")
     assert list(record.history("weight/0/norm")) == [0, 1, 2, 3]
     assert not [name for name, _, _ in record.metrics if name.startswith("curvature")]
 
@@ -471,7 +471,7 @@ def test_an_observation_is_read_back_once() -> None:
     points = torch.randn(32, 4, generator=torch.Generator().manual_seed(8)), torch.arange(32) % 2
     records = [Record(str(index), {}, {}) for index in range(3)]
     batch = points[0].unsqueeze(0), points[1].unsqueeze(0)
-    probes = ["gradient", "arrival", "symmetry", "weight", "activation"]
+    probes = ["gradient", "first_gradient", "symmetry", "weight", "activation"]
     observer = make_observer(records, 6, probes, ["hidden1", "hidden2"], batch, [])
     reads: dict[int, int] = {}
 

@@ -17,7 +17,7 @@ from zeroinit.rng import stream
 from zeroinit.tracker import Record
 from zeroinit.training.cohort import Member
 
-PREDICTED = {"predicted_arrival/{layer}"}  # which a session writes, before training
+PREDICTED = {"first_gradient_predicted/{layer}"}  # which a session writes, before training
 
 
 def test_a_probe_has_the_name_of_its_module() -> None:

@@ -38,7 +38,7 @@ def test_a_cell_takes_the_newest_finished_run_of_each_hash() -> None:
         record("zero", 0, 0.9),
         record("zero", 1, 0.7),
         record("other", 0, 0.99),
-        record("zero", 2, 0.0, "FAILED", verdict="diverged"),
+        record("zero", 2, 0.0, "FAILED", outcome="diverged"),
     ]
     [cell] = group_cells(plan_of(newest_first[0], record("zero", 3, 0.0)), newest_first)
     assert sorted(run.last("test/accuracy") for run in cell.finished) == [0.5, 0.7]

@@ -98,8 +98,14 @@ def row(sweep: str, seed: int, accuracy: float, size: str = "paper", init: str =
     return {
         **{"sweep": sweep, "size": size, "identity": f"{init}{seed}-data-1", "status": "FINISHED", "cell_hash": init},
         **{"arch": "fnn", "init": init, "bias_scale.value": "1", "seeds.init": str(seed), "seeds.split": "0"},
-        **{"dataset": "mnist", "dtype": "float32", "arithmetic": "native", "steps_taken": "5", "seconds": "7200"},
-        **{"stack": "2", "device": "cpu", "version.torch": "2", "test/accuracy": repr(accuracy), "verdict": "learns"},
+        **{"dataset": "mnist", "dtype": "float32", "arithmetic": "native", "steps_taken": "5", "train_seconds": "7200"},
+        **{
+            "stack_size": "2",
+            "device": "cpu",
+            "version.torch": "2",
+            "test/accuracy": repr(accuracy),
+            "outcome": "learns",
+        },
     }
 
 
@@ -211,8 +217,8 @@ def test_nothing_is_compared_across_devices() -> None:
 def test_missing_runs_leave_a_claim_undetermined() -> None:
     """What holds of every run is not supported as long as some have not run."""
     claim = {"says": "So", "cell": {"init": "default"}, "is": "does_not_learn"}
-    there = row("a", 0, 0.1) | {"verdict": "symmetric"}
-    missing = row("a", 1, 0.1, size="") | {"status": "not run", "test/accuracy": "", "verdict": ""}
+    there = row("a", 0, 0.1) | {"outcome": "symmetric"}
+    missing = row("a", 1, 0.1, size="") | {"status": "not run", "test/accuracy": "", "outcome": ""}
     said = [
         format_results(merge_rows([], rows), {"a": SweepFile("Why?", [claim])}) for rows in ([there], [there, missing])
     ]

@@ -127,7 +127,7 @@ def test_of_two_splits_that_were_planned_each_has_its_own_data() -> None:
 
 def test_a_run_that_was_watched_stands_for_a_newer_one_that_was_not() -> None:
     watched, newer = record("cell", "a-data-1"), record("cell", "a-data-1")
-    watched.params["probe.measure"], newer.params["probe.measure"] = '["weight", "arrival"]', "[]"
+    watched.params["probe.measure"], newer.params["probe.measure"] = '["weight", "first_gradient"]', "[]"
     [cell] = group_cells([("a-data-1", "cell", {"seeds.split": "0"})], [newer, watched])
     assert cell.finished == [watched]
 
@@ -186,11 +186,11 @@ def test_the_same_command_finishes_a_sweep(
 
 def test_probes_and_weights_that_a_run_lacks_are_a_reason(zeroinit: Callable[..., Any], trained: list[int]) -> None:
     words = ("dataset=digits", "arch.hidden=[4]", "steps=5")
-    zeroinit(*words, "probe.measure=[gradient,arrival]")
+    zeroinit(*words, "probe.measure=[gradient,first_gradient]")
     for more, runs_more in (
         (["probe=none"], 0),
-        (["probe.measure=[arrival]"], 0),
-        (["probe.measure=[arrival]", "probe.curvature=[7]"], 0),  # where curvature would be looked at
+        (["probe.measure=[first_gradient]"], 0),
+        (["probe.measure=[first_gradient]", "probe.curvature=[7]"], 0),  # where curvature would be looked at
         (["probe.measure=[weight]"], 1),
         (["probe.measure=[weight]", "probe.first_steps=3"], 1),
         (["probe=none", "save=true"], 1),
@@ -240,7 +240,12 @@ def test_seconds_needed_by_hand(job_of: Callable[..., Job]) -> None:
     """The median a step of its own cell, else of runs with the same net, data and batch; a stack's time is shared."""
 
     def took(job: Job, seconds: float, stack: int, steps: int) -> Record:
-        tags = {"cell_hash": job.cell_hash, "seconds": str(seconds), "stack": str(stack), "device": "cpu (x86_64)"}
+        tags = {
+            "cell_hash": job.cell_hash,
+            "train_seconds": str(seconds),
+            "stack_size": str(stack),
+            "device": "cpu (x86_64)",
+        }
         return Record("", job.params, tags, "FINISHED", [("test/accuracy", 0.5, steps)])
 
     job, other = job_of(*QUICK, "device=cpu"), job_of(*QUICK, "device=cpu", "init=zero", "steps=300")

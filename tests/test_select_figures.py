@@ -20,7 +20,7 @@ def waking(keys: Mapping[str, Sequence[str]], came: Callable[[dict[str, str]], d
     for cell in cells:
         for run in cell.finished:
             run.metrics += [(f"grad/{layer}/norm", 1.0, 1) for layer in ("hidden1", "output")]
-            run.metrics += [(f"arrival/{layer}", step, step) for layer, step in came(cell.params).items()]
+            run.metrics += [(f"first_gradient/{layer}", step, step) for layer, step in came(cell.params).items()]
     return cells
 
 

@@ -270,14 +270,14 @@ def test_probes_are_those_of_each_member_alone(blobs: Data) -> None:
 
     train(make(), blobs, observe=remember)
     records = [Record(str(row), {}, {}) for row in range(4)]
-    probes = ["weight", "symmetry", "pairs", "arrival"]
+    probes = ["weight", "symmetry", "pairs", "first_gradient"]
     batch = blobs.train[0].unsqueeze(0), blobs.train[1].unsqueeze(0)
     observer = make_observer(records, 13, probes, ["hidden1", "hidden2"], batch, [])
     train(make(), blobs, observe=observer, is_observed=lambda step: step in (1, 2, 6, 9))
     for row, record in enumerate(records):
         last = {0: 9, 1: 6, 2: 2, 3: 9}[row]  # what diverges is seen at the end of its epoch of 4
         taken = [step for step in (0, 1, 2, 6, 9) if step <= last]
-        assert list(record.history("arrival/hidden1").values()) == [1]
+        assert list(record.history("first_gradient/hidden1").values()) == [1]
         for layer in ("hidden1", "hidden2", "output"):
             norms, updates, angles = (record.history(f"weight/{layer}/{part}") for part in ("norm", "update", "angle"))
             finite = taken if row != 2 else [0]

@@ -78,7 +78,7 @@ def test_the_metrics_of_a_run_are_those_that_were_checked(zeroinit: Command) -> 
     [run] = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db").search_runs(["1"])
     known = ("train/", "val/", "test/", "curvature/")
     of_layers = {name for name in run.data.metrics if not name.startswith(known)}
-    probes = ("gradient", "arrival", "symmetry", "pairs", "weight", "activation", "curvature")
+    probes = ("gradient", "first_gradient", "symmetry", "pairs", "weight", "activation", "curvature")
     checked = {metric for _, metric in metrics_of_layers(probes, ["hidden1", "output"])}
     assert of_layers <= checked
     assert {name for name in checked if "hidden1" in name} <= of_layers

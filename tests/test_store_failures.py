@@ -23,9 +23,10 @@ from zeroinit.report.cells import outcome_of
 from zeroinit.report.cli import main as report
 from zeroinit.sweep.messages import failure_line
 from zeroinit.sweep.runner import run_jobs as train_jobs
-from zeroinit.tracker import TEST_CLASS_COUNTS, TRACEBACK, Record
+from zeroinit.tracker import TRACEBACK, Record
 from zeroinit.tracker.memory import Off
 from zeroinit.tracker.mlflow import Mlflow
+from zeroinit.tracker.tags import Tag
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -57,7 +58,7 @@ def is_whole(run: Run) -> bool:
     return (
         files(run) == {"init.csv", "histograms.npz"}
         and run.data.metrics.keys() >= {"grad/hidden1/norm", "test/accuracy", "val/loss"}
-        and run.data.tags.keys() >= {"verdict", "seconds"}
+        and run.data.tags.keys() >= {"outcome", "train_seconds"}
     )
 
 
@@ -148,7 +149,7 @@ def test_of_a_sweep_the_run_that_cannot_be_written_is_trained_again(
     assert states("sweep") == ["FINISHED", "FAILED"]
     first, second = runs("sweep")
     assert is_whole(first)
-    assert "verdict" in first.data.tags
+    assert "outcome" in first.data.tags
     assert " 1 failed" in ended.out
     again = zeroinit(*SWEEP, launcher)
     assert again.code == 0, again.err
@@ -239,12 +240,12 @@ def test_a_report_counts_no_incomplete_run(
 @pytest.mark.parametrize(
     ("status", "tags", "outcome"),
     [
-        ("FINISHED", {"verdict": "learned"}, "learned"),
+        ("FINISHED", {"outcome": "learned"}, "learned"),
         ("FINISHED", {}, "finished"),
-        ("FAILED", {"verdict": "diverged"}, "diverged"),
-        ("FAILED", {"verdict": "learned", "error": "the store does not take the run"}, "failed"),
-        ("RUNNING", {"verdict": "learned"}, "running"),
-        ("INCOMPLETE", {"verdict": "learned"}, "incomplete"),
+        ("FAILED", {"outcome": "diverged"}, "diverged"),
+        ("FAILED", {"outcome": "learned", "error": "the store does not take the run"}, "failed"),
+        ("RUNNING", {"outcome": "learned"}, "running"),
+        ("INCOMPLETE", {"outcome": "learned"}, "incomplete"),
     ],
 )
 def test_a_verdict_counts_for_a_finished_run_alone(status: str, tags: dict[str, str], outcome: str) -> None:
@@ -266,10 +267,10 @@ def test_counts_that_are_too_long_for_a_tag_are_left_out(
     """Cut, they could not be read."""
     job = job_of(*QUICK, "tracker=off")
     [record] = train_jobs([job], Off(), lambda share, accuracy: None)
-    assert len(json.loads(record.tags[TEST_CLASS_COUNTS])) == 10
+    assert len(json.loads(record.tags[Tag.TEST_CLASS_COUNTS])) == 10
     monkeypatch.setattr("zeroinit.sweep.session.MAX_TAG", 20)
     [record] = train_jobs([job], Off(), lambda share, accuracy: None)
-    assert (record.status, TEST_CLASS_COUNTS in record.tags) == ("FINISHED", False)
+    assert (record.status, Tag.TEST_CLASS_COUNTS in record.tags) == ("FINISHED", False)
 
 
 def test_a_long_command_and_long_tags_do_not_prevent_a_sweep() -> None:

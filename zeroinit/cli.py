@@ -32,6 +32,7 @@ from zeroinit.sweep.runner import run_jobs
 from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, Tracker, without_password
 from zeroinit.tracker.provenance import COMMAND, provenance
 from zeroinit.tracker.stale import report_dead_runs
+from zeroinit.tracker.tags import Tag
 from zeroinit.user_code import explain_exits
 
 MAX_SENTENCE = 1500  # characters of a message on stderr
@@ -104,7 +105,7 @@ def train_job(cfg: DictConfig) -> float | None:
         if record.status != "FINISHED":
             sys.exit(1)
     if record.status != "FINISHED" and is_search(HydraConfig.get()):
-        raise RunFailed(record.tags["error"])
+        raise RunFailed(record.tags[Tag.ERROR])
     return best_val_accuracy(record)
 
 

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+PROCESS_TAGS = ("process.host", "process.boot", "process.pid", "process.start")
 POLL_SECONDS = 0.5  # between two checks of a launcher, where the system does not report its end
 PROC = Path("/proc")  # of Linux; on other systems ps and sysctl are run
 ORPHANED = 1  # exit code of a worker whose launcher has ended
@@ -38,12 +39,12 @@ class Process:
         if not (self.boot and self.start):
             return {}
         values = self.host, self.boot, str(self.pid), self.start
-        return dict(zip(("process.host", "process.boot", "process.pid", "process.start"), values, strict=True))
+        return dict(zip(PROCESS_TAGS, values, strict=True))
 
 
 def process_of_tags(tags: Mapping[str, str]) -> Process | None:
     """Return the process that `Process.tags` describes; None if a tag is missing or malformed."""
-    host, boot, pid, start = (tags.get(f"process.{part}", "") for part in ("host", "boot", "pid", "start"))
+    host, boot, pid, start = (tags.get(name, "") for name in PROCESS_TAGS)
     if not (host and boot and start and pid.isdecimal() and 0 < int(pid) < MAX_PID):
         return None
     return Process(host, boot, int(pid), start)

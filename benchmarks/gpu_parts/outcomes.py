@@ -10,6 +10,7 @@ from gpu_parts.files import Row, add_row, read_rows
 from gpu_parts.jobs import Task
 from gpu_parts.training import open_pool, train
 from zeroinit.config import Job
+from zeroinit.tracker.tags import Tag
 
 
 def compare_outcomes(tasks: Sequence[Task], out: Path, deadline: float, workers: int) -> bool:
@@ -30,7 +31,7 @@ def compare_outcomes(tasks: Sequence[Task], out: Path, deadline: float, workers:
 def train_twice(job: Job) -> Row:
     """Return how the run ends on its device and on the CPU."""
     here, cpu = ended(job), ended(made_for_cpu(job))
-    same = here["verdict"] == cpu["verdict"] and here["error"] == cpu["error"]
+    same = here["outcome"] == cpu["outcome"] and here["error"] == cpu["error"]
     return {
         "run": job.config_hash,
         "name": job.name,
@@ -49,10 +50,10 @@ def ended(job: Job) -> Row:
     """Return what the run came to."""
     [record] = train([job])
     return {
-        "verdict": record.tags.get("verdict", ""),
-        "error": record.tags.get("error", ""),
-        "lint": record.tags.get("lint", ""),
-        "left_out": record.tags.get("left_out", ""),
+        "outcome": record.tags.get(Tag.OUTCOME, ""),
+        "error": record.tags.get(Tag.ERROR, ""),
+        "lint_findings": record.tags.get(Tag.LINT_FINDINGS, ""),
+        "skipped_probes": record.tags.get(Tag.SKIPPED_PROBES, ""),
         "accuracy": record.last("test/accuracy"),
         "loss": record.last("test/loss"),
     }

@@ -51,7 +51,7 @@ def outcomes(rows: Sequence[Row]) -> str:
     if not rows:
         return "-"
     other = [
-        (row["name"], row["here"]["verdict"], row["cpu"]["verdict"], row["here"]["accuracy"], row["cpu"]["accuracy"])
+        (row["name"], row["here"]["outcome"], row["cpu"]["outcome"], row["here"]["accuracy"], row["cpu"]["accuracy"])
         for row in rows
         if not row["same"]
     ]
@@ -121,9 +121,9 @@ def runs(rows: Sequence[Row]) -> str:
                     row["name"],
                     kept["status"],
                     accuracy,
-                    kept.get("verdict", ""),
-                    float(kept.get("seconds") or "nan"),
-                    kept.get("stack", ""),
+                    kept.get("outcome", ""),
+                    float(kept.get("train_seconds") or "nan"),
+                    kept.get("stack_size", ""),
                 )
             )
     failed = [f"{row['name']}: {row['error']}\n\n    {row['traceback'][-600:]}" for row in rows if row["error"]]

@@ -13,6 +13,7 @@ from zeroinit.report.archive import row_of
 from zeroinit.sweep import runner
 from zeroinit.tracker import Record
 from zeroinit.tracker.memory import Off
+from zeroinit.tracker.tags import Tag
 
 
 class Memory(Off):
@@ -37,7 +38,7 @@ def train_rows(tasks: Sequence[Task]) -> list[Row]:
             "name": task.job.name,
             "arch": task.arch,
             "call_seconds": taken,
-            "error": record.tags.get("error", ""),
+            "error": record.tags.get(Tag.ERROR, ""),
             "traceback": record.files.get(runner.TRACEBACK, b"").decode()[-2000:],
             "rows": [row_of(sweep, record, []) for sweep in task.sweeps],
         }

@@ -16,6 +16,7 @@ from hydra.core.utils import JobReturn, JobRuntime, JobStatus, setup_globals
 from omegaconf import DictConfig, open_dict, read_write
 
 from hydra_plugins.zeroinit.callback import SweepCallback
+from zeroinit.tracker.tags import Tag
 
 if TYPE_CHECKING:  # they import torch, which listing the plugins must not
     from zeroinit.config import Job
@@ -60,7 +61,7 @@ class JobCallbacks:
                 working_dir=os.getcwd(),
                 task_name=self.cfg.hydra.job.name,
                 status=JobStatus.COMPLETED if finished else JobStatus.FAILED,
-                _return_value=best_val_accuracy(record) if finished else RunFailed(record.tags["error"]),
+                _return_value=best_val_accuracy(record) if finished else RunFailed(record.tags[Tag.ERROR]),
             )
             self.callbacks.on_job_end(config=self.cfg, job_return=returned)
 

@@ -11,6 +11,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hydra_plugins.zeroinit.compose import Composer
+from zeroinit.tracker.tags import Tag
 
 if TYPE_CHECKING:  # they import torch, which listing the plugins must not
     from zeroinit.config import Job
@@ -82,6 +83,6 @@ class SweepLauncher(Launcher):
         from zeroinit.sweep.messages import best_val_accuracy
 
         if record.status != "FINISHED" and self.is_search:
-            error = RunFailed(record.tags["error"])
+            error = RunFailed(record.tags[Tag.ERROR])
             return JobReturn(job.overrides, status=JobStatus.FAILED, _return_value=error)
         return JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=best_val_accuracy(record))

@@ -32,8 +32,8 @@ def run(init: str, seed: int, accuracy: float, order: int | None = None, **param
     given = {keys.get(key, key): value for key, value in params.items()}
     named = {"arch": "fnn", "init": init, "bias_scale.value": "1"} | given
     seeds = {"seeds.init": str(seed), "seeds.order": str(order)}
-    tags = {"cell_hash": json.dumps(named), "config_hash": json.dumps(named | seeds), "verdict": "learns"}
-    tags["test_counts"] = "[100,200,700]"
+    tags = {"cell_hash": json.dumps(named), "config_hash": json.dumps(named | seeds), "outcome": "learns"}
+    tags["test_class_counts"] = "[100,200,700]"
     return Record("", named | seeds, tags, "FINISHED", [("test/accuracy", accuracy, 20)])
 
 

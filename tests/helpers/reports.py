@@ -24,7 +24,7 @@ def record(init: str, seed: int, accuracy: float, status: str = "FINISHED", **ta
     params = {"arch": "fnn", "init": init, "bias_scale.value": "1", "seeds.init": str(seed)}
     tags = {"config_hash": f"{init}{seed}", "cell_hash": init, "steps_per_epoch": "10"} | tags
     if status == "FINISHED":
-        tags.setdefault("verdict", "learns")
+        tags.setdefault("outcome", "learns")
     metrics = [("test/accuracy", 0.1, 0), ("test/accuracy", accuracy, 20), ("test/loss", 1 - accuracy, 20)]
     return Record(f"{init} {seed}", params, tags, status, metrics)
 
@@ -66,8 +66,12 @@ def grid(inits: int, scales: int, seeds: int) -> list[Record]:
             for seed in range(seeds):
                 run = record(f"init{init}", seed, 0.5 + 0.01 * seed)
                 run.params |= {"bias_scale.value": str(10.0**-scale), "dataset": "digits"}
-                run.tags |= {"config_hash": f"{init} {scale} {seed}", "cell_hash": f"{init} {scale}", "reason": "so"}
-                run.metrics += [("arrival/hidden1", 2 + seed, 2), ("predicted_arrival/hidden1", 2, 0)]
+                run.tags |= {
+                    "config_hash": f"{init} {scale} {seed}",
+                    "cell_hash": f"{init} {scale}",
+                    "outcome_reason": "so",
+                }
+                run.metrics += [("first_gradient/hidden1", 2 + seed, 2), ("first_gradient_predicted/hidden1", 2, 0)]
                 run.metrics += [("symmetry/hidden1/distinct", 4.0, step) for step in range(30)]
                 made.append(run)
     return made

@@ -10,6 +10,7 @@ from zeroinit.config.arguments import MAX_INT, is_finite
 from zeroinit.errors import BadInput
 from zeroinit.probes.metrics import all_probes
 from zeroinit.tracker import without_password
+from zeroinit.tracker.renamed import RENAMED_PROBES
 
 ARITHMETICS = ("native", "tied", "quotient")
 DTYPES = ("float32", "float64")
@@ -96,6 +97,8 @@ def check_probes(values: Values) -> None:
     unknown = [probe for probe in measure if probe not in all_probes()]
     if unknown:
         typed = ",".join(map(str, measure))
+        if new_name := RENAMED_PROBES.get(unknown[0]):
+            raise BadInput(f"probe.measure=[{typed}]: the probe {unknown[0]} is now named {new_name}")
         raise BadInput(f"probe.measure=[{typed}]: there is no probe {unknown[0]}; {accepted}")
     require_int("probe.first_steps", first_steps, 0)
     require_int("probe.per_decade", per_decade, 0)

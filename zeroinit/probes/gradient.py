@@ -11,21 +11,19 @@ from zeroinit.probes.histogram import Histogram, histogram, quantiles
 from zeroinit.probes.probe import Columns, Metric, Probe, Readings, Subject
 from zeroinit.training.events import Gradients
 
-QUANTILES = {"p05": 0.05, "p50": 0.50, "p95": 0.95}
+GRADIENT_NORM = Metric("grad/{layer}/norm", "", "Euclidean norm of the weight gradient")
+GRADIENT_ZEROS = Metric("grad/{layer}/zeros", "share", "share of the entries that are exactly zero")
+QUANTILES = {
+    share: Metric(f"grad/{{layer}}/p{100 * share:02.0f}", "", f"{share:.0%} quantile of the entries")
+    for share in (0.05, 0.50, 0.95)
+}
 
 
 class Gradient(Probe):
     """Norm, share of exact zeros, quantiles and histogram of each layer's weight gradients."""
 
     name = "gradient"
-    metrics = (
-        Metric("grad/{layer}/norm", "", "Euclidean norm of the weight gradient"),
-        Metric("grad/{layer}/zeros", "share", "share of the entries that are exactly zero"),
-        *(
-            Metric(f"grad/{{layer}}/{quantile}", "", f"{share:.0%} quantile of the entries")
-            for quantile, share in QUANTILES.items()
-        ),
-    )
+    metrics = (GRADIENT_NORM, GRADIENT_ZEROS, *QUANTILES.values())
 
     def __init__(self, subject: Subject, readings: Readings) -> None:
         super().__init__(subject, readings)
@@ -36,7 +34,7 @@ class Gradient(Probe):
         histograms: dict[str, Histogram] = {}
         self.observations.append((event.step, event.members, histograms))
         for layer, gradients in event.layers.items():
-            self.readings.add({f"grad/{layer}/norm": measures.norm(gradients)}, event)
+            self.readings.add({GRADIENT_NORM.of(layer): measures.norm(gradients)}, event)
         for layer, gradients in event.layers.items():
             size, members = gradients[0].numel(), len(event.members)
 
@@ -44,9 +42,10 @@ class Gradient(Probe):
                 bits: NDArray[np.float64], layer: str = layer, size: int = size, members: int = members
             ) -> Columns:
                 histograms[layer] = counted = histogram(bits.astype(np.int64).reshape(members, -1), size)
-                between = quantiles(counted.counts, counted.zeros, tuple(QUANTILES.values())).T
-                yield f"grad/{layer}/zeros", counted.zeros / size
-                yield from ((f"grad/{layer}/{name}", column) for name, column in zip(QUANTILES, between, strict=True))
+                between = quantiles(counted.counts, counted.zeros, tuple(QUANTILES)).T
+                yield GRADIENT_ZEROS.of(layer), counted.zeros / size
+                for metric, column in zip(QUANTILES.values(), between, strict=True):
+                    yield metric.of(layer), column
 
             self.readings.add_columns(measures.bit_counts(gradients), event, to_columns)
 

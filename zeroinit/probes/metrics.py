@@ -30,7 +30,7 @@ def metrics_of_layers(probes: Collection[str], layers: Collection[str]) -> Itera
         for probe in probes:
             for metric in all_probes()[probe].metrics:
                 if "{layer}" in metric.name:
-                    yield layer, metric.name.format(layer=layer)
+                    yield layer, metric.of(layer)
 
 
 def skip_reasons(probes: Iterable[str], model: nn.Module) -> dict[str, str]:

@@ -7,11 +7,11 @@ from contextlib import suppress
 from zeroinit.probes.gradient import Gradient
 from zeroinit.probes.metrics import all_probes
 from zeroinit.probes.probe import Probe, Readings, Subject
-from zeroinit.tracker import Record, Tracker
+from zeroinit.tracker import VAL_ACCURACY, Record, Tracker
+from zeroinit.tracker.tags import Tag
 from zeroinit.training.events import Event, Gradients, Metrics, Step, Weights
 
 FLUSH_SECONDS = 5  # between two writes while it trains, for each of its members: a write takes 0.1 s
-LEFT_OUT = "left_out"  # the tag that says which probes do not apply, or failed
 
 
 class Observer:
@@ -64,7 +64,7 @@ class Observer:
             if started - self.flushed > FLUSH_SECONDS * len(self.records):
                 self.flushed = started
                 self._flush()
-            self.report_progress(event.step / self.steps, event.values["val/accuracy"])
+            self.report_progress(event.step / self.steps, event.values[VAL_ACCURACY])
         self.seconds += time.perf_counter() - started
 
     def histograms(self, member: int) -> bytes | None:
@@ -82,7 +82,8 @@ class Observer:
                 sentence = f"{probe.name} is left out after step {event.step}: {reason}"
                 for member in event.members:
                     tags = self.records[member].tags
-                    tags[LEFT_OUT] = f"{tags[LEFT_OUT]}; {sentence}" if LEFT_OUT in tags else sentence
+                    earlier = f"{tags[Tag.SKIPPED_PROBES]}; " if Tag.SKIPPED_PROBES in tags else ""
+                    tags[Tag.SKIPPED_PROBES] = earlier + sentence
 
     def _flush(self) -> None:
         """Write the members' new metrics. If the store fails now, the end of the run writes them, or fails."""

@@ -25,6 +25,16 @@ class Metric(NamedTuple):
     unit: str
     description: str
 
+    def of(self, layer: str) -> str:
+        """Return the name of the metric of this layer."""
+        return self.name.replace("{layer}", layer)
+
+    def layer_of(self, name: str) -> str:
+        """Return the layer of which `name` is this metric; empty if it is another metric."""
+        start, _, end = self.name.partition("{layer}")
+        is_ours = name.startswith(start) and name.endswith(end) and len(name) > len(start) + len(end)
+        return name[len(start) : len(name) - len(end)] if is_ours else ""
+
 
 @dataclass(frozen=True)
 class Schedule:

@@ -7,6 +7,9 @@ from zeroinit.probes import measures
 from zeroinit.probes.probe import Metric, Probe
 from zeroinit.training.events import Weights
 
+DISTINCT_NEURONS = Metric("symmetry/{layer}/distinct", "neurons", "number of neurons that differ in value")
+MEAN_COSINE = Metric("symmetry/{layer}/cosine", "", "mean cosine of the angle between two neurons")
+
 
 def hidden_widths(model: nn.Module) -> dict[str, int]:
     """Return {layer of hidden neurons: its number of neurons}."""
@@ -18,10 +21,7 @@ class Symmetry(Probe):
     """Exact copies among the neurons of each hidden layer, and the angles between neurons."""
 
     name = "symmetry"
-    metrics = (
-        Metric("symmetry/{layer}/distinct", "neurons", "number of neurons that differ in value"),
-        Metric("symmetry/{layer}/cosine", "", "mean cosine of the angle between two neurons"),
-    )
+    metrics = (DISTINCT_NEURONS, MEAN_COSINE)
 
     @classmethod
     def skip_reason(cls, model: nn.Module) -> str | None:
@@ -32,5 +32,5 @@ class Symmetry(Probe):
         """Queue the metrics of each hidden layer."""
         for layer in self.subject.hidden:
             neurons = measures.neurons(*event.layers[layer])
-            columns = {"distinct": measures.distinct(neurons), "cosine": measures.mean_cosine(neurons)}
-            self.readings.add({f"symmetry/{layer}/{name}": values for name, values in columns.items()}, event)
+            columns = {DISTINCT_NEURONS: measures.distinct(neurons), MEAN_COSINE: measures.mean_cosine(neurons)}
+            self.readings.add({metric.of(layer): values for metric, values in columns.items()}, event)

@@ -13,16 +13,32 @@ from typing import Any
 
 from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, PATH_KEYS, Identity
 from zeroinit.errors import BadInput
+from zeroinit.probes.first_gradient import FIRST_GRADIENT
 from zeroinit.report.cells import NOT_RUN, count_probes
 from zeroinit.report.judgements import metrics_of_claims
 from zeroinit.report.manifest import MANIFEST_FILE, Manifest, read_manifest
 from zeroinit.report.tables import as_csv
-from zeroinit.tracker import INIT_HASH, TEST_ACCURACY, TEST_CLASS_COUNTS, VAL_ACCURACY, Record, Tracker, readable
-from zeroinit.tracker.renamed import translate_params
+from zeroinit.tracker import TEST_ACCURACY, TEST_LOSS, VAL_ACCURACY, Record, Tracker, readable
+from zeroinit.tracker.renamed import METRIC_POINTS, translate_row
+from zeroinit.tracker.tags import Tag
 
-LAST_METRICS = (TEST_ACCURACY, "test/loss", VAL_ACCURACY)  # metrics whose last value has a column
-MACHINE_TAGS = ("device", "cpu", "cpu_capability", "kernels", "version.torch")  # the hardware and software of a run
-RUN_TAGS = ("verdict", "stopped_at", "steps_per_epoch", TEST_CLASS_COUNTS, INIT_HASH, "seconds", "stack")
+LAST_METRICS = (TEST_ACCURACY, TEST_LOSS, VAL_ACCURACY)  # metrics whose last value has a column
+MACHINE_TAGS = (
+    Tag.DEVICE,
+    Tag.CPU,
+    Tag.CPU_CAPABILITY,
+    Tag.KERNELS,
+    Tag.TORCH_VERSION,
+)  # the hardware and software of a run
+RUN_TAGS = (
+    Tag.OUTCOME,
+    Tag.STOPPED_AT,
+    Tag.STEPS_PER_EPOCH,
+    Tag.TEST_CLASS_COUNTS,
+    Tag.INIT_HASH,
+    Tag.TRAIN_SECONDS,
+    Tag.STACK_SIZE,
+)
 ARCHIVED_TAGS = (*RUN_TAGS, *MACHINE_TAGS)
 # prefixes of params without a column: they change no number, or a tag has the value that the run found
 OMITTED_PARAMS = (
@@ -55,7 +71,7 @@ def collect_rows(tracker: Tracker, claims: Iterable[Mapping[str, Any]]) -> list[
     content = tracker.read_summary(MANIFEST_FILE)
     manifest = read_manifest(content) if content else Manifest("", "", ())
     missing = [
-        Record("", params, {"identity": identity, "cell_hash": cell_hash, "size": manifest.size}, NOT_RUN)
+        Record("", params, {Tag.IDENTITY: identity, Tag.CELL_HASH: cell_hash, Tag.SIZE: manifest.size}, NOT_RUN)
         for identity, cell_hash, params in manifest.planned
         if identity not in newest
     ]
@@ -71,26 +87,26 @@ def row_of(sweep: str, record: Record, metrics: Sequence[str]) -> dict[str, str]
     points = [
         (name, value, step)
         for name, value, step in record.metrics
-        if name.startswith("arrival/") or (name in metrics and step <= len(metrics))
+        if FIRST_GRADIENT.layer_of(name) or (name in metrics and step <= len(metrics))
     ]
     tags = {name: record.tags[name] for name in ARCHIVED_TAGS if name in record.tags}
-    row = {"sweep": sweep, "size": record.tags.get("size", ""), "identity": record.identity, "status": record.status}
-    row |= {"cell_hash": record.tags["cell_hash"], "steps_taken": str(max(record.history(TEST_ACCURACY), default=0))}
+    row = {"sweep": sweep, "size": record.tags.get(Tag.SIZE, ""), "identity": record.identity, "status": record.status}
+    row |= {"cell_hash": record.tags[Tag.CELL_HASH], "steps_taken": str(max(record.history(TEST_ACCURACY), default=0))}
     row |= {name: repr(value) for name in LAST_METRICS if not math.isnan(value := record.last(name))}
-    return row | tags | params | ({"watched": json.dumps(points)} if points else {})
+    return row | tags | params | ({METRIC_POINTS: json.dumps(points)} if points else {})
 
 
 def record_of(row: TableRow) -> Record:
     """Return the run of a row, as far as the table has it."""
     values = {key: value for key, value in row.items() if value}
     tags = {key: values[key] for key in ("identity", "cell_hash", "size", *ARCHIVED_TAGS) if key in values}
-    tags["config_hash"] = Identity.parse(values["identity"]).config_hash
-    known = {"sweep", "status", "watched", "steps_taken", *tags, *LAST_METRICS}
+    tags[Tag.CONFIG_HASH] = Identity.parse(values["identity"]).config_hash
+    known = {"sweep", "status", METRIC_POINTS, "steps_taken", *tags, *LAST_METRICS}
     metrics = [(name, float(values[name]), int(values["steps_taken"])) for name in LAST_METRICS if name in values]
-    metrics += [(name, value, step) for name, value, step in json.loads(values.get("watched", "[]"))]
+    metrics += [(name, value, step) for name, value, step in json.loads(values.get(METRIC_POINTS, "[]"))]
     params = {key: value for key, value in values.items() if key not in known}
-    if "device" in tags:  # a param, so that runs of two device types are never compared
-        params["device"] = _device_type(tags["device"])
+    if Tag.DEVICE in tags:  # a param, so that runs of two device types are never compared
+        params["device"] = _device_type(tags[Tag.DEVICE])
     return Record("", params, tags, values["status"], metrics)
 
 
@@ -174,7 +190,7 @@ def _is_finished(row: TableRow) -> bool:
 
 def _names_cell(column: str) -> bool:
     """Return whether a column names a cell: it is a param other than a seed."""
-    others = ("sweep", "size", "identity", "cell_hash", "status", "steps_taken", "watched", *ARCHIVED_TAGS)
+    others = ("sweep", "size", "identity", "cell_hash", "status", "steps_taken", METRIC_POINTS, *ARCHIVED_TAGS)
     return column not in (*others, *LAST_METRICS) and not column.startswith("seed")
 
 
@@ -216,7 +232,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     """
     if not path.is_file():
         return []
-    rows = [translate_params(row) for row in csv.DictReader(io.StringIO(path.read_text(errors="replace")))]
+    rows = [translate_row(row) for row in csv.DictReader(io.StringIO(path.read_text(errors="replace")))]
     if rows and not {"sweep", "size", "identity", "cell_hash", "status"} <= set(rows[0]):
         raise BadInput(f"--table={path}: it is not a table of zeroinit-results; give such a table, or a new file")
     return rows
@@ -224,7 +240,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 def format_table(rows: Sequence[TableRow]) -> bytes:
     """Return the content of the file: sweep and size first, then params, then what the runs produced."""
-    results = ("watched", "identity", "cell_hash", "status", *ARCHIVED_TAGS, *LAST_METRICS, "steps_taken")
+    results = (METRIC_POINTS, "identity", "cell_hash", "status", *ARCHIVED_TAGS, *LAST_METRICS, "steps_taken")
     columns = sorted({key for row in rows for key in row}, key=lambda key: (key in results, key))
     names = dict.fromkeys(["sweep", "size", *columns])
     return as_csv([{name: row.get(name, "") for name in names} for row in rows])

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, PATH_KEYS, Identity
 from zeroinit.tracker import Record
+from zeroinit.tracker.tags import Tag
 
 TABLE_KEYS = ("arch", "init", "bias_scale.value")  # columns of every table; a key that differs between cells joins them
 # prefixes of keys that never name a cell; `seed` covers the seeds of all streams
@@ -85,7 +86,7 @@ def group_cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Ite
         for cell_hash, identities in newest.items()
     }
     for record in records:
-        identity, cell_hash = record.identity, record.tags["cell_hash"]
+        identity, cell_hash = record.identity, record.tags[Tag.CELL_HASH]
         parts = Identity.parse(identity)
         if cell_hash not in by_hash:
             continue
@@ -100,7 +101,7 @@ def group_cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Ite
         cell.finished = list(finished[cell_hash].values())
         cell.newest = [record for record in newest[cell_hash].values() if record]
         for newest_record in newest[cell_hash].values():
-            stopped = " (stopped)" if newest_record and "stopped_at" in newest_record.tags else ""
+            stopped = " (stopped)" if newest_record and Tag.STOPPED_AT in newest_record.tags else ""
             cell.outcomes[outcome_of(newest_record) + stopped if newest_record else NOT_RUN] += 1
     return list(by_hash.values())
 
@@ -119,7 +120,7 @@ def commonest(cell: Cell) -> tuple[str, int]:
 
 def outcome_of(record: Record) -> str:
     """Return the outcome of a run, or its status if the run did not end by itself or is incomplete."""
-    outcome = record.tags.get("verdict", "")
+    outcome = record.tags.get(Tag.OUTCOME, "")
     is_valid = record.status == "FINISHED" or outcome == "diverged"
     return outcome if outcome and is_valid else record.status.lower()
 

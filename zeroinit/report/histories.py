@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zeroinit.probes import histogram
+from zeroinit.probes.first_gradient import FIRST_GRADIENT, FIRST_GRADIENT_PREDICTED
+from zeroinit.probes.gradient import GRADIENT_NORM
+from zeroinit.probes.symmetry import DISTINCT_NEURONS
 from zeroinit.report.statistics import Numbers, display_bounds, group_by_unit, init_draws, mean_and_interval
 from zeroinit.tracker import Record, Tracker
 
@@ -187,29 +190,27 @@ def first_gradients(records: Sequence[Record]) -> dict[str, list[int]]:
     steps: dict[str, list[int]] = {}
     for record in records:
         for name, value, _ in record.metrics:
-            kind, _, layer = name.partition("/")
-            if kind == "arrival":
+            if layer := FIRST_GRADIENT.layer_of(name):
                 steps.setdefault(layer, []).append(int(value))
     return steps
 
 
 def theoretical_first_gradients(records: Sequence[Record]) -> dict[str, int]:
     """Return {layer: the step of its first gradient in theory} of the first run; empty for nets without a theory."""
-    kinds = ((name.partition("/"), value) for name, value, _ in (records[0].metrics if records else []))
-    return {layer: int(value) for (kind, _, layer), value in kinds if kind == "predicted_arrival"}
+    metrics = records[0].metrics if records else []
+    return {layer: int(value) for name, value, _ in metrics if (layer := FIRST_GRADIENT_PREDICTED.layer_of(name))}
 
 
 def gradient_layers(records: Sequence[Record]) -> list[str]:
     """Return the layers whose gradients were observed, from the input to the output."""
     names = dict.fromkeys(name for record in records for name, _, _ in record.metrics)
-    norms = (name for name in names if name.startswith("grad/") and name.endswith("/norm"))
-    return [name.removeprefix("grad/").removesuffix("/norm") for name in norms]
+    return [layer for name in names if (layer := GRADIENT_NORM.layer_of(name))]
 
 
 def neuron_metrics(records: Sequence[Record]) -> list[str]:
     """Return `symmetry/<layer>/distinct` for each layer that has it, from the input to the output."""
     names = dict.fromkeys(name for record in records for name, _, _ in record.metrics)
-    return [name for name in names if name.startswith("symmetry/") and name.endswith("/distinct")]
+    return [name for name in names if DISTINCT_NEURONS.layer_of(name)]
 
 
 def thin_steps(steps: Counts, most: int, latest: int) -> Counts:

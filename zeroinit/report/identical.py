@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from zeroinit.report.cells import Cell
-from zeroinit.tracker import INIT_HASH
+from zeroinit.tracker.tags import Tag
 
 INIT_PREFIXES = ("init", "bias_scale")  # prefixes of keys that change nothing but the weights at step 0
 
@@ -16,7 +16,11 @@ def starts_of(cells: Iterable[Cell]) -> list[Start]:
     return [
         (
             cell.params,
-            {record.params["seeds.init"]: record.tags[INIT_HASH] for record in cell.newest if INIT_HASH in record.tags},
+            {
+                record.params["seeds.init"]: record.tags[Tag.INIT_HASH]
+                for record in cell.newest
+                if Tag.INIT_HASH in record.tags
+            },
         )
         for cell in cells
     ]

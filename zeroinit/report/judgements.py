@@ -24,7 +24,8 @@ from zeroinit.report.statistics import (
     name_units,
     seeds_needed,
 )
-from zeroinit.tracker import TEST_ACCURACY, TEST_CLASS_COUNTS, Record
+from zeroinit.tracker import TEST_ACCURACY, Record
+from zeroinit.tracker.tags import Tag
 
 SUPPORTED, REFUTED, UNDETERMINED = "supported", "refuted", "undetermined"
 LEARNED = ("learned", "partly-learned", "learns")  # the last is an old tag, later split into the two before it
@@ -207,7 +208,7 @@ def _judge_prior(cell: Cell) -> Answer:
     """Answer whether every run predicts one class for all test examples: its accuracy is exactly that class's share."""
 
     def holds(record: Record) -> bool | None:
-        counts = json.loads(record.tags.get(TEST_CLASS_COUNTS, "[]"))
+        counts = json.loads(record.tags.get(Tag.TEST_CLASS_COUNTS, "[]"))
         return record.last(TEST_ACCURACY) in [count / sum(counts) for count in counts] if counts else None
 
     reason = "have not finished, or kept no counts of the classes"

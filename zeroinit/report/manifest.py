@@ -11,6 +11,7 @@ from zeroinit.config.identity import Identity
 from zeroinit.report.cells import Cell
 from zeroinit.tracker import Record
 from zeroinit.tracker.renamed import translate_command, translate_params
+from zeroinit.tracker.tags import Tag
 
 MANIFEST_FILE = "sweep.json"
 PlannedRun = tuple[str, str, dict[str, str]]  # identity, cell hash, params
@@ -80,7 +81,7 @@ def training_commands(manifest: Manifest, cells: Iterable[Cell]) -> tuple[list[s
     others: dict[str, str] = {}  # by identity; a run that failed after it finished has two records
     for record in (record for cell in cells for record in (*cell.newest, *cell.finished)):
         if record.identity not in planned:
-            others[record.identity] = others.get(record.identity) or record.tags.get("command", "")
+            others[record.identity] = others.get(record.identity) or record.tags.get(Tag.COMMAND, "")
     commands = dict.fromkeys(command for command in (manifest.command, *others.values()) if command)
     return list(commands), sum(not command for command in others.values())
 
@@ -98,7 +99,7 @@ def replace_strays(manifest: Manifest, records: Sequence[Record], since: float) 
     """
     new = [record for record in records if record.started >= since]
     known = {record.identity for record in records}
-    by_config = {record.tags["config_hash"]: record for record in reversed(new) if "config_hash" in record.tags}
+    by_config = {record.tags[Tag.CONFIG_HASH]: record for record in reversed(new) if Tag.CONFIG_HASH in record.tags}
     strays: dict[str, Record] = {}  # by planned identity
     for identity, *_ in manifest.planned:
         stray = by_config.get(Identity.parse(identity).config_hash)
@@ -137,5 +138,5 @@ def _describe_strays(strays: Mapping[str, Record], runs: int) -> Iterator[str]:
 
 def manifest_of(records: Sequence[Record]) -> Manifest:
     """Return a manifest for the runs, newest first, of a sweep that has none in its store."""
-    planned = [(record.identity, record.tags["cell_hash"], record.params) for record in records]
+    planned = [(record.identity, record.tags[Tag.CELL_HASH], record.params) for record in records]
     return Manifest("", "", planned[::-1])

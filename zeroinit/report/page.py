@@ -40,6 +40,7 @@ from zeroinit.report.manifest import Manifest, training_commands
 from zeroinit.report.statistics import estimate, init_draws, is_share
 from zeroinit.report.tables import CellRow, caption, explain_marks, mark_n, summarize_cells
 from zeroinit.tracker import Record
+from zeroinit.tracker.tags import Tag
 
 
 class DetailLevel(NamedTuple):
@@ -243,7 +244,7 @@ def _cell_data(view: CellView, row: CellRow, level: DetailLevel, keys: Sequence[
 def _run_data(record: Record) -> list[Any]:
     """Return seed, accuracy, outcome and its reason."""
     outcome = outcome_of(record)
-    reason = record.tags.get("reason" if outcome == record.tags.get("verdict") else "error", "")
+    reason = record.tags.get(Tag.OUTCOME_REASON if outcome == record.tags.get(Tag.OUTCOME) else Tag.ERROR, "")
     return [record.params["seeds.init"], _round_number(record.last("test/accuracy"), 6), outcome, reason]
 
 

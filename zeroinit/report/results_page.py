@@ -19,6 +19,7 @@ from zeroinit.report.judgements import Judgement, judge
 from zeroinit.report.manifest import manifest_of, read_question
 from zeroinit.report.tables import CellRow, caption, explain_marks, mark_n, summarize_cells
 from zeroinit.tracker import Record
+from zeroinit.tracker.tags import Tag
 
 OLDER_VERSION = (
     "Version {} of the training code, in which torch and MKL chose their kernels by processor: "
@@ -140,7 +141,9 @@ def _describe_conditions(cells: Sequence[Cell]) -> str:
     for folder in {record.params[FOLDER_KEY] for record in finished if FOLDER_KEY in record.params}:
         conditions = conditions.replace("dataset=image_folder", f"dataset=image_folder ({folder})")
     # each run of a stack has the time of the whole stack
-    seconds = sum(float(record.tags.get("seconds", 0)) / int(record.tags.get("stack", 1)) for record in finished)
+    seconds = sum(
+        float(record.tags.get(Tag.TRAIN_SECONDS, 0)) / int(record.tags.get(Tag.STACK_SIZE, 1)) for record in finished
+    )
     machine = ", ".join([*machines, *sorted(arithmetic)])
     return f"{conditions}; {machine}; {len(finished)} runs, {seconds / 3600:.2g} hours."
 
@@ -148,8 +151,8 @@ def _describe_conditions(cells: Sequence[Cell]) -> str:
 def _describe_machine(record: Record) -> str:
     """Return the device, processor, CPU kernels and version of torch of a run, as far as they were kept."""
     tags = record.tags
-    cpu = f", {tags['cpu']}, {tags['cpu_capability']} kernels" if "cpu" in tags else ""
-    return f"{tags.get('device', '?')}{cpu}, torch {tags.get('version.torch', '?')}"
+    cpu = f", {tags[Tag.CPU]}, {tags[Tag.CPU_CAPABILITY]} kernels" if Tag.CPU in tags else ""
+    return f"{tags.get(Tag.DEVICE, '?')}{cpu}, torch {tags.get(Tag.TORCH_VERSION, '?')}"
 
 
 def _published_and_ours(cell: Cell, row: CellRow, claims: Sequence[Claim]) -> list[object]:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
-from zeroinit.tracker import INIT_HASH, Record
+from zeroinit.tracker import Record
+from zeroinit.tracker.tags import Tag
 
 Numbers = NDArray[np.float64]
 Values = Mapping[tuple[str, ...], Sequence[ArrayLike]]  # of the runs of each unit
@@ -38,7 +39,9 @@ def init_draws(records: Iterable[Record]) -> bool:
 
     True if it is unknown: for a single seed, and for runs from before the tag of the hash.
     """
-    hashes = {record.params["seeds.init"]: record.tags[INIT_HASH] for record in records if INIT_HASH in record.tags}
+    hashes = {
+        record.params["seeds.init"]: record.tags[Tag.INIT_HASH] for record in records if Tag.INIT_HASH in record.tags
+    }
     return len(hashes) < 2 or len(set(hashes.values())) > 1
 
 

@@ -4,6 +4,7 @@ import traceback
 
 from zeroinit.errors import BadInput, StoreFailed
 from zeroinit.tracker import TRACEBACK, Record, Tracker, without_password
+from zeroinit.tracker.tags import Tag
 from zeroinit.user_code import locate_error, message_of
 
 
@@ -13,7 +14,7 @@ def write_end(record: Record, tracker: Tracker) -> None:
     try:
         tracker.end(record)
     except Exception as error:
-        mark_failed(record, error, f"{record.tags['error']}; " if "error" in record.tags else "")
+        mark_failed(record, error, f"{record.tags[Tag.ERROR]}; " if Tag.ERROR in record.tags else "")
         tracker.mark_failed(record)
 
 
@@ -23,7 +24,7 @@ def mark_failed(record: Record, error: BaseException, earlier: str = "") -> None
     prefix = "" if isinstance(error, BadInput | StoreFailed) else f"{type(error).__name__}: "
     location = locate_error(error)
     text = f"{earlier}{prefix}{message_of(error)}" + (f" ({location})" if location else "")
-    record.tags["error"] = as_text(text).decode()[:5000]
+    record.tags[Tag.ERROR] = as_text(text).decode()[:5000]
     if not isinstance(error, KeyboardInterrupt):
         record.files[TRACEBACK] = as_text("".join(traceback.format_exception(error)))
 

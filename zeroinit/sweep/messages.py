@@ -3,14 +3,13 @@
 from pathlib import Path
 
 from zeroinit.config import Job
-from zeroinit.probes.observer import LEFT_OUT
-from zeroinit.sweep.session import LINT
-from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record
+from zeroinit.tracker import TEST_ACCURACY, TEST_LOSS, TRACEBACK, VAL_ACCURACY, Record
+from zeroinit.tracker.tags import Tag
 
 
 def failure_line(job: Job, record: Record) -> str:
     """Return the line that says why a run of a sweep failed. Write its traceback, if any, to the job's folder."""
-    error = " ".join(record.tags["error"].split())[:400]
+    error = " ".join(record.tags[Tag.ERROR].split())[:400]
     if TRACEBACK in record.files:
         path = Path(job.folder, TRACEBACK)
         try:
@@ -32,21 +31,21 @@ def new_warnings(record: Record, already_shown: set[str]) -> list[str]:
 
     Only the findings of the first run of a cell are returned: another seed gives other numbers.
     """
-    findings = record.tags.get(LINT, "").splitlines()
-    if findings and record.tags["cell_hash"] in already_shown:
+    findings = record.tags.get(Tag.LINT_FINDINGS, "").splitlines()
+    if findings and record.tags[Tag.CELL_HASH] in already_shown:
         findings = []
     elif findings:
-        already_shown.add(record.tags["cell_hash"])
-    new = [line for line in (record.tags.get(LEFT_OUT), *findings) if line and line not in already_shown]
+        already_shown.add(record.tags[Tag.CELL_HASH])
+    new = [line for line in (record.tags.get(Tag.SKIPPED_PROBES), *findings) if line and line not in already_shown]
     already_shown.update(new)
     return new
 
 
 def result_line(record: Record) -> str:
     """Return the line for a run that has ended: its test accuracy, loss and outcome, or its error."""
-    if "error" in record.tags:
-        return f"{record.name}: {record.tags['error']}"
-    accuracy, loss = record.last("test/accuracy"), record.last("test/loss")
-    stopped = f", stopped after step {record.tags['stopped_at']}" if "stopped_at" in record.tags else ""
-    outcome = f"{record.tags['verdict']} ({record.tags['reason']}){stopped}"
+    if Tag.ERROR in record.tags:
+        return f"{record.name}: {record.tags[Tag.ERROR]}"
+    accuracy, loss = record.last(TEST_ACCURACY), record.last(TEST_LOSS)
+    stopped = f", stopped after step {record.tags[Tag.STOPPED_AT]}" if Tag.STOPPED_AT in record.tags else ""
+    outcome = f"{record.tags[Tag.OUTCOME]} ({record.tags[Tag.OUTCOME_REASON]}){stopped}"
     return f"{record.name}: test accuracy {accuracy:.1%}, loss {loss:.3g}, {outcome}"

@@ -19,6 +19,7 @@ from zeroinit.sweep.resume import find_finished
 from zeroinit.sweep.stacking import StackPlan, plan_stacks
 from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, Tracker
 from zeroinit.tracker.stale import find_ended_in, kill_dead_runs
+from zeroinit.tracker.tags import Tag
 
 
 def orchestrate(jobs: Sequence[Job], tracker: Tracker, sweep: str, pool: Pool | None = None) -> list[Record]:
@@ -123,7 +124,7 @@ class _Training:
         """Take the records of members of a task that ended, and print their warnings and failures."""
         for record in records:
             # a worker that loaded other data has given the run another identity than the planned one
-            job = self._jobs[record.tags["config_hash"]]
+            job = self._jobs[record.tags[Tag.CONFIG_HASH]]
             self.records[identity_of(job)] = record
             for line in new_warnings(record, self._shown_warnings):
                 self._bar.print_line(line)

@@ -10,6 +10,7 @@ from zeroinit.environment import environment
 from zeroinit.probes.curvature import Curvature
 from zeroinit.probes.metrics import all_probes
 from zeroinit.tracker import INCOMPLETE, TEST_ACCURACY, Record, Tracker, readable
+from zeroinit.tracker.tags import Tag
 
 # keys that decide at which steps or on what probes measure, and the probes that depend on them
 BY_STEPS = {*all_probes()} - {Curvature.name}
@@ -48,7 +49,7 @@ def find_finished(jobs: Sequence[Job], tracker: Tracker, report: Callable[[str],
         elif record.identity not in finished and _has_all(record, wanted[record.identity]):
             finished[record.identity] = record
     if lacking := [record for identity, record in incomplete.items() if identity not in finished]:
-        first = f"{lacking[0].name}: {lacking[0].tags['error']}"
+        first = f"{lacking[0].name}: {lacking[0].tags[Tag.ERROR]}"
         runs = f"1 run ({first}) is" if len(lacking) == 1 else f"{len(lacking)} runs (the first, {first}) are"
         report(f"{runs} FINISHED in the store but not complete, and counted as not done")
     return finished
@@ -74,10 +75,10 @@ def seconds_needed(jobs: Sequence[Job], known: Iterable[Record]) -> list[float |
     by_speed: dict[str, list[float]] = {}
     for record in known:
         steps = max(record.history(TEST_ACCURACY), default=0)
-        if record.status == "FINISHED" and steps and "seconds" in record.tags:
-            rate = float(record.tags["seconds"]) / int(record.tags["stack"]) / steps
-            by_cell.setdefault(record.tags["cell_hash"], []).append(rate)
-            by_speed.setdefault(speed_key(record.params, record.tags["device"]), []).append(rate)
+        if record.status == "FINISHED" and steps and Tag.TRAIN_SECONDS in record.tags:
+            rate = float(record.tags[Tag.TRAIN_SECONDS]) / int(record.tags[Tag.STACK_SIZE]) / steps
+            by_cell.setdefault(record.tags[Tag.CELL_HASH], []).append(rate)
+            by_speed.setdefault(speed_key(record.params, record.tags[Tag.DEVICE]), []).append(rate)
     seconds: list[float | None] = []
     for job in jobs:
         with environment(job.variables):

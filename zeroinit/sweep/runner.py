@@ -13,6 +13,7 @@ from zeroinit.sweep.hooks import train_in_folders
 from zeroinit.sweep.session import Session
 from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, Tracker
 from zeroinit.tracker.provenance import command_tag, provenance
+from zeroinit.tracker.tags import Tag
 
 REPORT_SECONDS = 0.2  # between two reports of how far a training is
 
@@ -36,7 +37,7 @@ def run_jobs(
         why: why the jobs train together, or alone; kept as a tag.
         stacked: whether a single job trains as a stack, so that it has the bits that it would have among others.
     """
-    plan = {"stack": str(len(jobs)), "plan": why}
+    plan = {Tag.STACK_SIZE: str(len(jobs)), Tag.STACK_REASON: why}
     records = [record_of(job, plan) for job in jobs]
     try:
         for record in records:
@@ -62,13 +63,13 @@ def run_jobs(
 
 def record_of(job: Job, tags: dict[str, str]) -> Record:
     identifying = {
-        "identity": identity_of(job),
-        "config_hash": job.config_hash,
-        "cell_hash": job.cell_hash,
-        "arithmetic": job.values["arithmetic"],
+        Tag.IDENTITY: identity_of(job),
+        Tag.CONFIG_HASH: job.config_hash,
+        Tag.CELL_HASH: job.cell_hash,
+        Tag.ARITHMETIC: job.values["arithmetic"],
     }
     if size := size_of(job):
-        identifying["size"] = size
+        identifying[Tag.SIZE] = size
     return Record(job.name, job.params, provenance() | command_tag() | current_process().tags() | identifying | tags)
 
 
@@ -125,7 +126,7 @@ def run_in_worker(
 
 def record_lost_jobs(jobs: Sequence[Job], tracker: Tracker, error: str, trace: str = "") -> list[Record]:
     """Write the jobs, whose training left no record, as FAILED runs, and return these."""
-    records = [record_of(job, {"error": as_text(error).decode()[:5000]}) for job in jobs]
+    records = [record_of(job, {Tag.ERROR: as_text(error).decode()[:5000]}) for job in jobs]
     for record in records:
         if trace:
             record.files[TRACEBACK] = as_text(trace)

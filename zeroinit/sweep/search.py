@@ -12,6 +12,7 @@ from zeroinit.report.manifest import manifest_of
 from zeroinit.sweep.command import Command
 from zeroinit.tracker import TRACEBACK, Record, Tracker, readable
 from zeroinit.tracker.stale import kill_dead_runs
+from zeroinit.tracker.tags import Tag
 
 BEST_FILE = "optimization_results.yaml"  # that Hydra's optimising sweepers write
 
@@ -41,7 +42,7 @@ def conclude_search(
     since = [record for record in tracker.records() if record.started >= started]
     new, _ = readable(since)  # the table names the others
     if new:
-        manifest = command.manifest(manifest_of(new).planned, claims, new[0].tags.get("size", ""))
+        manifest = command.manifest(manifest_of(new).planned, claims, new[0].tags.get(Tag.SIZE, ""))
         conclude(replace(manifest, notes=notes), tracker)
     _print_best(command.folder / BEST_FILE, is_search)
     return _have_finished(since, new) and not _has_traceback(command.folder, started)

@@ -17,9 +17,10 @@ from zeroinit.diagnostics import lint
 from zeroinit.diagnostics.moments import with_moments
 from zeroinit.init import state_hash
 from zeroinit.layers import hidden_layers
+from zeroinit.probes.first_gradient import FIRST_GRADIENT_PREDICTED, FirstGradient
 from zeroinit.probes.inspection import EXAMPLES, Inspection, examples_for, inspect_model
 from zeroinit.probes.metrics import skip_reasons
-from zeroinit.probes.observer import LEFT_OUT, Observer
+from zeroinit.probes.observer import Observer
 from zeroinit.probes.outcome import EARLY_STOP_STEPS, Evidence, is_hopeless, judge, reference_of
 from zeroinit.probes.probe import Schedule, Subject
 from zeroinit.probes.wavefront import is_chain, predicted
@@ -27,14 +28,13 @@ from zeroinit.report.tables import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import hold_signals
 from zeroinit.sweep.failures import mark_failed, write_end
-from zeroinit.tracker import INIT_HASH, LAST_STEP, MAX_TAG, TEST_CLASS_COUNTS, Record, Tracker
+from zeroinit.tracker import MAX_TAG, Record, Tracker
 from zeroinit.tracker.provenance import device_name
+from zeroinit.tracker.tags import Tag
 from zeroinit.training import loop
 from zeroinit.training.cohort import Member
 from zeroinit.training.events import Event, Finished, TrainingResult
 from zeroinit.training.quotient import quotient_summary
-
-LINT = "lint"  # the tag with the findings of the checks before the training
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,14 @@ class Session:
             mark_failed(record, error)
             return
         if findings := lint.findings(job.values, self.data, model, optimizer):
-            record.tags[LINT] = lint.format_findings(job.params, findings)[:5000]
+            record.tags[Tag.LINT_FINDINGS] = lint.format_findings(job.params, findings)[:5000]
         self._choose_probes(job, record, model)
         first_gradients = predicted(model)
-        if "arrival" in self.probes:
-            record.metrics += [(f"predicted_arrival/{layer}", step, 0) for layer, step in first_gradients.items()]
+        if FirstGradient.name in self.probes:
+            record.metrics += [(FIRST_GRADIENT_PREDICTED.of(layer), step, 0) for layer, step in first_gradients.items()]
         if job.values["arithmetic"] == "quotient":
-            record.tags["quotient"] = quotient_summary(model)
-        record.tags[INIT_HASH] = state_hash(model)
+            record.tags[Tag.QUOTIENT] = quotient_summary(model)
+        record.tags[Tag.INIT_HASH] = state_hash(model)
         record.files["init.csv"] = as_csv(with_moments(job.values, model, rules))
         order, augment = stream("order", seeds["order"]), stream("augment", seeds["augment"])
         self.runs.append(Run(job, record, Member(model, optimizer, order, augment, steps), first_gradients))
@@ -109,11 +109,11 @@ class Session:
         loop.train(members, self.data, recipe_of(self.shared, self.data), hooks, stacked)
 
     def _tag_data(self, record: Record) -> None:
-        record.tags |= {"steps_per_epoch": str(self.steps_per_epoch), "device": device_name(self.device)}
+        record.tags |= {Tag.STEPS_PER_EPOCH: str(self.steps_per_epoch), Tag.DEVICE: device_name(self.device)}
         labels, num_classes = self.data.test[1], self.data.num_classes
         counts = json.dumps(labels.bincount(minlength=num_classes).tolist(), separators=(",", ":"))
         if len(counts) <= MAX_TAG:  # a truncated list could not be read
-            record.tags[TEST_CLASS_COUNTS] = counts
+            record.tags[Tag.TEST_CLASS_COUNTS] = counts
 
     def _choose_probes(self, job: Job, record: Record, model: nn.Module) -> None:
         """Choose the probes that apply to the model, which is of the same kind in each job."""
@@ -122,7 +122,7 @@ class Session:
         self.probes = [probe for probe in wanted if probe not in reasons]
         if reasons:
             sentences = [f"{probe} is left out: {reason}" for probe, reason in reasons.items()]
-            record.tags[LEFT_OUT] = f"{job.params['arch']}: {'; '.join(sentences)}"
+            record.tags[Tag.SKIPPED_PROBES] = f"{job.params['arch']}: {'; '.join(sentences)}"
 
     def _batch(self, model: nn.Module, examples: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs (N, *input_shape) and labels (N,), evenly spaced in the training set."""
@@ -147,15 +147,15 @@ class Session:
         record.tracking += self.observer.seconds / len(self.runs)
         steps = len(result.losses)
         if steps < run.member.steps:
-            record.tags["stopped_at"] = str(steps)
+            record.tags[Tag.STOPPED_AT] = str(steps)
         if result.diverged_at is not None:
             steps = result.diverged_at
-            record.tags["error"] = f"diverged: the loss is not finite at step {steps}"
-            record.tags["diverged_at"] = str(steps)
-        record.tags[LAST_STEP] = str(steps)
+            record.tags[Tag.ERROR] = f"diverged: the loss is not finite at step {steps}"
+            record.tags[Tag.DIVERGED_AT] = str(steps)
+        record.tags[Tag.LAST_STEP] = str(steps)
         seconds = now - self.started - self.writing_seconds
         samples = steps * len(self.data.train[0]) / self.steps_per_epoch
-        record.tags |= {"seconds": f"{seconds:.3f}", "samples_per_second": f"{samples / seconds:.0f}"}
+        record.tags |= {Tag.TRAIN_SECONDS: f"{seconds:.3f}", Tag.SAMPLES_PER_SECOND: f"{samples / seconds:.0f}"}
         if self.tracker.is_persistent:
             if histograms := self.observer.histograms(index):
                 record.files["histograms.npz"] = histograms
@@ -165,7 +165,7 @@ class Session:
         layers = inspection.layers if inspection else []
         evidence = Evidence(result, layers, run.first_gradients, reference_of(self.data))
         outcome, reason = judge(evidence)
-        record.tags |= {"verdict": outcome.value, "reason": reason}
+        record.tags |= {Tag.OUTCOME: outcome.value, Tag.OUTCOME_REASON: reason}
         record.status = "FINISHED" if result.diverged_at is None else "FAILED"
         with hold_signals():
             write_end(record, self.tracker)

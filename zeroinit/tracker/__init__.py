@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from zeroinit.tracker.tags import Tag
+
 # set before MLflow is imported: no telemetry, no bar for each artifact, and no line after each run, which would show
 # the password in the uri
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -16,11 +18,8 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 TEST_ACCURACY = "test/accuracy"  # the metric by which runs are compared
 VAL_ACCURACY = "val/accuracy"  # the metric by which a run is chosen
-TEST_CLASS_COUNTS = "test_counts"  # the tag of how many examples of each class the test set has
-INIT_HASH = "init_hash"  # the tag of the hash of a model's parameters and buffers before it trains
+TEST_LOSS = "test/loss"
 NEEDED_PARAMS = ("arch", "init", "seeds.init")  # a run without them has no row in any table
-ARTIFACTS = "artifacts"  # the tag that lists the run's files, as sorted JSON
-LAST_STEP = "last_step"  # the tag of the step after which the run ended
 INCOMPLETE = "INCOMPLETE"  # the status, in memory alone, of a run that is FINISHED in the store but not all there
 TRACEBACK = "traceback.txt"  # the file of a run that raised
 MAX_TAG = 8000  # characters of a tag, beyond which MLflow cuts it
@@ -44,12 +43,12 @@ class Record:
     @property
     def identity(self) -> str:
         """What distinguishes the run from others: the hash of its config if its version had no identities yet."""
-        return self.tags.get("identity") or self.tags.get("config_hash", "")
+        return self.tags.get(Tag.IDENTITY) or self.tags.get(Tag.CONFIG_HASH, "")
 
     @property
     def is_readable(self) -> bool:
         """Whether a report can use the run. Some runs lack tags: their process ended early, or a person made them."""
-        return bool(self.identity) and "cell_hash" in self.tags and self.params.keys() >= {*NEEDED_PARAMS}
+        return bool(self.identity) and Tag.CELL_HASH in self.tags and self.params.keys() >= {*NEEDED_PARAMS}
 
     def lacks(self, list_files: Callable[[], Collection[str]]) -> str:
         """Say what the store lacks of a run that is FINISHED there; empty if the run is complete.
@@ -63,9 +62,9 @@ class Record:
         steps = self.history(TEST_ACCURACY)
         if not steps:
             return f"it has no {TEST_ACCURACY}"
-        if max(steps) < int(self.tags.get(LAST_STEP, 0)):
-            return f"it has no {TEST_ACCURACY} after its last step, {self.tags[LAST_STEP]}"
-        expected = json.loads(self.tags.get(ARTIFACTS, "[]"))
+        if max(steps) < int(self.tags.get(Tag.LAST_STEP, 0)):
+            return f"it has no {TEST_ACCURACY} after its last step, {self.tags[Tag.LAST_STEP]}"
+        expected = json.loads(self.tags.get(Tag.ARTIFACTS, "[]"))
         missing = sorted({*expected} - {*list_files()}) if expected else []
         return f"it has no {', '.join(missing)}" if missing else ""
 

@@ -16,7 +16,6 @@ from mlflow.entities import Metric, Param, RunTag
 
 from zeroinit.process import current_process, end_if_orphaned
 from zeroinit.tracker import (
-    ARTIFACTS,
     INCOMPLETE,
     MAX_TAG,
     TRACEBACK,
@@ -29,6 +28,7 @@ from zeroinit.tracker import (
 )
 from zeroinit.tracker.connection import Connection, writing
 from zeroinit.tracker.reachable import is_server
+from zeroinit.tracker.tags import Tag
 
 MAX_NOTE = 5000  # characters of an experiment's tag in MLflow's own tables
 IGNORE_CASE = ("mysql", "mssql")  # databases whose usual collations ignore case
@@ -61,7 +61,7 @@ class Mlflow(Connection):
         run = self.client.create_run(
             self.experiment_id,
             start_time=int(record.started * 1000),
-            tags={**record.tags, "sweep": self.sweep, "kind": "run"},
+            tags={**record.tags, Tag.SWEEP: self.sweep, Tag.KIND: "run"},
             run_name=record.name,
         )
         record.run_id = run.info.run_id
@@ -91,8 +91,8 @@ class Mlflow(Connection):
         began = time.perf_counter()
         self._write_files(record.run_id, record.files)
         self.flush(record)
-        record.tags[ARTIFACTS] = json.dumps(sorted(record.files))
-        record.tags["tracking_seconds"] = f"{record.tracking + time.perf_counter() - began:.3f}"
+        record.tags[Tag.ARTIFACTS] = json.dumps(sorted(record.files))
+        record.tags[Tag.TRACKING_SECONDS] = f"{record.tracking + time.perf_counter() - began:.3f}"
         self._log_tags(record.run_id, record.tags)
         end_if_orphaned()
         self.client.set_terminated(record.run_id, record.status)
@@ -106,7 +106,7 @@ class Mlflow(Connection):
         with suppress(Exception):
             self.client.set_terminated(record.run_id, "FAILED")
         with suppress(Exception):
-            self._log_tags(record.run_id, {"error": record.tags["error"]})
+            self._log_tags(record.run_id, {Tag.ERROR: record.tags[Tag.ERROR]})
         with suppress(Exception):
             self._write_files(
                 record.run_id, {name: content for name, content in record.files.items() if name == TRACEBACK}
@@ -174,7 +174,7 @@ class Mlflow(Connection):
         """Give the status INCOMPLETE to a record that is FINISHED in the store but lacks something there."""
         lacking = record.lacks(partial(artifacts.list_files, self.artifact_uris[record.run_id], self.uri))
         if lacking:
-            record.status, record.tags["error"] = INCOMPLETE, lacking
+            record.status, record.tags[Tag.ERROR] = INCOMPLETE, lacking
         else:
             self._complete.add(record.run_id)
 
@@ -201,7 +201,7 @@ class Mlflow(Connection):
         The summary of an earlier sweep stays until `write_summary` replaces it.
         """
         with self.answering("the summary cannot be kept"):
-            tags = {"kind": "summary", "sweep": self.sweep} | current_process().tags()
+            tags = {Tag.KIND: "summary", Tag.SWEEP: self.sweep} | current_process().tags()
             run = self.client.create_run(self.experiment_id, tags=tags, run_name="summary")
             self._summary_id, self.artifact_uris[run.info.run_id] = run.info.run_id, run.info.artifact_uri
             self._fill_summary(self._summary_id, files, "RUNNING")

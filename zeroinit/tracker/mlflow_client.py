@@ -6,7 +6,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from zeroinit.tracker import Record
-from zeroinit.tracker.renamed import translate_params, translate_tags
+from zeroinit.tracker.renamed import stored_names, translate_metric, translate_params, translate_tags
+from zeroinit.tracker.tags import Tag
 
 
 def records(
@@ -23,7 +24,7 @@ def records(
         pairs += [
             (_as_record(run), run.info.artifact_uri)
             for run in page
-            if identities is None or run.data.tags.get("identity") in identities
+            if identities is None or run.data.tags.get(Tag.IDENTITY) in identities
         ]
         token = page.token
         if not token:
@@ -37,8 +38,8 @@ def histories(
     by_run_and_metric = {}
     for record in runs:
         for metric in {name for name, _, _ in record.metrics} & {*metrics}:
-            history = client.get_metric_history(record.run_id, metric)
-            points = ((metric, point.value, point.step) for point in history)
+            histories = [client.get_metric_history(record.run_id, name) for name in stored_names(metric)]
+            points = ((metric, point.value, point.step) for history in histories for point in history)
             by_run_and_metric[record.run_id, metric] = sorted(points, key=lambda point: point[2])
     return by_run_and_metric
 
@@ -49,7 +50,7 @@ def _as_record(run: Run) -> Record:
         params=translate_params(run.data.params),
         tags=translate_tags(run.data.tags),
         status=run.info.status,
-        metrics=[(point.key, point.value, point.step) for point in run.data.to_proto().metrics],
+        metrics=[(translate_metric(point.key), point.value, point.step) for point in run.data.to_proto().metrics],
         started=run.info.start_time / 1000,
         run_id=run.info.run_id,
     )

@@ -10,7 +10,8 @@ from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, Sq
 from sqlalchemy import ColumnElement, Connection, NullPool, create_engine, select
 
 from zeroinit.tracker import Record
-from zeroinit.tracker.renamed import translate_params, translate_tags
+from zeroinit.tracker.renamed import stored_names, translate_metric, translate_params, translate_tags
+from zeroinit.tracker.tags import Tag
 
 MAX_IN = 1000  # values of an IN (...); databases refuse a statement with tens of thousands
 
@@ -41,7 +42,7 @@ def records(
     if identities is not None:
         conditions += (SqlRun.status == "FINISHED",)
     if identities is not None and len(identities) <= MAX_IN:  # else it reads all finished runs, and drops the rest
-        having: Any = select(SqlTag.run_uuid).where(SqlTag.key == "identity", SqlTag.value.in_(identities))
+        having: Any = select(SqlTag.run_uuid).where(SqlTag.key == Tag.IDENTITY, SqlTag.value.in_(identities))
         conditions += (SqlRun.run_uuid.in_(having),)
     params: dict[str, dict[str, str]] = defaultdict(dict)
     tags: dict[str, dict[str, str]] = defaultdict(dict)
@@ -59,13 +60,13 @@ def records(
         for run_id, key, value, step, is_nan in connection.execute(
             points.join(SqlRun, SqlRun.run_uuid == last.run_uuid).where(*conditions).order_by(last.key)
         ):
-            metrics[run_id].append((key, math.nan if is_nan else value, step))
+            metrics[run_id].append((translate_metric(key), math.nan if is_nan else value, step))
     wanted = {*identities} if identities is not None else set()
     translated = {run_id: (translate_params(params[run_id]), translate_tags(tags[run_id])) for run_id, *_ in runs}
     return [
         (Record(name, *translated[run_id], status, metrics[run_id], started=start / 1000, run_id=run_id), uri)
         for run_id, name, status, start, uri in runs
-        if tags[run_id].get("kind") == kind and (identities is None or tags[run_id].get("identity") in wanted)
+        if tags[run_id].get(Tag.KIND) == kind and (identities is None or tags[run_id].get(Tag.IDENTITY) in wanted)
     ]
 
 
@@ -76,9 +77,11 @@ def histories(
     by_run_and_metric: dict[tuple[str, str], list[tuple[str, float, int]]] = defaultdict(list)
     table = SqlMetric
     columns: Any = table.run_uuid, table.key, table.value, table.step  # mypy knows too little of their types
-    conditions = SqlRun.experiment_id == int(experiment_id), table.key.in_(metrics), ~table.is_nan
+    names = [name for metric in metrics for name in stored_names(metric)]
+    conditions = SqlRun.experiment_id == int(experiment_id), table.key.in_(names), ~table.is_nan
     with connect(uri) as connection:
         points = select(*columns).join(SqlRun, SqlRun.run_uuid == table.run_uuid).where(*conditions)
         for run_id, key, value, step in connection.execute(points.order_by(table.step)):
-            by_run_and_metric[run_id, key].append((key, value, step))
+            metric = translate_metric(key)
+            by_run_and_metric[run_id, metric].append((metric, value, step))
     return by_run_and_metric

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from zeroinit.kernels import cpu_name, kernel_settings
+from zeroinit.tracker.tags import Tag
 
 COMMAND = "ZEROINIT_COMMAND"  # environment variable with the command as it was typed, for the processes of a sweep
 MAX_COMMAND = 5000  # characters that every MLflow server accepts in a tag
@@ -22,7 +23,7 @@ def command_tag() -> dict[str, str]:
     Empty if no command was typed, as in a notebook, or if it is too long for a tag: a part of it is another command.
     """
     command = os.environ.get(COMMAND, "")
-    return {"command": command} if 0 < len(command) <= MAX_COMMAND else {}
+    return {Tag.COMMAND: command} if 0 < len(command) <= MAX_COMMAND else {}
 
 
 @cache
@@ -30,7 +31,7 @@ def provenance() -> dict[str, str]:
     """Return the tags that are the same for every run of this process."""
     versions = {f"version.{name}": _version_of(name) for name in ("zeroinit", "torch", "numpy")}
     capability = torch.backends.cpu.get_cpu_capability()
-    cpu = {"cpu": cpu_name(), "cpu_capability": capability, "kernels": kernel_settings()}
+    cpu = {Tag.CPU: cpu_name(), Tag.CPU_CAPABILITY: capability, Tag.KERNELS: kernel_settings()}
     return {**versions, "version.python": platform.python_version(), **cpu, **_git_tags()}
 
 
@@ -49,8 +50,8 @@ def _git_tags() -> dict[str, str]:
         commit = _run_git(folder, "rev-parse", "HEAD")
         if commit:
             return {
-                "git.commit": commit,
-                "git.dirty": str(bool(_run_git(folder, "status", "--porcelain", "--", ".", ":!mlruns"))).lower(),
+                Tag.GIT_COMMIT: commit,
+                Tag.GIT_DIRTY: str(bool(_run_git(folder, "status", "--porcelain", "--", ".", ":!mlruns"))).lower(),
             }
     return {}
 

@@ -1,8 +1,11 @@
-"""Config keys that had another name before 0.2.0. They are refused when typed, and translated when they are read."""
+"""Names that were others before 0.2.0: an old key is refused when it is typed, and translated when it is read."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
+
+from zeroinit.tracker.tags import Tag
 
 RENAMED_KEYS = {  # {before 0.2.0: now}
     "dataset.limit": "dataset.max_examples",
@@ -13,6 +16,23 @@ RENAMED_KEYS = {  # {before 0.2.0: now}
     "check": "mode",
     "plan": "mode",
 }
+RENAMED_PROBES = {"arrival": "first_gradient"}
+RENAMED_METRICS = {  # by the part of the name before the first slash
+    "arrival": "first_gradient",
+    "predicted_arrival": "first_gradient_predicted",
+}
+RENAMED_TAGS = {
+    "verdict": Tag.OUTCOME,
+    "reason": Tag.OUTCOME_REASON,
+    "seconds": Tag.TRAIN_SECONDS,
+    "stack": Tag.STACK_SIZE,
+    "plan": Tag.STACK_REASON,
+    "lint": Tag.LINT_FINDINGS,
+    "left_out": Tag.SKIPPED_PROBES,
+    "test_counts": Tag.TEST_CLASS_COUNTS,
+}
+METRIC_POINTS = "metric_points"  # the column of docs/results.csv with points [metric, value, step], as JSON
+METRIC_POINTS_BEFORE = "watched"  # its name before 0.2.0
 USER_KEY = "dataset.held_out"  # a user's own data set function may have an argument of this name, which stays
 MODES = {"start": "train", "only": "lint", "audit": "audit"}  # {value of `check` before 0.2.0: mode}
 
@@ -23,6 +43,8 @@ def translate_params(params: Mapping[str, str]) -> dict[str, str]:
     translated = {renamed.get(key, key): value for key, value in params.items() if key not in ("check", "plan")}
     if "check" in params:
         translated["mode"] = "train"  # only a run that trains is stored
+    if measure := translated.get("probe.measure"):
+        translated["probe.measure"] = _translate_probes(measure)
     return translated
 
 
@@ -31,12 +53,39 @@ def translate_command(command: str) -> str:
     for old, new in _renamed_keys("dataset=image_folder" in command).items():
         if "." in old:
             command = re.sub(rf"(?<![\w.]){re.escape(old)}=", f"{new}=", command)
-    return command
+    return re.sub(r"(?<![\w.])probe\.measure=\S*", lambda match: _translate_probes(match[0]), command)
 
 
 def translate_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags of a stored run, with its command as one types it today."""
-    return {key: translate_command(value) if key == "command" else value for key, value in tags.items()}
+    """Return the tags of a stored run under today's names, with its command as one types it today."""
+    translated = {
+        RENAMED_TAGS[key]: value for key, value in tags.items() if key in RENAMED_TAGS and RENAMED_TAGS[key] not in tags
+    }
+    translated |= {key: value for key, value in tags.items() if key not in RENAMED_TAGS}
+    if Tag.COMMAND in tags:
+        translated[Tag.COMMAND] = translate_command(tags[Tag.COMMAND])
+    return translated
+
+
+def translate_metric(name: str) -> str:
+    """Return today's name of a stored metric."""
+    group, slash, rest = name.partition("/")
+    return f"{RENAMED_METRICS.get(group, group)}/{rest}" if slash else name
+
+
+def stored_names(metric: str) -> list[str]:
+    """Return the names under which a store may have a metric: today's, then those of before."""
+    group, _, rest = metric.partition("/")
+    return [metric, *(f"{old}/{rest}" for old, new in RENAMED_METRICS.items() if new == group)]
+
+
+def translate_row(row: Mapping[str, str]) -> dict[str, str]:
+    """Return a row of a table of runs under today's columns."""
+    translated = translate_tags(translate_params(row))
+    if points := translated.pop(METRIC_POINTS_BEFORE, None):
+        named = [[translate_metric(name), *point] for name, *point in json.loads(points)]
+        translated[METRIC_POINTS] = json.dumps(named)
+    return translated
 
 
 def translate_config(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,10 +93,18 @@ def translate_config(values: Mapping[str, Any]) -> dict[str, Any]:
     dataset = values.get("dataset")
     is_image_folder = isinstance(dataset, Mapping) and dataset.get("_target_") == "zeroinit.dataset.image_folder"
     translated = _translate_node(values, "", _renamed_keys(is_image_folder))
+    probe = translated.get("probe")
+    if isinstance(probe, dict) and isinstance(probe.get("measure"), list):
+        probe["measure"] = [RENAMED_PROBES.get(name, name) for name in probe["measure"]]
     if "check" in values or "plan" in values:
         mode = "plan" if values.get("plan") is True else MODES.get(values.get("check", "start"), "train")
         translated["mode"] = mode
     return translated
+
+
+def _translate_probes(text: str) -> str:
+    """Return a list of probes, as text, under today's names."""
+    return re.sub(r"\b\w+\b", lambda match: RENAMED_PROBES.get(match[0], match[0]), text)
 
 
 def _renamed_keys(is_image_folder: bool) -> dict[str, str]:

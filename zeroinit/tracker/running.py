@@ -9,11 +9,12 @@ from mlflow import MlflowClient
 from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
 from sqlalchemy import NullPool, create_engine, select, update
 
+from zeroinit.process import PROCESS_TAGS
 from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow_sql import MAX_IN, chunks, connect
+from zeroinit.tracker.tags import Tag
 
-PROCESS_TAGS = ("process.host", "process.boot", "process.pid", "process.start")
-TAGS = ("kind", "identity", "config_hash", *PROCESS_TAGS)  # a run without a kind is not of this project
+TAGS = (Tag.KIND, Tag.IDENTITY, Tag.CONFIG_HASH, *PROCESS_TAGS)  # a run without a kind is not of this project
 
 
 def find_running_in_database(uri: str) -> list[Record]:
@@ -30,7 +31,7 @@ def find_running_in_database(uri: str) -> list[Record]:
     return [
         Record(name, {}, tags[run_id], started=start_time / 1000, run_id=run_id)
         for run_id, (name, start_time) in names.items()
-        if "kind" in tags[run_id]
+        if Tag.KIND in tags[run_id]
     ]
 
 
@@ -56,7 +57,7 @@ def find_running_via_client(client: MlflowClient) -> list[Record]:
         records += [
             Record(run.info.run_name, {}, run.data.tags, started=run.info.start_time / 1000, run_id=run.info.run_id)
             for run in page
-            if "kind" in run.data.tags
+            if Tag.KIND in run.data.tags
         ]
         token = page.token
         if not token:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from zeroinit.process import Process, current_process, is_alive, is_comparable, process_of_tags
 from zeroinit.tracker import Record, Tracker
+from zeroinit.tracker.tags import Tag
 
 # why this process cannot know whether a RUNNING run still trains
 OTHER_HOST, OTHER_BOOT, UNTAGGED = (
@@ -38,7 +39,7 @@ def kill_dead_runs(tracker: Tracker, trains_here: bool) -> tuple[int, Counter[st
         elif not is_comparable(process):
             unknown[OTHER_HOST if process.host != here.host else OTHER_BOOT] += 1
         elif not (trains_here if process == here else is_alive(process)):
-            (summaries if record.tags.get("kind") == "summary" else dead).append(record)
+            (summaries if record.tags.get(Tag.KIND) == "summary" else dead).append(record)
     if summaries:
         tracker.mark_killed(summaries)
     return (tracker.mark_killed(dead) if dead else 0), unknown

@@ -17,6 +17,7 @@ from zeroinit.report.figures.style import MAX_LETTERS, PALETTE, SMALL, elide, li
 from zeroinit.report.histories import History, average_history
 from zeroinit.report.statistics import DRAWS, Estimate, Numbers, count_units, name_units
 from zeroinit.tracker import TEST_ACCURACY
+from zeroinit.tracker.tags import Tag
 
 BASELINE = "logistic (baseline)"
 DASHED: dict[str, Any] = {"color": "0.4", "linestyle": "--", "linewidth": 1.6}
@@ -46,7 +47,7 @@ def comparison_figure(cells: Sequence[Cell]) -> Figure:
     curve ends. The axis begins at 0, or just below the curves if they rise much in the first epoch.
     """
     key, grid, curves, names = _arrange_curves(cells)
-    has_epoch_per_step = any(cell.finished and cell.finished[0].tags["steps_per_epoch"] == "1" for cell in cells)
+    has_epoch_per_step = any(cell.finished and cell.finished[0].tags[Tag.STEPS_PER_EPOCH] == "1" for cell in cells)
     limits = None if has_epoch_per_step else _zoom_limits(curves)
     counts = sorted({curve.n for curve in curves})
     caption = f"Test accuracy after each epoch, {describe_units(cells)}; band: {_describe_bands(counts)}"
@@ -83,7 +84,7 @@ def _arrange_curves(cells: Sequence[Cell]) -> tuple[str, Facets, list[Curve], se
         for (position, _), baseline in beneath.items()
     ]
     curves = [
-        Curve(position, name, history.steps / int(cell.finished[0].tags["steps_per_epoch"]), history, _count_n(cell))
+        Curve(position, name, history.steps / int(cell.finished[0].tags[Tag.STEPS_PER_EPOCH]), history, _count_n(cell))
         for cell, position, name in lines
         if position and (history := average_history(cell.finished, TEST_ACCURACY))
     ]

@@ -26,7 +26,7 @@ TINY = torch.finfo(torch.float32).tiny  # a norm below it can be an exact zero i
 Key = tuple[str, int]  # a parameter, and the member whose it is
 
 
-class FirstGradients:
+class ConfirmedGradients:
     """Which parameters of the members of one training have had a gradient above rounding so far."""
 
     def __init__(self) -> None:

@@ -71,8 +71,8 @@ def trained(job_of: JobOf, *words: str) -> Record:
 def test_what_became_of_it_and_why(words: tuple[str, ...], job_of: JobOf) -> None:
     tags = trained(job_of, *words).tags
     word, reason = BECAME[words]
-    assert tags["verdict"] == word
-    assert reason in tags["reason"]
+    assert tags["outcome"] == word
+    assert reason in tags["outcome_reason"]
     assert "stopped_at" not in tags
 
 
@@ -90,7 +90,7 @@ def test_what_became_of_it_and_why(words: tuple[str, ...], job_of: JobOf) -> Non
 def test_early_stop_ends_what_is_hopeless(words: list[str], stopped_at: str | None, job_of: JobOf) -> None:
     stopped, unstopped = trained(job_of, *words, "early_stop=true"), trained(job_of, *words)
     assert stopped.tags.get("stopped_at") == stopped_at
-    assert stopped.tags["verdict"] == unstopped.tags["verdict"]
+    assert stopped.tags["outcome"] == unstopped.tags["outcome"]
     assert stopped.status == "FINISHED"
     if stopped_at is None:
         assert stopped.metrics == unstopped.metrics
@@ -112,7 +112,7 @@ def test_in_a_stack_it_ends_that_member_alone(job_of: JobOf) -> None:
     records = runner.run_jobs(jobs, Off(), lambda share, accuracy: None)
     assert [record.tags.get("stopped_at") for record in records] == ["25", None, None]
     assert [max(record.history("val/accuracy")) for record in records] == [25, 200, 200]
-    assert [record.tags["verdict"] for record in records] == ["stuck-at-prior", *["partly-learned"] * 2]
+    assert [record.tags["outcome"] for record in records] == ["stuck-at-prior", *["partly-learned"] * 2]
 
 
 def test_a_member_that_diverges_before_its_first_step_leaves_the_others_of_its_stack(job_of: JobOf) -> None:
@@ -122,8 +122,8 @@ def test_a_member_that_diverges_before_its_first_step_leaves_the_others_of_its_s
         [job_of(*words, f"bias_scale.value={scale}") for scale in ("3e38", "1")], Off(), lambda *_: None
     )
     assert [record.status for record in records] == ["FAILED", "FINISHED"]
-    assert records[0].tags["verdict"] == "diverged"
-    assert records[0].tags["reason"] == "the loss is not finite at step 0"
+    assert records[0].tags["outcome"] == "diverged"
+    assert records[0].tags["outcome_reason"] == "the loss is not finite at step 0"
 
 
 def test_a_wave_that_is_under_way_is_not_hopeless() -> None:
@@ -132,12 +132,12 @@ def test_a_wave_that_is_under_way_is_not_hopeless() -> None:
     model = FNN(digits.input_shape, digits.num_classes, [8] * 30, "tanh")
     for name, parameter in model.named_parameters():
         (nn.init.zeros_ if name.endswith("weight") else nn.init.normal_)(parameter)
-    arrivals, looked = predicted(model), inspect_model(model, evenly_spaced(digits.train, EXAMPLES))
-    assert max(arrivals.values()) == 31
+    first_steps, looked = predicted(model), inspect_model(model, evenly_spaced(digits.train, EXAMPLES))
+    assert max(first_steps.values()) == 31
     silent = Inspection([layer for layer in looked.layers if layer.gradient == 0], looked.accuracy)
     assert len(silent.layers) == 30
-    assert not is_hopeless(25, silent, arrivals, True, reference_of(digits))
-    assert is_hopeless(50, silent, arrivals, True, reference_of(digits))
+    assert not is_hopeless(25, silent, first_steps, True, reference_of(digits))
+    assert is_hopeless(50, silent, first_steps, True, reference_of(digits))
 
 
 def test_what_is_looked_at_is_left_as_it_was() -> None:
@@ -254,7 +254,7 @@ def test_an_awkward_net_of_ones_own_trains_and_has_a_verdict(job_of: JobOf, data
     tracker = build.open_tracker(job, "own")
     [record] = runner.run_jobs([job], tracker, lambda share, accuracy: None)
     assert record.status == "FINISHED", record.tags["error"]
-    assert record.tags["verdict"] == "partly-learned"
+    assert record.tags["outcome"] == "partly-learned"
     assert record.last("grad/output/norm") > 0
     assert "histograms.npz" in record.files
 
@@ -285,11 +285,11 @@ def test_a_net_that_cannot_be_looked_at_keeps_its_run(job_of: JobOf, monkeypatch
 
     monkeypatch.setattr(session, "inspect_model", fails)
     record = trained(job_of, "init=zero", "early_stop=true")
-    assert (record.status, record.tags["verdict"]) == ("FINISHED", "stuck-at-prior")
+    assert (record.status, record.tags["outcome"]) == ("FINISHED", "stuck-at-prior")
 
 
 def test_a_quotient_has_the_verdict_of_the_tied_run(job_of: JobOf) -> None:
     for arithmetic in ("tied", "quotient"):
         tags = trained(job_of, "init=constant", f"arithmetic={arithmetic}", "early_stop=true").tags
-        assert (tags["verdict"], tags["stopped_at"]) == ("partly-learned", "100")
-        assert tags["reason"].endswith("; all 64 neurons of hidden1 are copies of one another")
+        assert (tags["outcome"], tags["stopped_at"]) == ("partly-learned", "100")
+        assert tags["outcome_reason"].endswith("; all 64 neurons of hidden1 are copies of one another")

@@ -1,8 +1,8 @@
-"""How often a run's verdict is right: varied runs, labelled by their final accuracy alone, against the verdicts.
+"""How often a run's outcome is right: varied runs, labelled by their final accuracy alone, against the outcomes.
 
-    python benchmarks/verdicts.py [--runs 300] [--seed 0] [--kept FILE.jsonl]
+    python benchmarks/outcomes.py [--runs 300] [--seed 0] [--kept FILE.jsonl]
 
-Each run is drawn at random from CHOICES. It trains for `steps`, which gives its verdict, once more for ten times as
+Each run is drawn at random from CHOICES. It trains for `steps`, which gives its outcome, once more for ten times as
 many, and once with early_stop=true. What a run became is kept in FILE as it ends, and is not trained again.
 
 The rules of the labels. They were committed before any run was labelled with them:
@@ -16,10 +16,10 @@ The rules of the labels. They were committed before any run was labelled with th
   of an accuracy at the majority class's share, or by a gain of HALFWAY or more (the four points of XOR are too few for
   the first).
 - `still-waking`: neither, but the run of ten times as many steps is `learned` or `partly-learned`.
-- `fails`: none of these. The verdict may call it symmetric, stuck-at-prior, dead-layer or saturated.
+- `fails`: none of these. The outcome may be symmetric, stuck-at-prior, dead-layer or saturated.
 
 The earlier rules had one label `learns` for a gain of a half or more, where best was the best of the same kind of arch.
-An arch that cannot solve the data, such as logistic regression on XOR at 75%, is `partly-learned` now: the verdict
+An arch that cannot solve the data, such as logistic regression on XOR at 75%, is `partly-learned` now: the outcome
 compares a run with the data, not with its arch.
 
 By the final accuracy alone, `still-waking` is a run at the majority class, as `fails` is. So agreement is reported in
@@ -96,9 +96,11 @@ def became(overrides: dict[str, object], words: list[str]) -> dict[str, object]:
     HydraConfig.instance().set_config(cfg)
     job = job_of(cfg)
     check([job])
-    [record] = run_jobs([job], open_tracker(job, "verdicts"), lambda share, accuracy: None)
+    [record] = run_jobs([job], open_tracker(job, "outcomes"), lambda share, accuracy: None)
     labels = load(job.values, set_up_torch(job.values)).test[1]
-    tags = {key: value for key, value in record.tags.items() if key in ("verdict", "reason", "error", "stopped_at")}
+    tags = {
+        key: value for key, value in record.tags.items() if key in ("outcome", "outcome_reason", "error", "stopped_at")
+    }
     prior = (labels.bincount().max() / len(labels)).item()
     return {"accuracy": record.last("test/accuracy"), "prior": prior, "examples": len(labels), **tags}
 
@@ -120,7 +122,7 @@ def label_by_accuracy(end: dict[str, object], best: float) -> str:
 
 def label(short: dict[str, object], long: dict[str, object], best: float) -> str:
     """The label of a run, by the rules above; `long` is the run of ten times as many steps."""
-    if short["verdict"] == "diverged":
+    if short["outcome"] == "diverged":
         return "diverged"
     if (word := label_by_accuracy(short, best)) != "at-majority":
         return word
@@ -159,7 +161,7 @@ def best_accuracies(found: list[dict[str, dict[str, object]]]) -> dict[object, f
     """By data set, the best final test accuracy of any run that did not diverge."""
     best: dict[object, float] = defaultdict(float)
     for drawn_run in found:
-        finite = [drawn_run[name]["accuracy"] for name in ("short", "long") if drawn_run[name]["verdict"] != "diverged"]
+        finite = [drawn_run[name]["accuracy"] for name in ("short", "long") if drawn_run[name]["outcome"] != "diverged"]
         dataset = drawn_run["overrides"]["dataset"]
         best[dataset] = max(best[dataset], *finite, 0)
     return best
@@ -172,13 +174,13 @@ def report(found: list[dict[str, dict[str, object]]]) -> None:
     forecast, disagree = 0, []
     for drawn_run in found:
         short, long = drawn_run["short"], drawn_run["long"]
-        truth, word = label(short, long, best[drawn_run["overrides"]["dataset"]]), short["verdict"]
+        truth, word = label(short, long, best[drawn_run["overrides"]["dataset"]]), short["outcome"]
         counts[truth, word] += 1
         said = "fails" if word in FAILS else word
         forecast += truth == said
         if truth != said and {truth, said} != {"fails", "still-waking"}:
             accuracies = f"{short['accuracy']:.1%}, then {long['accuracy']:.1%}"
-            disagree.append(f"{truth}, not {word} ({short.get('reason')}): {accuracies}: {line_of(drawn_run)}")
+            disagree.append(f"{truth}, not {word} ({short.get('outcome_reason')}): {accuracies}: {line_of(drawn_run)}")
     print(f"{'label':>14}", *(f"{word:>14}" for word in WORDS))
     for truth in LABELS:
         print(f"{truth:>14}", *(f"{counts[truth, word]:14d}" for word in WORDS))

@@ -24,7 +24,7 @@ from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment
 from zeroinit.init import initialize
 from zeroinit.layers import weight_layers
-from zeroinit.probes.first_gradients import is_confirmed
+from zeroinit.probes.confirmed_gradients import is_confirmed
 from zeroinit.probes.wavefront import predicted
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
@@ -39,7 +39,9 @@ def digits() -> Data:
     return dataset.digits(stream("split", 0))
 
 
-def arrivals(model: nn.Module, data: Data, steps: int, dtype: torch.dtype = torch.float32) -> dict[str, list[float]]:
+def largest_gradients(
+    model: nn.Module, data: Data, steps: int, dtype: torch.dtype = torch.float32
+) -> dict[str, list[float]]:
     """{layer: the largest entry of its weight gradient at each step}, from zero weights and N(0, 1) biases, Adam."""
     initialize(
         model,
@@ -93,8 +95,8 @@ def largest(model: nn.Module, data: Data, steps: int) -> dict[str, list[float]]:
     ids=["logistic", "fnn", "cifar_fnn", "mnist_cnn", "mnist_cnn-tanh"],
 )
 def test_exact_without_normalisation(arch: Callable[..., nn.Module], digits: Data) -> None:
-    largest_by_layer = arrivals(arch(digits.input_shape, digits.num_classes), digits, 6)
-    exact = arrivals(arch(digits.input_shape, digits.num_classes), digits, 6, torch.float64)
+    largest_by_layer = largest_gradients(arch(digits.input_shape, digits.num_classes), digits, 6)
+    exact = largest_gradients(arch(digits.input_shape, digits.num_classes), digits, 6, torch.float64)
     depth = len(largest_by_layer)
     for step in range(1, 7):
         awake = [index >= depth - step for index in range(depth)]
@@ -106,14 +108,14 @@ def test_exact_without_normalisation(arch: Callable[..., nn.Module], digits: Dat
 
 def test_cifar_cnn_wakes_down_to_its_last_batchnorm(digits: Data) -> None:
     """Output at 1, hidden2 at 2; hidden1 stands behind a BatchNorm of a constant, whose zeros are its inputs."""
-    largest_by_layer = arrivals(CifarCNN(digits.input_shape, digits.num_classes, "elu"), digits, 5)
-    exact = arrivals(CifarCNN(digits.input_shape, digits.num_classes, "elu"), digits, 5, torch.float64)
+    largest_by_layer = largest_gradients(CifarCNN(digits.input_shape, digits.num_classes, "elu"), digits, 5)
+    exact = largest_gradients(CifarCNN(digits.input_shape, digits.num_classes, "elu"), digits, 5, torch.float64)
     layers = list(largest_by_layer)
     for step in range(1, 6):
         asleep = layers[: len(layers) - step]
         assert not any(largest_by_layer[name][step - 1] or exact[name][step - 1] for name in asleep)
-    for name, arrival in (("output", 1), ("hidden2", 2)):
-        assert all(largest_by_layer[name][arrival - 1 :])
+    for name, first in (("output", 1), ("hidden2", 2)):
+        assert all(largest_by_layer[name][first - 1 :])
         assert largest_by_layer[name] == pytest.approx(exact[name], rel=1e-2)
     for name in layers[:-2]:
         assert max(largest_by_layer[name]) < ROUNDING
@@ -127,8 +129,8 @@ def test_resnet50_has_no_gradient_but_rounding(digits: Data) -> None:
     the output's bias learns: the network predicts the shares of the classes.
     """
     steps = 2
-    largest_by_layer = arrivals(resnet50(digits.input_shape, digits.num_classes, "elu"), digits, steps)
-    exact = arrivals(resnet50(digits.input_shape, digits.num_classes, "elu"), digits, steps, torch.float64)
+    largest_by_layer = largest_gradients(resnet50(digits.input_shape, digits.num_classes, "elu"), digits, steps)
+    exact = largest_gradients(resnet50(digits.input_shape, digits.num_classes, "elu"), digits, steps, torch.float64)
     assert len(largest_by_layer) == 54
     convolutions = [name for name in largest_by_layer if name != "fc"]
     assert not any(largest_by_layer[name][0] for name in convolutions)  # at step 1 the output's weights are zero
@@ -213,9 +215,13 @@ def test_behind_a_normalisation_rounding_has_not_arrived(digits: Data) -> None:
 def arrived(model: nn.Module, data: Data, steps: int) -> dict[str, int]:
     """What the probe says of the model as it stands."""
     record = Record("", {}, {})
-    observer = make_observer([record], steps, ["arrival"], [], data.train, [])
+    observer = make_observer([record], steps, ["first_gradient"], [], data.train, [])
     train_on_few(model, data, steps, observer)
-    return {name.removeprefix("arrival/"): step for name, _, step in record.metrics if name.startswith("arrival/")}
+    return {
+        name.removeprefix("first_gradient/"): step
+        for name, _, step in record.metrics
+        if name.startswith("first_gradient/")
+    }
 
 
 # What rounding alone has moved
@@ -232,7 +238,7 @@ def observed(
     """The records of `members` copies, trained together, on full batches by default, and observed at these steps."""
     models = [copy.deepcopy(model) for _ in range(members)]
     records = [Record("", {}, {}) for _ in models]
-    probes = ["gradient", "arrival"]
+    probes = ["gradient", "first_gradient"]
     observer = make_observer(records, max(steps), probes, [], data.train, [])
     train_members(
         [
@@ -251,8 +257,12 @@ def observed(
     return records
 
 
-def arrivals_of(record: Record) -> dict[str, int]:
-    return {name.removeprefix("arrival/"): step for name, _, step in record.metrics if name.startswith("arrival/")}
+def first_gradients_of(record: Record) -> dict[str, int]:
+    return {
+        name.removeprefix("first_gradient/"): step
+        for name, _, step in record.metrics
+        if name.startswith("first_gradient/")
+    }
 
 
 def flower(dtype: torch.dtype) -> tuple[nn.Module, Data]:
@@ -276,10 +286,10 @@ def test_what_rounding_has_moved_wakes_no_layer(steps: Sequence[int], dtype: tor
     for record in observed(model, data, steps, torch.optim.Adam, members):
         assert 0 < record.history("grad/output/norm")[1] < 1e-7
         assert record.last("grad/hidden1/norm") > 1e-6
-        assert arrivals_of(record) == {}
+        assert first_gradients_of(record) == {}
     data = replace(data, train=(data.train[0][:-1], data.train[1][:-1]))
     for record in observed(model, data, steps, torch.optim.Adam, members):
-        assert arrivals_of(record) == {"output": 1, "hidden1": 2}
+        assert first_gradients_of(record) == {"output": 1, "hidden1": 2}
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e-9, 1e-18])
@@ -291,7 +301,7 @@ def test_a_tiny_gradient_has_arrived_where_nothing_cancels(scale: float, dtype: 
     for optimizer in (torch.optim.SGD, torch.optim.Adam):
         [record] = observed(model, replace(data, train=train), range(1, 4), optimizer)
         assert 0 < record.history("grad/hidden1/norm")[2] < 1e-2 * scale
-        assert arrivals_of(record) == {"output": 1, "hidden1": 2}
+        assert first_gradients_of(record) == {"output": 1, "hidden1": 2}
 
 
 @pytest.mark.parametrize(
@@ -306,7 +316,7 @@ def test_a_layer_that_wakes_between_observed_steps(steps: Sequence[int], expecte
     data = replace(data, train=(inputs, labels))
     [record] = observed(model, data, steps, torch.optim.Adam, batch_size=400)
     assert 0 < record.history("grad/output/norm")[1] < 1e-7
-    assert arrivals_of(record) == expected
+    assert first_gradients_of(record) == expected
 
 
 @pytest.mark.parametrize(
