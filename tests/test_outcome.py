@@ -250,7 +250,7 @@ class Own(nn.Module):
 
 def test_an_awkward_net_of_ones_own_trains_and_has_a_verdict(job_of: JobOf, database: object) -> None:
     job = job_of("dataset=digits", "arch=logistic", "steps=300", "probe=all", "early_stop=true")
-    job.values["arch"] = {"_target_": "test_verdict.Own"}
+    job.values["arch"] = {"_target_": "test_outcome.Own"}
     tracker = build.open_tracker(job, "own")
     [record] = runner.run_jobs([job], tracker, lambda share, accuracy: None)
     assert record.status == "FINISHED", record.tags["error"]
