@@ -19,10 +19,14 @@ class Scale:
     Attributes:
         label: What the values are, with their unit.
         kind: band and category have ordered values, the others numbers. symlog is linear up to 1, then logarithmic.
-        domain: The ordered values, or the (low, high) numbers that are shown.
+        domain: The ordered values, or the (low, high) numbers that are shown. Of a colour scale with numbers, a number
+            for each colour: colours between them are interpolated, and beyond them clamped.
         format: How values are written: shares as percent, points with a sign, counts without digits, powers of two.
-        colours: Of a colour scale, a hex colour for each value of the domain, or the stops from low to high.
-        ticks: Where ticks are; empty to choose them by the space that there is.
+        colours: Of a colour scale, a hex colour for each value of the domain.
+        dashes: Of a category colour scale of lines, an SVG dash array such as `5 2` for each value; empty if all lines
+            are solid. The legend shows them; the marks have a channel dash.
+        ticks: Where ticks are; empty to choose them by the space that there is, of a band some of its values.
+        labels: Texts in place of the ticks, or, without ticks, of the values of the domain; empty to write the values.
         reverse: Whether the first value of the domain is on top, or at the right.
     """
 
@@ -31,13 +35,17 @@ class Scale:
     domain: Sequence[Any]
     format: Format = "number"
     colours: Sequence[str] = ()
+    dashes: Sequence[str] = ()
     ticks: Sequence[float] = ()
+    labels: Sequence[str] = ()
     reverse: bool = False
 
 
 @dataclass(frozen=True)
 class Facet:
     """Panels for the values of a column of the frame.
+
+    A view with columns alone may have many: a renderer then wraps them into several lines, each with its heading.
 
     Attributes:
         column: The column.
@@ -57,22 +65,34 @@ class Mark:
     Attributes:
         kind: A line through the rows of each group; a band between low and high; a dot; an interval from low to high
             along x or y; a tile; a text; a rule at a value of x or y across the panel; a box with whiskers; a cross.
-        channels: {channel: column}. Channels are x, y, low, high, colour, text, group, dash, tip (a text on hover), and
-            of a box q05, q25, q50, q75, q95. An interval has low and high along the axis that it lacks.
-        where: A column of booleans: the rows that have the mark; empty for all rows.
+        channels: {channel: column}. Channels are x, y, low, high, colour, text, group, dash (an SVG dash array, one for
+            each group), opacity, tip (a text on hover), and of a box q05, q25, q50, q75, q95. What has low and high
+            lacks the channel of the axis along which they are: y of a band, x or y of an interval, a tile or a rule.
+            A tile without them fills its band. A rule with low and high is as long as that. A box lies along the axis
+            that is no band.
+        where: A column of booleans: the rows that have the mark; empty for all rows. The columns of a mark have no NaN
+            in these rows, except that a line has a gap there.
         colour: A hex colour if no column decides it.
-        width: The width of a line, or the diameter of a dot, in points.
+        scale: The scale of its colours if it is not the view's.
+        label: Its entry in the legend; empty for none.
+        width: The width of a line, the diameter of a dot or cross, or the size of a text, in points; 0 for the usual.
         opacity: From 0 to 1.
         dashed: Whether a line is dashed.
+        anchor: Which part of a text is at x.
+        hollow: Whether a dot is white with a coloured edge.
     """
 
     kind: MarkKind
     channels: Mapping[str, str]
     where: str = ""
     colour: str = ""
-    width: float = 1.6
+    scale: Scale | None = None
+    label: str = ""
+    width: float = 0
     opacity: float = 1
     dashed: bool = False
+    anchor: Literal["start", "middle", "end"] = "middle"
+    hollow: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +110,7 @@ class View:
         colour: The scale of the marks' colours; None if each mark has a colour of its own.
         rows: The panels from top to bottom.
         columns: The panels from left to right.
+        notes: Further lines below the caption.
     """
 
     name: str
@@ -119,7 +140,9 @@ class View:
             **parts,
             "frame": columns,
             **{key: _plain(vars(scale), digits) if scale else None for key, scale in scales.items()},
-            "marks": [_plain(vars(mark), digits) for mark in self.marks],
+            "marks": [
+                _plain(vars(mark) | {"scale": vars(mark.scale) if mark.scale else None}, digits) for mark in self.marks
+            ],
         }
 
 
@@ -127,7 +150,7 @@ def _plain(value: Any, digits: int) -> Any:
     """Return the value as JSON has it; numbers that are not finite are None."""
     if isinstance(value, Mapping):
         return {key: _plain(item, digits) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | range):
         return [_plain(item, digits) for item in value]
     if isinstance(value, float):
         return float(f"{value:.{digits}g}") if math.isfinite(value) else None

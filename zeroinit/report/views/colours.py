@@ -1,0 +1,87 @@
+"""The colour of each init, the same in every chart of every sweep, and the colours of other scales."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class LineStyle(NamedTuple):
+    """A hex colour and an SVG dash array; an empty one is a solid line."""
+
+    colour: str
+    dash: str = ""
+
+
+# Each has a contrast of 3:1 or more on white. The first six, which sweeps compare most, differ for readers who see no
+# red or no green, too. The others have dashes where their colours are near each other.
+SHIPPED_INITS = {
+    "default": LineStyle("#2B2F33"),
+    "zero": LineStyle("#D55E00"),
+    "zero_normal": LineStyle("#0072B2"),
+    "zero_uniform": LineStyle("#009E73"),
+    "zero_uniform_matched": LineStyle("#AA3377"),
+    "zero_log_uniform": LineStyle("#8A6D00"),
+    "constant": LineStyle("#F20F59"),
+    "ones": LineStyle("#60280A"),
+    "layer_constant": LineStyle("#4C0D5C", "6 2"),
+    "row_constant": LineStyle("#1397AC", "6 2"),
+    "small_normal": LineStyle("#486B3E"),
+    "orthogonal": LineStyle("#7A7F85"),
+    "xavier_normal": LineStyle("#4E7CFF"),
+    "xavier_uniform": LineStyle("#001392", "6 2"),
+    "kaiming_normal": LineStyle("#8A4FD0"),
+    "kaiming_uniform": LineStyle("#C0409B", "6 2"),
+    "lecun_normal": LineStyle("#A0621F", "2 1.5"),
+    "lecun_uniform": LineStyle("#3C7A78", "2 1.5"),
+}
+OTHER_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#AA3377", "#8A6D00", "#F20F59", "#4E7CFF", "#8A4FD0")
+OTHER_DASHES = ("4 1.5", "1.5 1.5", "6 1.5 1.5 1.5", "8 3")
+BASELINE_STYLE = LineStyle("#7A7F85", "4 2")  # of logistic regression beside other archs
+
+# from low to high, even in lightness: of matplotlib's maps cividis, viridis, plasma up to what is visible on white,
+# Reds and PuOr
+CIVIDIS = ("#00224E", "#123570", "#3B496C", "#575D6D", "#707173", "#8A8678", "#A59C74", "#C3B369", "#E1CC55", "#FEE838")
+VIRIDIS = ("#440154", "#482878", "#3E4A89", "#31688E", "#26828E", "#1F9E89", "#35B779", "#6DCD59", "#B4DE2C", "#FDE725")
+PLASMA = ("#0D0887", "#4C02A1", "#7E03A8", "#A92395", "#CC4778", "#E56B5D", "#F89540")
+REDS = ("#FFF5F0", "#FCBEA5", "#FB7050", "#D32020", "#67000D")
+PURPLE_ORANGE = ("#7F3B08", "#E08214", "#FDD6A2", "#F7F7F7", "#CFCFE5", "#8073AC", "#2D004B")
+PALE = "#E8E8E8"  # exact zeros, unlike any colour of the scales
+EMPTY = "#F3F4F6"  # what has no run
+
+
+def style_init(init: str) -> LineStyle:
+    """Return the line style of an init; of an init that is not shipped, by its name alone and never solid."""
+    if init in SHIPPED_INITS:
+        return SHIPPED_INITS[init]
+    digest = int.from_bytes(hashlib.sha256(init.encode()).digest()[:4], "big")
+    colour, dash = digest % len(OTHER_COLOURS), digest // len(OTHER_COLOURS) % len(OTHER_DASHES)
+    return LineStyle(OTHER_COLOURS[colour], OTHER_DASHES[dash])
+
+
+def interpolate(colours: Sequence[str], share: float) -> str:
+    """Return the hex colour at a share from 0 to 1 of the way along the colours."""
+    position = min(max(share, 0), 1) * (len(colours) - 1)
+    index = min(int(position), len(colours) - 2)
+    first, second = (_channels(colours[index + offset]) for offset in (0, 1))
+    mixed = (round(low + (position - index) * (high - low)) for low, high in zip(first, second, strict=True))
+    return "#" + "".join(f"{channel:02X}" for channel in mixed)
+
+
+def is_dark(colour: str) -> bool:
+    """Return whether white text is easier to read on a hex colour than black text."""
+    return measure_luminance(colour) < 0.179  # contrast with white and with black are equal there
+
+
+def measure_luminance(colour: str) -> float:
+    """Return the relative luminance of a hex colour (WCAG 2.1)."""
+    linear = []
+    for channel in _channels(colour):
+        share = channel / 255
+        linear.append(share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4)
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _channels(colour: str) -> tuple[int, int, int]:
+    """Return red, green and blue from 0 to 255."""
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return red, green, blue

@@ -1,0 +1,195 @@
+"""Each cell minus the baseline: a forest plot of paired differences of test accuracy."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from zeroinit.report.cells import Cell, naming_keys, sort_values
+from zeroinit.report.comparisons import (
+    ABOVE,
+    BASELINE,
+    BELOW,
+    Comparison,
+    Difference,
+    compare_with_baseline,
+    describe_widening,
+)
+from zeroinit.report.judgements import LEARNED_NOTHING
+from zeroinit.report.views.colours import style_init
+from zeroinit.report.views.panels import Panels, arrange_panels, elide, format_n, join_words, write_caption
+from zeroinit.report.views.view import Mark, Scale, View
+
+MIN_HALF_WIDTH = 0.5  # of the axis, in points
+MARGIN = 0.06  # of the axis beyond the intervals
+MIN_REACH, MAX_JUMP = 1.0, 4  # points, and times the nearer differences: what is further off is beyond the axis
+MAX_NAMES = 2  # inits that a title names
+
+
+def make_differences(cells: Sequence[Cell], baseline: str = BASELINE) -> View | None:
+    """Return the forest plot of each cell minus the cell of the baseline; None without a pair of runs.
+
+    The axis fits the differences under discussion. Others are at its edge, with their value as text.
+
+    Args:
+        cells: The cells of a sweep.
+        baseline: The name of the baseline init.
+    """
+    compared = [part for part in compare_with_baseline(cells, baseline) if part.difference and part.difference.n]
+    if not compared:
+        return None
+    params = [part.cell.params for part in compared]
+    keys = naming_keys(cells)
+    # an init with several values of its arguments has a line for each
+    names = _name_inits(params, [key for key in keys if key.startswith("init.")])
+    panels = arrange_panels(params, [key for key in keys if not key.startswith("init")])
+    domain = _choose_domain(compared)
+    order = sort_values(names)
+    frame = _make_frame(compared, names, panels, domain)
+    is_cut = bool((frame["is_low"] | frame["is_high"]).any())
+    inits = {name: values["init"] for name, values in zip(names, params, strict=True)}
+    return View(
+        "differences",
+        _find_title(compared, baseline),
+        _describe(compared, panels, baseline, is_cut),
+        frame,
+        Scale(f"test accuracy minus {baseline}, percentage points", "linear", domain, "points"),
+        Scale("init", "band", order, "text", labels=[elide(name) for name in order]),
+        [
+            Mark("rule", {"x": "zero"}, colour="#2B2F33", width=1),
+            Mark("dot", {"x": "value", "y": "line", "colour": "line"}, where="is_seed", width=4, opacity=0.35),
+            Mark("interval", {"low": "low", "high": "high", "y": "line", "colour": "line"}, "has_interval", width=2),
+            Mark("dot", {"x": "value", "y": "line", "colour": "line", "tip": "tip"}, where="is_mean", width=7),
+            Mark("text", {"x": "value", "y": "line", "text": "text"}, where="is_low", anchor="start"),
+            Mark("text", {"x": "value", "y": "line", "text": "text"}, where="is_high", anchor="end"),
+        ],
+        Scale("init", "category", order, "text", colours=[style_init(inits[name]).colour for name in order]),
+        panels.rows,
+        panels.columns,
+    )
+
+
+def _name_inits(params: Sequence[dict[str, str]], keys: Sequence[str]) -> list[str]:
+    """Return the name of the init of each cell, with those of the keys in which cells of this init differ."""
+    names = []
+    for values in params:
+        alike = [other for other in params if other["init"] == values["init"]]
+        differing = [key for key in keys if len({other.get(key) for other in alike}) > 1]
+        parts = [f"{key.removeprefix('init.')}={values[key]}" for key in differing if key in values]
+        names.append(", ".join([values["init"], *parts]))
+    return names
+
+
+def learned_nothing(cell: Cell) -> bool:
+    """Return whether every run of the cell ended without learning."""
+    outcomes = [outcome for outcome, count in cell.outcomes.items() if count]
+    return all(outcome.removesuffix(" (stopped)") in LEARNED_NOTHING for outcome in outcomes)
+
+
+def _choose_domain(compared: Sequence[Comparison]) -> tuple[float, float]:
+    """Return the axis that holds zero, and the intervals and seeds of the differences under discussion.
+
+    These are of the cells that learn, unless none does, up to the first that is several times as far from the baseline
+    as all that are nearer, if these are more than half.
+    """
+    learning = [part.difference for part in compared if not learned_nothing(part.cell)]
+    differences = learning or [part.difference for part in compared]
+    ends, reach = [0.0], MIN_REACH
+    nearest = sorted((part for part in differences if part), key=lambda part: abs(part.mean))
+    for count, difference in enumerate(nearest):
+        if abs(difference.mean) > MAX_JUMP * reach and count > len(nearest) / 2:
+            break
+        reach = max(reach, abs(difference.mean))
+        ends += [difference.low, difference.high, *difference.values]
+    low, high = float(min(ends)), float(max(ends))
+    margin = MARGIN * (high - low)
+    return min(low - margin, -MIN_HALF_WIDTH), max(high + margin, MIN_HALF_WIDTH)
+
+
+def _make_frame(
+    compared: Sequence[Comparison], names: Sequence[str], panels: Panels, domain: tuple[float, float]
+) -> pd.DataFrame:
+    """Return a row for each cell and for each seed; value, low and high in percentage points."""
+    rows: list[dict[str, Any]] = []
+    for part, name, row, column in zip(compared, names, panels.row_of, panels.column_of, strict=True):
+        difference = part.difference
+        assert difference
+        is_low, is_high = difference.mean < domain[0], difference.mean > domain[1]
+        is_inside = not (is_low or is_high)
+        text = f"\N{BLACK LEFT-POINTING SMALL TRIANGLE} {_write(difference)}" if is_low else ""
+        text = f"{_write(difference)} \N{BLACK RIGHT-POINTING SMALL TRIANGLE}" if is_high else text
+        shared = {"row": row, "column": column, "line": name, "zero": 0.0}
+        cell = {
+            "value": domain[0] if is_low else domain[1] if is_high else difference.mean,
+            "low": difference.low,
+            "high": difference.high,
+            "text": text,
+            "tip": f"{name} minus baseline: {_write(difference)} points ({format_n([difference.n])})",
+            "is_seed": False,
+            "is_mean": is_inside,
+            "has_interval": is_inside and difference.n > 1,
+            "is_low": is_low,
+            "is_high": is_high,
+        }
+        rows.append(shared | cell)
+        flags = dict.fromkeys(("is_mean", "has_interval", "is_low", "is_high"), False)
+        for value in difference.values:
+            is_shown = is_inside and difference.n > 1 and domain[0] <= value <= domain[1]
+            rows.append(shared | flags | {"value": float(value), "text": "", "tip": "", "is_seed": bool(is_shown)})
+    return pd.DataFrame(rows)
+
+
+def _write(difference: Difference) -> str:
+    """Return a difference with its interval, with a typographic minus."""
+    return difference.format().replace("-", "\N{MINUS SIGN}")
+
+
+def _find_title(compared: Sequence[Comparison], baseline: str) -> str:
+    """Return which inits end above or below the baseline, and by how much."""
+    learning = [part for part in compared if not learned_nothing(part.cell)]
+    silent = sorted({part.cell.params["init"] for part in compared} - {part.cell.params["init"] for part in learning})
+    inits = list(dict.fromkeys(part.cell.params["init"] for part in learning))
+    dead = f"{join_words(silent)} {'does' if len(silent) == 1 else 'do'} not learn" if silent else ""
+    if not inits:
+        return f"{dead}: no difference from {baseline} is small"
+    if len(inits) <= MAX_NAMES:
+        sentences = [_describe_init(init, learning, baseline) for init in inits]
+        return "; ".join([*sentences, *([dead] if dead and len(silent) <= MAX_NAMES else [])])
+    directions = [part.difference.direction for part in learning if part.difference]
+    above, below = directions.count(ABOVE), directions.count(BELOW)
+    return (
+        f"Of {len(learning)} cells that learn, {above} end above {baseline}, {below} below, "
+        f"and {len(learning) - above - below} show no clear difference"
+    )
+
+
+def _describe_init(init: str, learning: Sequence[Comparison], baseline: str) -> str:
+    """Return `zero_uniform ends 0.8 to 1.1 points below default`."""
+    differences = [part.difference for part in learning if part.cell.params["init"] == init and part.difference]
+    directions = {difference.direction for difference in differences}
+    if len(directions) == 1 and (direction := directions.pop()) in (ABOVE, BELOW):
+        sizes = sorted(abs(difference.mean) for difference in differences)
+        size = f"{sizes[0]:.1f}" if f"{sizes[0]:.1f}" == f"{sizes[-1]:.1f}" else f"{sizes[0]:.1f} to {sizes[-1]:.1f}"
+        return f"{elide(init)} ends {size} points {direction} {baseline}"
+    counts = [
+        f"{count} of {len(differences)} {direction}"
+        for direction in (ABOVE, BELOW)
+        if (count := sum(difference.direction == direction for difference in differences))
+    ]
+    if not counts:
+        return f"{elide(init)} shows no clear difference from {baseline}"
+    return f"{elide(init)} against {baseline}: {join_words(counts)} it"
+
+
+def _describe(compared: Sequence[Comparison], panels: Panels, baseline: str, is_cut: bool) -> str:
+    """Return the caption."""
+    counts = {part.difference.n for part in compared if part.difference}
+    interval = describe_widening(compared)
+    parts = [
+        f"Final test accuracy minus that of {baseline} with the same seeds, {format_n(counts)} independent pairs",
+        f"large dot: mean; small dots: the pairs; line: {interval}" if interval else "",
+        "from one pair to the other with n = 2" if 2 in counts else "",
+        "triangle: a difference beyond the axis" if is_cut else "",
+        panels.shared,
+    ]
+    return write_caption(parts)
