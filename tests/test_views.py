@@ -260,6 +260,8 @@ def test_a_name_too_long_for_the_legend_leaves_the_number_where_the_curve_ends()
 def test_differences_are_paired_and_cells_far_off_do_not_squash_the_others() -> None:
     cells = make_cells({"init": ["default", "zero", "zero_normal"]}, seeds=3)
     ends = {"default": [0.90, 0.91, 0.92], "zero": [0.1] * 3, "zero_normal": [0.88, 0.90, 0.89]}
+    cells[1].outcomes.clear()
+    cells[1].outcomes["stuck-at-prior"] = 3
     view = make_differences(with_ends(cells, ends))
     assert view
     means = view.frame[view.frame["is_mean"]]
@@ -270,7 +272,7 @@ def test_differences_are_paired_and_cells_far_off_do_not_squash_the_others() -> 
     assert (far["line"], far["text"]) == ("zero", "\N{BLACK LEFT-POINTING SMALL TRIANGLE} −81.00 ± 3.58")
     low, high = view.x.domain
     assert far["value"] == low
-    assert -6 < low < means["low"].item() < means["high"].item() < high < 2
+    assert -7 < low < means["low"].item() < means["high"].item() < high < 3
     assert list(view.y.domain) == ["zero", "zero_normal"]
     assert view.colour
     assert list(view.colour.colours) == ["#D55E00", "#0072B2"]

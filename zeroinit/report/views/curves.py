@@ -24,6 +24,7 @@ from zeroinit.report.views.panels import (
 )
 from zeroinit.report.views.view import Mark, Scale, View
 from zeroinit.tracker import TEST_ACCURACY
+from zeroinit.tracker.tags import Tag
 
 MIN_RANGE = 0.1  # of test accuracy
 
@@ -112,7 +113,7 @@ def _make_marks(with_runs: bool) -> list[Mark]:
 
 def _steps_per_epoch(cell: Cell) -> int:
     """Return the number of steps of an epoch."""
-    return int(cell.finished[0].tags["steps_per_epoch"])
+    return int(cell.finished[0].tags[Tag.STEPS_PER_EPOCH])
 
 
 def _measure_time(cell: Cell, history: History, along: Along) -> Any:

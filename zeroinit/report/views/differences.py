@@ -54,7 +54,7 @@ def make_differences(cells: Sequence[Cell], baseline: str = BASELINE) -> View | 
         _describe(compared, panels, baseline, is_cut),
         frame,
         Scale(f"test accuracy minus {baseline}, percentage points", "linear", domain, "points"),
-        Scale("init", "band", order, "text", labels=[elide(name) for name in order]),
+        Scale("init", "band", order, "text", labels=[elide(name) for name in order], reverse=True),
         [
             Mark("rule", {"x": "zero"}, colour="#2B2F33", width=1),
             Mark("dot", {"x": "value", "y": "line", "colour": "line"}, where="is_seed", width=4, opacity=0.35),
