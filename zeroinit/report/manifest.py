@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
+from zeroinit.config.claims import Claim, parse_claims
 from zeroinit.config.identity import Identity
 from zeroinit.report.cells import Cell
 from zeroinit.tracker import Record
-from zeroinit.tracker.renamed import translate_command, translate_params
+from zeroinit.tracker.renamed import translate_claims, translate_command, translate_params
 from zeroinit.tracker.tags import Tag
 
 MANIFEST_FILE = "sweep.json"
@@ -25,7 +25,7 @@ class Manifest:
         question: The question of its file; empty if there is none.
         command: The command that started it.
         planned: Its runs.
-        claims: Its claims, with the keys of its file.
+        claims: Its claims.
         size: Its size, such as paper.
         notes: Notes for the reader of its page.
     """
@@ -33,7 +33,7 @@ class Manifest:
     question: str
     command: str
     planned: Sequence[PlannedRun]
-    claims: Sequence[Mapping[str, Any]] = ()
+    claims: Sequence[Claim] = ()
     size: str = ""
     notes: Sequence[str] = ()
 
@@ -45,7 +45,9 @@ class Manifest:
             for identity, cell_hash, params in self.planned
         ]
         content = {"question": self.question, "command": self.command, "size": self.size, "notes": [*self.notes]}
-        return json.dumps(content | {"cells": cells, "runs": runs, "claims": [*self.claims]}).encode()
+        return json.dumps(
+            content | {"cells": cells, "runs": runs, "claims": [claim.to_dict() for claim in self.claims]}
+        ).encode()
 
 
 def read_question(path: Path) -> str:
@@ -67,7 +69,8 @@ def read_manifest(content: bytes) -> Manifest:
         )  # old files have no seeds here
         for identity, cell_hash, *seeds in values["runs"]
     ]
-    more = values.get("claims", ()), values.get("size", ""), tuple(values.get("notes", ()))
+    claims = parse_claims(translate_claims(values.get("claims", [])))
+    more = claims, values.get("size", ""), tuple(values.get("notes", ()))
     return Manifest(values["question"], translate_command(values["command"]), planned, *more)
 
 
