@@ -1,12 +1,11 @@
-"""The printed link, in a real browser: the runs, grouped by init, and the table, page and waves of the summary."""
+"""MLflow's UI in a real browser: the charts at the printed link, and the table, page and waves of the summary."""
 
-import socket
+import signal
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from helpers.browser import CHROMIUM, FLAGS, PATIENCE
@@ -15,25 +14,32 @@ pytestmark = pytest.mark.browser
 
 
 @contextmanager
-def ui(store: str) -> Iterator[str]:
-    """MLflow's UI on a free port of this machine; its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    words = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--port", str(port), "--workers", "1"]
-    with open("ui.log", "w") as log, subprocess.Popen(words, stdout=log, stderr=log) as server:
+def ui(sweep: str) -> Iterator[str]:
+    """The command `zeroinit ui`; the link that it prints."""
+    words = [sys.executable, "-m", "zeroinit", "ui", sweep]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True) as command:
+        assert command.stdout
         try:
-            deadline = time.monotonic() + PATIENCE / 1000
-            while True:
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-                    break
-                except OSError:
-                    assert time.monotonic() < deadline, "MLflow's UI did not start"
-                    assert server.poll() is None, "MLflow's UI ended"
-                    time.sleep(0.5)
-            yield f"http://127.0.0.1:{port}"
+            link = command.stdout.readline().strip()
+            assert len(processes_of(command.pid)) == 3, "the command, and two processes of MLflow"
+            yield link
         finally:
-            server.terminate()
+            command.send_signal(signal.SIGINT)
+            assert command.wait(30) == 0
+    assert not processes_of(command.pid)
+
+
+def processes_of(session: int) -> list[int]:
+    """The processes of a session that still run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(int(path.parent.name))
+    return found
 
 
 @pytest.mark.usefixtures("database", "_figures")
@@ -43,32 +49,28 @@ def test_the_runs_and_the_summary_are_seen_in_the_ui(zeroinit: Callable[..., obj
     words = ("dataset=digits", "arch.hidden=[16]", "steps=20", "init=default,zero_normal", "seed=0,1", "sweep=small")
     ended = zeroinit("-m", *words)
     assert ended.code == 0, ended.err
-    [link] = [line.split()[-1] for line in ended.out.splitlines() if line.startswith("then open")]
-    [store] = [line.split()[-1] for line in ended.out.splitlines() if line.startswith("See the runs:")]
+    assert "Charts:  zeroinit ui small" in ended.out
 
-    with ui(store) as address, sync_api.sync_playwright() as playwright:
+    with ui("small") as link, sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        here = link.replace("http://127.0.0.1:5000", address)
 
-        page = browser.new_page(viewport={"width": 1600, "height": 1000})
+        page = browser.new_page(viewport={"width": 1600, "height": 5000})  # charts are drawn where they are seen
         page.set_default_timeout(PATIENCE)
-        page.goto(here)
-        for init in ("default", "zero_normal"):
-            for seed in (0, 1):
-                page.get_by_role("link", name=f"fnn {init} x1 seed {seed}").wait_for()
-        for name in (
-            "first_gradient/hidden1",
-            "grad/hidden1/norm",
-        ):  # charts further down are drawn when they are scrolled to
-            page.get_by_text(name, exact=True).first.wait_for()
-        page.get_by_role("button", name="Group by").click()
-        page.get_by_role("menuitemcheckbox", name="init", exact=True).click()
+        page.goto(link)
         for init in ("default", "zero_normal"):
             page.get_by_text(f"Group: {init}", exact=True).wait_for()
+            for seed in (0, 1):
+                page.get_by_role("link", name=f"fnn {init} x1 seed {seed}").wait_for()
+        assert not page.get_by_role("link", name="summary").count()
+        charts = [page.get_by_text(name, exact=True).first for name in ("test/accuracy", "test/loss", "train/loss")]
+        for chart in charts:
+            chart.wait_for()
+        assert [chart.bounding_box()["y"] for chart in charts] == sorted(chart.bounding_box()["y"] for chart in charts)
+        page.get_by_text("first_gradient/hidden1", exact=True).first.wait_for()
 
-        page = browser.new_context(viewport={"width": 1600, "height": 1000}).new_page()  # not grouped any more
+        page = browser.new_context(viewport={"width": 1600, "height": 1000}).new_page()  # without the view of the link
         page.set_default_timeout(PATIENCE)
-        page.goto(here)
+        page.goto(link.partition("&")[0])  # all runs, and no charts
         page.get_by_role("link", name="summary").click()
         page.get_by_role("tab", name="Artifacts").click()
         page.get_by_text("summary.csv").first.click()

@@ -72,8 +72,11 @@ def test_the_csv_reads_back() -> None:
     run = record("zero", 0, 0.5)
     rows = summarize_cells(group_cells(plan_of(run), [run]))
     lines = as_csv([row.columns() for row in rows]).decode().splitlines()
-    assert lines[0] == "arch,init,bias_scale.value,n,counted,accuracy,interval,low,high,loss,became"
-    assert lines[1:] == ["fnn,zero,1,1,draws of the init,0.5,nan,nan,nan,0.5,learns"]
+    assert lines[0] == (
+        "arch,init,bias_scale.value,n,counted,accuracy,std,interval,low,high,"
+        "difference,difference_interval,comparisons,direction,loss,became"
+    )
+    assert lines[1:] == ["fnn,zero,1,1,draws of the init,0.5,nan,nan,nan,nan,nan,nan,0,,0.5,learns"]
 
 
 def test_histograms_read_back() -> None:

@@ -92,7 +92,7 @@ def test_while_it_trains_the_report_counts_the_runs_to_come(database: Path, monk
     report("half", "--to", "there", monkeypatch=monkeypatch)
     content = unpack(Path("there/report.html").read_bytes())
     assert content["question"] == "How far?"
-    assert [cell["outcomes"] for cell in content["cells"]] == ["learns", "1 running, 1 not run"]
+    assert [cell["became"] for cell in content["cells"]] == ["learns", "1 running, 1 not run"]
 
 
 @pytest.mark.usefixtures("database")
@@ -102,7 +102,7 @@ def test_a_sweep_that_does_not_exist_is_refused_in_one_line(
     Path("taken").write_text("")
     Mlflow(None).open("there")
     for words, said in (
-        (("asked",), "asked: there is no such sweep in sqlite:///mlruns/mlflow.db; there are there"),
+        (("asked",), "asked: there is no such sweep in sqlite:///mlruns/mlflow.db; its sweeps are there"),
         (("asked", "--tracker", "sqlite:///no.db"), "--tracker=sqlite:///no.db: there is no such file; give"),
     ):
         with pytest.raises(SystemExit) as ended:

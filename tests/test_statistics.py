@@ -12,7 +12,6 @@ import pytest
 from conftest import Ended
 from helpers.reports import plan_of, record, unpack
 
-from zeroinit.config.claims import parse_claims
 from zeroinit.report import cli
 from zeroinit.report.cells import Cell, group_cells
 from zeroinit.report.figures import comparison_figure
@@ -84,10 +83,8 @@ def test_n_of_a_judgement_counts_draws_where_one_of_the_two_inits_draws() -> Non
             run.params["seeds.order"] = str(order)
     every = [run for runs in cell_runs.values() for run in runs]
     all_cells = group_cells(plan_of(*every), every)
-    claim: dict[str, Any] = {"statement": "so", "cells": {"init": "zero"}, "test": "superior", "margin": 0}
-    counted = [
-        judge(parse_claims([claim | {"reference": {"init": init}}]), all_cells)[0].counted for init in ("drawn", "ones")
-    ]
+    claim: dict[str, Any] = {"says": "", "cell": {"init": "zero"}, "is": "better_than", "points": 0}
+    counted = [judge([claim | {"other": {"init": init}}], all_cells)[0].counted for init in ("drawn", "ones")]
     assert counted == [DRAWS, "batch orders"]
 
 
@@ -207,7 +204,7 @@ hydra:
   sweeper:
     params: {dataset: digits, init: 'default,zero,mine', bias_scale.value: '1,3', seed: range(3)}
 claims:
-  - {statement: All zero stays, source: theory, cells: {init: zero}, test: does_not_learn}
+  - {says: All zero stays, source: theory, cell: {init: zero}, is: does_not_learn}
 """
 
 
@@ -226,14 +223,14 @@ def test_the_tables_say_name_units(
 ) -> None:
     assert draws_sweep.code == 0, draws_sweep.err
     lines = [line.split() for line in draws_sweep.out.splitlines() if line.startswith("fnn ")]
-    assert {(line[1], line[3]) for line in lines} == {("default", "3"), ("zero", "3†"), ("mine", "3†")}
+    assert {(line[2], line[3]) for line in lines} == {("default", "3"), ("zero", "3†"), ("mine", "3†")}
     note = "† The init draws nothing: n counts batch orders."
     warning = "Warning: these cells are identical, as bias_scale multiplies biases that are all zero: "
     printed = draws_sweep.out.splitlines()
     assert printed.count(note) == 1
-    assert [line for line in printed if line.startswith("Warning: these cells are identical")] == [
-        f"{warning}bias_scale.value=1; bias_scale.value=3 (arch=fnn init=zero)."
-    ]
+    assert "1 warning, in the report." in printed
+    page = unpack(Path("mlruns/reports/draws/report.html").read_bytes())
+    assert f"{warning}bias_scale.value=1; bias_scale.value=3 (arch=fnn init=zero)." in page["notes"]
     assert [line.split()[-4] for line in printed if line.startswith("supported")]
 
     tracker = Mlflow(None)

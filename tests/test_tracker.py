@@ -128,7 +128,7 @@ def test_what_a_person_wrote_of_a_sweep_stays(tracker: Mlflow) -> None:
 @pytest.mark.parametrize(
     ("uri", "sweep", "said"),
     [
-        (None, "tow", "tow: there is no such sweep in sqlite:///mlruns/mlflow.db; there are two, other"),
+        (None, "tow", "tow: there is no such sweep in sqlite:///mlruns/mlflow.db; its sweeps are two, other"),
         (
             "sqlite:///nowhere.db",
             "two",

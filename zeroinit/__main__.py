@@ -22,6 +22,10 @@ def main() -> None:
     try:
         if {"-sc", "--shell-completion"} & set(sys.argv):
             _complete()
+        elif sys.argv[1:2] == ["ui"]:
+            from zeroinit import ui  # MLflow takes seconds to import
+
+            sys.exit(ui.main(sys.argv[2:]))
         else:
             import_cli().main()
     except KeyboardInterrupt:

@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -23,6 +23,7 @@ from zeroinit.config.overrides import check_overrides, check_plugins
 from zeroinit.environment import environment
 from zeroinit.errors import BadInput, Ended, RunFailed
 from zeroinit.progress import Bar
+from zeroinit.report import where_to_look
 from zeroinit.report.manifest import read_question
 from zeroinit.sweep import dry_run, resume
 from zeroinit.sweep.checks import check_jobs, forget_notes
@@ -99,9 +100,7 @@ def train_job(cfg: DictConfig) -> float | None:
         if TRACEBACK in record.files:
             sys.stderr.write(record.files[TRACEBACK].decode())
         with _folder_of_command():
-            where = tracker.ui_hint()
-        if where:
-            print(where)
+            _print_lines(where_to_look(tracker))
         if record.status != "FINISHED":
             sys.exit(1)
     if record.status != "FINISHED" and is_search(HydraConfig.get()):
@@ -136,10 +135,15 @@ def _prepare(job: Job) -> tuple[Tracker, Record | None]:
         sys.exit()
     for trained in resume.find_finished([job], tracker).values():
         tracker.load_histories([trained], [VAL_ACCURACY])
-        print(f"{result_line(trained)}\nIt was trained before; rerun=true trains it again.\n{tracker.ui_hint()}")
+        _print_lines([result_line(trained), "It was trained before; rerun=true trains it again."])
+        _print_lines(where_to_look(tracker))
         return tracker, trained
     provenance()  # cached here for the run's tags, which name the repository of this folder
     return tracker, None
+
+
+def _print_lines(lines: Sequence[str]) -> None:
+    print(*lines, sep="\n", end="\n" if lines else "")
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Shows how far a sweep is: one bar on a terminal, otherwise a plain line now and then."""
 
+import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -8,7 +10,9 @@ from typing import TypeVar
 from rich import progress
 from rich.console import Console
 
-PLAIN_LINE_SECONDS = 10  # between two plain lines
+SECONDS_VARIABLE = "ZEROINIT_PROGRESS_SECONDS"  # the environment variable of the seconds between two plain lines
+PLAIN_LINE_SECONDS = float(os.environ.get(SECONDS_VARIABLE, 10))
+PLAIN_LINE = re.compile(r"(?P<percent>\d+)%, (?P<runs>\d+/\d+) runs")  # the beginning of a plain line
 REDRAW_SECONDS = 0.1  # between two states of the bar
 
 Item = TypeVar("Item")

@@ -1,6 +1,7 @@
 """The report of a sweep: its table, its page and its figures."""
 
 import math
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from zeroinit.errors import BadInput
-from zeroinit.report.cells import Cell, group_cells, naming_keys
+from zeroinit.report.answer import summarize
+from zeroinit.report.cells import Cell, group_cells, independent_keys, naming_keys
+from zeroinit.report.comparisons import compare_with_baseline
 from zeroinit.report.confounding import read_init_csv, warn_of_scale
 from zeroinit.report.histories import read_histograms, sum_histograms
 from zeroinit.report.identical import starts_of, warn_of_identical_cells
@@ -28,6 +31,8 @@ from zeroinit.report.page import curve_metrics, render_page
 from zeroinit.report.select_figures import MapFunction, draw
 from zeroinit.report.tables import as_csv, caption, cell_table, claim_table, explain_marks, summarize_cells
 from zeroinit.tracker import Record, Tracker, readable
+
+PAGE = "report.html"
 
 
 class PatientConsole(Console):
@@ -54,7 +59,10 @@ def _describe_sweep(question: str, commands: Sequence[str], tracker: Tracker) ->
 def conclude(
     manifest: Manifest, tracker: Tracker, map_function: MapFunction = starmap, since: float = math.inf
 ) -> list[Record]:
-    """Print the table of a sweep after its training, and keep it with the page and the figures as the summary.
+    """Print the answer of a sweep after its training, and keep its report.
+
+    The report has the table, the page and the figures. It is in the summary of the tracker, and in a folder whose path
+    stays the same.
 
     Args:
         manifest: What the sweep asks and plans.
@@ -69,20 +77,90 @@ def conclude(
     manifest, stray_notes = replace_strays(manifest, records, since)
     cells = group_cells(manifest.planned, records)
     _load_claim_histories(manifest, cells, tracker)
-    notes = [*_comparison_warnings(cells, tracker), *left_out]
-    rows, judgements = summarize_cells(cells), judge(manifest.claims, cells)
-    marks = explain_marks(rows, judgements)
-    console = show(cell_table(rows), [caption(cells), *marks, *notes, *stray_notes])
+    warnings, answer = _comparison_warnings(cells, tracker), _answer(manifest, cells)
+    console = _print_tables(manifest, cells, [*left_out, *stray_notes])
+    for line in [*answer[:1], *_shorten(warnings, tracker.is_persistent)]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if tracker.is_persistent:
+        _describe_sweep(manifest.question, training_commands(manifest, cells)[0], tracker)
+        files = _report_files(manifest, cells, [*warnings, *left_out], tracker)
+        files |= draw(cells, tracker, map_function, ())
+        address = keep_report(files, tracker, _describe_answer(manifest, answer), anew=True)
+        tracker.prepare_charts(_keys_of_lines(cells))
+        for line in ("", f"Report:  {address}", *where_to_look(tracker)):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return records
+
+
+def _print_tables(manifest: Manifest, cells: Sequence[Cell], notes: Sequence[str]) -> PatientConsole:
+    """Print the table of the cells and of the claims, with notes below the first."""
+    rows, judgements = summarize_cells(cells, manifest.baseline), judge(manifest.claims, cells)
+    lines = [caption(cells, manifest.baseline), *explain_marks(rows, judgements), *notes]
+    console = show(cell_table(rows, manifest.baseline), lines)
     if judgements:
         console.print()
         console.print(claim_table(judgements), markup=False, highlight=False)
-    if tracker.is_persistent:
-        _describe_sweep(manifest.question, training_commands(manifest, cells)[0], tracker)
-        files = _report_files(manifest, cells, notes, tracker) | draw(cells, tracker, map_function, ())
-        address = tracker.write_summary(files, anew=True)
-        hint = f"\nPage (report.html), figures, table: {address}\n{tracker.ui_hint()}"
-        console.print(hint, markup=False, highlight=False, soft_wrap=True)
-    return records
+        console.print()
+    return console
+
+
+def _answer(manifest: Manifest, cells: Sequence[Cell]) -> list[str]:
+    """Return the answer of the sweep in sentences."""
+    return summarize(compare_with_baseline(cells, manifest.baseline), manifest.baseline)
+
+
+def _shorten(warnings: Sequence[str], has_report: bool) -> list[str]:
+    """Return the number of warnings if the report has their texts, else the warnings."""
+    if not has_report or not warnings:
+        return list(warnings)
+    return ["1 warning, in the report." if len(warnings) == 1 else f"{len(warnings)} warnings, in the report."]
+
+
+def _describe_answer(manifest: Manifest, answer: Sequence[str]) -> str:
+    """Return the description of the summary: the question and the answer, in Markdown."""
+    return "\n".join([f"**{manifest.question}**\n" if manifest.question else "", *(f"- {line}" for line in answer)])
+
+
+def _keys_of_lines(cells: Sequence[Cell]) -> list[str]:
+    """Return the keys whose values distinguish the lines of a chart, the init first."""
+    keys = independent_keys([cell.params for cell in cells], naming_keys(cells))
+    return ["init", *(key for key in keys if key != "init")]
+
+
+def keep_report(files: dict[str, bytes], tracker: Tracker, description: str, anew: bool) -> str:
+    """Keep the files of a report in the summary, and in the folder of the report; return the address of the page.
+
+    Args:
+        files: {name: content}.
+        tracker: The open tracker of the sweep.
+        description: The description of the summary.
+        anew: Whether they replace the last summary.
+    """
+    where = tracker.write_summary(files, anew, description)
+    folder = tracker.report_folder()
+    try:
+        write_files(folder, files)
+    except OSError as error:  # the summary has them, too
+        sys.stderr.write(f"zeroinit: the report is in {where} alone, as {folder} cannot be written: {error.strerror}\n")
+        return where
+    return (folder / PAGE).as_uri() if PAGE in files else str(folder)
+
+
+def write_files(folder: Path, files: dict[str, bytes]) -> None:
+    """Write files {name: content} into a folder. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+def where_to_look(tracker: Tracker) -> list[str]:
+    """Return the command that shows the charts of the tracker's sweep, and the call that loads it in Python."""
+    if not tracker.is_persistent:
+        return []
+    uri, sweep = tracker.uri_to_give(), tracker.sweep
+    option = f" --uri {shlex.quote(uri)}" if uri else ""
+    argument = f", {uri!r}" if uri else ""
+    return [f"Charts:  zeroinit ui {shlex.quote(sweep)}{option}", f"Python:  zeroinit.load({sweep!r}{argument})"]
 
 
 def remake(tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[str]) -> str:
@@ -114,11 +192,10 @@ def remake(tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[
     if figures:
         files |= draw(cells, tracker, starmap, axes)
     if folder is None:
-        return tracker.write_summary(files, anew=False)
+        tracker.prepare_charts(_keys_of_lines(cells))
+        return keep_report(files, tracker, _describe_answer(manifest, _answer(manifest, cells)), anew=False)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            (folder / name).write_bytes(data)
+        write_files(folder, files)
     except OSError as error:
         raise BadInput(f"--to={folder}: {error.strerror}; give a folder that can be written to") from error
     return str(folder)
@@ -144,7 +221,7 @@ def _report_files(
     manifest: Manifest, cells: Sequence[Cell], notes: Sequence[str], tracker: Tracker
 ) -> dict[str, bytes]:
     """Return {file name: content} of the tables, the manifest, and the page unless it cannot be made."""
-    files = {"summary.csv": as_csv([row.columns() for row in summarize_cells(cells)])}
+    files = {"summary.csv": as_csv([row.columns() for row in summarize_cells(cells, manifest.baseline)])}
     files[MANIFEST_FILE] = manifest.to_json()
     if judgements := judge(manifest.claims, cells):
         files["claims.csv"] = as_csv([judgement.columns() for judgement in judgements])
@@ -152,7 +229,7 @@ def _report_files(
         finished = [record for cell in cells for record in cell.finished]
         tracker.load_histories(finished, curve_metrics(finished))
         histograms = [sum_histograms(read_histograms(cell.finished, tracker)) for cell in cells]
-        files["report.html"] = render_page(tracker.sweep, manifest, cells, histograms, notes)
+        files[PAGE] = render_page(tracker.sweep, manifest, cells, histograms, notes)
     except BadInput:
         raise
     except Exception as error:  # for example a damaged file, which must not cost the table

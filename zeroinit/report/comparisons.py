@@ -70,6 +70,9 @@ class Difference:
         return f"{self.mean:+.2f} ± {self.half:.2f}"
 
 
+NO_DIFFERENCE = Difference(0, np.nan, np.nan, np.array([]), 0)
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A cell, the cell of the baseline that agrees with it in all keys but those of the init, and their difference.

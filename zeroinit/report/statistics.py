@@ -165,6 +165,11 @@ class Estimate:
         """Whether there are enough units for an interval."""
         return self.n >= MIN_UNITS_FOR_INTERVAL
 
+    @property
+    def std(self) -> float:
+        """The standard deviation of the units; NaN with fewer than two."""
+        return self.half * math.sqrt(self.n) / stdtrit(self.n - 1, (1 + CONFIDENCE) / 2) if self.n > 1 else math.nan
+
     def percent(self, digits: int, sign: str = "%") -> str:
         """Format a share in percent, with an interval that stays within 0 to 100%.
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rich.table import Table
 
 from zeroinit.report.cells import Cell, naming_keys
+from zeroinit.report.comparisons import BASELINE, NO_DIFFERENCE, Difference, compare_with_baseline, describe_widening
 from zeroinit.report.judgements import Judgement
 from zeroinit.report.statistics import DRAWS, IDENTICAL, Estimate, estimate, explain_intervals, name_units
 from zeroinit.tracker import TEST_ACCURACY
@@ -33,6 +34,7 @@ class CellRow(NamedTuple):
         accuracy: The final test accuracy, as shares of 1.
         loss: The mean of the final test loss.
         outcomes: The outcomes of the runs, with their counts if they differ.
+        difference: The cell minus the baseline; None if it is the baseline, or if there is none.
     """
 
     keys: dict[str, str]
@@ -40,27 +42,42 @@ class CellRow(NamedTuple):
     accuracy: Estimate
     loss: float
     outcomes: str
+    difference: Difference | None
 
     def columns(self) -> dict[str, str | int | float]:
-        """Return the columns of summary.csv; `interval` is the half width of Student's 95% interval."""
+        """Return the columns of summary.csv.
+
+        `interval` is the half width of Student's 95% interval. The difference and its interval are in percentage
+        points; its interval is widened for the comparisons with one baseline.
+        """
         accuracy = self.accuracy
         columns: dict[str, str | int | float] = {**self.keys, "n": accuracy.n, "counted": self.counted}
-        columns |= {"accuracy": accuracy.mean, "interval": accuracy.half, "low": accuracy.low, "high": accuracy.high}
+        columns |= {
+            "accuracy": accuracy.mean,
+            "std": accuracy.std,
+            "interval": accuracy.half,
+            "low": accuracy.low,
+            "high": accuracy.high,
+        }
+        difference = self.difference or NO_DIFFERENCE
+        columns |= {"difference": difference.mean, "difference_interval": difference.half}
+        columns |= {"comparisons": difference.comparisons, "direction": difference.direction if difference.n else ""}
         return columns | {"loss": self.loss, "became": self.outcomes}
 
 
-def summarize_cells(cells: Sequence[Cell]) -> list[CellRow]:
-    """Return the row of each cell."""
+def summarize_cells(cells: Sequence[Cell], baseline: str = BASELINE) -> list[CellRow]:
+    """Return the row of each cell, compared with the cell of the baseline init."""
     rows = []
     keys = naming_keys(cells)
-    for cell in cells:
+    for cell, comparison in zip(cells, compare_with_baseline(cells, baseline), strict=True):
         accuracy, loss = (estimate(cell.finished, metric) for metric in (TEST_ACCURACY, "test/loss"))
         outcomes = [
             outcome if count == cell.outcomes.total() else f"{count} {outcome}"
             for outcome, count in cell.outcomes.most_common()
         ]
         values = {key: cell.params.get(key, "") for key in keys}
-        rows.append(CellRow(values, name_units(cell.finished), accuracy, loss.mean, ", ".join(outcomes)))
+        parts = accuracy, loss.mean, ", ".join(outcomes), comparison.difference
+        rows.append(CellRow(values, name_units(cell.finished), *parts))
     return rows
 
 
@@ -94,24 +111,41 @@ def _plain_table(columns: Sequence[str]) -> Table:
     return table
 
 
-def cell_table(rows: Sequence[CellRow]) -> Table:
-    """Return the table of cells for a terminal: accuracy in percent with its 95% interval, a dash if there is none."""
-    table = _plain_table(list(rows[0].keys))
-    for name in ("n", "test accuracy", "loss"):
+def cell_table(rows: Sequence[CellRow], baseline: str = BASELINE) -> Table:
+    """Return the table of cells for a terminal, the inits of one arch and scale below each other.
+
+    The accuracy is in percent with its 95% interval, the difference from the baseline in points; a dash stands for a
+    number that does not exist. The column of differences is left out if no cell has a baseline.
+    """
+    keys = [*(key for key in rows[0].keys if key != "init"), "init"]
+    has_differences = any(row.difference for row in rows)
+    table = _plain_table(keys)
+    for name in ("n", "test accuracy", *([f"minus {baseline}"] if has_differences else []), "loss"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("outcome", overflow="fold")
-    for row in rows:
+    for row in _group_rows(rows):
+        difference = row.difference.format() if row.difference else ""
         table.add_row(
-            *row.keys.values(),
+            *(row.keys[key] for key in keys),
             mark_n(row.accuracy.n, row.counted),
             row.accuracy.percent(digits=1),
+            *([difference] if has_differences else []),
             "-" if math.isnan(row.loss) else f"{row.loss:.3g}",
             row.outcomes,
         )
     return table
 
 
-def caption(cells: Sequence[Cell]) -> str:
+def _group_rows(rows: Sequence[CellRow]) -> list[CellRow]:
+    """Return the rows with those beside each other that differ in the init alone, in order of appearance."""
+    groups: dict[tuple[str, ...], list[CellRow]] = {}
+    for row in rows:
+        others = tuple(value for key, value in row.keys.items() if not key.startswith("init"))
+        groups.setdefault(others, []).append(row)
+    return [row for group in groups.values() for row in group]
+
+
+def caption(cells: Sequence[Cell], baseline: str = BASELINE) -> str:
     """Return what the cells have in common, and what the numbers of their table are."""
     shared = [
         f"{key}={cells[0].params[key]}"
@@ -120,7 +154,9 @@ def caption(cells: Sequence[Cell]) -> str:
     ]
     intervals = explain_intervals([estimate(cell.finished, TEST_ACCURACY) for cell in cells], digits=1)
     numbers = ", ".join(part for part in ("after the last step, mean over n draws of the init", intervals) if part)
-    return f"{' '.join(shared)}; {numbers}"
+    widening = describe_widening(compare_with_baseline(cells, baseline))
+    differences = f"; minus {baseline}: percentage points, paired by seed, {widening}" if widening else ""
+    return f"{' '.join(shared)}; {numbers}{differences}"
 
 
 def as_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
@@ -134,7 +170,7 @@ def as_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
 
 def claim_table(judgements: Sequence[Judgement]) -> Table:
     """Return the table of claims for a terminal, each claim's statement and source once."""
-    table = _plain_table(["verdict", "claim", "compared", "n", "finding", "what would decide it", "source"])
+    table = _plain_table(["verdict", "claim", "compared", "n", "found", "what would decide it", "source"])
     table.columns[3].justify = "right"
     last = None
     for judgement in judgements:

@@ -24,6 +24,9 @@ for name in ("mlflow", "alembic"):
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints a traceback of what it raises, too
 
 
+DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
+
+
 @event.listens_for(Engine, "connect")
 def _wait_for_other_writers(connection: Any, record: object) -> None:
     """Let processes that write to one SQLite file wait a minute for each other; SQLite's default is five seconds."""
@@ -54,7 +57,7 @@ class Connection:
     """
 
     def __init__(self, uri: str | None) -> None:
-        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlruns/mlflow.db"
+        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
         self.shown = without_password(self.uri)
         self.key = "tracker.uri" if uri or "MLFLOW_TRACKING_URI" not in os.environ else "MLFLOW_TRACKING_URI"
 
@@ -102,7 +105,7 @@ class Connection:
                 experiment = self.client.get_experiment_by_name(self.sweep)
                 if not make and (not experiment or experiment.lifecycle_stage == "deleted"):
                     others = [other.name for other in self.client.search_experiments() if other.experiment_id != "0"]
-                    there = f"there are {', '.join(others)}" if others else "there is none"
+                    there = f"its sweeps are {', '.join(others)}" if others else "it has no sweep"
                     raise BadInput(f"{self.sweep}: there is no such sweep in {self.shown}; {there}")
                 if experiment and experiment.lifecycle_stage == "deleted":
                     self.client.restore_experiment(experiment.experiment_id)

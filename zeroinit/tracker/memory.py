@@ -1,6 +1,7 @@
 """A tracker that stores nothing beyond the process."""
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 from zeroinit.tracker import Record
 
@@ -60,7 +61,7 @@ class Off:
     def begin_summary(self, files: dict[str, bytes]) -> None:
         pass
 
-    def write_summary(self, files: dict[str, bytes], anew: bool) -> str:
+    def write_summary(self, files: dict[str, bytes], anew: bool, description: str = "") -> str:
         return ""
 
     def read_summary(self, name: str) -> bytes | None:
@@ -69,5 +70,11 @@ class Off:
     def describe(self, text: str) -> None:
         pass
 
-    def ui_hint(self) -> str:
+    def prepare_charts(self, keys: Sequence[str]) -> None:
+        pass
+
+    def report_folder(self) -> Path:
+        return Path("mlruns", "reports", self.sweep)
+
+    def uri_to_give(self) -> str:
         return ""

@@ -2,15 +2,11 @@
 
 import json
 import os
-import shlex
-import shutil
-import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from mlflow.entities import Metric, Param, RunTag
 
@@ -22,15 +18,18 @@ from zeroinit.tracker import (
     Record,
     accepted,
     artifacts,
+    charts,
     mlflow_client,
     mlflow_sql,
     running,
 )
-from zeroinit.tracker.connection import Connection, writing
-from zeroinit.tracker.reachable import is_server
+from zeroinit.tracker.connection import DEFAULT_URI, Connection, writing
+from zeroinit.tracker.reachable import file_of, is_server
 from zeroinit.tracker.tags import Tag
 
 MAX_NOTE = 5000  # characters of an experiment's tag in MLflow's own tables
+NOTE = "mlflow.note.content"  # the tag that the UI shows as a description
+MAIN_FIGURES = ("differences.png", "comparison.png", "map.png")  # in the description of a summary
 IGNORE_CASE = ("mysql", "mssql")  # databases whose usual collations ignore case
 
 
@@ -219,7 +218,7 @@ class Mlflow(Connection):
                 self.client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
             raise
 
-    def write_summary(self, files: dict[str, bytes], anew: bool) -> str:
+    def write_summary(self, files: dict[str, bytes], anew: bool, description: str = "") -> str:
         """Write files into the run named `summary`, and return where that is.
 
         MLflow's own garbage collection removes the artifacts of a summary that is replaced.
@@ -227,6 +226,7 @@ class Mlflow(Connection):
         Args:
             files: {name: content}.
             anew: Whether they replace the last summary; otherwise they are added to it.
+            description: What the UI shows above them, in Markdown; the main figures are added.
         """
         with self.answering("the summary cannot be kept"):
             summaries = self.find_kind("summary")  # newest first
@@ -244,6 +244,8 @@ class Mlflow(Connection):
                 self.begin_summary({})
                 run_id, run_ids = self._summary_id, [self._summary_id, *run_ids]
                 self._fill_summary(run_id, files)
+            if description:
+                self.client.set_tag(run_id, NOTE, _with_figures(description, run_id, files)[:MAX_TAG])
             if anew:
                 for older in run_ids[run_ids.index(run_id) + 1 :]:
                     self.client.delete_run(older)
@@ -258,20 +260,31 @@ class Mlflow(Connection):
 
     def describe(self, text: str) -> None:
         """Show a description of the sweep in MLflow's UI, unless a person has written another."""
-        shown, ours = "mlflow.note.content", "zeroinit.note"
+        shown, ours = NOTE, "zeroinit.note"
         with self.answering("the sweep cannot be described"):
             tags = self.client.get_experiment(self.experiment_id).tags
             if tags.get(shown) == tags.get(ours):
                 for tag in (shown, ours):
                     self.client.set_experiment_tag(self.experiment_id, tag, text[:MAX_NOTE])
 
-    def ui_hint(self) -> str:
-        """Return the command that starts MLflow's UI, if one is needed, and the link to the charts of the sweep."""
-        page = f"#/experiments/{self.experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
-        if is_server(self.uri):
-            parts = urlsplit(self.uri)
-            return f"See the runs at {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}/{page}"
-        script = Path(sys.executable).with_name("mlflow")  # in a virtual environment that is not activated
-        command = "mlflow" if shutil.which("mlflow") or not script.is_file() else os.path.relpath(script)
-        uri = shlex.quote(self.shown)
-        return f"See the runs:  {command} ui --backend-store-uri {uri}\nthen open      http://127.0.0.1:5000/{page}"
+    def prepare_charts(self, keys: Sequence[str]) -> None:
+        """Make the charts of the sweep in MLflow's UI open with a line for each combination of the keys' values."""
+        with self.answering("the charts cannot be prepared"):
+            self.client.set_experiment_tag(self.experiment_id, charts.VIEW_TAG, charts.encode_view(keys))
+
+    def report_folder(self) -> Path:
+        """Return the folder of the sweep's report, whose path stays the same: beside an SQLite store, else here."""
+        path = file_of(self.uri)
+        return (path.parent if path else Path("mlruns").absolute()) / "reports" / accepted.folder_of(self.sweep)
+
+    def uri_to_give(self) -> str:
+        """Return the uri that another command needs to find the store, without a password; empty if it needs none."""
+        usual = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{file_of(DEFAULT_URI)}"
+        return "" if self.uri == usual else self.shown
+
+
+def _with_figures(description: str, run_id: str, files: Mapping[str, bytes]) -> str:
+    """Return the description with the main figures, as the UI loads the files of a run."""
+    names = [name for name in MAIN_FIGURES if name in files]
+    figures = [f"![{name}](get-artifact?path={name}&run_uuid={run_id})" for name in names]
+    return "\n\n".join([description, *figures])

@@ -1,0 +1,72 @@
+"""`zeroinit.run_sweep`: a sweep from Python is the sweep of the command line."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Ended
+
+import zeroinit as package
+from zeroinit import load, run_sweep
+from zeroinit.errors import BadInput
+from zeroinit.python_api import _format_value
+
+CONFIG = {
+    "dataset": "digits",
+    "arch.hidden": [[4], [3, 3]],
+    "steps": 5,
+    "seed": range(2),
+    "probe": "none",
+    "dataset.shuffle": True,
+    "sweep": "from_python",
+    "hydra.launcher.workers": 1,
+}
+WORDS = ("dataset=digits", "arch.hidden=[4],[3,3]", "steps=5", "seed=0,1", "probe=none", "dataset.shuffle=true")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.1, "0.1"),
+        (True, "true"),
+        (None, "null"),
+        ("range(3)", "range(3)"),
+        (range(3), "0,1,2"),
+        (["default", "zero"], "default,zero"),
+        ([[4], [3, 3]], "[4],[3,3]"),
+        ([None, False], "null,false"),
+    ],
+)
+def test_values_become_what_one_types(value: object, text: str) -> None:
+    assert _format_value(value) == text
+
+
+@pytest.mark.usefixtures("database")
+def test_the_runs_are_those_of_the_command_line(
+    zeroinit: Callable[..., Ended], capfd: pytest.CaptureFixture[str]
+) -> None:
+    sweep = run_sweep(CONFIG)
+    assert "4/4 runs" in capfd.readouterr().out
+    again = zeroinit("-m", *WORDS, "sweep=from_python")
+    assert "4 of 4 runs were trained before" in again.out
+    assert sorted(sweep.runs["run_id"]) == sorted(load("from_python").runs["run_id"])
+
+
+@pytest.mark.usefixtures("database")
+def test_bad_input_has_the_sentence_of_the_command() -> None:
+    with pytest.raises(BadInput, match=r"^optimzer\.lr=3: there is no such key; use optimizer\.lr$"):
+        run_sweep({"optimzer.lr": 3})
+    assert not list(Path("mlruns").glob("artifacts/*"))
+
+
+@pytest.mark.usefixtures("database")
+def test_runs_that_fail_are_a_warning_and_rows() -> None:
+    diverging = CONFIG | {"optimizer": "sgd", "optimizer.lr": [0.1, 1e30], "arch.hidden": "[4]", "seed": 0}
+    with pytest.warns(UserWarning, match=r"some runs did not finish \(1 FAILED\)"):
+        sweep = run_sweep(diverging)
+    assert sorted(sweep.runs["status"]) == ["FAILED", "FINISHED"]
+
+
+def test_the_package_has_no_other_names() -> None:
+    with pytest.raises(AttributeError, match="module 'zeroinit' has no attribute 'lod'"):
+        package.lod  # noqa: B018

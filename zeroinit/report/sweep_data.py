@@ -1,0 +1,234 @@
+"""The runs of a sweep in Python: data frames of its runs, its cells, its histories and its comparisons."""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from zeroinit.errors import BadInput
+from zeroinit.report.answer import summarize
+from zeroinit.report.cells import group_cells, naming_keys, outcome_of
+from zeroinit.report.comparisons import BASELINE, Comparison, compare_with_baseline, describe_widening
+from zeroinit.report.histories import GradientHistograms, sum_histograms
+from zeroinit.report.manifest import MANIFEST_FILE, Manifest, manifest_of, read_manifest
+from zeroinit.report.tables import summarize_cells
+from zeroinit.tracker import TEST_ACCURACY, Record, Tracker, readable
+from zeroinit.tracker.tags import Tag
+
+HISTOGRAMS_FILE = "histograms.npz"
+
+
+class Sweep:
+    """A sweep as data frames.
+
+    A cell is the set of runs that differ only in their seeds. The rule for which runs count is
+    `zeroinit.report.cells.group_cells`: the newest finished run of each identity of the sweep.
+
+    Attributes:
+        name: The name of the sweep, which is its MLflow experiment.
+        question: What the sweep's file asks; empty for a grid from the command line.
+        baseline: The init that others are compared with.
+        notes: Lines on runs that are left out.
+    """
+
+    def __init__(self, tracker: Tracker) -> None:
+        """Read the runs of an open tracker.
+
+        Raises:
+            BadInput: The sweep has no runs, or the store does not answer.
+        """
+        records, self.notes = readable(tracker.records())
+        content = tracker.read_summary(MANIFEST_FILE)
+        self._manifest: Manifest = read_manifest(content) if content else manifest_of(records)
+        if not self._manifest.planned:
+            raise BadInput(f"{tracker.sweep}: the sweep has no runs; there is nothing to report")
+        self._tracker = tracker
+        self._cells = group_cells(self._manifest.planned, records)
+        self.name, self.question = tracker.sweep, self._manifest.question
+        self.baseline = BASELINE
+
+    def __repr__(self) -> str:
+        """Return the answer, and how many runs the sweep has."""
+        counts = f"{len(self.runs)} runs in {len(self._cells)} cells"
+        return "\n".join([f"Sweep {self.name!r}, {counts}", *self.answer])
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row for each run, the newest of each identity.
+
+        Columns: `run_id`; `status` and `outcome`; `counts`, whether the run is in the means; every param under its key,
+        as a number, a boolean, a list or a text; the last value of every metric under its name; `outcome_reason`;
+        `train_seconds`; `started`, the time in UTC.
+        """
+        rows = []
+        for cell in self._cells:
+            finished = {id(record) for record in cell.finished}
+            shown = [*cell.newest, *(record for record in cell.finished if not _is_among(record, cell.newest))]
+            rows += [_run_row(record, id(record) in finished) for record in shown]
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row for each cell.
+
+        Columns: the keys that name a cell; `n` and `counted`, what n counts; `accuracy`, the mean of the final test
+        accuracy, with its standard deviation `std` over the n units; `interval`, the half width of Student's 95%
+        interval; `low` and `high`, its bounds within 0 and 1; `loss`; and `outcome` of its runs.
+        """
+        return pd.DataFrame([_typed(row.columns()) for row in summarize_cells(self._cells)])
+
+    def curves(self, metric: str = TEST_ACCURACY) -> pd.DataFrame:
+        """Return a metric over training, in long form.
+
+        Args:
+            metric: The name of the metric, such as `train/loss` or `symmetry/hidden1/distinct`.
+
+        Returns:
+            Columns `run_id`, the keys that name a cell, the seeds, `step`, `epoch` and `value`; a row for each point.
+
+        Raises:
+            BadInput: No run has the metric.
+        """
+        finished = [record for cell in self._cells for record in cell.finished]
+        names = dict.fromkeys(name for record in finished for name, _, _ in record.metrics)
+        if metric not in names:
+            raise BadInput(f"metric={metric}: no finished run has it; the metrics are {', '.join(names) or 'none'}")
+        self._tracker.load_histories(finished, [metric])
+        keys = [*naming_keys(self._cells), *_seed_keys(finished)]
+        rows = []
+        for record in finished:
+            shared = {"run_id": record.run_id} | {key: _parse(record.params.get(key)) for key in keys}
+            steps_per_epoch = float(record.tags.get(Tag.STEPS_PER_EPOCH, math.nan))
+            for step, value in record.history(metric).items():
+                rows.append(shared | {"step": step, "epoch": step / steps_per_epoch, "value": value})
+        return pd.DataFrame(rows)
+
+    def gradients(self, run_id: str) -> GradientHistograms:
+        """Return the histograms of a run's weight gradients.
+
+        Returns:
+            `steps` (T,), the observed steps; `counts[layer]` (T, 2, 255): of each step the number of negative and of
+            positive entries whose size is in [2^e, 2^(e+1)), for e from -127 to 127; `zeros[layer]` (T,): the number of
+            entries that are exactly zero.
+
+        Raises:
+            BadInput: The sweep has no such run, or the run kept no histograms.
+        """
+        record = next((record for record in self._records() if record.run_id == run_id), None)
+        if record is None:
+            raise BadInput(f"run_id={run_id}: the sweep has no such run; give one of `runs.run_id`")
+        content = self._tracker.read_file(record, HISTOGRAMS_FILE)
+        histograms = sum_histograms([content]) if content else None
+        if histograms is None:
+            raise BadInput(f"run_id={run_id}: the run kept no histograms; train it with probe=default or probe=all")
+        return histograms
+
+    def difference(self, baseline: str | None = None) -> pd.DataFrame:
+        """Return the difference of test accuracy between each cell and its baseline, paired by seed.
+
+        Args:
+            baseline: The name of an init; None for the sweep's own.
+
+        Returns:
+            A row for each compared cell. Columns: the keys that name a cell; `n`; `difference`, the mean in percentage
+            points; `interval`, the half width of Student's interval, widened for the `comparisons` with one baseline
+            (Bonferroni, 95% together); and `direction`.
+
+        Raises:
+            BadInput: No cell has this init.
+        """
+        keys = naming_keys(self._cells)
+        rows = []
+        for comparison in self._comparisons(baseline):
+            if difference := comparison.difference:
+                row = {key: _parse(comparison.cell.params.get(key)) for key in keys}
+                row |= {"n": difference.n, "difference": difference.mean, "interval": difference.half}
+                rows.append(row | {"comparisons": difference.comparisons, "direction": difference.direction})
+        return pd.DataFrame(rows)
+
+    @property
+    def answer(self) -> list[str]:
+        """The answer of the sweep in sentences."""
+        return summarize(self._comparisons(None), self.baseline)
+
+    def to_latex(self, baseline: str | None = None) -> str:
+        """Return a LaTeX table (booktabs) of the cells, with the accuracy and the difference from the baseline.
+
+        Args:
+            baseline: The name of an init; None for the sweep's own.
+        """
+        comparisons = self._comparisons(baseline)
+        rows = []
+        for row, comparison in zip(summarize_cells(self._cells), comparisons, strict=True):
+            accuracy, difference = row.accuracy.percent(digits=1), comparison.difference
+            minus = difference.format() if difference else ""
+            numbers = {"n": str(row.accuracy.n), "accuracy": accuracy, "difference": minus}
+            rows.append({**row.keys, **numbers, "outcome": row.outcomes})
+        name = baseline or self.baseline
+        columns = {"accuracy": "test accuracy", "difference": f"minus {name} (points)"}
+        table = pd.DataFrame(rows).rename(columns=columns).style.hide(axis="index")
+        table = table.format(escape="latex").format_index(escape="latex", axis="columns")
+        caption = f"Sweep {self.name.replace('_', chr(92) + '_')}. {describe_widening(comparisons)}".replace("%", r"\%")
+        return str(table.to_latex(hrules=True, caption=caption.strip()))
+
+    def _comparisons(self, baseline: str | None) -> list[Comparison]:
+        inits = list(dict.fromkeys(cell.params["init"] for cell in self._cells))
+        if baseline is not None and baseline not in inits:
+            raise BadInput(f"baseline={baseline}: no cell has this init; give {' or '.join(inits)}")
+        return compare_with_baseline(self._cells, baseline or self.baseline)
+
+    def _records(self) -> Iterable[Record]:
+        return (record for cell in self._cells for record in (*cell.newest, *cell.finished))
+
+
+def load(sweep: str, uri: str | None = None) -> Sweep:
+    """Return the runs of a sweep.
+
+    Args:
+        sweep: The name of the sweep, which is its MLflow experiment.
+        uri: The database or server; None for MLFLOW_TRACKING_URI, or else sqlite:///mlruns/mlflow.db.
+
+    Raises:
+        BadInput: There is no such sweep, it has no runs, or the store does not answer.
+    """
+    from zeroinit.tracker.mlflow import Mlflow  # only here: it takes seconds to import
+
+    tracker = Mlflow(uri)
+    tracker.key = "uri"
+    tracker.find(sweep)
+    return Sweep(tracker)
+
+
+def _is_among(record: Record, records: Iterable[Record]) -> bool:
+    return any(record is other for other in records)
+
+
+def _run_row(record: Record, counts: bool) -> dict[str, Any]:
+    """Return the row of a run."""
+    row: dict[str, Any] = {"run_id": record.run_id, "status": record.status, "outcome": outcome_of(record)}
+    row |= {"counts": counts} | {key: _parse(value) for key, value in record.params.items()}
+    row |= {name: value for name, value, _ in record.metrics}
+    seconds = float(record.tags.get(Tag.TRAIN_SECONDS, math.nan))
+    row |= {"outcome_reason": record.tags.get(Tag.OUTCOME_REASON, ""), "train_seconds": seconds}
+    return row | {"started": pd.Timestamp(record.started, unit="s", tz="UTC")}
+
+
+def _typed(columns: dict[str, Any]) -> dict[str, Any]:
+    return {key: _parse(value) if isinstance(value, str) else value for key, value in columns.items()}
+
+
+def _parse(value: str | None) -> Any:
+    """Return the number, boolean, list or None that a param is; other texts as they are."""
+    if value is None:
+        return None
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _seed_keys(records: Sequence[Record]) -> list[str]:
+    return sorted({key for record in records for key in record.params if key.startswith("seeds.")})
