@@ -279,39 +279,48 @@ def test_a_folder_that_is_none(words: list[str], zeroinit: Command) -> None:
 
 # ---- claims
 
+COMPARED = "cells:{init:zero},test:superior,reference:"
 CLAIMS = {
-    "cell:{init:zero},is:arrives_in_order,order:[output,nothing]": (
+    "cells:{init:zero},test:wakes_in_order,order:[output,nothing]": (
         "claims[0].order: arch=fnn has no layer nothing; its layers are hidden1, output"
     ),
-    "cell:{init:ones},is:at_the_prior": (
-        "claims[0].cell={init: ones}: no run of the sweep is such a cell; in its runs init is default or zero"
+    "cells:{init:ones},test:predicts_one_class": (
+        "claims[0].cells={init: ones}: no run of the sweep is such a cell; in its runs init is default or zero"
     ),
-    "cell:{init:[zero,ones]},is:at_the_prior": "claims[0].cell={init: ones}: no run of the sweep is such a cell; ",
-    "cell:{init:zero,optimizer.lr:7},is:at_the_prior": "claims[0].cell={init: zero, optimizer.lr: 7}: no run of the ",
-    "cell:{init:zero},is:better_than,other:{init:ones},points:0": "claims[0].other={init: ones}: no run of the sweep",
-    "cell:{init:zero},is:better_than,other:{init:default},points:-1": "claims[0].points=-1: give percentage points ",
-    "cell:{init:zero},is:better_than,other:{init:default},points:nan": "claims[0].points=nan: give percentage points",
-    "cell:{init:zero},is:better_than,other:{init:default},points:true": "claims[0].points=True: give percentage ",
-    "cell:{init:[[zero]]},is:at_the_prior": "claims[0].cell.init=['zero']: there is no such option; give one of ",
-    "cell:{init:null},is:at_the_prior": "claims[0].cell.init=None: there is no such option; give one of ",
+    "cells:{init:[zero,ones]},test:predicts_one_class": (
+        "claims[0].cells={init: ones}: no run of the sweep is such a cell; "
+    ),
+    "cells:{init:zero,optimizer.lr:7},test:predicts_one_class": (
+        "claims[0].cells={init: zero, optimizer.lr: 7}: no run of the "
+    ),
+    f"{COMPARED}{{init:ones}},margin:0": "claims[0].reference={init: ones}: no run of the sweep",
+    f"{COMPARED}{{init:default}},margin:-1": "claims[0].margin=-1: give percentage points ",
+    f"{COMPARED}{{init:default}},margin:nan": "claims[0].margin=nan: give percentage points",
+    f"{COMPARED}{{init:default}},margin:true": "claims[0].margin=True: give percentage ",
+    "cells:{init:[[zero]]},test:predicts_one_class": (
+        "claims[0].cells.init=['zero']: there is no such option; give one of "
+    ),
+    "cells:{init:null},test:predicts_one_class": "claims[0].cells.init=None: there is no such option; give one of ",
 }
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_a_claim_about_what_is_not_there(claim: str, zeroinit: Command) -> None:
-    ended = zeroinit("-m", *QUICK, "init=default,zero", f"claims=[{{says:so,{claim}}}]")
+    ended = zeroinit("-m", *QUICK, "init=default,zero", f"claims=[{{statement:so,{claim}}}]")
     assert assert_refused(ended).startswith(CLAIMS[claim])
 
 
 def test_an_axis_that_was_narrowed_leaves_claims_without_a_cell(zeroinit: Command) -> None:
-    claim = "claims: [{says: so, cell: {init: zero}, is: as_good_as, other: {init: default}, points: 1}]\n"
+    claim = (
+        "claims: [{statement: so, cells: {init: zero}, test: non_inferior, reference: {init: default}, margin: 1}]\n"
+    )
     Path("mine.yaml").write_text(params("{init: 'zero,default'}") + claim + "epochs: null\nsteps: 2\n")
     ended = zeroinit("-cd", ".", "-cn", "mine", "init=zero")
     assert ended.code == 0, ended.err
     assert "no such cell in this sweep" in " ".join(ended.out.split())
     Path("mine.yaml").write_text(params("{init: 'zero,ones'}") + claim + "epochs: null\nsteps: 2\n")
     assert assert_refused(zeroinit("-cd", ".", "-cn", "mine")).startswith(
-        "claims[0].other={init: default}: no run of the "
+        "claims[0].reference={init: default}: no run of the "
     )
     assert zeroinit("-cd", ".", "-cn", "mine", "init=zero").code == 0  # the same claim, of an axis that was narrowed
 

@@ -120,7 +120,7 @@ def digits(job_of: Callable[..., Job]) -> Callable[..., Job]:
     return job
 
 
-def test_metrics_and_verdict_are_of_the_layers_that_act_first(digits: Callable[..., Job]) -> None:
+def test_metrics_and_outcome_are_of_the_layers_that_act_first(digits: Callable[..., Job]) -> None:
     job = digits("init=constant", "optimizer=sgd", "probe=all", "+arch.extra=never called", "probe.curvature=[0]")
     [record] = runner.run_jobs([job], Keeps(), lambda share, accuracy: None)
     assert record.status == "FINISHED", record.tags["error"]

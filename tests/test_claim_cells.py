@@ -24,9 +24,9 @@ from helpers.claims import PRIOR, WORSE, Claim, judge_all, judge_claim, of, runs
 )
 def test_a_selector_is_what_one_types(selector: Claim, inits: list[str]) -> None:
     records = [*runs("zero", 0.5, value="100", hidden="[500]"), *runs("ones", 0.5, value="0.01", hidden="[8, 8]")]
-    rows = judge_all([PRIOR | {"cell": selector}], of(records))
+    rows = judge_all([PRIOR | {"cells": selector}], of(records))
     labels = [init for row in rows for init in ("zero", "ones") if f"init={init}" in row["compared"]]
-    missing = [row for row in rows if row["decides"] == "no such cell in this sweep"]
+    missing = [row for row in rows if row["needed"] == "no such cell in this sweep"]
     assert len(rows) == max(1, len(inits))
     assert len(missing) == (not inits)
     assert labels == inits or len(inits) < 2
@@ -40,27 +40,29 @@ def test_a_pair_is_alike_in_all_that_neither_selects() -> None:
         for init in ("default", "zero_normal", "zero_uniform")
         for record in runs(init, 0.5, 0.6, value=scale, arch=arch, hidden=hidden)
     ]
-    both = WORSE | {"points": 1, "cell": {"init": ["zero_normal", "zero_uniform"]}}
+    both = WORSE | {"margin": 1, "cells": {"init": ["zero_normal", "zero_uniform"]}}
     compared = [row["compared"] for row in judge_all([both], of(records))]
     assert len(compared) == len(set(compared)) == 8
     assert compared[0] == "init=zero_normal against init=default, arch=fnn, bias_scale.value=0.01"
     # an arch frees its widths, too
-    archs = WORSE | {"points": 1, "cell": {"arch": "deep"}, "other": {"arch": "fnn"}}
+    archs = WORSE | {"margin": 1, "cells": {"arch": "deep"}, "reference": {"arch": "fnn"}}
     rows = judge_all([archs], of(records))
     assert len(rows) == 6
     assert rows[0]["compared"] == "arch=deep against arch=fnn, init=default, bias_scale.value=0.01"
-    widths = archs | {"cell": {"arch.hidden": [[8, 8]]}, "other": {"arch.hidden": [[8]]}}  # which frees no arch
+    widths = archs | {"cells": {"arch.hidden": [[8, 8]]}, "reference": {"arch.hidden": [[8]]}}  # which frees no arch
     [row] = judge_all([widths], of(records))
     assert (row["verdict"], row["n"]) == ("undetermined", 0)
-    assert row["decides"] == "no two such cells that agree in all other keys in this sweep"
+    assert row["needed"] == "no two such cells that agree in all other keys in this sweep"
 
 
 def test_no_cell_is_compared_with_itself_and_a_missing_cell_is_reported() -> None:
     records = [*runs("zero", 0.5, 0.5, value="1"), *runs("zero", 0.5, 0.5, value="2")]
-    claim = WORSE | {"cell": {"bias_scale.value": 1}, "other": {"bias_scale.value": [1, 2]}, "points": 1}
+    claim = WORSE | {"cells": {"bias_scale.value": 1}, "reference": {"bias_scale.value": [1, 2]}, "margin": 1}
     row = judge_claim(claim, records)
     assert row["compared"] == "bias_scale.value=1 against bias_scale.value=2"
-    row = judge_claim(WORSE | {"points": 1, "source": "a book"}, records)
-    assert (row["verdict"], row["decides"]) == ("undetermined", "no such cell in this sweep")
+    row = judge_claim(WORSE | {"margin": 1, "source": "a book"}, records)
+    assert (row["verdict"], row["needed"]) == ("undetermined", "no such cell in this sweep")
     assert (row["compared"], row["source"]) == ("init=zero_normal against init=default", "a book")
-    assert judge_claim(WORSE | {"points": 1, "other": 97.5}, records)["compared"] == "init=zero_normal against 97.5%"
+    assert (
+        judge_claim(WORSE | {"margin": 1, "reference": 97.5}, records)["compared"] == "init=zero_normal against 97.5%"
+    )

@@ -13,35 +13,60 @@ from helpers.claims import BETTER, PRIOR, THREE, WAVE, WORSE, Claim, of
 from helpers.reports import report, unpack
 
 from zeroinit.config import Job
-from zeroinit.config.claims import check_claims, check_meant
+from zeroinit.config.claims import check_meant, parse_claims
 from zeroinit.errors import BadInput
 from zeroinit.report.manifest import Manifest, read_manifest
 from zeroinit.report.page import render_page
+from zeroinit.tracker.renamed import RENAMED_CLAIM_KEYS, RENAMED_CLAIM_TESTS, translate_config
 
 # ---- what is accepted
 
 BAD: dict[str, tuple[Any, str]] = {
-    "no list": ({"says": "so"}, "claims={'says': 'so'}: give a list of claims, each with the keys says, cell and is"),
-    "no claim": (["so"], "claims[0]=so: give the keys says, cell and is"),
-    "is": ([PRIOR, PRIOR | {"is": "foo"}], "claims[1].is=foo: give better_than, as_good_as, at_the_prior, does_not_"),
-    "no is": ([{"says": "so", "cell": {"init": "zero"}}], "claims[0].is is missing: give better_than, as_good_as"),
-    "no says": ([{"is": "at_the_prior", "cell": {"init": "zero"}}], "claims[0].says is missing: give a sentence"),
-    "no cell": ([{"is": "at_the_prior", "says": "so"}], "claims[0].cell is missing: give keys that choose cells"),
-    "no other": ([PRIOR | {"is": "better_than", "points": 0}], "claims[0].other is missing: give keys that choose"),
-    "no points": ([WORSE], "claims[0].points is missing: give percentage points of test accuracy"),
-    "no order": ([PRIOR | {"is": "arrives_in_order"}], "claims[0].order is missing: give a list of layers"),
-    "negative": ([WORSE | {"points": -1}], "claims[0].points=-1: give percentage points of test accuracy, a finite"),
-    "text": ([WORSE | {"points": "half"}], "claims[0].points=half: give percentage points"),
-    "truth": ([WORSE | {"points": True}], "claims[0].points=True: give percentage points"),
-    "share": ([WORSE | {"points": 1, "other": 0.97}], "claims[0].other=0.97: give keys that choose the cells to"),
-    "unknown": ([PRIOR | {"said": "so"}], "claims[0].said: there is no such key; says, source, cell, is, other,"),
-    "idle": ([PRIOR | {"points": 1}], "claims[0].points=1: is=at_the_prior takes none; leave it out"),
-    "idle other": ([WAVE | {"other": 90}], "claims[0].other=90: is=arrives_in_order takes none; leave it out"),
-    "empty": ([PRIOR | {"cell": {}}], "claims[0].cell={}: give keys that choose cells, each with a value or a list"),
-    "no values": ([PRIOR | {"cell": {"init": []}}], "claims[0].cell={'init': []}: give keys that choose cells"),
-    "nested": ([PRIOR | {"cell": {"arch": {"hidden": 3}}}], "claims[0].cell={'arch': {'hidden': 3}}: give keys"),
+    "no list": (
+        {"statement": "so"},
+        "claims={'statement': 'so'}: give a list of claims, each with the keys statement, test ",
+    ),
+    "no claim": (["so"], "claims[0]=so: give the keys statement, test and cells"),
+    "test": (
+        [PRIOR, PRIOR | {"test": "foo"}],
+        "claims[1].test=foo: give superior, non_inferior, predicts_one_class, does_not_",
+    ),
+    "no test": (
+        [{"statement": "so", "cells": {"init": "zero"}}],
+        "claims[0].test is missing: give superior, non_inferior",
+    ),
+    "no statement": (
+        [{"test": "predicts_one_class", "cells": {"init": "zero"}}],
+        "claims[0].statement is missing: give a sentence",
+    ),
+    "no cells": (
+        [{"test": "predicts_one_class", "statement": "so"}],
+        "claims[0].cells is missing: give keys that choose cells",
+    ),
+    "no reference": (
+        [PRIOR | {"test": "superior", "margin": 0}],
+        "claims[0].reference is missing: give keys that choose",
+    ),
+    "no margin": ([WORSE], "claims[0].margin is missing: give percentage points of test accuracy"),
+    "no order": ([PRIOR | {"test": "wakes_in_order"}], "claims[0].order is missing: give a list of layers"),
+    "negative": ([WORSE | {"margin": -1}], "claims[0].margin=-1: give percentage points of test accuracy, a finite"),
+    "text": ([WORSE | {"margin": "half"}], "claims[0].margin=half: give percentage points"),
+    "truth": ([WORSE | {"margin": True}], "claims[0].margin=True: give percentage points"),
+    "share": (
+        [WORSE | {"margin": 1, "reference": 0.97}],
+        "claims[0].reference=0.97: give keys that choose the cells to",
+    ),
+    "unknown": ([PRIOR | {"said": "so"}], "claims[0].said: there is no such key; statement, source, cells, test,"),
+    "idle": ([PRIOR | {"margin": 1}], "claims[0].margin=1: test=predicts_one_class takes none; leave it out"),
+    "idle reference": (
+        [WAVE | {"reference": 90}],
+        "claims[0].reference=90: test=wakes_in_order takes none; leave it out",
+    ),
+    "empty": ([PRIOR | {"cells": {}}], "claims[0].cells={}: give keys that choose cells, each with a value or a list"),
+    "no values": ([PRIOR | {"cells": {"init": []}}], "claims[0].cells={'init': []}: give keys that choose cells"),
+    "nested": ([PRIOR | {"cells": {"arch": {"hidden": 3}}}], "claims[0].cells={'arch': {'hidden': 3}}: give keys"),
     "twice": ([WAVE | {"order": ["a", "a"]}], "claims[0].order=['a', 'a']: give a list of layers, each once"),
-    "blank": ([PRIOR | {"says": " "}], "claims[0].says= : give a sentence"),
+    "blank": ([PRIOR | {"statement": " "}], "claims[0].statement= : give a sentence"),
 }
 
 
@@ -49,7 +74,7 @@ BAD: dict[str, tuple[Any, str]] = {
 def test_a_malformed_claim_is_refused(name: str) -> None:
     claims, said = BAD[name]
     with pytest.raises(BadInput) as error:
-        check_claims(claims)
+        parse_claims(claims)
     assert str(error.value).startswith(said)
 
 
@@ -62,22 +87,28 @@ def test_a_claim_must_be_about_keys_options_and_sizes_that_there_are() -> None:
 
     def said(claim: Claim) -> str:
         with pytest.raises(BadInput) as error:
-            check_meant([claim], params, options)
+            check_meant(parse_claims([claim]), params, options)
         return str(error.value)
 
-    check_meant([PRIOR, WORSE | {"size": "small"}, WORSE | {"other": 97}], params, options)
-    check_meant([PRIOR | {"cell": {"init": ["mine weight=own.rule", "zero"]}}], params, options)
-    check_meant([PRIOR | {"cell": {"optimizer.momentum": 0.9}}], params, options)  # of an option that was narrowed away
-    assert said(PRIOR | {"cell": {"inti": "zero"}}) == (
-        "claims[0].cell.inti: no run has such a key; give one that can be typed, such as init"
+    check_meant(
+        parse_claims([PRIOR, WORSE | {"margin": 1} | {"size": "small"}, WORSE | {"margin": 1} | {"reference": 97}]),
+        params,
+        options,
     )
-    assert said(WORSE | {"other": {"bias_scale.valeu": 1}}).endswith("such as bias_scale.value")
-    assert said(PRIOR | {"cell": {"seeds.init": 0}}).startswith("claims[0].cell.seeds.init: it separates no cells")
-    assert said(PRIOR | {"cell": {"init": ["zero", "zero_norml"]}}) == (
-        "claims[0].cell.init=zero_norml: there is no such option; give one of default, zero, zero_normal"
+    check_meant(parse_claims([PRIOR | {"cells": {"init": ["mine weight=own.rule", "zero"]}}]), params, options)
+    check_meant(
+        parse_claims([PRIOR | {"cells": {"optimizer.momentum": 0.9}}]), params, options
+    )  # of an option that was narrowed away
+    assert said(PRIOR | {"cells": {"inti": "zero"}}) == (
+        "claims[0].cells.inti: no run has such a key; give one that can be typed, such as init"
     )
-    assert said(WORSE | {"other": {"init": "defalt"}}).startswith(
-        "claims[0].other.init=defalt: there is no such option"
+    assert said(WORSE | {"margin": 1} | {"reference": {"bias_scale.valeu": 1}}).endswith("such as bias_scale.value")
+    assert said(PRIOR | {"cells": {"seeds.init": 0}}).startswith("claims[0].cells.seeds.init: it separates no cells")
+    assert said(PRIOR | {"cells": {"init": ["zero", "zero_norml"]}}) == (
+        "claims[0].cells.init=zero_norml: there is no such option; give one of default, zero, zero_normal"
+    )
+    assert said(WORSE | {"margin": 1} | {"reference": {"init": "defalt"}}).startswith(
+        "claims[0].reference.init=defalt: there is no such option"
     )
     assert said(PRIOR | {"size": "papr"}) == "claims[0].size=papr: give one of small, paper"
     del groups["size"]
@@ -118,10 +149,13 @@ def test_a_misspelt_key_of_a_sweeps_file_is_refused(typed: str, said: str, zeroi
     ("words", "said"),
     [
         (["claims=foo"], "claims=foo: give a list of claims"),
-        (["-m", "claims=[{says:so,cell:{init:zero},is:foo}]", "seed=0,1"], "claims[0].is=foo: give better_than, as_"),
         (
-            ["-m", "claims=[{says:so,cell:{inti:zero},is:does_not_learn}]", "seed=0,1"],
-            "claims[0].cell.inti: no run has such a key; give one that can be typed, such as init",
+            ["-m", "claims=[{statement:so,cells:{init:zero},test:foo}]", "seed=0,1"],
+            "claims[0].test=foo: give superior, non_",
+        ),
+        (
+            ["-m", "claims=[{statement:so,cells:{inti:zero},test:does_not_learn}]", "seed=0,1"],
+            "claims[0].cells.inti: no run has such a key; give one that can be typed, such as init",
         ),
     ],
 )
@@ -134,7 +168,9 @@ def test_it_stops_before_any_training(words: list[str], said: str, zeroinit: Cal
 
 
 def test_a_claim_changes_no_identity(job_of: Callable[..., Job]) -> None:
-    bare, claiming = (job_of(f"claims={text}") for text in ("[]", "[{says:so,cell:{init:zero},is:does_not_learn}]"))
+    bare, claiming = (
+        job_of(f"claims={text}") for text in ("[]", "[{statement:so,cells:{init:zero},test:does_not_learn}]")
+    )
     assert claiming.values["claims"]
     assert (bare.config_hash, bare.cell_hash, bare.params) == (
         claiming.config_hash,
@@ -151,27 +187,27 @@ defaults: [config, size: tiny, override dataset: digits, _self_]
 steps: 4
 arch: {hidden: [8, 8]}
 claims:
-  - says: From all zeros nothing is learnt.
+  - statement: From all zeros nothing is learnt.
     source: a book
-    cell: {init: zero}
-    is: at_the_prior
-  - says: The layers wake from the output to the input.
-    cell: {init: [zero_normal]}
-    is: arrives_in_order
+    cells: {init: zero}
+    test: predicts_one_class
+  - statement: The layers wake from the output to the input.
+    cells: {init: [zero_normal]}
+    test: wakes_in_order
     order: [output, hidden2, hidden1]
     size: tiny
-  - says: They wake from the input to the output.
-    cell: {init: zero_normal}
-    is: arrives_in_order
+  - statement: They wake from the input to the output.
+    cells: {init: zero_normal}
+    test: wakes_in_order
     order: [hidden1, hidden2, output]
-  - says: Zero is as good as the default.
-    cell: {init: zero}
-    is: as_good_as
-    other: {init: default}
-    points: 0.5
-  - says: This is of another size.
-    cell: {init: zero}
-    is: does_not_learn
+  - statement: Zero is as good as the default.
+    cells: {init: zero}
+    test: non_inferior
+    reference: {init: default}
+    margin: 0.5
+  - statement: This is of another size.
+    cells: {init: zero}
+    test: does_not_learn
     size: large
 hydra:
   mode: MULTIRUN
@@ -217,13 +253,13 @@ def test_a_sweep_ends_with_its_claims_and_the_store_judges_again(
     report("claiming", "--to", "there", monkeypatch=monkeypatch)
     assert Path("there/claims.csv").read_bytes() == stored.read_bytes()
     page = unpack(Path("there/report.html").read_bytes())
-    assert [row["says"] for row in page["claims"]] == [row["says"] for row in read_rows(stored.read_bytes())]
+    assert [row["statement"] for row in page["claims"]] == [row["statement"] for row in read_rows(stored.read_bytes())]
     assert page["claims"][0]["difference"] is None
 
 
 def test_a_manifest_from_before_there_were_claims_is_readable() -> None:
     planned = [("a", "b", {"init": "zero", "seed": "0"}), ("c", "b", {"init": "zero", "seed": "1"})]
-    manifest = Manifest("Why?", "zeroinit", planned, [PRIOR], "small")
+    manifest = Manifest("Why?", "zeroinit", planned, parse_claims([PRIOR]), "small")
     assert read_manifest(manifest.to_json()) == manifest
     written = json.loads(manifest.to_json())
     old = {key: value for key, value in written.items() if key not in ("claims", "size")}
@@ -231,13 +267,51 @@ def test_a_manifest_from_before_there_were_claims_is_readable() -> None:
     assert (list(again.claims), again.size, again.planned) == ([], "", planned[:1])
 
 
+def test_the_claims_of_an_old_manifest_are_translated() -> None:
+    cells = {"cell": {"init": "zero"}}
+    old = [
+        {"says": "so", "is": "better_than", "other": {"init": "default"}, "points": 1, "size": "paper"} | cells,
+        {"says": "so", "is": "as_good_as", "other": 97.5, "points": 0.5, "source": "a book"} | cells,
+        {"says": "so", "is": "at_the_prior"} | cells,
+        {"says": "so", "is": "does_not_learn"} | cells,
+        {"says": "so", "is": "arrives_in_order", "order": ["output"]} | cells,
+    ]
+    new = {"statement": "so", "cells": {"init": "zero"}}
+    expected = [
+        new | {"test": "superior", "reference": {"init": "default"}, "margin": 1, "size": "paper"},
+        new | {"test": "non_inferior", "reference": 97.5, "margin": 0.5, "source": "a book"},
+        new | {"test": "predicts_one_class"},
+        new | {"test": "does_not_learn"},
+        new | {"test": "wakes_in_order", "order": ["output"]},
+    ]
+    written = json.loads(Manifest("Why?", "zeroinit", []).to_json())
+    claims = read_manifest(json.dumps(written | {"claims": old}).encode()).claims
+    assert claims == parse_claims(expected)
+    assert [claim.to_dict() for claim in claims] == expected
+    assert translate_config({"claims": old})["claims"] == expected
+
+
+@pytest.mark.parametrize("key", RENAMED_CLAIM_KEYS)
+def test_an_old_key_of_a_claim_is_refused_with_its_new_name(key: str) -> None:
+    with pytest.raises(BadInput) as error:
+        parse_claims([{key: 1}])
+    assert str(error.value) == f"claims[0].{key}: its name is now {RENAMED_CLAIM_KEYS[key]}"
+
+
+@pytest.mark.parametrize("test", RENAMED_CLAIM_TESTS)
+def test_an_old_test_of_a_claim_is_refused_with_its_new_name(test: str) -> None:
+    with pytest.raises(BadInput) as error:
+        parse_claims([PRIOR | {"test": test}])
+    assert str(error.value) == f"claims[0].test={test}: its name is now {RENAMED_CLAIM_TESTS[test]}"
+
+
 @pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
 def test_the_page_distinguishes_verdicts_without_colour() -> None:
     sync_api = pytest.importorskip("playwright.sync_api")
-    claims = [WORSE | {"points": points, "source": "a book"} for points in (0.5, 0.4)] + [BETTER | {"points": 0.1}]
+    claims = [WORSE | {"margin": points, "source": "a book"} for points in (0.5, 0.4)] + [BETTER | {"margin": 0.1}]
     cells = of(THREE)
-    for name, of_page in (("claiming", claims), ("bare", [])):
+    for name, of_page in (("claiming", parse_claims(claims)), ("bare", [])):
         manifest = Manifest("Why?", "", [], of_page)
         Path(f"{name}.html").write_bytes(render_page(name, manifest, cells, [None] * len(cells), []))
     with sync_api.sync_playwright() as playwright:

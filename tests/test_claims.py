@@ -5,6 +5,7 @@ import pytest
 from helpers.claims import BETTER, NOTHING, PRIOR, THREE, WAVE, WORSE, Claim, judge_all, judge_claim, of, run, runs
 from scipy import stats
 
+from zeroinit.config.claims import parse_claims
 from zeroinit.report.judgements import metrics_of_claims
 from zeroinit.report.statistics import seeds_needed
 from zeroinit.tracker import Record
@@ -13,46 +14,50 @@ from zeroinit.tracker import Record
 @pytest.mark.parametrize(
     ("claim", "verdict", "decides"),
     [
-        (WORSE | {"points": 0.5}, "supported", ""),  # -0.2 - 0.248 > -0.5
-        (WORSE | {"points": 0.4}, "undetermined", "4 seeds"),  # 3.182 * 0.1 / 2 = 0.159 < 0.2
-        (WORSE | {"points": 0}, "undetermined", "4 seeds"),
-        (BETTER | {"points": 0}, "undetermined", "4 seeds"),
-        (BETTER | {"points": 0.1}, "refuted", ""),  # -0.2 + 0.248 <= 0.1
-        (WORSE | {"other": 98, "points": 4}, "supported", ""),  # 96.8 in the mean, deviation 0.954, half width 2.37
-        (WORSE | {"other": 97.1, "points": 1}, "undetermined", "10 seeds"),  # 2.262 * 0.954 / sqrt(10) = 0.682 < 0.7
-        (BETTER | {"other": 93, "points": 1}, "supported", ""),
-        (WORSE | {"other": 99.9, "points": 0.5}, "refuted", ""),
+        (WORSE | {"margin": 0.5}, "supported", ""),  # -0.2 - 0.248 > -0.5
+        (WORSE | {"margin": 0.4}, "undetermined", "4 seeds"),  # 3.182 * 0.1 / 2 = 0.159 < 0.2
+        (WORSE | {"margin": 0}, "undetermined", "4 seeds"),
+        (BETTER | {"margin": 0}, "undetermined", "4 seeds"),
+        (BETTER | {"margin": 0.1}, "refuted", ""),  # -0.2 + 0.248 <= 0.1
+        (WORSE | {"reference": 98, "margin": 4}, "supported", ""),  # 96.8 in the mean, deviation 0.954, half width 2.37
+        (
+            WORSE | {"reference": 97.1, "margin": 1},
+            "undetermined",
+            "10 seeds",
+        ),  # 2.262 * 0.954 / sqrt(10) = 0.682 < 0.7
+        (BETTER | {"reference": 93, "margin": 1}, "supported", ""),
+        (WORSE | {"reference": 99.9, "margin": 0.5}, "refuted", ""),
     ],
 )
 def test_a_comparison_is_judged_by_its_interval(claim: Claim, verdict: str, decides: str) -> None:
     row = judge_claim(claim, THREE)
-    assert (row["verdict"], row["n"], row["decides"]) == (verdict, 3, decides)
-    if isinstance(claim["other"], dict):
+    assert (row["verdict"], row["n"], row["needed"]) == (verdict, 3, decides)
+    if isinstance(claim["reference"], dict):
         assert row["difference"] == pytest.approx(-0.2)
         assert row["interval"] == pytest.approx(0.2484, abs=1e-4)
-        assert row["found"].startswith("-0.20 ± 0.25 points, claimed ")
+        assert row["finding"].startswith("-0.20 ± 0.25 points, claimed ")
 
 
 def test_runs_that_are_all_alike_have_an_interval_of_no_width() -> None:
     same = [*runs("default", 0.5, 0.5), *runs("zero_normal", 0.495, 0.495)]
-    assert judge_claim(WORSE | {"points": 0.6}, same)["verdict"] == "supported"
-    assert judge_claim(WORSE | {"points": 0.4}, same)["verdict"] == "refuted"
-    row = judge_claim(WORSE | {"points": 0.5}, same)  # worse by the very points that are allowed
-    assert (row["verdict"], row["interval"], row["decides"]) == ("supported", 0, "")
-    turned = BETTER | {"cell": {"init": "default"}, "other": {"init": "zero_normal"}}
-    assert judge_claim(turned | {"points": 0.5}, same)["verdict"] == "refuted"
-    assert judge_claim(turned | {"points": 0.49}, same)["verdict"] == "supported"
+    assert judge_claim(WORSE | {"margin": 0.6}, same)["verdict"] == "supported"
+    assert judge_claim(WORSE | {"margin": 0.4}, same)["verdict"] == "refuted"
+    row = judge_claim(WORSE | {"margin": 0.5}, same)  # worse by the very points that are allowed
+    assert (row["verdict"], row["interval"], row["needed"]) == ("supported", 0, "")
+    turned = BETTER | {"cells": {"init": "default"}, "reference": {"init": "zero_normal"}}
+    assert judge_claim(turned | {"margin": 0.5}, same)["verdict"] == "refuted"
+    assert judge_claim(turned | {"margin": 0.49}, same)["verdict"] == "supported"
 
 
 def test_one_seed_decides_nothing_and_none_less() -> None:
     single = [*runs("default", 0.5), *runs("zero_normal", 0.9)]
-    row = judge_claim(BETTER | {"points": 0}, single)
-    assert (row["verdict"], row["n"], row["decides"]) == ("undetermined", 1, "2 seeds at least")
-    assert row["found"] == "+40.00 points, claimed more than 0"
+    row = judge_claim(BETTER | {"margin": 0}, single)
+    assert (row["verdict"], row["n"], row["needed"]) == ("undetermined", 1, "2 seeds at least")
+    assert row["finding"] == "+40.00 points, claimed more than 0"
     apart = [run("default", 0, 0.5), run("zero_normal", 1, 0.9)]
-    row = judge_claim(BETTER | {"points": 0}, apart)
+    row = judge_claim(BETTER | {"margin": 0}, apart)
     assert (row["verdict"], row["n"]) == ("undetermined", 0)
-    assert row["decides"] == "finished runs of both with the same seeds"
+    assert row["needed"] == "finished runs of both with the same seeds"
 
 
 def test_the_seeds_that_are_needed_are_the_fewest() -> None:
@@ -75,16 +80,16 @@ def test_runs_are_paired_by_all_their_seeds_and_counted_by_that_of_the_init() ->
     orders = [(0, 0, 0.1), (0, 1, 0.3), (1, 0, 0.5), (1, 1, 0.7)]
     records = [run("default", init, share, order) for init, order, share in orders]
     records += [run("zero_normal", init, share + 0.01, order) for init, order, share in orders]
-    row = judge_claim(BETTER | {"points": 0.9}, records)
+    row = judge_claim(BETTER | {"margin": 0.9}, records)
     assert (row["verdict"], row["n"], row["interval"]) == ("supported", 2, 0)
-    assert row["found"] == "+1.00 ± 0.00 points, claimed more than 0.9"
+    assert row["finding"] == "+1.00 ± 0.00 points, claimed more than 0.9"
     other = [run("zero_normal", 2, 0.9, 7), run("default", 2, 0.1, 8)]  # the same draw, and another order
-    row = judge_claim(BETTER | {"points": 0.9}, records + other)
+    row = judge_claim(BETTER | {"margin": 0.9}, records + other)
     assert (row["n"], row["interval"]) == (2, 0)
-    assert row["found"].endswith("claimed more than 0.9 (2 runs without a pair)")
+    assert row["finding"].endswith("claimed more than 0.9 (2 runs without a pair)")
 
 
-@pytest.mark.parametrize("claim", [WORSE | {"points": 0.5}, BETTER | {"points": 0}])
+@pytest.mark.parametrize("claim", [WORSE | {"margin": 0.5}, BETTER | {"margin": 0}])
 def test_runs_that_diverge_leave_no_verdict_to_the_rest(claim: Claim) -> None:
     there = [*runs("default", *[0.5] * 5), *runs("zero_normal", 0.75, 0.76)]
     gone = [run("zero_normal", seed, 0.1) for seed in (2, 3, 4)]
@@ -93,23 +98,25 @@ def test_runs_that_diverge_leave_no_verdict_to_the_rest(claim: Claim) -> None:
     assert judge_claim(claim, there)["verdict"] == "supported"
     row = judge_claim(claim, there + gone)
     assert (row["verdict"], row["n"]) == ("undetermined", 2)
-    assert row["decides"] == "runs that do not diverge, as 3 of 10 did"
+    assert row["needed"] == "runs that do not diverge, as 3 of 10 did"
 
 
 def test_each_of_the_listed_cells_has_a_judgement() -> None:
     there = [*runs("default", 0.5, 0.6), *runs("zero_normal", 0.5, 0.6)]
-    claim = WORSE | {"points": 0.5, "cell": {"init": ["zero_normal", "zero"], "arch.hidden": [500]}}
+    claim = WORSE | {"margin": 0.5, "cells": {"init": ["zero_normal", "zero"], "arch.hidden": [500]}}
     for record in there:
         record.params["arch.hidden"] = "[500]"
     first, second = judge_all([claim], of(there))
     assert (first["compared"].split(",")[0], first["verdict"]) == ("init=zero_normal", "supported")
-    assert (second["compared"].split(",")[0], second["decides"]) == ("init=zero", "no such cell in this sweep")
+    assert (second["compared"].split(",")[0], second["needed"]) == ("init=zero", "no such cell in this sweep")
 
 
 def test_a_run_that_has_not_finished_is_counted() -> None:
     planned = [run("zero_normal", 3, 0.9)]
-    assert judge_claim(WORSE | {"points": 0.5}, THREE, planned)["found"].endswith(" (1 run without a pair)")
-    assert judge_claim(BETTER | {"points": 1, "other": 90}, THREE, planned)["found"].endswith(" (1 run not finished)")
+    assert judge_claim(WORSE | {"margin": 0.5}, THREE, planned)["finding"].endswith(" (1 run without a pair)")
+    assert judge_claim(BETTER | {"margin": 1, "reference": 90}, THREE, planned)["finding"].endswith(
+        " (1 run not finished)"
+    )
 
 
 # ---- what is exact
@@ -117,12 +124,12 @@ def test_a_run_that_has_not_finished_is_counted() -> None:
 
 def test_the_prior_is_a_share_of_a_class_to_the_last_digit() -> None:
     row = judge_claim(PRIOR, runs("zero", 0.7, 0.1, 0.1))
-    assert (row["verdict"], row["n"], row["found"]) == ("supported", 3, "in 3 of 3 runs: 10.00%; 70.00%")
+    assert (row["verdict"], row["n"], row["finding"]) == ("supported", 3, "in 3 of 3 runs: 10.00%; 70.00%")
     row = judge_claim(PRIOR, runs("zero", 0.7, np.nextafter(0.7, 1)))
-    assert (row["verdict"], row["found"]) == ("refuted", "in 1 of 2 runs: 70.00%")
+    assert (row["verdict"], row["finding"]) == ("refuted", "in 1 of 2 runs: 70.00%")
     row = judge_claim(PRIOR, runs("zero", 0.7), [run("zero", 1, 0)])
     assert row["verdict"] == "undetermined"
-    assert row["decides"] == "1 of 2 runs, which have not finished, or kept no counts of the classes"
+    assert row["needed"] == "1 of 2 runs, which have not finished, or kept no counts of the classes"
     old = runs("zero", 0.7)
     del old[0].tags["test_class_counts"]
     assert judge_claim(PRIOR, old)["verdict"] == "undetermined"
@@ -136,8 +143,8 @@ def test_no_learning_is_judged_by_the_outcomes() -> None:
     diverged = run("zero", 4, 0.1)
     diverged.tags["outcome"], diverged.status = "diverged", "FAILED"
     row = judge_claim(NOTHING, [*records, diverged])
-    assert (row["verdict"], row["n"], row["decides"]) == ("supported", 5, "")
-    assert row["found"] == "in 5 of 5 runs: dead-layer; diverged; saturated; ..."
+    assert (row["verdict"], row["n"], row["needed"]) == ("supported", 5, "")
+    assert row["finding"] == "in 5 of 5 runs: dead-layer; diverged; saturated; ..."
     failed = run("zero", 5, 0.1)
     del failed.tags["outcome"]
     failed.status = "FAILED"
@@ -149,12 +156,12 @@ def test_no_learning_is_judged_by_the_outcomes() -> None:
     for more in (failed, waking, unwritten, incomplete):
         row = judge_claim(NOTHING, [*records, more])
         assert (row["verdict"], row["n"]) == ("undetermined", 4)
-        assert row["decides"] == "1 of 5 runs, which are still waking, failed or have not ended"
+        assert row["needed"] == "1 of 5 runs, which are still waking, failed or have not ended"
     for word in ("learned", "partly-learned", "learns"):  # the last of a run stored before it was split
         learned = run("zero", 6, 0.9)
         learned.tags["outcome"] = word
         row = judge_claim(NOTHING, [*records, failed, learned])
-        assert (row["verdict"], row["found"][:14]) == ("refuted", "in 4 of 5 runs"), word
+        assert (row["verdict"], row["finding"][:14]) == ("refuted", "in 4 of 5 runs"), word
 
 
 def wave(last: list[float], first: list[float], **first_steps: int) -> Record:
@@ -191,10 +198,10 @@ def test_every_run_has_to_have_the_order() -> None:
     right, wrong = wave([0.2, 0], [1, 0], output=1, hidden1=2), wave([1, 0], [1, 0], output=2, hidden1=2)
     wrong.params["seeds.init"] = wrong.tags["config_hash"] = "1"
     row = judge_claim(WAVE, [right, wrong])
-    assert (row["verdict"], row["found"]) == (
+    assert (row["verdict"], row["finding"]) == (
         "refuted",
         "in 1 of 2 runs: output 1, hidden1 2; output 2, hidden1 2",
     )
     row = judge_claim(WAVE, [right], [wrong])
-    assert (row["verdict"], row["decides"][:11]) == ("undetermined", "1 of 2 runs")
-    assert metrics_of_claims([WAVE, PRIOR]) == ["grad/output/zeros", "grad/hidden1/zeros"]
+    assert (row["verdict"], row["needed"][:11]) == ("undetermined", "1 of 2 runs")
+    assert metrics_of_claims(parse_claims([WAVE, PRIOR])) == ["grad/output/zeros", "grad/hidden1/zeros"]

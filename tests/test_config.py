@@ -94,7 +94,7 @@ def test_seed_is_the_seed_of_every_stream_but_the_split(job_of: Callable[..., Jo
                 "+published.epochs=10",
                 "+size.epochs=${published.epochs}",
                 "epochs=${size.epochs}",
-                "claims=[{says: so, cell: {init: zero}, is: at_the_prior}]",
+                "claims=[{statement: so, cells: {init: zero}, test: predicts_one_class}]",
             ],
             True,
             True,

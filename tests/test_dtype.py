@@ -199,7 +199,7 @@ def test_the_audit_knows_the_draws_and_the_rounding_of_float64(job_of: Jobs) -> 
     assert double.notes[-1].startswith("The symmetry is broken by rounding alone (hidden1 after step ")
 
 
-def test_weights_verdicts_and_quantiles_are_of_float64(job_of: Jobs) -> None:
+def test_weights_outcomes_and_quantiles_are_of_float64(job_of: Jobs) -> None:
     """A gradient of 1e-60, which float32 has not, is one."""
     job = job_of("dataset=digits", "arch.hidden=[5]", "arch.activation=tanh", "init=zero", "dtype=float64")
     data, model, _ = build_job(job)

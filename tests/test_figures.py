@@ -214,12 +214,12 @@ def test_the_map_has_a_tile_for_each_cell() -> None:
     assert axes_of(cells) == ("bias_scale.value", "optimizer.lr")
     figure = map_figure(cells)
     assert len(figure.axes) == 2 * 2 + 1  # a row for each init, and the colours of accuracy
-    verdicts, accuracies = figure.axes[:2]
+    outcomes, accuracies = figure.axes[:2]
     assert [label.get_text() for label in figure.axes[2].get_xticklabels()] == ["1", "10", "100"]
-    assert [label.get_text() for label in verdicts.get_yticklabels()] == ["0.5", "9", "10"]
-    assert texts(verdicts) == ["learns"] * 2 + ["learns\n2 of 3"] + ["learns"] * 5
+    assert [label.get_text() for label in outcomes.get_yticklabels()] == ["0.5", "9", "10"]
+    assert texts(outcomes) == ["learns"] * 2 + ["learns\n2 of 3"] + ["learns"] * 5
     assert texts(accuracies) == ["50.0, 50.0"] * 8 + ["init=zero"]
-    for axes in (verdicts, accuracies):
+    for axes in (outcomes, accuracies):
         [hatched] = [patch for patch in axes.patches if patch.get_hatch()]
         assert hatched.get_xy() == (1.5, 1.5)  # bias scale 100, lr 10
     [note] = [text.get_text() for text in figure.texts if "both values" in text.get_text()]

@@ -248,7 +248,7 @@ class Own(nn.Module):
         return output
 
 
-def test_an_awkward_net_of_ones_own_trains_and_has_a_verdict(job_of: JobOf, database: object) -> None:
+def test_an_awkward_net_of_ones_own_trains_and_has_an_outcome(job_of: JobOf, database: object) -> None:
     job = job_of("dataset=digits", "arch=logistic", "steps=300", "probe=all", "early_stop=true")
     job.values["arch"] = {"_target_": "test_outcome.Own"}
     tracker = build.open_tracker(job, "own")
@@ -288,7 +288,7 @@ def test_a_net_that_cannot_be_looked_at_keeps_its_run(job_of: JobOf, monkeypatch
     assert (record.status, record.tags["outcome"]) == ("FINISHED", "stuck-at-prior")
 
 
-def test_a_quotient_has_the_verdict_of_the_tied_run(job_of: JobOf) -> None:
+def test_a_quotient_has_the_outcome_of_the_tied_run(job_of: JobOf) -> None:
     for arithmetic in ("tied", "quotient"):
         tags = trained(job_of, "init=constant", f"arithmetic={arithmetic}", "early_stop=true").tags
         assert (tags["outcome"], tags["stopped_at"]) == ("partly-learned", "100")

@@ -40,8 +40,8 @@ def test_it_has_the_data_of_the_table_and_of_the_probes() -> None:
     assert cell["last"]["test/accuracy"] == [0.505, 2, "50.0, 51.0"]
     assert (cell["n"], cell["marked_n"], cell["accuracy"]) == (2, "2", "50.0%, 51.0%")
     assert cell["runs"] == [["0", 0.5, "learns", "so"], ["1", 0.51, "learns", "so"]]
-    assert cell["arrivals"] == {"hidden1": [2, 3, 2]}
-    assert cell["predicted"] == {"hidden1": 2}
+    assert cell["first_gradients"] == {"hidden1": [2, 3, 2]}
+    assert cell["first_gradients_predicted"] == {"hidden1": 2}
     assert cell["curves"]["symmetry/hidden1/distinct"][0] == list(range(30))
     drawn = cell["gradients"]
     assert drawn["steps"] == [1, 2, 3, 4]
@@ -79,7 +79,7 @@ def test_it_is_thinned_until_it_is_small_enough(
     assert len(made) <= largest
     content = unpack(made)
     assert len(content["cells"]) == 8
-    assert content["left_out"] == said
+    assert content["omissions"] == said
 
 
 def test_an_undefined_number_is_null_and_no_run_no_trouble() -> None:
@@ -88,7 +88,7 @@ def test_an_undefined_number_is_null_and_no_run_no_trouble() -> None:
     made = render_page("sweep", Manifest("", "", plan_of(diverged)), cells, [None], [])
     [cell] = unpack(made)["cells"]
     assert cell["runs"] == [["0", None, "failed", "diverged: </script>"]]
-    assert (cell["verdict"], cell["last"]) == ("failed", {})
+    assert (cell["outcome"], cell["last"]) == ("failed", {})
 
 
 def test_a_stopped_run_has_its_outcome_and_a_run_that_does_not_exist_has_none() -> None:
@@ -97,7 +97,7 @@ def test_a_stopped_run_has_its_outcome_and_a_run_that_does_not_exist_has_none() 
     [cell] = group_cells(plan_of(*stopped, *rest), stopped)
     assert commonest(cell) == ("symmetric", 2)
     [cell] = unpack(render_page("sweep", Manifest("", "", plan_of(*stopped, *rest)), [cell], [None], []))["cells"]
-    assert cell["verdict"] == "symmetric"
+    assert cell["outcome"] == "symmetric"
     assert commonest(group_cells(plan_of(*rest), [])[0]) == ("not run", 0)
 
 
@@ -108,9 +108,9 @@ def test_each_outcome_has_its_colour_an_old_tag_too() -> None:
     content = unpack(
         render_page("sweep", Manifest("", "", plan_of(*ended)), group_cells(plan_of(*ended), ended), [None] * 3, [])
     )
-    assert [cell["verdict"] for cell in content["cells"]] == list(words)
-    assert [cell["became"] for cell in content["cells"]] == list(words)
-    colours = [content["fates"][word] for word in words]
+    assert [cell["outcome"] for cell in content["cells"]] == list(words)
+    assert [cell["outcomes"] for cell in content["cells"]] == list(words)
+    colours = [content["outcome_colours"][word] for word in words]
     assert len(set(colours)) == 3
     assert len({letter for letter, _ in OUTCOMES.values()}) == len(OUTCOMES)
     without_result = ("failed", "killed", "incomplete")  # share one colour

@@ -92,7 +92,7 @@ def test_while_it_trains_the_report_counts_the_runs_to_come(database: Path, monk
     report("half", "--to", "there", monkeypatch=monkeypatch)
     content = unpack(Path("there/report.html").read_bytes())
     assert content["question"] == "How far?"
-    assert [cell["became"] for cell in content["cells"]] == ["learns", "1 running, 1 not run"]
+    assert [cell["outcomes"] for cell in content["cells"]] == ["learns", "1 running, 1 not run"]
 
 
 @pytest.mark.usefixtures("database")

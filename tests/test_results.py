@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from zeroinit.config.claims import parse_claims
 from zeroinit.report import cli
 from zeroinit.report.archive import format_table, merge_rows, read_table
 from zeroinit.report.manifest import MANIFEST_FILE, Manifest
@@ -27,10 +28,20 @@ hydra:
   sweeper:
     params: {dataset: digits, init: 'default,zero,zero_normal', seed: range(2)}
 claims:
-  - {says: All zero stays, source: theory, cell: {init: zero}, is: at_the_prior}
-  - {says: It is as good, source: theory, cell: {init: zero_normal}, is: as_good_as, other: {init: default}, points: 5}
-  - {says: It is 50%, source: 'a paper | its figure', cell: {init: default}, is: as_good_as, other: 50, points: 90}
-  - {says: One by one, source: theory, cell: {init: zero_normal}, is: arrives_in_order, order: [output, hidden1]}
+  - {statement: All zero stays, source: theory, cells: {init: zero}, test: predicts_one_class}
+  - statement: It is as good
+    source: theory
+    cells: {init: zero_normal}
+    test: non_inferior
+    reference: {init: default}
+    margin: 5
+  - statement: It is 50%
+    source: 'a paper | its figure'
+    cells: {init: default}
+    test: non_inferior
+    reference: 50
+    margin: 90
+  - {statement: One by one, source: theory, cells: {init: zero_normal}, test: wakes_in_order, order: [output, hidden1]}
 """
 
 
@@ -69,9 +80,9 @@ def test_the_claims_of_a_table_are_judged_again_without_the_store(
     judged = list(csv.DictReader(io.StringIO(content.decode())))
     assert [row["verdict"] for row in judged[:1]] == ["supported"]
     for row in judged:  # the page says of each claim what the sweep's own report said, with the runs' own numbers
-        [line] = [line for line in page.splitlines() if f"| {row['says']} |" in line]
+        [line] = [line for line in page.splitlines() if f"| {row['statement']} |" in line]
         assert line.split(" | ")[0].strip("|* ") == row["verdict"]
-        assert row["found"].replace("|", " or ") in line
+        assert row["finding"].replace("|", " or ") in line
     assert "a paper  or  its figure" in page  # a bar would end the cell
     assert "## mine\n\nDo zero weights learn the digits?\n" in page
     assert re.search(r"^\| zero \| 2† \| - \| \d+\.\d\d, \d+\.\d\d \| stuck-at-prior \|$", page, re.MULTILINE)
@@ -110,8 +121,14 @@ def row(sweep: str, seed: int, accuracy: float, size: str = "paper", init: str =
 
 
 CLAIM = {
-    **{"says": "So it is", "source": "here", "cell": {"init": "default"}, "is": "as_good_as", "other": 90},
-    **{"points": 1, "size": "paper"},
+    **{
+        "statement": "So it is",
+        "source": "here",
+        "cells": {"init": "default"},
+        "test": "non_inferior",
+        "reference": 90,
+    },
+    **{"margin": 1, "size": "paper"},
 }
 
 
@@ -121,7 +138,9 @@ def test_a_page_by_hand() -> None:
     Two in a stack: 2 hours.
     """
     rows = [row("figure10", 0, 0.9), row("figure10", 1, 0.92), row("figure9", 0, 0.5, size="small")]
-    page = format_results(merge_rows([], rows), {name: SweepFile("Why?", [CLAIM]) for name in ("figure9", "figure10")})
+    page = format_results(
+        merge_rows([], rows), {name: SweepFile("Why?", parse_claims([CLAIM])) for name in ("figure9", "figure10")}
+    )
     assert page.index("## figure9, size=small") < page.index("## figure10, size=paper")
     assert "| 2 | 90 | 90.00, 92.00 | learns |" in page
     assert "2 runs, 2 hours." in page
@@ -198,7 +217,13 @@ def test_a_cell_has_no_runs_of_data_that_have_changed() -> None:
 
 
 def test_nothing_is_compared_across_devices() -> None:
-    claim = {"says": "So", "cell": {"init": "zero"}, "is": "better_than", "other": {"init": "default"}, "points": 0}
+    claim = {
+        "statement": "So",
+        "cells": {"init": "zero"},
+        "test": "superior",
+        "reference": {"init": "default"},
+        "margin": 0,
+    }
     rows = [
         row("a", seed, share + seed / 100, init=init)
         | {"device": device, "cell_hash": init + device, "identity": f"{init}{seed}{device[:3]}-data-1"}
@@ -209,18 +234,19 @@ def test_nothing_is_compared_across_devices() -> None:
         )
         for seed in (0, 1)
     ]
-    page = format_results(merge_rows([], rows), {"a": SweepFile("Why?", [claim])})
+    page = format_results(merge_rows([], rows), {"a": SweepFile("Why?", parse_claims([claim]))})
     assert "Of 1 judgements 1 supported" in page
     assert "| cuda |" in page
 
 
 def test_missing_runs_leave_a_claim_undetermined() -> None:
     """What holds of every run is not supported as long as some have not run."""
-    claim = {"says": "So", "cell": {"init": "default"}, "is": "does_not_learn"}
+    claim = {"statement": "So", "cells": {"init": "default"}, "test": "does_not_learn"}
     there = row("a", 0, 0.1) | {"outcome": "symmetric"}
     missing = row("a", 1, 0.1, size="") | {"status": "not run", "test/accuracy": "", "outcome": ""}
     said = [
-        format_results(merge_rows([], rows), {"a": SweepFile("Why?", [claim])}) for rows in ([there], [there, missing])
+        format_results(merge_rows([], rows), {"a": SweepFile("Why?", parse_claims([claim]))})
+        for rows in ([there], [there, missing])
     ]
     assert ["Of 1 judgements 1 supported" in said[0], "Of 1 judgements 0 supported" in said[1]] == [True, True]
     assert "| symmetric |" in said[0]
@@ -238,7 +264,7 @@ def test_bad_input_is_refused_in_one_line(results: Callable[..., tuple[int, str]
     assert re.match(r"zeroinit-results: mine: there is no mine\.yaml in \S+sweeps, which has .* with --files\n", said)
     Path("README.md").write_text("# not a table\n\nwords\n")
     assert results("--table", "README.md")[1].startswith("zeroinit-results: --table=README.md: it is not a table of")
-    for text, message in (("a: [", "it is not a sweep's file"), ("claims: [{says: so}]", "claims[0]")):
+    for text, message in (("a: [", "it is not a sweep's file"), ("claims: [{statement: so}]", "claims[0]")):
         Path("mine.yaml").write_text(text)
         code, said = results("mine", "--files", ".")
         assert (code, "Traceback" in said, message in said) == (2, False, True), said

@@ -37,11 +37,11 @@ PUBLISHED = {  # epochs
 SEEDS = {"smoke": 2, "small": 3, "paper": 5}
 RUNS = re.compile(r"(?:# |: )(\d+) runs on")
 JUDGED = {  # what a claim may ask for: the keys that it needs
-    "better_than": {"other", "points"},
-    "as_good_as": {"other", "points"},
-    "at_the_prior": set(),
+    "superior": {"reference", "margin"},
+    "non_inferior": {"reference", "margin"},
+    "predicts_one_class": set(),
     "does_not_learn": set(),
-    "arrives_in_order": {"order"},
+    "wakes_in_order": {"order"},
 }
 
 
@@ -105,12 +105,12 @@ def test_its_claims_speak_of_cells_that_there_are(name: str) -> None:
     claims = yaml.safe_load(text_of(name))["claims"]
     assert claims
     for claim in claims:
-        judged = claim["is"]
-        needed = {"says", "source", "cell", "is"} | JUDGED[judged]
+        judged = claim["test"]
+        needed = {"statement", "source", "cells", "test"} | JUDGED[judged]
         assert needed <= set(claim) <= needed | {"size"}
-        numeric = isinstance(claim.get("other"), float | int)
+        numeric = isinstance(claim.get("reference"), float | int)
         assert not numeric or claim["size"] == "paper"  # what is published is of the whole data sets
-        for selector in [claim["cell"], *([claim["other"]] if isinstance(claim.get("other"), dict) else [])]:
+        for selector in [claim["cells"], *([claim["reference"]] if isinstance(claim.get("reference"), dict) else [])]:
             cells = [[select_value(words, params, key) for key in selector] for words in typed]
             for key, values in selector.items():
                 for value in values if isinstance(values, list) else [values]:

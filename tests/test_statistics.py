@@ -12,6 +12,7 @@ import pytest
 from conftest import Ended
 from helpers.reports import plan_of, record, unpack
 
+from zeroinit.config.claims import parse_claims
 from zeroinit.report import cli
 from zeroinit.report.cells import Cell, group_cells
 from zeroinit.report.figures import comparison_figure
@@ -83,8 +84,10 @@ def test_n_of_a_judgement_counts_draws_where_one_of_the_two_inits_draws() -> Non
             run.params["seeds.order"] = str(order)
     every = [run for runs in cell_runs.values() for run in runs]
     all_cells = group_cells(plan_of(*every), every)
-    claim: dict[str, Any] = {"says": "", "cell": {"init": "zero"}, "is": "better_than", "points": 0}
-    counted = [judge([claim | {"other": {"init": init}}], all_cells)[0].counted for init in ("drawn", "ones")]
+    claim: dict[str, Any] = {"statement": "so", "cells": {"init": "zero"}, "test": "superior", "margin": 0}
+    counted = [
+        judge(parse_claims([claim | {"reference": {"init": init}}]), all_cells)[0].counted for init in ("drawn", "ones")
+    ]
     assert counted == [DRAWS, "batch orders"]
 
 
@@ -204,7 +207,7 @@ hydra:
   sweeper:
     params: {dataset: digits, init: 'default,zero,mine', bias_scale.value: '1,3', seed: range(3)}
 claims:
-  - {says: All zero stays, source: theory, cell: {init: zero}, is: does_not_learn}
+  - {statement: All zero stays, source: theory, cells: {init: zero}, test: does_not_learn}
 """
 
 

@@ -248,7 +248,7 @@ def test_a_report_counts_no_incomplete_run(
         ("INCOMPLETE", {"outcome": "learned"}, "incomplete"),
     ],
 )
-def test_a_verdict_counts_for_a_finished_run_alone(status: str, tags: dict[str, str], outcome: str) -> None:
+def test_an_outcome_counts_for_a_finished_run_alone(status: str, tags: dict[str, str], outcome: str) -> None:
     assert outcome_of(Record("run", {}, tags, status)) == outcome
 
 

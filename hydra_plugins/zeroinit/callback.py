@@ -88,12 +88,13 @@ class SweepCallback(Callback):
     def _conclude(self, config: DictConfig) -> bool:
         # they import torch, which listing the plugins must not
         from zeroinit import build, cli
+        from zeroinit.config.claims import parse_claims
         from zeroinit.config.compose import is_search, sweep_name
         from zeroinit.sweep.search import conclude_search
 
         HydraConfig.instance().set_config(config)
         tracker = build.open_cached(json.dumps(dict(config.tracker)), config.sweep or sweep_name())
-        claims: Any = OmegaConf.to_container(config.claims, resolve=True)
+        claims = parse_claims(OmegaConf.to_container(config.claims, resolve=True))
         command, notes = cli.describe_command(), notes_of_search(config)
         return conclude_search(command, tracker, claims, self.started, notes, is_search(config.hydra))
 

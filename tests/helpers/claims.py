@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from zeroinit.config.claims import parse_claims
 from zeroinit.report.cells import Cell, group_cells
 from zeroinit.report.judgements import judge
 from zeroinit.tracker import Record
@@ -10,19 +11,24 @@ from zeroinit.tracker import Record
 Claim = dict[str, Any]
 
 
-WORSE: Claim = {"says": "so", "cell": {"init": "zero_normal"}, "is": "as_good_as", "other": {"init": "default"}}
+WORSE: Claim = {
+    "statement": "so",
+    "cells": {"init": "zero_normal"},
+    "test": "non_inferior",
+    "reference": {"init": "default"},
+}
 
 
-BETTER: Claim = WORSE | {"is": "better_than"}
+BETTER: Claim = WORSE | {"test": "superior"}
 
 
-PRIOR: Claim = {"says": "so", "cell": {"init": "zero"}, "is": "at_the_prior"}
+PRIOR: Claim = {"statement": "so", "cells": {"init": "zero"}, "test": "predicts_one_class"}
 
 
-NOTHING: Claim = PRIOR | {"is": "does_not_learn"}
+NOTHING: Claim = PRIOR | {"test": "does_not_learn"}
 
 
-WAVE: Claim = PRIOR | {"is": "arrives_in_order", "order": ["output", "hidden1"]}
+WAVE: Claim = PRIOR | {"test": "wakes_in_order", "order": ["output", "hidden1"]}
 
 
 def run(init: str, seed: int, accuracy: float, order: int | None = None, **params: str) -> Record:
@@ -49,7 +55,7 @@ def of(records: list[Record], more: list[Record] | None = None) -> list[Cell]:
 
 def judge_all(claims: list[Claim], cells: list[Cell]) -> list[dict[str, Any]]:
     """The rows of claims.csv."""
-    return [judgement.columns() for judgement in judge(claims, cells)]
+    return [judgement.columns() for judgement in judge(parse_claims(claims), cells)]
 
 
 def judge_claim(claim: Claim, records: list[Record], more: list[Record] | None = None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from zeroinit import CONF
 from zeroinit.config.check import Values, check, lookup
 from zeroinit.config.choices import targets_in
-from zeroinit.config.claims import check_claims
+from zeroinit.config.claims import parse_claims
 from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, SWEEP_ONLY_KEYS, canonical
 from zeroinit.config.unknown import check_keys
 from zeroinit.errors import BadInput
@@ -35,7 +35,7 @@ def resolve(cfg: DictConfig, hydra_node: Any) -> Values:
     except OmegaConfBaseException as error:
         raise BadInput(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     check(values)
-    check_claims(lookup(values, "claims"))
+    parse_claims(lookup(values, "claims"))
     return values
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from zeroinit.config.claims import Claim
 from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, PATH_KEYS, Identity
 from zeroinit.errors import BadInput
 from zeroinit.probes.first_gradient import FIRST_GRADIENT
@@ -51,7 +52,7 @@ FOLDER_KEY = "dataset.folder"  # only its last part has a column, as the rest be
 TableRow = Mapping[str, str]
 
 
-def collect_rows(tracker: Tracker, claims: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+def collect_rows(tracker: Tracker, claims: Iterable[Claim]) -> list[dict[str, str]]:
     """Return a row for each identity of the tracker's sweep, oldest first, then a row for each run that is missing.
 
     Of each identity, the row is of the finished run with most probes, or else of the newest run. A run that the sweep

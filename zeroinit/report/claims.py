@@ -2,49 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
+from zeroinit.config.claims import Claim, Selector
 from zeroinit.report.cells import Cell, independent_keys, naming_keys
 
-Selector = Mapping[str, Any]  # key: a value, or a list of values
 Pair = tuple[Cell, Cell | None]
-
-
-class Claim(NamedTuple):
-    """A claim of a sweep's file, whose checks are in `zeroinit.config.claims`.
-
-    Attributes:
-        statement: The claim as a sentence.
-        test: better_than, as_good_as, at_the_prior, does_not_learn or arrives_in_order.
-        cells: Selects the cells that the claim is about.
-        reference: Selects the cells to compare with, or is a published accuracy in percent.
-        margin: Percentage points of test accuracy.
-        order: Layers in the order of their first gradients.
-        source: Where the claim comes from.
-        size: The size of the sweep that it is about; None for all sizes.
-    """
-
-    statement: str
-    test: str
-    cells: Selector
-    reference: Selector | float | None = None
-    margin: float = 0
-    order: Sequence[str] = ()
-    source: str = ""
-    size: str | None = None
-
-    @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> "Claim":
-        """Return the claim from the keys of a sweep's file."""
-        settings = values.get("other"), values.get("points", 0), values.get("order", ())
-        return cls(
-            values["says"], values["is"], values["cell"], *settings, values.get("source", ""), values.get("size")
-        )
-
-    @property
-    def selectors(self) -> list[Selector]:
-        """The selectors of the two sides; one if there are no cells to compare with."""
-        return [side for side in (self.cells, self.reference) if isinstance(side, Mapping)]
 
 
 def matches(selector: Selector, params: Mapping[str, str]) -> bool:
@@ -86,7 +50,7 @@ def match_cells(claim: Claim, cells: Sequence[Cell]) -> list[Pair]:
 
 def _may_differ(claim: Claim, key: str) -> bool:
     """Return whether the cells of a pair may differ in the key: the claim selects it, or the option that has it."""
-    return any(key == name or key.startswith(f"{name}.") for side in claim.selectors for name in side)
+    return any(key == name or key.startswith(f"{name}.") for side in claim.selectors.values() for name in side)
 
 
 def label_pairs(claim: Claim, pairs: Sequence[Pair]) -> list[str]:
@@ -97,7 +61,7 @@ def label_pairs(claim: Claim, pairs: Sequence[Pair]) -> list[str]:
     equal = independent_keys([cell.params for cell in subjects], [key for key in keys if key not in differing])
     labels = [
         _label_side(selector, side, differing)
-        for selector, side in zip(claim.selectors, (subjects, references), strict=False)
+        for selector, side in zip(claim.selectors.values(), (subjects, references), strict=False)
     ]
     shared = ["".join(f", {cell.label([key])}" for key in equal) for cell in subjects]
     return [_join_sides(sides, claim) + more for *sides, more in zip(*labels, shared, strict=True)]
@@ -117,7 +81,9 @@ def _join_sides(sides: Sequence[str], claim: Claim) -> str:
 
 def describe_claim(claim: Claim) -> str:
     """Return what the claim compares, by its selectors alone."""
-    sides = [", ".join(f"{key}={_format_value(value)}" for key, value in side.items()) for side in claim.selectors]
+    sides = [
+        ", ".join(f"{key}={_format_value(value)}" for key, value in side.items()) for side in claim.selectors.values()
+    ]
     return _join_sides(sides, claim)
 
 
@@ -129,13 +95,13 @@ def claims_without_cells(claim: Claim, cells: Sequence[Cell]) -> list[Claim]:
         if isinstance(value, list)
         and not any(parse_value(cell.params.get(key)) == value for cell in cells)  # the value is a list, as arch.hidden
     ]
-    single = [claim._replace(cells={**claim.cells, key: value}) for key, values in lists for value in values]
+    single = [replace(claim, cells={**claim.cells, key: value}) for key, values in lists for value in values]
     return [lacking for lacking in single if not any(matches(lacking.cells, cell.params) for cell in cells)]
 
 
 def explain_missing(claim: Claim, cells: Sequence[Cell]) -> str:
     """Return which cells the sweep lacks, for example because one of its axes was narrowed."""
-    has_both_sides = all(any(matches(side, cell.params) for cell in cells) for side in claim.selectors)
+    has_both_sides = all(any(matches(side, cell.params) for cell in cells) for side in claim.selectors.values())
     return f"no {'two such cells that agree in all other keys' if has_both_sides else 'such cell'} in this sweep"
 
 

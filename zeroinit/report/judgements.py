@@ -2,12 +2,13 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from zeroinit.config.claims import COMPARISONS, Claim, ClaimTest
+from zeroinit.probes.gradient import GRADIENT_ZEROS
 from zeroinit.report.cells import Cell, outcome_of
 from zeroinit.report.claims import (
-    Claim,
     claims_without_cells,
     describe_claim,
     explain_missing,
@@ -66,19 +67,19 @@ class Judgement(NamedTuple):
         """Return the columns of claims.csv."""
         verdict, n, finding, needed, difference, interval = self.answer
         columns: dict[str, str | int | float] = {"claim": self.number, "verdict": verdict}
-        columns |= {"says": self.claim.statement, "compared": self.compared}
-        columns |= {"n": n, "counted": self.counted, "difference": difference, "interval": interval, "found": finding}
-        return columns | {"decides": needed, "source": self.claim.source}
+        columns |= {"statement": self.claim.statement, "compared": self.compared}
+        columns |= {"n": n, "counted": self.counted, "difference": difference, "interval": interval, "finding": finding}
+        return columns | {"needed": needed, "source": self.claim.source}
 
 
-def judge(claims: Iterable[Mapping[str, Any]], cells: Sequence[Cell]) -> list[Judgement]:
+def judge(claims: Iterable[Claim], cells: Sequence[Cell]) -> list[Judgement]:
     """Return a judgement of each claim for each cell that it is about, or for each pair of cells that it compares.
 
     The two cells of a pair agree in all keys that the claim does not select. The records must have the metrics of
     `metrics_of_claims` at every step.
     """
     judgements: list[Judgement] = []
-    for number, claim in enumerate(map(Claim.parse, claims), 1):
+    for number, claim in enumerate(claims, 1):
         pairs = match_cells(claim, cells)
         for label, pair in zip(label_pairs(claim, pairs), pairs, strict=True):
             judgements.append(Judgement(number, claim, label, _name_units_of_pair(*pair), _answer_claim(claim, *pair)))
@@ -94,18 +95,18 @@ def _name_units_of_pair(cell: Cell, other: Cell | None) -> str:
     return DRAWS if DRAWS in units else units[0]
 
 
-def metrics_of_claims(claims: Iterable[Mapping[str, Any]]) -> list[str]:
+def metrics_of_claims(claims: Iterable[Claim]) -> list[str]:
     """Return the metrics that the judge needs at every step."""
-    return [f"grad/{layer}/zeros" for claim in map(Claim.parse, claims) for layer in claim.order]
+    return [GRADIENT_ZEROS.of(layer) for claim in claims for layer in claim.order]
 
 
 def _answer_claim(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
     """Return what the runs of a cell, or of a pair of cells, say about the claim."""
-    if claim.test in ("better_than", "as_good_as"):
+    if claim.test in COMPARISONS:
         return _judge_difference(claim, cell, other)
-    if claim.test == "at_the_prior":
-        return _judge_prior(cell)
-    return _judge_no_learning(cell) if claim.test == "does_not_learn" else _judge_order(cell, claim.order)
+    if claim.test == ClaimTest.PREDICTS_ONE_CLASS:
+        return _judge_one_class(cell)
+    return _judge_no_learning(cell) if claim.test == ClaimTest.DOES_NOT_LEARN else _judge_order(cell, claim.order)
 
 
 # ---- whether it holds
@@ -117,7 +118,7 @@ def _judge_difference(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
     The whole of Student's 95% interval must lie on one side of the threshold.
     """
     n, difference, half = _pair_runs(cell, other) if other else _subtract_number(cell, claim.reference)
-    is_superiority = claim.test == "better_than"
+    is_superiority = claim.test == ClaimTest.SUPERIOR
     threshold = claim.margin if is_superiority else -claim.margin
     sides = [side for side in (cell, other) if side]
     if not n:
@@ -204,7 +205,7 @@ def _judge_every_run(
     return Answer(SUPPORTED, n, finding)
 
 
-def _judge_prior(cell: Cell) -> Answer:
+def _judge_one_class(cell: Cell) -> Answer:
     """Answer whether every run predicts one class for all test examples: its accuracy is exactly that class's share."""
 
     def holds(record: Record) -> bool | None:
@@ -240,7 +241,7 @@ def _has_order(record: Record, order: Sequence[str]) -> bool | None:
     """Return whether the layers of a run have their first gradients in this order; None if a step is missing."""
     first, is_complete = first_gradients([record]), True
     for step, layer in enumerate(order, 1):
-        zeros = record.history(f"grad/{layer}/zeros")
+        zeros = record.history(GRADIENT_ZEROS.of(layer))
         if any(zeros.get(before, 1) < 1 for before in range(1, step)) or zeros.get(step) == 1:
             return False
         has_all_steps = all(earlier in zeros for earlier in range(1, step + 1))

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
+from zeroinit.config.claims import Claim, parse_claims
 from zeroinit.config.identity import Identity
 from zeroinit.report.cells import Cell
 from zeroinit.report.comparisons import BASELINE
 from zeroinit.tracker import Record
-from zeroinit.tracker.renamed import translate_command, translate_params
+from zeroinit.tracker.renamed import translate_claims, translate_command, translate_params
 from zeroinit.tracker.tags import Tag
 
 MANIFEST_FILE = "sweep.json"
@@ -26,7 +26,7 @@ class Manifest:
         question: The question of its file; empty if there is none.
         command: The command that started it.
         planned: Its runs.
-        claims: Its claims, with the keys of its file.
+        claims: Its claims.
         size: Its size, such as paper.
         notes: Notes for the reader of its page.
         baseline: The init with which its other inits are compared.
@@ -35,7 +35,7 @@ class Manifest:
     question: str
     command: str
     planned: Sequence[PlannedRun]
-    claims: Sequence[Mapping[str, Any]] = ()
+    claims: Sequence[Claim] = ()
     size: str = ""
     notes: Sequence[str] = ()
     baseline: str = BASELINE
@@ -48,8 +48,8 @@ class Manifest:
             for identity, cell_hash, params in self.planned
         ]
         content = {"question": self.question, "command": self.command, "size": self.size, "notes": [*self.notes]}
-        content |= {"baseline": self.baseline}
-        return json.dumps(content | {"cells": cells, "runs": runs, "claims": [*self.claims]}).encode()
+        content |= {"baseline": self.baseline, "claims": [claim.to_dict() for claim in self.claims]}
+        return json.dumps(content | {"cells": cells, "runs": runs}).encode()
 
 
 def read_question(path: Path) -> str:
@@ -71,9 +71,10 @@ def read_manifest(content: bytes) -> Manifest:
         )  # old files have no seeds here
         for identity, cell_hash, *seeds in values["runs"]
     ]
+    claims = parse_claims(translate_claims(values.get("claims", [])))
     command, notes = translate_command(values["command"]), tuple(values.get("notes", ()))
-    claims, size, baseline = values.get("claims", ()), values.get("size", ""), values.get("baseline", BASELINE)
-    return Manifest(values["question"], command, planned, claims, size, notes, baseline)
+    more = values.get("size", ""), notes, values.get("baseline", BASELINE)
+    return Manifest(values["question"], command, planned, claims, *more)
 
 
 def training_commands(manifest: Manifest, cells: Iterable[Cell]) -> tuple[list[str], int]:

@@ -164,9 +164,9 @@ def _page_data(
         "commands": commands,
         "conditions": " ".join([*fixed, caption(cells)]),
         "notes": [*_note_unfinished(cells), *marks, *_note_unknown_commands(unknown), *manifest.notes, *notes],
-        "left_out": _describe_omissions(level),
+        "omissions": _describe_omissions(level),
         "claims": [_claim_data(judgement) for judgement in judgements],
-        "fates": {outcome: style.colour for outcome, style in OUTCOMES.items()},
+        "outcome_colours": {outcome: style.colour for outcome, style in OUTCOMES.items()},
         "keys": keys,
         "axes": {key: sort_values(cell.params[key] for cell in cells if key in cell.params) for key in varying},
         "cells": [_cell_data(view, row, level, keys) for view, row in zip(views, rows, strict=True)],
@@ -225,8 +225,8 @@ def _cell_data(view: CellView, row: CellRow, level: DetailLevel, keys: Sequence[
         "n": row.accuracy.n,
         "marked_n": mark_n(row.accuracy.n, row.counted),
         "accuracy": row.accuracy.percent(digits=1),
-        "became": row.outcomes,
-        "verdict": next(iter(cell.outcomes), NOT_RUN) if outcome == "?" else outcome,
+        "outcomes": row.outcomes,
+        "outcome": next(iter(cell.outcomes), NOT_RUN) if outcome == "?" else outcome,
         "last": dict(list(view.last.items())[: level.metrics]),
         "agreeing": agreeing,
         "runs_planned": cell.outcomes.total(),
@@ -235,8 +235,8 @@ def _cell_data(view: CellView, row: CellRow, level: DetailLevel, keys: Sequence[
             for record in sorted(cell.newest, key=lambda record: int(record.params["seeds.init"]))[: level.runs]
         ],
         "curves": {metric: curve_data(curve, level.points) for metric, curve in view.curves.items() if level.points},
-        "arrivals": {layer: [min(steps), max(steps), len(steps)] for layer, steps in first.items()},
-        "predicted": theory,
+        "first_gradients": {layer: [min(steps), max(steps), len(steps)] for layer, steps in first.items()},
+        "first_gradients_predicted": theory,
         "gradients": _histogram_data(histograms, level.steps, latest, view.layer_count) if histograms else None,
     }
 
@@ -287,7 +287,7 @@ def _histogram_data(histograms: GradientHistograms, most: int, latest: int, laye
             "shares": thousandths.reshape(len(thousandths), -1).tolist(),
         }
     data = {"steps": thinned.steps.tolist(), "observed": len(histograms.steps), "runs": thinned.runs}
-    return data | {"deep": layer_count, "low": int(EXPONENTS[first]), "layers": layers}
+    return data | {"layer_count": layer_count, "low": int(EXPONENTS[first]), "layers": layers}
 
 
 def _round_number(value: ArrayLike, digits: int) -> float | None:

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import yaml
 from omegaconf import OmegaConf
 
-from zeroinit.config.claims import check_claims
+from zeroinit.config.claims import Claim, ClaimTest, parse_claims
 from zeroinit.config.identity import VERSION
 from zeroinit.errors import BadInput
 from zeroinit.report.archive import FOLDER_KEY, record_of, split_by_version, sweep_and_size, version_of
 from zeroinit.report.cells import NOT_RUN, Cell, group_cells, naming_keys
-from zeroinit.report.claims import Claim, matches
+from zeroinit.report.claims import matches
 from zeroinit.report.identical import starts_of, warn_of_identical_cells
 from zeroinit.report.judgements import Judgement, judge
 from zeroinit.report.manifest import manifest_of, read_question
@@ -33,7 +33,7 @@ class SweepFile(NamedTuple):
     """The question and the claims of a sweep's file."""
 
     question: str
-    claims: Sequence[Mapping[str, Any]]
+    claims: Sequence[Claim]
 
 
 def read_sweep_file(path: Path) -> SweepFile:
@@ -47,8 +47,7 @@ def read_sweep_file(path: Path) -> SweepFile:
         claims = content.get("claims", [])
     except (yaml.YAMLError, AttributeError) as error:
         raise BadInput(f"{path}: it is not a sweep's file: {' '.join(str(error).split())}") from error
-    check_claims(claims)
-    return SweepFile(read_question(path), claims)
+    return SweepFile(read_question(path), parse_claims(claims))
 
 
 def format_results(rows: Sequence[Mapping[str, str]], sweeps: Mapping[str, SweepFile]) -> str:
@@ -68,7 +67,7 @@ def format_results(rows: Sequence[Mapping[str, str]], sweeps: Mapping[str, Sweep
     judgements: list[tuple[str, str, Judgement]] = []
     for (name, size, version), records in reversed(groups.items()):
         sweep = sweeps[name]
-        claims = [claim for claim in sweep.claims if claim.get("size", size) == size]
+        claims = [claim for claim in sweep.claims if claim.is_about(size)]
         cells = group_cells(manifest_of(records).planned, [record for record in records if record.status != NOT_RUN])
         of_section = judge(claims, cells)
         judgements += [(name, size, judgement) for judgement in of_section]
@@ -120,9 +119,8 @@ def _format_section(
     notes += warn_of_identical_cells(starts_of(cells), naming_keys(cells))
     lines = [f"## {name}{f', size={size}' if size else ''}", "", sweep.question, "", _describe_conditions(cells)]
     published = "published" if size == "paper" else "published, of the paper's scale"
-    claims = [Claim.parse(values) for values in sweep.claims]
     body = [
-        [*(row.keys[key] for key in keys), *_published_and_ours(cell, row, claims)]
+        [*(row.keys[key] for key in keys), *_published_and_ours(cell, row, sweep.claims)]
         for cell, row in zip(cells, rows, strict=True)
     ]
     lines += ["", *_format_markdown_table([*keys, "n", published, "ours", "outcome"], body)]
@@ -157,7 +155,9 @@ def _describe_machine(record: Record) -> str:
 
 def _published_and_ours(cell: Cell, row: CellRow, claims: Sequence[Claim]) -> list[object]:
     """Return n, the published accuracy, our accuracy, and the outcomes of the cell's runs."""
-    numbers = [claim for claim in claims if claim.test == "as_good_as" and not isinstance(claim.reference, Mapping)]
+    numbers = [
+        claim for claim in claims if claim.test == ClaimTest.NON_INFERIOR and not isinstance(claim.reference, Mapping)
+    ]
     published = next((claim.reference for claim in numbers if matches(claim.cells, cell.params)), "-")
     accuracy = row.accuracy
     return [mark_n(accuracy.n, row.counted), published, accuracy.percent(digits=2, sign=""), row.outcomes]
@@ -172,7 +172,7 @@ def _format_claims(judgements: Sequence[Judgement], sweeps: Sequence[str] = ()) 
         finding = f"{answer.finding or '-'}{needed}"
         n = mark_n(answer.n, judgement.counted)
         body.append([VERDICTS[answer.verdict], claim.statement, judgement.compared, n, finding, claim.source])
-    heads = ["verdict", "claim", "compared", "n", "found", "source"]
+    heads = ["verdict", "claim", "compared", "n", "finding", "source"]
     if sweeps:
         heads.insert(1, "sweep")
         for line, sweep in zip(body, sweeps, strict=True):

@@ -170,7 +170,7 @@ def as_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
 
 def claim_table(judgements: Sequence[Judgement]) -> Table:
     """Return the table of claims for a terminal, each claim's statement and source once."""
-    table = _plain_table(["verdict", "claim", "compared", "n", "found", "what would decide it", "source"])
+    table = _plain_table(["verdict", "claim", "compared", "n", "finding", "what would decide it", "source"])
     table.columns[3].justify = "right"
     last = None
     for judgement in judgements:

@@ -5,30 +5,28 @@ from typing import Any
 
 from zeroinit.build import layers_of
 from zeroinit.config import Job
+from zeroinit.config.claims import Claim, ClaimTest
 from zeroinit.errors import BadInput
 from zeroinit.report.claims import matches, parse_value
 
 
-def check_cells(
-    claims: Sequence[Mapping[str, Any]], jobs: Sequence[Job], size: str, changed_keys: Collection[str]
-) -> None:
+def check_cells(claims: Sequence[Claim], jobs: Sequence[Job], size: str, changed_keys: Collection[str]) -> None:
     """Raise BadInput for a claim about a cell that no run has, or about a layer that the nets of its cell lack.
 
     Args:
-        claims: Checked claims (config.claims). Those of another size are not judged.
+        claims: Of the sweep. Those of another size are not judged.
         jobs: Jobs that have passed `build.check`.
         size: The size of the jobs.
         changed_keys: Keys that the command line changed; a cell that they choose may be missing from the jobs.
     """
     for index, claim in enumerate(claims):
-        if claim.get("size", size) != size:
+        if not claim.is_about(size):
             continue
-        for side in ("cell", "other"):
-            if isinstance(claim.get(side), Mapping):
-                _check_side(f"claims[{index}].{side}", claim[side], jobs, changed_keys)
-        if claim["is"] == "arrives_in_order":
-            jobs_of_cell = [job for job in jobs if matches(claim["cell"], job.params)]
-            _check_order(f"claims[{index}].order", claim["order"], jobs_of_cell)
+        for side, selector in claim.selectors.items():
+            _check_side(f"claims[{index}].{side}", selector, jobs, changed_keys)
+        if claim.test == ClaimTest.WAKES_IN_ORDER:
+            jobs_of_cell = [job for job in jobs if matches(claim.cells, job.params)]
+            _check_order(f"claims[{index}].order", claim.order, jobs_of_cell)
 
 
 def _check_side(path: str, selector: Mapping[str, Any], jobs: Sequence[Job], changed_keys: Collection[str]) -> None:

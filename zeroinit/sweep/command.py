@@ -1,10 +1,10 @@
 """What the command of a sweep says, beside its jobs."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from zeroinit.config.claims import Claim
 from zeroinit.report.manifest import Manifest, PlannedRun
 
 
@@ -21,7 +21,7 @@ class Command:
     changed_keys: Collection[str] = ()  # keys that the command line changes
     find_options: Callable[[str], Sequence[str]] = lambda group: ()  # of a config group that the sweep has
 
-    def manifest(self, planned: Sequence[PlannedRun], claims: Sequence[Mapping[str, Any]], size: str) -> Manifest:
+    def manifest(self, planned: Sequence[PlannedRun], claims: Sequence[Claim], size: str) -> Manifest:
         """Return what the report of the sweep needs.
 
         Args:
@@ -30,5 +30,5 @@ class Command:
             size: The size of the runs; empty if it has no name.
         """
         size = size or self.size
-        judged = [claim for claim in claims if claim.get("size", size) == size]
+        judged = [claim for claim in claims if claim.is_about(size)]
         return Manifest(self.question, self.text, planned, judged, size)

@@ -1,12 +1,12 @@
 """The end of a sweep whose jobs another sweeper than ours has chosen, such as a search by Optuna."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from zeroinit.config.claims import Claim
 from zeroinit.report import conclude
 from zeroinit.report.manifest import manifest_of
 from zeroinit.sweep.command import Command
@@ -20,7 +20,7 @@ BEST_FILE = "optimization_results.yaml"  # that Hydra's optimising sweepers writ
 def conclude_search(
     command: Command,
     tracker: Tracker,
-    claims: Sequence[Mapping[str, Any]],
+    claims: Sequence[Claim],
     started: float,
     notes: Sequence[str],
     is_search: bool,

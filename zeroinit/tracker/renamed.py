@@ -31,6 +31,13 @@ RENAMED_TAGS = {
     "left_out": Tag.SKIPPED_PROBES,
     "test_counts": Tag.TEST_CLASS_COUNTS,
 }
+RENAMED_CLAIM_KEYS = {"says": "statement", "is": "test", "cell": "cells", "other": "reference", "points": "margin"}
+RENAMED_CLAIM_TESTS = {  # {value of `is` before 0.2.0: value of `test`}
+    "better_than": "superior",
+    "as_good_as": "non_inferior",
+    "at_the_prior": "predicts_one_class",
+    "arrives_in_order": "wakes_in_order",
+}
 METRIC_POINTS = "metric_points"  # the column of docs/results.csv with points [metric, value, step], as JSON
 METRIC_POINTS_BEFORE = "watched"  # its name before 0.2.0
 USER_KEY = "dataset.held_out"  # a user's own data set function may have an argument of this name, which stays
@@ -67,6 +74,19 @@ def translate_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return translated
 
 
+def translate_claims(claims: Any) -> Any:
+    """Return the claims of a sweep's file or manifest under today's keys. What is no claim stays as it is."""
+    if not isinstance(claims, list):
+        return claims
+    return [_translate_claim(claim) if isinstance(claim, Mapping) else claim for claim in claims]
+
+
+def _translate_claim(claim: Mapping[str, Any]) -> dict[str, Any]:
+    translated = {RENAMED_CLAIM_KEYS.get(key, key): value for key, value in claim.items()}
+    test = translated.get("test")
+    return translated | ({"test": RENAMED_CLAIM_TESTS[test]} if test in [*RENAMED_CLAIM_TESTS] else {})
+
+
 def translate_metric(name: str) -> str:
     """Return today's name of a stored metric."""
     group, slash, rest = name.partition("/")
@@ -96,6 +116,8 @@ def translate_config(values: Mapping[str, Any]) -> dict[str, Any]:
     probe = translated.get("probe")
     if isinstance(probe, dict) and isinstance(probe.get("measure"), list):
         probe["measure"] = [RENAMED_PROBES.get(name, name) for name in probe["measure"]]
+    if "claims" in translated:
+        translated["claims"] = translate_claims(translated["claims"])
     if "check" in values or "plan" in values:
         mode = "plan" if values.get("plan") is True else MODES.get(values.get("check", "start"), "train")
         translated["mode"] = mode

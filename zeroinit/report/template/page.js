@@ -7,11 +7,11 @@ const ONE = "#0072b2", OTHER = "#d55e00"; // of the cell and the one beside it
 const LAYER_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#8a8f94"];
 const NONE = "#f7dcd4"; // where every entry is exactly zero
 const FULL = 250; // thousandths of the entries in one bin at which its colour is full
-const NAMED = { verdict: "outcome", "test/accuracy": "test accuracy", "test/loss": "test loss" };
+const NAMED = { "test/accuracy": "test accuracy", "test/loss": "test loss" };
 
 const varying = Object.keys(data.axes); // the keys that tell cells apart; of others another decides the value
 const several = data.keys.filter((key) => !varying.length || new Set(data.cells.map((cell) => cell.params[key])).size > 1);
-const state = { cell: null, against: null, quantity: "verdict", ...axes(), layer: null, series: null, sort: null, up: true };
+const state = { cell: null, against: null, quantity: "outcome", ...axes(), layer: null, series: null, sort: null, up: true };
 
 function axes() {
   // the two keys with the most values; numbers run along, words down
@@ -51,20 +51,20 @@ put("question", data.question);
 put("conditions", data.conditions);
 put("commands", ...data.commands.map((command) => element("p", {}, element("code", {}, command))));
 put("notes", ...data.notes.map((note) => element("p", {}, note)));
-put("footer", data.left_out.length ? `To keep the page small: ${data.left_out.join(", ")}.` : "");
+put("footer", data.omissions.length ? `To keep the page small: ${data.omissions.join(", ")}.` : "");
 
 // ---- what the sweep claims
 
 const MARKS = { supported: "\u2713", refuted: "\u2717", undetermined: "?" };
 
 function claims() {
-  const heads = ["claim", "verdict", "compared", "n", "found", "what would decide it"];
+  const heads = ["claim", "verdict", "compared", "n", "finding", "what would decide it"];
   const groups = d3.groups(data.claims, (row) => row.claim);
   const lines = groups.flatMap(([, rows]) => rows.map((row, place) => element("tr", {},
-    place ? null : element("td", { class: "says", rowspan: rows.length }, row.says, row.source ? element("span", { class: "source" }, row.source) : null),
+    place ? null : element("td", { class: "statement", rowspan: rows.length }, row.statement, row.source ? element("span", { class: "source" }, row.source) : null),
     element("td", {}, element("span", { class: `judged ${row.verdict}` }, `${MARKS[row.verdict]} ${row.verdict}`)),
-    element("td", {}, row.compared), element("td", { class: "number" }, String(row.n)), element("td", {}, row.found || "\u2013"),
-    element("td", {}, row.decides || "\u2013"))));
+    element("td", {}, row.compared), element("td", { class: "number" }, String(row.n)), element("td", {}, row.finding || "\u2013"),
+    element("td", {}, row.needed || "\u2013"))));
   put("judged", element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { scope: "col", class: text === "n" ? "number" : null }, text)))),
     element("tbody", {}, ...lines));
   document.getElementById("claims").hidden = !data.claims.length;
@@ -74,7 +74,7 @@ function claims() {
 
 function quantities() {
   const names = new Set(data.cells.flatMap((cell) => Object.keys(cell.last)));
-  const first = ["verdict", ...["test/accuracy", "test/loss"].filter((name) => names.has(name))];
+  const first = ["outcome", ...["test/accuracy", "test/loss"].filter((name) => names.has(name))];
   return [...first, ...[...names].filter((name) => !first.includes(name))];
 }
 
@@ -120,10 +120,10 @@ function maps() {
   const { x, y, quantity } = state;
   const others = varying.filter((key) => key !== x && key !== y);
   const groups = d3.group(data.cells, (cell) => others.filter((key) => key in cell.params).map((key) => `${key}=${cell.params[key]}`).join(", "));
-  const colours = quantity === "verdict" ? null : scale();
+  const colours = quantity === "outcome" ? null : scale();
   const drawn = [...groups].map(([name, cells]) => map(name, cells, colours));
   put("maps", ...drawn);
-  const words = [...new Set(data.cells.map((cell) => cell.verdict))];
+  const words = [...new Set(data.cells.map((cell) => cell.outcome))];
   if (colours === null) {
     put("legend", ...words.map((word) => element("span", { class: "key-of" }, swatch(word), word)), "(of a cell with several, the commonest)");
   } else {
@@ -135,7 +135,7 @@ function maps() {
   mark();
 }
 
-const swatch = (word) => element("i", { class: word in data.fates ? null : "none", style: word in data.fates ? `background:${data.fates[word]}` : null });
+const swatch = (word) => element("i", { class: word in data.outcome_colours ? null : "none", style: word in data.outcome_colours ? `background:${data.outcome_colours[word]}` : null });
 
 function map(name, cells, colours) {
   const { x, y } = state;
@@ -154,14 +154,14 @@ function map(name, cells, colours) {
 function tile(cell, colours) {
   if (cell === null) return element("button", { class: "none", disabled: "", "aria-label": "no such run" });
   const [value, n, spread] = colours ? last(cell, state.quantity) : [null, cell.n, ""];
-  const known = colours ? value !== null : cell.verdict in data.fates;
-  const colour = known ? (colours ? colours(value) : data.fates[cell.verdict]) : null;
-  const words = colours ? amount(state.quantity, value) : cell.verdict;
+  const known = colours ? value !== null : cell.outcome in data.outcome_colours;
+  const colour = known ? (colours ? colours(value) : data.outcome_colours[cell.outcome]) : null;
+  const words = colours ? amount(state.quantity, value) : cell.outcome;
   const more = colours ? (!spread || n < cell.n ? `n ${n === cell.n ? cell.marked_n : n}` : spread)
     : cell.agreeing === cell.runs_planned ? `n ${cell.marked_n}` : `${cell.agreeing} of ${cell.runs_planned}`;
   const style = known ? `background:${colour};color:${dark(colour) ? "#fff" : "#111"}` : null;
   const index = data.cells.indexOf(cell);
-  return element("button", { class: known ? null : "none", style, "data-cell": index, title: `${label(cell)}: ${cell.became}`,
+  return element("button", { class: known ? null : "none", style, "data-cell": index, title: `${label(cell)}: ${cell.outcomes}`,
     "aria-label": `${label(cell)}: ${words} ${more}`, onclick: () => choose(index) }, words, element("br"), more);
 }
 
@@ -181,7 +181,7 @@ const columns = [
   { name: "n", number: true, value: (cell) => cell.n, shown: (cell) => cell.marked_n },
   { name: "test accuracy", number: true, value: (cell) => last(cell, "test/accuracy")[0], shown: (cell) => cell.accuracy },
   { name: "test loss", number: true, value: (cell) => last(cell, "test/loss")[0], shown: (cell) => amount("loss", last(cell, "test/loss")[0]) },
-  { name: "outcome", value: (cell) => cell.became },
+  { name: "outcome", value: (cell) => cell.outcomes },
 ];
 
 function order(column) {
@@ -262,7 +262,7 @@ function draw() {
     ...data.cells.map((one, index) => index === state.cell ? null : element("option", { value: index, selected: index === state.against }, label(one))));
   put("cell",
     element("h2", { id: "label" }, label(cell) || data.sweep),
-    element("p", {}, element("span", { class: "word", style: chip(cell.verdict) }, cell.became),
+    element("p", {}, element("span", { class: "word", style: chip(cell.outcome) }, cell.outcomes),
       ` test accuracy ${cell.accuracy} (n ${cell.marked_n}${cell.n > 2 ? ", 95% interval" : ""}), loss ${amount("loss", last(cell, "test/loss")[0])}`),
     runs(cell),
     element("div", { class: "controls" }, element("label", {}, "compare with ", against)),
@@ -272,7 +272,7 @@ function draw() {
   if (control) document.querySelector(`[data-control=${control}]`)?.focus();
 }
 
-const chip = (word) => (word in data.fates ? `background:${data.fates[word]};color:${dark(data.fates[word]) ? "#fff" : "#111"}` : "background:#e3e6e9");
+const chip = (word) => (word in data.outcome_colours ? `background:${data.outcome_colours[word]};color:${dark(data.outcome_colours[word]) ? "#fff" : "#111"}` : "background:#e3e6e9");
 
 function runs(cell) {
   // those of which the same is said share a line
@@ -353,19 +353,19 @@ function curves(cell, other) {
 const ticks = (steps, width) => steps.filter((_, place) => place % Math.ceil(steps.length / Math.max(4, Math.floor(width / 45))) === 0);
 
 function wave(cell) {
-  const { steps, layers, observed, runs, deep } = cell.gradients;
+  const { steps, layers, observed, runs, layer_count } = cell.gradients;
   const names = Object.keys(layers);
   const all = names.flatMap((layer) => steps.map((step, place) => ({ layer, step, median: layers[layer].median[place], zeros: layers[layer].zeros[place] })));
   const there = all.filter((one) => one.median !== null);
   const seen = (step) => steps.find((one) => one >= step);
-  const first = names.filter((layer) => cell.arrivals[layer]).map((layer) => {
-    const [low, high, count] = cell.arrivals[layer];
+  const first = names.filter((layer) => cell.first_gradients[layer]).map((layer) => {
+    const [low, high, count] = cell.first_gradients[layer];
     const some = count < runs ? ` (${count} of ${runs})` : "";
     return { layer, step: seen(low), text: (low === high ? `${low}` : `${low}\u2013${high}`) + some };
   }).filter((one) => one.step !== undefined);
-  const front = names.filter((layer) => cell.predicted[layer]).map((layer) => ({ layer, step: seen(cell.predicted[layer]) })).filter((one) => one.step !== undefined);
+  const front = names.filter((layer) => cell.first_gradients_predicted[layer]).map((layer) => ({ layer, step: seen(cell.first_gradients_predicted[layer]) })).filter((one) => one.step !== undefined);
   const width = wide();
-  return figure("The wave", null, "Median |gradient| of the entries that are not zero; \u00d7: every entry is exactly zero. White number: the layer's first gradient in the runs; orange frame: where theory has it." + (steps.length < observed ? ` ${steps.length} of ${observed} observed steps are shown.` : "") + (names.length < deep ? ` ${names.length} of ${deep} layers are shown.` : ""),
+  return figure("The wave", null, "Median |gradient| of the entries that are not zero; \u00d7: every entry is exactly zero. White number: the layer's first gradient in the runs; orange frame: where theory has it." + (steps.length < observed ? ` ${steps.length} of ${observed} observed steps are shown.` : "") + (names.length < layer_count ? ` ${names.length} of ${layer_count} layers are shown.` : ""),
     Plot.plot({
       width, height: 60 + 34 * names.length, marginLeft: 110, marginBottom: 40, ariaLabel: "first gradients of the layers over steps",
       x: { type: "band", domain: steps, ticks: ticks(steps, width - 110), tickFormat: thousands, label: "observed step, not to scale \u2192", padding: 0.04 },
