@@ -15,16 +15,9 @@ from zeroinit.report.claims import (
     label_pairs,
     match_cells,
 )
+from zeroinit.report.comparisons import Difference, seeds_of, subtract_cells, subtract_runs
 from zeroinit.report.histories import first_gradients
-from zeroinit.report.statistics import (
-    DRAWS,
-    count_units,
-    group_by_unit,
-    init_draws,
-    mean_and_interval,
-    name_units,
-    seeds_needed,
-)
+from zeroinit.report.statistics import DRAWS, count_units, init_draws, name_units, seeds_needed
 from zeroinit.tracker import TEST_ACCURACY, Record
 from zeroinit.tracker.tags import Tag
 
@@ -117,7 +110,8 @@ def _judge_difference(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
 
     The whole of Student's 95% interval must lie on one side of the threshold.
     """
-    n, difference, half = _pair_runs(cell, other) if other else _subtract_number(cell, claim.reference)
+    paired = subtract_cells(cell, other) if other else _subtract_number(cell, claim.reference)
+    n, difference, half = paired.n, paired.mean, paired.half
     is_superiority = claim.test == ClaimTest.SUPERIOR
     threshold = claim.margin if is_superiority else -claim.margin
     sides = [side for side in (cell, other) if side]
@@ -137,41 +131,16 @@ def _judge_difference(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
     return Answer(verdict, n, finding + _describe_unpaired(cell, other), needed, difference, half)
 
 
-def _pair_runs(cell: Cell, other: Cell) -> tuple[int, float, float]:
-    """Return (n, mean, half width) of the difference between runs with the same seeds, in percentage points.
-
-    If one of the two inits draws, n counts its draws.
-    """
-    by_seeds = {_seeds_of(record): record.last(TEST_ACCURACY) for record in other.finished}
-    both = [record for record in cell.finished if _seeds_of(record) in by_seeds]
-    draws = init_draws(cell.finished) or init_draws(other.finished)
-    return _in_points(both, lambda record: record.last(TEST_ACCURACY) - by_seeds[_seeds_of(record)], draws)
-
-
-def _subtract_number(cell: Cell, percent: Any) -> tuple[int, float, float]:
-    """Return the same for the difference between the runs and a published accuracy in percent."""
+def _subtract_number(cell: Cell, percent: Any) -> Difference:
+    """Return the difference between the runs and a published accuracy in percent."""
     draws = init_draws(cell.finished)
-    return _in_points(cell.finished, lambda record: record.last(TEST_ACCURACY) - percent / 100, draws)
-
-
-def _in_points(
-    records: Sequence[Record], difference: Callable[[Record], float], draws: bool
-) -> tuple[int, float, float]:
-    """Return (n, mean, half width) of a difference between shares, in percentage points."""
-    n, mean, half = mean_and_interval(group_by_unit(records, difference, draws))
-    # rounded, so that a difference of exactly the margin equals it
-    return n, round(100 * float(mean), 9), round(100 * float(half), 9)
-
-
-def _seeds_of(record: Record) -> tuple[tuple[str, str], ...]:
-    """Return the seeds of all streams, by which runs are paired."""
-    return tuple(sorted((key, value) for key, value in record.params.items() if key.startswith("seeds.")))
+    return subtract_runs(cell.finished, lambda record: record.last(TEST_ACCURACY) - percent / 100, draws)
 
 
 def _describe_unpaired(cell: Cell, other: Cell | None) -> str:
     """Return how many runs are not part of the comparison, in parentheses."""
-    partners = {_seeds_of(record) for record in (other or cell).finished}
-    both = sum(_seeds_of(record) in partners for record in cell.finished)
+    partners = {seeds_of(record) for record in (other or cell).finished}
+    both = sum(seeds_of(record) in partners for record in cell.finished)
     left = sum(side.outcomes.total() - both for side in (cell, other) if side)
     return f" ({left} {'run' if left == 1 else 'runs'} {'without a pair' if other else 'not finished'})" if left else ""
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from zeroinit.config.claims import Claim, parse_claims
 from zeroinit.config.identity import Identity
@@ -47,7 +48,12 @@ class Manifest:
             [identity, cell_hash, dict(params.items() - cells[cell_hash].items())]
             for identity, cell_hash, params in self.planned
         ]
-        content = {"question": self.question, "command": self.command, "size": self.size, "notes": [*self.notes]}
+        content: dict[str, Any] = {
+            "question": self.question,
+            "command": self.command,
+            "size": self.size,
+            "notes": [*self.notes],
+        }
         content |= {"baseline": self.baseline, "claims": [claim.to_dict() for claim in self.claims]}
         return json.dumps(content | {"cells": cells, "runs": runs}).encode()
 

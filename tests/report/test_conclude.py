@@ -1,0 +1,85 @@
+"""What a sweep ends with: the answer, the report at a path that stays the same, and where to look."""
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from conftest import Ended
+from helpers.stored_runs import runs
+from mlflow import MlflowClient
+
+from zeroinit.tracker.charts import VIEW_TAG
+
+WORDS = ("dataset=digits", "arch.hidden=[4]", "steps=5", "probe=none", "seed=0,1,2", "init=default,zero")
+
+
+def lines_after(text: str, begin: str) -> list[str]:
+    lines = text.splitlines()
+    return lines[[index for index, line in enumerate(lines) if line.startswith(begin)][0] :]
+
+
+@pytest.mark.usefixtures("database")
+def test_the_command_ends_with_the_answer_and_three_lines(zeroinit: Callable[..., Ended]) -> None:
+    out = zeroinit("-m", *WORDS, "sweep=mine").out
+    head, default, zero = lines_after(out, "arch ")[:3]
+    assert head.split()[:4] == ["arch", "bias_scale.value", "init", "n"]
+    assert "minus default" in head
+    assert default.split()[2] == "default"
+    assert zero.split()[2] == "zero"
+    [caption] = [line for line in out.splitlines() if "minus default: percentage points, paired by seed" in line]
+    assert caption.endswith("Student's 95% interval")
+    [answer] = [line for line in out.splitlines() if line.startswith("default reaches")]
+    assert "zero" in answer
+    report, charts, python = out.splitlines()[-3:]
+    assert charts == "Charts:  zeroinit ui mine"
+    assert python == "Python:  zeroinit.load('mine')"
+    path = Path(unquote(urlsplit(report.split()[1]).path))
+    assert path == Path("mlruns/reports/mine/report.html").absolute()
+    assert path.read_bytes().startswith(b"<!doctype html>")
+    assert {"summary.csv", "sweep.json", "map.png"} <= {file.name for file in path.parent.iterdir()}
+
+
+@pytest.mark.usefixtures("database")
+def test_the_path_stays_when_the_sweep_runs_again(zeroinit: Callable[..., Ended]) -> None:
+    first = zeroinit("-m", *WORDS, "sweep=my sweep").out.splitlines()[-3]
+    again = zeroinit("-m", *WORDS, "sweep=my sweep", "seed=0,1,2,3").out.splitlines()
+    assert again[-3] == first
+    assert again[-2] == "Charts:  zeroinit ui 'my sweep'"
+
+
+def test_another_store_is_named_in_the_lines(zeroinit: Callable[..., Ended], empty_database: Path) -> None:
+    Path("kept").mkdir()
+    Path("kept/runs.db").write_bytes(empty_database.read_bytes())
+    out = zeroinit("-m", *WORDS, "tracker.uri=sqlite:///kept/runs.db").out.splitlines()
+    assert out[-3].endswith("/kept/reports/sweep/report.html")
+    assert out[-2] == "Charts:  zeroinit ui sweep --uri sqlite:///kept/runs.db"
+    assert out[-1] == "Python:  zeroinit.load('sweep', 'sqlite:///kept/runs.db')"
+
+
+@pytest.mark.usefixtures("database")
+def test_a_report_folder_that_cannot_be_written_costs_nothing_else(zeroinit: Callable[..., Ended]) -> None:
+    Path("mlruns/reports").write_text("a file in its place")
+    ended = zeroinit("-m", *WORDS)
+    assert ended.code == 0
+    assert "zeroinit: the report is in mlruns/artifacts/" in ended.err
+    assert ended.out.splitlines()[-3].startswith("Report:  mlruns/artifacts/")
+
+
+@pytest.mark.usefixtures("database")
+def test_the_summary_has_the_answer_and_the_charts_have_a_view(zeroinit: Callable[..., Ended]) -> None:
+    out = zeroinit("-m", *WORDS, "sweep=mine").out
+    [answer] = [line for line in out.splitlines() if line.startswith("default reaches")]
+    [summary] = runs("mine", "summary")
+    note = summary.data.tags["mlflow.note.content"]
+    assert answer in note
+    assert f"![map.png](get-artifact?path=map.png&run_uuid={summary.info.run_id})" in note
+    client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
+    assert client.get_experiment_by_name("mine").tags[VIEW_TAG].startswith("deflate;")
+
+
+def test_without_a_store_there_is_the_answer_alone(zeroinit: Callable[..., Ended]) -> None:
+    out = zeroinit("-m", *WORDS, "tracker=off", "bias_scale.value=1,2").out
+    assert "Warning: these cells are identical" in out  # there is no report that has the text
+    assert not [line for line in out.splitlines() if line.startswith(("Report:", "Charts:", "Python:"))]
+    assert not Path("mlruns/reports").exists()
