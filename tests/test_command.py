@@ -207,7 +207,7 @@ def test_a_grid(zeroinit: Command) -> None:
     ]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in files if path.suffix == ".png")
     lines = artifact(summary, "summary.csv").read_text().splitlines()
-    assert lines[0] == "arch,init,bias_scale.value,n,counted,accuracy,interval,low,high,loss,became"
+    assert lines[0] == "arch,init,bias_scale.value,n,counted,accuracy,interval,low,high,loss,outcomes"
     assert len(lines) == 5
     [folder] = Path("mlruns/hydra").glob("*/*")
     for index in range(8):

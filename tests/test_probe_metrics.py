@@ -6,13 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.observers import make_observer
+from helpers.reports import grid, plan_of, unpack
 from helpers.trainings import train_members
 
 import zeroinit.probes
 from zeroinit import dataset
 from zeroinit.arch import FNN
 from zeroinit.layers import hidden_layers
-from zeroinit.probes.metrics import all_probes
+from zeroinit.probes.metrics import EVALUATIONS, all_probes, find_metric
+from zeroinit.probes.probe import Metric, Probe
+from zeroinit.report.cells import group_cells
+from zeroinit.report.manifest import Manifest
+from zeroinit.report.page import render_page
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
 from zeroinit.training.cohort import Member
@@ -50,3 +55,54 @@ def test_a_description_is_a_phrase() -> None:
         for metric in probe.metrics:
             assert metric.description, metric.name
             assert not metric.description.endswith("."), metric.name
+
+
+def test_each_metric_of_a_run_is_declared_once() -> None:
+    declared = [*EVALUATIONS, *(metric for probe in all_probes().values() for metric in probe.metrics)]
+    for metric in declared:
+        name = metric.of("conv.1")
+        assert find_metric(name) is metric
+        assert metric.layer_of(name) == ("conv.1" if name != metric.name else "")
+        assert [other for other in declared if name == other.name or other.layer_of(name)] == [metric]
+    assert find_metric("mine/hidden1") is None
+
+
+def test_the_readme_names_the_metrics_of_each_probe() -> None:
+    text = (Path(zeroinit.__file__).parents[1] / "README.md").read_text()
+    _, _, table = text.partition("| probe | metrics | |")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", table.partition("\n\n")[0], re.MULTILINE))
+    for probe, metrics in rows.items():
+        names = set()
+        for pattern in re.findall(r"`([^`]+)`", metrics):
+            start, _, words = pattern.partition("/{")
+            names |= {f"{start}/{word}" for word in words.strip("}").split(",")} if words else {start}
+        names = {name.replace("<layer>", "{layer}") for name in names}
+        assert names == {metric.name for metric in all_probes()[probe].metrics}
+    assert {*rows} == {*all_probes()}
+
+
+class MadeUp(Probe):
+    name = "made_up"
+    metrics = (
+        Metric("made_up/{layer}/height", "metres", "height of the layer", has_curve=True),
+        Metric("made_up/{layer}/depth", "", "depth of the layer"),
+    )
+
+
+def test_the_page_shows_a_new_probe_as_it_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    probes = all_probes() | {MadeUp.name: MadeUp}
+    monkeypatch.setattr("zeroinit.probes.metrics.all_probes", lambda: probes)
+    monkeypatch.setattr("zeroinit.report.page.find_metric", find_metric.__wrapped__)  # without its cache
+    records = grid(1, 1, 2)
+    for record in records:
+        record.metrics += [("made_up/hidden1/height", 1.5, 1), ("made_up/hidden1/depth", 2.0, 1), ("mine", 3.0, 1)]
+    cells = group_cells(plan_of(*records), records)
+    content = unpack(render_page("sweep", Manifest("Why?", "", plan_of(*records)), cells, [None], []))
+    assert content["metrics"]["made_up/hidden1/height"] == {"unit": "metres", "description": "height of the layer"}
+    assert content["metrics"]["made_up/hidden1/depth"] == {"unit": "", "description": "depth of the layer"}
+    assert content["metrics"]["test/accuracy"] == {"unit": "share", "description": "test accuracy"}
+    assert "mine" not in content["metrics"]
+    [cell] = content["cells"]
+    assert cell["last"]["made_up/hidden1/depth"][0] == 2
+    assert "made_up/hidden1/height" in cell["curves"]
+    assert "made_up/hidden1/depth" not in cell["curves"]

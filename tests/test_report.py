@@ -45,7 +45,7 @@ def test_a_cell_takes_the_newest_finished_run_of_each_hash() -> None:
     assert cell.outcomes == {"failed": 1, "learns": 1, "diverged": 1, "not run": 1}
     row = summarize_cells([cell])[0].columns()
     assert (row["n"], row["accuracy"], row["loss"]) == (2, pytest.approx(0.6), pytest.approx(0.4))
-    assert row["became"] == "1 failed, 1 not run, 1 learns, 1 diverged"
+    assert row["outcomes"] == "1 failed, 1 not run, 1 learns, 1 diverged"
 
 
 def test_whatever_differs_between_cells_is_a_column() -> None:
@@ -74,7 +74,7 @@ def test_the_csv_reads_back() -> None:
     lines = as_csv([row.columns() for row in rows]).decode().splitlines()
     assert lines[0] == (
         "arch,init,bias_scale.value,n,counted,accuracy,std,interval,low,high,"
-        "difference,difference_interval,comparisons,direction,loss,became"
+        "difference,difference_interval,comparisons,direction,loss,outcomes"
     )
     assert lines[1:] == ["fnn,zero,1,1,draws of the init,0.5,nan,nan,nan,nan,nan,nan,0,,0.5,learns"]
 

@@ -231,7 +231,7 @@ def test_a_report_counts_no_incomplete_run(
     report()
     [row] = csv.DictReader(Path("made/summary.csv").read_text().splitlines())
     assert row["n"] == "1"
-    assert "1 incomplete" in row["became"]
+    assert "1 incomplete" in row["outcomes"]
     tracker = Mlflow(None)
     tracker.find("sweep")
     assert sorted(row["status"] for row in collect_rows(tracker, [])) == ["FINISHED", "INCOMPLETE"]

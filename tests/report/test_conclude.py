@@ -16,7 +16,7 @@ WORDS = ("dataset=digits", "arch.hidden=[4]", "steps=5", "probe=none", "seed=0,1
 
 def lines_after(text: str, begin: str) -> list[str]:
     lines = text.splitlines()
-    return lines[[index for index, line in enumerate(lines) if line.startswith(begin)][0] :]
+    return lines[next(index for index, line in enumerate(lines) if line.startswith(begin)) :]
 
 
 @pytest.mark.usefixtures("database")

@@ -7,17 +7,19 @@ from zeroinit.probes import measures
 from zeroinit.probes.probe import Metric, Probe
 from zeroinit.training.events import Weights
 
+DEAD = Metric("activation/{layer}/dead", "share", "units that pass no gradient for any example", has_curve=True)
+SATURATED = Metric(
+    "activation/{layer}/saturated", "share", "units with next to no slope for any example", has_curve=True
+)
+MEAN = Metric("activation/{layer}/mean", "", "mean of the outputs")
+VARIANCE = Metric("activation/{layer}/variance", "", "variance of the outputs", is_nonnegative=True, has_curve=True)
+
 
 class Activation(Probe):
     """Dead and saturated units, mean and variance behind each layer, on the subject's batch."""
 
     name = "activation"
-    metrics = (
-        Metric("activation/{layer}/dead", "share", "share of the units that pass no gradient for any example"),
-        Metric("activation/{layer}/saturated", "share", "share of the units with next to no slope for any example"),
-        Metric("activation/{layer}/mean", "", "mean of the outputs"),
-        Metric("activation/{layer}/variance", "", "variance of the outputs"),
-    )
+    metrics = (DEAD, SATURATED, MEAN, VARIANCE)
 
     @classmethod
     def skip_reason(cls, model: nn.Module) -> str | None:
@@ -32,11 +34,9 @@ class Activation(Probe):
             outputs = activation(inputs * 1)  # a copy: it may act in place
             slopes = measures.slopes(activation, inputs)
             columns = {
-                "dead": measures.dead(slopes),
-                "saturated": measures.saturated(slopes, measures.steepest(activation)),
-                "mean": outputs.flatten(1).mean(1),
-                "variance": outputs.flatten(1).var(1, correction=0),
+                DEAD: measures.dead(slopes),
+                SATURATED: measures.saturated(slopes, measures.steepest(activation)),
+                MEAN: outputs.flatten(1).mean(1),
+                VARIANCE: outputs.flatten(1).var(1, correction=0),
             }
-            self.readings.add(
-                {f"activation/{layer}/{name}": values[event.slots] for name, values in columns.items()}, event
-            )
+            self.readings.add({metric.of(layer): values[event.slots] for metric, values in columns.items()}, event)

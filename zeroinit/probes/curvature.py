@@ -7,6 +7,18 @@ from zeroinit.probes.probe import Metric, Probe
 from zeroinit.training.events import Weights
 from zeroinit.training.quotient import QuotientLinear
 
+END_DESCRIPTIONS = {
+    "gradient": "norm of the gradient",
+    "largest": "largest eigenvalue of the Hessian",
+    "smallest": "smallest eigenvalue of the Hessian",
+}
+METRICS = {  # {block of parameters: metrics of HessianEnds, in their order}
+    block: tuple(
+        Metric(f"{block}/{part}", "", f"{END_DESCRIPTIONS[part]} of the loss in {parameters}")
+        for part in HessianEnds._fields
+    )
+    for block, parameters in (("curvature", "all parameters"), ("curvature/weights", "the layers' weights alone"))
+}
 MAX_BYTES = 1 << 30  # of Lanczos vectors, for each member
 
 
@@ -14,15 +26,7 @@ class Curvature(Probe):
     """Gradient norm, largest and smallest eigenvalue, of the loss and of its block of the layers' weights alone."""
 
     name = "curvature"
-    metrics = tuple(
-        Metric(f"{block}/{part}", "", f"{description} of the loss in {parameters}")
-        for block, parameters in (("curvature", "all parameters"), ("curvature/weights", "the layers' weights alone"))
-        for part, description in (
-            ("gradient", "norm of the gradient"),
-            ("largest", "largest eigenvalue of the Hessian"),
-            ("smallest", "smallest eigenvalue of the Hessian"),
-        )
-    )
+    metrics = tuple(metric for ends in METRICS.values() for metric in ends)
 
     @classmethod
     def skip_reason(cls, model: nn.Module) -> str | None:
@@ -47,7 +51,7 @@ class Curvature(Probe):
             return
         parameters = event.net.tensors()
         weights = [name for name, tensor in parameters.items() if tensor.dim() > 2]  # (K, units, ...)
-        for name, block in (("curvature", list(parameters)), ("curvature/weights", weights)):
+        for metrics, block in zip(METRICS.values(), (list(parameters), weights), strict=True):
             ends = hessian_ends(lambda values: event.net.losses(values, *self.subject.batch), parameters, block)
-            columns = zip(HessianEnds._fields, ends, strict=True)
-            self.readings.add({f"{name}/{part}": values[event.slots] for part, values in columns}, event)
+            columns = zip(metrics, ends, strict=True)
+            self.readings.add({metric.name: values[event.slots] for metric, values in columns}, event)

@@ -11,7 +11,7 @@ from zeroinit.probes.histogram import Histogram, histogram, quantiles
 from zeroinit.probes.probe import Columns, Metric, Probe, Readings, Subject
 from zeroinit.training.events import Gradients
 
-GRADIENT_NORM = Metric("grad/{layer}/norm", "", "Euclidean norm of the weight gradient")
+GRADIENT_NORM = Metric("grad/{layer}/norm", "", "Euclidean norm of the weight gradient", is_nonnegative=True)
 GRADIENT_ZEROS = Metric("grad/{layer}/zeros", "share", "share of the entries that are exactly zero")
 QUANTILES = {
     share: Metric(f"grad/{{layer}}/p{100 * share:02.0f}", "", f"{share:.0%} quantile of the entries")

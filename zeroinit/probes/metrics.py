@@ -1,4 +1,4 @@
-"""All probes, and the metrics that they write. A probe is a class in a module of its own name in this package."""
+"""The metrics of runs, and the probes, each a class in a module of its own name in this package."""
 
 import importlib
 import pkgutil
@@ -8,7 +8,13 @@ from functools import cache
 from torch import nn
 
 import zeroinit.probes
-from zeroinit.probes.probe import Probe
+from zeroinit.probes.probe import Metric, Probe
+
+EVALUATIONS = tuple(  # metrics of every run, which the training writes
+    Metric(f"{split}/{name}", unit, f"{prefix} {name}", is_nonnegative=True, has_curve=split != "val")
+    for name, unit in (("accuracy", "share"), ("loss", "nats"))
+    for split, prefix in (("test", "test"), ("train", "training"), ("val", "validation"))
+)
 
 
 @cache
@@ -24,13 +30,20 @@ def all_probes() -> dict[str, type[Probe]]:
     return probes
 
 
+@cache
+def find_metric(name: str) -> Metric | None:
+    """Return what is declared of a metric of a run, such as `weight/hidden1/norm`; None if no probe declares it."""
+    declared = (*EVALUATIONS, *(metric for probe in all_probes().values() for metric in probe.metrics))
+    return next((metric for metric in declared if name == metric.name or metric.layer_of(name)), None)
+
+
 def metrics_of_layers(probes: Collection[str], layers: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield (layer, metric) for each metric that one of these probes may write of one of these layers."""
     for layer in layers:
         for probe in probes:
             for metric in all_probes()[probe].metrics:
-                if "{layer}" in metric.name:
-                    yield layer, metric.of(layer)
+                if (name := metric.of(layer)) != metric.name:
+                    yield layer, name
 
 
 def skip_reasons(probes: Iterable[str], model: nn.Module) -> dict[str, str]:

@@ -10,6 +10,9 @@ from zeroinit.probes.probe import Metric, Probe, Readings, Subject
 from zeroinit.training.events import Gradients
 from zeroinit.training.quotient import QuotientLinear
 
+NOISE_SCALE = Metric("noise_scale/simple", "examples", "ratio of the running means of the two estimates below")
+VARIANCE = Metric("noise_scale/variance", "", "estimate of the trace of the covariance of one example's gradient")
+SQUARED_GRADIENT = Metric("noise_scale/squared_gradient", "", "estimate of the squared norm of the mean gradient")
 DECAY = 0.9  # of the running means over observed steps, whose ratio is the noise scale
 
 
@@ -23,11 +26,7 @@ class NoiseScale(Probe):
     """
 
     name = "noise_scale"
-    metrics = (
-        Metric("noise_scale/simple", "examples", "ratio of the running means of the two estimates below"),
-        Metric("noise_scale/variance", "", "estimate of the trace of the covariance of one example's gradient"),
-        Metric("noise_scale/squared_gradient", "", "estimate of the squared norm of the mean gradient"),
-    )
+    metrics = (NOISE_SCALE, VARIANCE, SQUARED_GRADIENT)
 
     def __init__(self, subject: Subject, readings: Readings) -> None:
         super().__init__(subject, readings)
@@ -57,8 +56,8 @@ class NoiseScale(Probe):
         members = torch.tensor(event.members, device=estimates.device)
         self.means[:, members] = DECAY * self.means[:, members] + (1 - DECAY) * estimates
         variance, squared_gradient = self.means[:, members]
-        columns = {"simple": variance / squared_gradient, "variance": estimates[0], "squared_gradient": estimates[1]}
-        self.readings.add({f"noise_scale/{name}": values for name, values in columns.items()}, event)
+        columns = {NOISE_SCALE: variance / squared_gradient, VARIANCE: estimates[0], SQUARED_GRADIENT: estimates[1]}
+        self.readings.add({metric.name: values for metric, values in columns.items()}, event)
 
 
 def estimate(first: dict[str, Tensor], second: dict[str, Tensor], half: int) -> Tensor:

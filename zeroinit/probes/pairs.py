@@ -7,6 +7,21 @@ from zeroinit.probes.probe import Metric, Probe, Readings, Subject
 from zeroinit.probes.symmetry import Symmetry, hidden_widths
 from zeroinit.training.events import Weights
 
+CLUSTERS = Metric(
+    "symmetry/{layer}/clusters",
+    "clusters",
+    "groups of neurons that are next to equal",
+    is_nonnegative=True,
+    has_curve=True,
+)
+EFFECTIVE_RANK = Metric(
+    "symmetry/{layer}/rank",
+    "dimensions",
+    "effective rank of the neurons (Roy and Vetterli, 2007)",
+    is_nonnegative=True,
+    has_curve=True,
+)
+
 
 class Pairs(Probe):
     """Clusters and effective rank of each hidden layer's neurons, at every other observed step.
@@ -15,10 +30,7 @@ class Pairs(Probe):
     """
 
     name = "pairs"
-    metrics = (
-        Metric("symmetry/{layer}/clusters", "clusters", "number of groups of neurons that are next to equal"),
-        Metric("symmetry/{layer}/rank", "", "effective rank of the neurons (Roy and Vetterli, 2007)"),
-    )
+    metrics = (CLUSTERS, EFFECTIVE_RANK)
 
     def __init__(self, subject: Subject, readings: Readings) -> None:
         super().__init__(subject, readings)
@@ -42,4 +54,4 @@ class Pairs(Probe):
             return
         for layer in self.subject.hidden:
             clusters, rank = measures.pairs(measures.neurons(*event.layers[layer]))
-            self.readings.add({f"symmetry/{layer}/clusters": clusters, f"symmetry/{layer}/rank": rank}, event)
+            self.readings.add({CLUSTERS.of(layer): clusters, EFFECTIVE_RANK.of(layer): rank}, event)

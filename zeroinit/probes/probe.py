@@ -18,21 +18,32 @@ from zeroinit.training.events import Gradients, Weights
 Columns = Iterable[tuple[str, NDArray[Any]]]  # (metric, a value of each member)
 
 
-class Metric(NamedTuple):
-    """A metric that a probe writes. `{layer}` in the name stands for each layer."""
+@dataclass(frozen=True)
+class Metric:
+    """A metric of a run.
+
+    Attributes:
+        name: `{layer}` in it stands for each layer.
+        unit: Empty if it has none; `share` for values between 0 and 1.
+        description: A phrase.
+        is_nonnegative: Whether no value is below 0.
+        has_curve: Whether the page shows it over time.
+    """
 
     name: str
     unit: str
     description: str
+    is_nonnegative: bool = False
+    has_curve: bool = False
 
     def of(self, layer: str) -> str:
         """Return the name of the metric of this layer."""
         return self.name.replace("{layer}", layer)
 
     def layer_of(self, name: str) -> str:
-        """Return the layer of which `name` is this metric; empty if it is another metric."""
-        start, _, end = self.name.partition("{layer}")
-        is_ours = name.startswith(start) and name.endswith(end) and len(name) > len(start) + len(end)
+        """Return the layer of which `name` is this metric; empty if it is of no layer, or another metric."""
+        start, slot, end = self.name.partition("{layer}")
+        is_ours = slot and name.startswith(start) and name.endswith(end) and len(name) > len(start) + len(end)
         return name[len(start) : len(name) - len(end)] if is_ours else ""
 
 

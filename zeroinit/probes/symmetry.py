@@ -7,7 +7,9 @@ from zeroinit.probes import measures
 from zeroinit.probes.probe import Metric, Probe
 from zeroinit.training.events import Weights
 
-DISTINCT_NEURONS = Metric("symmetry/{layer}/distinct", "neurons", "number of neurons that differ in value")
+DISTINCT_NEURONS = Metric(
+    "symmetry/{layer}/distinct", "neurons", "neurons that differ", is_nonnegative=True, has_curve=True
+)
 MEAN_COSINE = Metric("symmetry/{layer}/cosine", "", "mean cosine of the angle between two neurons")
 
 

@@ -9,6 +9,22 @@ from zeroinit.probes import measures
 from zeroinit.probes.probe import Metric, Probe, Readings, Subject
 from zeroinit.training.events import Weights
 
+NORM = Metric("weight/{layer}/norm", "", "Euclidean norm of the weights", is_nonnegative=True)
+ANGLE = Metric(
+    "weight/{layer}/angle",
+    "degrees",
+    "angle between the weights and those before the first step",
+    is_nonnegative=True,
+    has_curve=True,
+)
+UPDATE = Metric(
+    "weight/{layer}/update",
+    "",
+    "norm of the step's change divided by the norm before it",
+    is_nonnegative=True,
+    has_curve=True,
+)
+
 
 class _Copies(NamedTuple):
     """Weights of members, by layer."""
@@ -24,11 +40,7 @@ class Weight(Probe):
     """Norm, angle to the start, and relative change in the observed step, of each layer's weights."""
 
     name = "weight"
-    metrics = (
-        Metric("weight/{layer}/norm", "", "Euclidean norm of the weights"),
-        Metric("weight/{layer}/angle", "degrees", "angle between the weights and those before the first step"),
-        Metric("weight/{layer}/update", "share", "norm of the step's change divided by the norm before it"),
-    )
+    metrics = (NORM, ANGLE, UPDATE)
 
     def __init__(self, subject: Subject, readings: Readings) -> None:
         super().__init__(subject, readings)
@@ -45,8 +57,8 @@ class Weight(Probe):
         if event.step == 0:
             self.start = self.before
         for layer, (weights, _) in event.layers.items():
-            columns = {"norm": measures.norm(weights)}
+            columns = {NORM: measures.norm(weights)}
             if event.step:
-                columns["angle"] = measures.angle(weights, self.start.of(layer, event.members))
-                columns["update"] = measures.relative_update(before.of(layer, event.members), weights)
-            self.readings.add({f"weight/{layer}/{name}": values for name, values in columns.items()}, event)
+                columns[ANGLE] = measures.angle(weights, self.start.of(layer, event.members))
+                columns[UPDATE] = measures.relative_update(before.of(layer, event.members), weights)
+            self.readings.add({metric.of(layer): values for metric, values in columns.items()}, event)

@@ -208,7 +208,7 @@ def gradient_layers(records: Sequence[Record]) -> list[str]:
 
 
 def neuron_metrics(records: Sequence[Record]) -> list[str]:
-    """Return `symmetry/<layer>/distinct` for each layer that has it, from the input to the output."""
+    """Return the metric of distinct neurons of each layer that has it, from the input to the output."""
     names = dict.fromkeys(name for record in records for name, _, _ in record.metrics)
     return [name for name in names if DISTINCT_NEURONS.layer_of(name)]
 

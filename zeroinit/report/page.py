@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from zeroinit.probes.metrics import EVALUATIONS, find_metric
 from zeroinit.report.cells import (
     NOT_RUN,
     OUTCOMES,
@@ -39,7 +40,7 @@ from zeroinit.report.judgements import Judgement, judge
 from zeroinit.report.manifest import Manifest, training_commands
 from zeroinit.report.statistics import estimate, init_draws, is_share
 from zeroinit.report.tables import CellRow, caption, explain_marks, mark_n, summarize_cells
-from zeroinit.tracker import Record
+from zeroinit.tracker import TEST_ACCURACY, Record
 from zeroinit.tracker.tags import Tag
 
 
@@ -65,24 +66,14 @@ DETAIL_LEVELS = (  # the first level that fits into MAX_PAGE_BYTES is used
 MAX_HISTOGRAM_NUMBERS = 8_000_000  # in all histograms; more take long to compress, and do not fit
 # outcomes of runs that have no number at their end
 OUTCOMES_WITHOUT_RESULT = ("failed", "killed", "running", "incomplete", NOT_RUN, "diverged")
-CURVES = ("test/accuracy", "train/accuracy", "test/loss", "train/loss")
-LAYER_CURVES = {  # metrics of each layer that have a curve
-    "symmetry": ("distinct", "clusters", "rank"),
-    "activation": ("saturated", "dead", "variance"),
-    "weight": ("update", "angle"),
-}
 MAX_LAYERS = 16  # layers that have histograms and curves
 
 
 def curve_metrics(records: Sequence[Record]) -> list[str]:
     """Return the metrics of the records that have a curve, which must be loaded at every step."""
     names = dict.fromkeys(name for record in records for name, _, _ in record.metrics)
-    metrics = [name for name in CURVES if name in names]
-    for name in names:
-        kind, _, rest = name.partition("/")
-        if rest.rpartition("/")[2] in LAYER_CURVES.get(kind, ()):
-            metrics.append(name)
-    return metrics
+    names = {metric.name: None for metric in EVALUATIONS if metric.name in names} | names
+    return [name for name in names if (metric := find_metric(name)) and metric.has_curve]
 
 
 @dataclass(frozen=True)
@@ -167,9 +158,18 @@ def _page_data(
         "omissions": _describe_omissions(level),
         "claims": [_claim_data(judgement) for judgement in judgements],
         "outcome_colours": {outcome: style.colour for outcome, style in OUTCOMES.items()},
+        "metrics": _describe_metrics(views),
         "keys": keys,
         "axes": {key: sort_values(cell.params[key] for cell in cells if key in cell.params) for key in varying},
         "cells": [_cell_data(view, row, level, keys) for view, row in zip(views, rows, strict=True)],
+    }
+
+
+def _describe_metrics(views: Sequence[CellView]) -> dict[str, dict[str, str]]:
+    """Return {metric of a cell: its unit and description}, as declared."""
+    declared = {name: find_metric(name) for view in views for name in view.last}
+    return {
+        name: {"unit": metric.unit, "description": metric.description} for name, metric in declared.items() if metric
     }
 
 
@@ -220,6 +220,7 @@ def _cell_data(view: CellView, row: CellRow, level: DetailLevel, keys: Sequence[
     first, theory = first_gradients(cell.finished), theoretical_first_gradients(cell.finished)
     latest = max([0, *theory.values(), *(step for steps in first.values() for step in steps)])
     histograms = view.histograms if level.steps else None
+    by_seed = sorted(cell.newest, key=lambda record: int(record.params["seeds.init"]))
     return {
         "params": {key: cell.params[key] for key in keys if key in cell.params},
         "n": row.accuracy.n,
@@ -230,10 +231,7 @@ def _cell_data(view: CellView, row: CellRow, level: DetailLevel, keys: Sequence[
         "last": dict(list(view.last.items())[: level.metrics]),
         "agreeing": agreeing,
         "runs_planned": cell.outcomes.total(),
-        "runs": [
-            _run_data(record)
-            for record in sorted(cell.newest, key=lambda record: int(record.params["seeds.init"]))[: level.runs]
-        ],
+        "runs": [_run_data(record) for record in by_seed[: level.runs]],
         "curves": {metric: curve_data(curve, level.points) for metric, curve in view.curves.items() if level.points},
         "first_gradients": {layer: [min(steps), max(steps), len(steps)] for layer, steps in first.items()},
         "first_gradients_predicted": theory,
@@ -245,7 +243,7 @@ def _run_data(record: Record) -> list[Any]:
     """Return seed, accuracy, outcome and its reason."""
     outcome = outcome_of(record)
     reason = record.tags.get(Tag.OUTCOME_REASON if outcome == record.tags.get(Tag.OUTCOME) else Tag.ERROR, "")
-    return [record.params["seeds.init"], _round_number(record.last("test/accuracy"), 6), outcome, reason]
+    return [record.params["seeds.init"], _round_number(record.last(TEST_ACCURACY), 6), outcome, reason]
 
 
 def _final_values(cell: Cell) -> dict[str, list[float | int | str | None]]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
+from zeroinit.probes.metrics import find_metric
 from zeroinit.tracker import Record
 from zeroinit.tracker.tags import Tag
 
@@ -27,8 +28,6 @@ OTHER_SEEDS = {  # seeds other than the init's, and what each draws
 }
 DRAWS, IDENTICAL = "draws of the init", "identical runs"  # what n may count besides the values of OTHER_SEEDS
 
-SHARES = ("accuracy", "zeros", "dead", "saturated")  # last words of metrics that lie between 0 and 1
-NOT_NEGATIVE = ("loss", "distinct", "clusters", "rank", "variance", "update", "angle", "norm")
 CONFIDENCE = 0.95  # of all intervals, unless they are widened for several comparisons
 MIN_UNITS_FOR_INTERVAL = 3  # of two units, the values say more than an interval of 12.7 standard errors
 MAX_SEEDS = 1_000  # the largest number of seeds that `seeds_needed` considers
@@ -132,14 +131,16 @@ def display_bounds(values: Values, metric: str) -> tuple[Numbers, Numbers]:
 
 def is_share(metric: str) -> bool:
     """Return whether the metric lies between 0 and 1."""
-    return metric.rpartition("/")[2] in SHARES
+    declared = find_metric(metric)
+    return bool(declared and declared.unit == "share")
 
 
 def _value_range(metric: str) -> tuple[float, float]:
     """Return the range in which the metric's values lie."""
     if is_share(metric):
         return 0, 1
-    return (0, math.inf) if metric.rpartition("/")[2] in NOT_NEGATIVE else (-math.inf, math.inf)
+    declared = find_metric(metric)
+    return (0, math.inf) if declared and declared.is_nonnegative else (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from zeroinit.report.cells import Cell, naming_keys
 from zeroinit.report.comparisons import BASELINE, NO_DIFFERENCE, Difference, compare_with_baseline, describe_widening
 from zeroinit.report.judgements import Judgement
 from zeroinit.report.statistics import DRAWS, IDENTICAL, Estimate, estimate, explain_intervals, name_units
-from zeroinit.tracker import TEST_ACCURACY
+from zeroinit.tracker import TEST_ACCURACY, TEST_LOSS
 
 # keys that a caption shows if all cells share their value, unless it is the value here, which says nothing
 CAPTION_KEYS = {
@@ -62,7 +62,7 @@ class CellRow(NamedTuple):
         difference = self.difference or NO_DIFFERENCE
         columns |= {"difference": difference.mean, "difference_interval": difference.half}
         columns |= {"comparisons": difference.comparisons, "direction": difference.direction if difference.n else ""}
-        return columns | {"loss": self.loss, "became": self.outcomes}
+        return columns | {"loss": self.loss, "outcomes": self.outcomes}
 
 
 def summarize_cells(cells: Sequence[Cell], baseline: str = BASELINE) -> list[CellRow]:
@@ -70,7 +70,7 @@ def summarize_cells(cells: Sequence[Cell], baseline: str = BASELINE) -> list[Cel
     rows = []
     keys = naming_keys(cells)
     for cell, comparison in zip(cells, compare_with_baseline(cells, baseline), strict=True):
-        accuracy, loss = (estimate(cell.finished, metric) for metric in (TEST_ACCURACY, "test/loss"))
+        accuracy, loss = (estimate(cell.finished, metric) for metric in (TEST_ACCURACY, TEST_LOSS))
         outcomes = [
             outcome if count == cell.outcomes.total() else f"{count} {outcome}"
             for outcome, count in cell.outcomes.most_common()

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
+from zeroinit.probes.symmetry import DISTINCT_NEURONS
 from zeroinit.report.cells import Cell, naming_keys
 from zeroinit.report.figures.accuracy import decades, describe_units
 from zeroinit.report.figures.facets import Position, facet_frame, facets, scale
@@ -21,11 +22,6 @@ class Extent(NamedTuple):
     most: float
 
 
-def _layer_of(metric: str) -> str:
-    """Return the layer of `symmetry/<layer>/distinct`."""
-    return metric.removeprefix("symmetry/").removesuffix("/distinct")
-
-
 def neurons_figure(cells: Sequence[Cell], units: Sequence[Mapping[str, int]] = ()) -> Figure:
     """Return the figure of the distinct neurons of each hidden layer over steps.
 
@@ -38,11 +34,13 @@ def neurons_figure(cells: Sequence[Cell], units: Sequence[Mapping[str, int]] = (
     """
     metrics = neuron_metrics([record for cell in cells for record in cell.finished])
     # the order of the net's layers, as a store has metrics by name
-    known = list(dict.fromkeys(f"symmetry/{layer}/distinct" for of_cell in units for layer in of_cell))
+    known = list(dict.fromkeys(DISTINCT_NEURONS.of(layer) for of_cell in units for layer in of_cell))
     metrics = choose_evenly([name for name in known if name in metrics] or metrics, MAX_LAYERS)
     lines = [(cell, metric) for cell in cells for metric in metrics if _has_metric(cell, metric)]
     keys = [key for key in naming_keys(cells) if key != "init"]
-    grid = facets([cell.params | {"layer": _layer_of(metric)} for cell, metric in lines], [*keys, "layer"])
+    grid = facets(
+        [cell.params | {"layer": DISTINCT_NEURONS.layer_of(metric)} for cell, metric in lines], [*keys, "layer"]
+    )
     styles = line_styles(cell.params["init"] for cell in cells)
     caption = (
         "Two neurons are distinct if their incoming weights or biases differ in any bit; "
@@ -59,7 +57,7 @@ def neurons_figure(cells: Sequence[Cell], units: Sequence[Mapping[str, int]] = (
         style, panel = styles[cell.params["init"]], axes[position]
         panel.plot(history.steps, history.mean, **style)
         panel.fill_between(history.steps, history.low, history.high, color=style["color"], alpha=0.18, linewidth=0)
-        count = units_of.get(id(cell), {}).get(_layer_of(metric))
+        count = units_of.get(id(cell), {}).get(DISTINCT_NEURONS.layer_of(metric))
         marks.setdefault(position, set()).update([count] if count else [])
         last, most = max(last, int(history.steps.max())), max(most, float(history.high.max()), count or 1)
     positions = {position for position in grid.positions if position}

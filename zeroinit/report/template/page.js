@@ -7,7 +7,6 @@ const ONE = "#0072b2", OTHER = "#d55e00"; // of the cell and the one beside it
 const LAYER_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#8a8f94"];
 const NONE = "#f7dcd4"; // where every entry is exactly zero
 const FULL = 250; // thousandths of the entries in one bin at which its colour is full
-const NAMED = { "test/accuracy": "test accuracy", "test/loss": "test loss" };
 
 const varying = Object.keys(data.axes); // the keys that tell cells apart; of others another decides the value
 const several = data.keys.filter((key) => !varying.length || new Set(data.cells.map((cell) => cell.params[key])).size > 1);
@@ -34,15 +33,15 @@ function element(tag, attributes = {}, ...children) {
 const put = (id, ...children) => document.getElementById(id).replaceChildren(...children);
 const label = (cell) => varying.filter((key) => key in cell.params).map((key) => `${key}=${cell.params[key]}`).join(", ");
 const percent = (value) => (value === null ? "\u2013" : `${(100 * value).toFixed(1)}%`);
-const isShare = (name) => /accuracy$|\/(zeros|dead|saturated)$/.test(name);
+const declared = (name) => data.metrics[name] ?? { unit: "", description: name };
+const isShare = (name) => declared(name).unit === "share";
+const named = (name) => (/^(test|val)\//.test(name) ? declared(name).description : name);
 const amount = (name, value) => (value === null ? "\u2013" : isShare(name) ? `${(100 * value).toFixed(1)}%` : short(value));
 // `g` keeps zeros, which `~` takes away; an e makes more of 0.0000001 than a row of zeros
 const short = (value) => (Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-3) ? d3.format(".2~e") : d3.format(".3~g"))(value);
 const thousands = (step) => d3.format("~s")(step); // each by itself: given as a name, all would share a prefix
 const last = (cell, name) => cell.last[name] ?? [null, 0, ""]; // mean, n, what is shown beside it
-const unit = (name) => ({ accuracy: "share", distinct: "neurons", clusters: "classes of neurons", rank: "effective rank",
-  saturated: "share of units", dead: "share of units", variance: "variance", update: "relative change a step",
-  angle: "degrees", loss: "cross-entropy, nats" })[name.split("/").at(-1)] ?? name;
+const unit = (name) => declared(name).unit || name.split("/").at(-1);
 
 // ---- the head of the page
 
@@ -85,13 +84,13 @@ function options(id, values, chosen, change) {
 }
 
 function controls() {
-  const named = varying.map((key) => [key, key]);
-  options("quantity", quantities().map((name) => [name, NAMED[name] ?? name]), state.quantity, (value) => {
+  const keys = varying.map((key) => [key, key]);
+  options("quantity", quantities().map((name) => [name, named(name)]), state.quantity, (value) => {
     state.quantity = value;
     maps();
   });
   for (const [id, other] of [["x", "y"], ["y", "x"]]) {
-    options(id, [...named, ["", "\u2013"]], state[id], (value) => {
+    options(id, [...keys, ["", "\u2013"]], state[id], (value) => {
       if (value && value === state[other]) state[other] = state[id];
       state[id] = value;
       controls();
@@ -129,7 +128,7 @@ function maps() {
   } else {
     const type = colours.logarithmic ? "log" : "linear";
     const bar = Plot.legend({ color: { type, domain: colours.domain(), scheme: "cividis",
-      label: `${NAMED[quantity] ?? quantity}, mean over n`, tickFormat: isShare(quantity) ? "%" : undefined }, width: 320 });
+      label: `${named(quantity)}, mean over n`, tickFormat: isShare(quantity) ? "%" : undefined }, width: 320 });
     put("legend", bar);
   }
   mark();
@@ -180,7 +179,7 @@ const columns = [
   ...several.map((key) => ({ name: key, value: (cell) => cell.params[key] ?? "" })),
   { name: "n", number: true, value: (cell) => cell.n, shown: (cell) => cell.marked_n },
   { name: "test accuracy", number: true, value: (cell) => last(cell, "test/accuracy")[0], shown: (cell) => cell.accuracy },
-  { name: "test loss", number: true, value: (cell) => last(cell, "test/loss")[0], shown: (cell) => amount("loss", last(cell, "test/loss")[0]) },
+  { name: "test loss", number: true, value: (cell) => last(cell, "test/loss")[0], shown: (cell) => amount("test/loss", last(cell, "test/loss")[0]) },
   { name: "outcome", value: (cell) => cell.outcomes },
 ];
 
@@ -263,7 +262,7 @@ function draw() {
   put("cell",
     element("h2", { id: "label" }, label(cell) || data.sweep),
     element("p", {}, element("span", { class: "word", style: chip(cell.outcome) }, cell.outcomes),
-      ` test accuracy ${cell.accuracy} (n ${cell.marked_n}${cell.n > 2 ? ", 95% interval" : ""}), loss ${amount("loss", last(cell, "test/loss")[0])}`),
+      ` test accuracy ${cell.accuracy} (n ${cell.marked_n}${cell.n > 2 ? ", 95% interval" : ""}), loss ${amount("test/loss", last(cell, "test/loss")[0])}`),
     runs(cell),
     element("div", { class: "controls" }, element("label", {}, "compare with ", against)),
     ...curves(cell, other),
@@ -322,8 +321,8 @@ function curves(cell, other) {
   const two = (name) => [points(cell, name, own), ...(other ? [points(other, name, its)] : [])];
   const colours = new Map([[own, ONE], ...(other ? [[its, OTHER]] : [])]);
   const drawn = [
-    ["test/accuracy", { label: "test accuracy", domain: [0, 1], tickFormat: "%" }],
-    ["train/loss", { label: "training loss (cross-entropy, nats)", zero: true, nice: true, ticks: 5, tickFormat: short }],
+    ["test/accuracy", { label: declared("test/accuracy").description, domain: [0, 1], tickFormat: "%" }],
+    ["train/loss", { label: `${declared("train/loss").description}, ${unit("train/loss")}`, zero: true, nice: true, ticks: 5, tickFormat: short }],
   ].map(([name, y]) => lines(y.label, two(name), colours, y)).filter((one) => one);
   const kinds = d3.group(Object.keys(cell.curves).filter((name) => name.split("/").length > 2), (name) => name.split("/")[0] + "/" + name.split("/").at(-1));
   const found = drawn.length ? [figure("Curves", null, "Mean over n, with a band: Student's 95% interval within the limits of the metric, or from one value to the other with n = 2.", ...drawn)] : [];
@@ -332,17 +331,18 @@ function curves(cell, other) {
     const select = element("select", { "data-control": "series", onchange: (event) => { state.series = event.target.value; draw(); } },
       ...[...kinds.keys()].map((one) => element("option", { value: one, selected: one === kind }, one)));
     const order = Object.keys(cell.gradients?.layers ?? {});
-    const named = (name) => name.slice(name.indexOf("/") + 1, name.lastIndexOf("/"));
-    const metrics = [...kinds.get(kind)].sort((a, b) => order.indexOf(named(a)) - order.indexOf(named(b)));
-    const layers = metrics.map(named);
+    const layerOf = (name) => name.slice(name.indexOf("/") + 1, name.lastIndexOf("/"));
+    const metrics = [...kinds.get(kind)].sort((a, b) => order.indexOf(layerOf(a)) - order.indexOf(layerOf(b)));
+    const layers = metrics.map(layerOf);
     const shade = (place) => (layers.length > LAYER_COLOURS.length ? d3.interpolateViridis(place / (layers.length - 1)) : LAYER_COLOURS[place]);
     const shades = new Map(layers.map((layer, place) => [layer, shade(place)]));
     const series = metrics.map((name, place) => points(cell, name, layers[place]));
-    const counted = /distinct|clusters|rank/.test(kind);
+    const { unit: counts, description } = declared(metrics[0]);
+    const counted = ["neurons", "clusters", "dimensions"].includes(counts);
     const most = d3.max(series.flat(), (point) => point.mean);
-    const y = { label: unit(kind), ...(isShare(kind) ? { domain: [0, 1], tickFormat: "%" } : {}),
+    const y = { label: unit(metrics[0]), ...(isShare(metrics[0]) ? { domain: [0, 1], tickFormat: "%" } : {}),
       ...(counted ? { type: "log", domain: [1, Math.max(10, most)], ticks: [...new Set([...tens(most / 2).slice(1), most])], tickFormat: thousands } : {}) };
-    found.push(figure(/distinct/.test(kind) ? "Neurons that differ" : `Layers: ${kind}`, element("label", {}, "of each layer ", select), "A line a layer, after so many updates.",
+    found.push(figure(description[0].toUpperCase() + description.slice(1), element("label", {}, "of each layer ", select), "A line a layer, after so many updates.",
       lines(kind, series.map((one) => (counted ? one.filter((point) => point.mean > 0).map((point) => ({ ...point, low: Math.max(point.low, 0.5) })) : one)), shades, y)));
   }
   return found;
