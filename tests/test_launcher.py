@@ -82,7 +82,7 @@ def test_workers_give_the_runs_that_one_process_gives(zeroinit: Command) -> None
         assert float(run.data.tags["tracking_seconds"]) > 0
     [summary] = runs("of2", "summary")
     figures = [path.read_bytes() for path in artifact_paths(summary) if path.suffix == ".png"]
-    assert [content[:4] for content in figures] == [b"\x89PNG"] * 6
+    assert [content[:4] for content in figures] == [b"\x89PNG"] * 7
     configs = sorted(Path("mlruns/hydra").glob("*/*/*/.hydra/config.yaml"))
     assert len(configs) == 8
     assert yaml.safe_load(configs[-1].read_text())["optimizer"]["lr"] == 0.1

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from helpers.reports import fake_histograms, make_cells, pack
-from matplotlib.figure import Figure
 
 from zeroinit.report import select_figures
 from zeroinit.report.cells import Cell
 from zeroinit.report.select_figures import draw, last_to_wake_with_reference, nearest_cells
+from zeroinit.report.views import View
 from zeroinit.tracker import Record
 from zeroinit.tracker.memory import Off
 
@@ -81,20 +81,24 @@ def test_a_sweep_draws_a_handful_of_figures_and_reads_the_store_once() -> None:
         for run in cell.finished:
             run.metrics.append(("symmetry/hidden1/distinct", 3.0, 0))
     tracker = FileTracker(FILES)
-    names = ["boxes.png", "comparison.png", "gradients.png", "map.png", "neurons.png", "wave.png"]
+    names = ["boxes.png", "comparison.png", "differences.png", "gradients.png", "map.png", "neurons.png", "wave.png"]
     assert sorted(draw(cells, tracker, starmap, ())) == names
     assert tracker.loaded == [["test/accuracy", "symmetry/hidden1/distinct"]]
-    assert sorted(draw(make_cells(KEYS), FileTracker({}), starmap, ())) == ["comparison.png", "map.png"]  # probe=none
+    assert sorted(draw(make_cells(KEYS), FileTracker({}), starmap, ())) == [
+        "comparison.png",
+        "differences.png",
+        "map.png",  # probe=none
+    ]
 
 
 def test_a_figure_that_cannot_be_drawn_costs_no_other(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(cells: object) -> Figure:
+    def broken(cells: object) -> View:
         raise ValueError("no\nmap")
 
-    monkeypatch.setattr("zeroinit.report.figures.map_figure", broken)
-    assert set(draw(make_cells(KEYS), FileTracker({}), starmap, ())) == {"comparison.png"}
+    monkeypatch.setattr("zeroinit.report.views.make_map", broken)
+    assert set(draw(make_cells(KEYS), FileTracker({}), starmap, ())) == {"comparison.png", "differences.png"}
     assert capsys.readouterr().err == "zeroinit: no map.png: ValueError: no map\n"
 
 
@@ -109,19 +113,16 @@ def test_a_worker_that_dies_costs_the_figures_alone(capsys: pytest.CaptureFixtur
 def test_runs_without_a_common_observed_step_have_no_figures_of_gradients() -> None:
     apart = [pack({name: part[[step]] for name, part in fake_histograms(2).items()}) for step in (0, 1)]
     assert (
-        select_figures.draw_figure("wave", [("init=a", apart, {}, {})], None)
+        select_figures.draw_figure("wave", [({"init": "a"}, "init=a", apart, {}, {})], ["init"])
         == "its runs were observed at no common step"
     )
 
 
 @pytest.mark.parametrize("name", ["gradients", "boxes"])
-def test_of_a_pair_without_a_common_observed_step_the_last_to_wake_is_drawn(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shown = list[tuple[str, ...]]()
-    monkeypatch.setattr("zeroinit.report.figures.gradient_figure", lambda *pair: shown.append((pair[0],)) or Figure())
-    monkeypatch.setattr("zeroinit.report.figures.boxes_figure", lambda pair: shown.append((pair[0][0],)) or Figure())
+def test_of_a_pair_without_a_common_observed_step_the_last_to_wake_is_drawn(name: str) -> None:
     apart = [pack({key: part[[step]] for key, part in fake_histograms(2).items()}) for step in (0, 1)]
-    pair = [(f"init={init}", [content], {}, {}) for init, content in zip("ab", apart, strict=True)]
+    pair = [({"init": init}, f"init={init}", [content], {}, {}) for init, content in zip("ab", apart, strict=True)]
+    view = select_figures.make_view(name, pair)
+    assert isinstance(view, View)
+    assert set(view.frame["step" if name == "gradients" else "column"]) <= {2, "step 2"}
     assert isinstance(select_figures.draw_figure(name, pair), bytes)
-    assert shown == [("init=b",)]

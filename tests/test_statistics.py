@@ -15,7 +15,6 @@ from helpers.reports import plan_of, record, unpack
 from zeroinit.config.claims import parse_claims
 from zeroinit.report import cli
 from zeroinit.report.cells import Cell, group_cells
-from zeroinit.report.figures import comparison_figure
 from zeroinit.report.histories import average_history
 from zeroinit.report.identical import starts_of, warn_of_identical_cells
 from zeroinit.report.judgements import judge
@@ -30,6 +29,7 @@ from zeroinit.report.statistics import (
     init_draws,
     name_units,
 )
+from zeroinit.report.views import make_curves
 from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow import Mlflow
 
@@ -152,10 +152,9 @@ def test_bands_of_accuracies_stay_within_their_scale(seeds: int, ends: tuple[flo
     assert np.all((history.lower >= 0) & (history.upper <= 1))
     assert (history.upper[1] == 1) == (seeds > 2)  # 0.66 ± 0.69, or 0.62 ± 0.38, or the two values
     assert max(curve_data(history, 10)[3]) <= 1
-    [panel] = [axes for axes in comparison_figure(group_cells(plan_of(*runs), runs)).axes if axes.get_visible()]
-    [band] = [part for part in panel.collections if part.get_paths() and len(part.get_paths()[0].vertices) > 4]
-    heights = band.get_paths()[0].vertices[:, 1]
-    assert (heights.min() >= 0, heights.max() <= 1) == (True, True)
+    frame = make_curves(group_cells(plan_of(*runs), runs)).frame
+    assert frame["has_band"].all()
+    assert (frame["low"].min() >= 0, frame["high"].max() <= 1) == (True, True)
 
 
 # ---- cells that are the same

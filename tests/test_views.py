@@ -8,7 +8,16 @@ import pytest
 from helpers.reports import make_cells, plan_of, record
 
 from zeroinit import CONF
-from zeroinit.report.cells import Cell, group_cells
+from zeroinit.report.cells import Cell, group_cells, sort_values
+from zeroinit.report.views import (
+    Facet,
+    View,
+    choose_axes,
+    make_curves,
+    make_differences,
+    make_map,
+    make_neurons,
+)
 from zeroinit.report.views.colours import (
     OTHER_COLOURS,
     SHIPPED_INITS,
@@ -17,10 +26,7 @@ from zeroinit.report.views.colours import (
     measure_luminance,
     style_init,
 )
-from zeroinit.report.views.curves import make_curves
-from zeroinit.report.views.differences import make_differences
 from zeroinit.report.views.panels import arrange_panels, limit_rows, split_shared_parts
-from zeroinit.report.views.view import Facet, View
 
 
 def with_courses(cells: list[Cell], courses: Callable[[Mapping[str, str]], Sequence[float]]) -> list[Cell]:
@@ -86,6 +92,16 @@ def test_many_values_of_one_key_have_columns_alone() -> None:
     assert panels.rows is None
     assert panels.columns
     assert list(panels.columns.values) == [f"lr={lr}" for lr in range(50)]
+
+
+def test_the_last_key_with_few_values_has_columns() -> None:
+    params = [{"arch": arch, "lr": str(lr)} for arch in "ab" for lr in range(6)]
+    panels = arrange_panels(params, ["arch", "lr"])
+    assert panels.rows
+    assert panels.columns
+    assert list(panels.rows.values) == [f"lr={lr}" for lr in range(6)]
+    assert list(panels.columns.values) == ["arch=a", "arch=b"]
+    assert (panels.row_of[7], panels.column_of[7]) == ("lr=1", "arch=b")
 
 
 def test_labels_are_split_at_their_keys() -> None:
@@ -315,3 +331,88 @@ def test_data_of_a_view_have_the_columns_that_marks_use_alone() -> None:
     used = set(itertools.chain.from_iterable(mark.channels.values() for mark in view.marks))
     assert used <= set(data["frame"]) <= used | {"is_mean", "is_run", "has_band", "row", "column"}
     assert data["colour"]["domain"] == ["zero", "default"]
+
+
+# ---- map
+
+
+def test_the_map_has_a_tile_for_each_cell() -> None:
+    cells = make_cells(
+        {"init": ["zero", "default"], "optimizer.lr": ["10", "0.5", "9"], "bias_scale.value": ["1", "100", "10"]}
+    )
+    cells[0].outcomes.clear()
+    cells[0].outcomes.update({"learns": 2, "diverged": 1})
+    cells[1].finished.clear()
+    cells[1].outcomes.clear()
+    cells[1].outcomes.update({"not run": 2})
+    assert choose_axes(cells) == ("bias_scale.value", "optimizer.lr")
+    view = make_map(cells)
+    assert view.columns == Facet("column", ["init=zero", "init=default"], ["init=zero", "init=default"])
+    assert list(view.x.domain) == ["1", "10", "100"]
+    assert list(view.y.domain) == ["0.5", "9", "10"]
+    assert not view.y.reverse  # numbers grow upwards
+    assert len(view.frame) == len(cells) == 18
+    assert view.frame["accuracy"].tolist() == pytest.approx([0.5, *[float("nan")], *[0.5] * 16], nan_ok=True)
+    assert view.frame["text"].tolist() == ["50.0\nO 2/3", "\N{EN DASH}", *["50.0\nO"] * 16]
+    [empty] = view.frame[view.frame["is_empty"]].to_dict("records")
+    assert (empty["x"], empty["y"], empty["column"]) == ("100", "10", "init=zero")
+    assert "letters: O learns" in view.caption
+    assert "n = 0" not in view.caption
+    assert "grey: no finished run" in view.caption
+    assert view.title == "Of 18 cells, 17 learn and 1 have the outcome not run"
+    json.dumps(view.to_data(), allow_nan=False)
+
+
+def test_the_axes_of_a_map_may_be_named() -> None:
+    cells = make_cells({"init": ["zero", "default"], "optimizer.lr": ["1", "2"]})
+    view = make_map(cells, x="init", y="optimizer.lr")
+    assert (view.x.label, view.y.label) == ("init", "optimizer.lr")
+    assert list(view.x.domain) == ["zero", "default"]
+    assert make_map(cells, y="init").x.label == "optimizer.lr"
+    assert len(make_map(cells[:1]).frame) == 1
+
+
+def test_numbers_are_ordered_by_size_and_names_as_they_come() -> None:
+    assert sort_values(["10", "9", "1e-3", "9"]) == ["1e-3", "9", "10"]
+    assert sort_values(["b", "10", "a"]) == ["b", "10", "a"]
+
+
+# ---- neurons
+
+
+def test_neurons_are_counted_for_each_layer_from_the_output_on_with_its_units() -> None:
+    cells = make_cells({"init": ["constant", "default"]}, seeds=3)
+    for cell in cells:
+        for seed, run in enumerate(cell.finished):
+            for layer, units in (("hidden10", 4), ("hidden9", 8)):  # as a store has them: by name
+                most = 1 + seed if cell.params["init"] == "constant" else units
+                run.metrics += [(f"symmetry/{layer}/distinct", value, step) for step, value in ((0, 1), (7, most))]
+    view = make_neurons(cells, [{"hidden9": 8, "hidden10": 4}] * 2)
+    assert view
+    assert view.columns
+    assert list(view.columns.values) == ["layer=hidden10", "layer=hidden9"]
+    assert view.frame[view.frame["has_text"]]["text"].tolist() == ["4 units", "8 units"]
+    tied = view.frame[(view.frame["init"] == "constant") & (view.frame["column"] == "layer=hidden10")]
+    assert tied[["step", "mean", "low", "high"]].values.tolist() == [
+        [0, 1, 1, 1],
+        [7, 2, 1, 3],
+    ]  # the range of the runs
+    assert view.title == "constant ends with 2 of 8 neurons distinct in hidden9"
+    assert view.colour
+    assert list(view.colour.colours) == [style_init(init).colour for init in ("constant", "default")]
+    json.dumps(view.to_data(), allow_nan=False)
+
+
+def test_an_init_has_one_colour_in_all_views_and_sweeps() -> None:
+    cells = make_cells({"init": ["zero", "default"], "optimizer.lr": ["1", "0.1"]})
+    for cell in cells:
+        for run in cell.finished:
+            run.metrics += [("symmetry/hidden1/distinct", 3.0, 0), ("symmetry/hidden1/distinct", 2.0, 5)]
+    for some in (cells, cells[::-1], cells[:1]):
+        for view in (make_curves(some), make_neurons(some), make_differences(some)):
+            if view and view.colour and "zero" in view.colour.domain:
+                assert view.colour.colours[list(view.colour.domain).index("zero")] == "#D55E00"
+
+
+def test_no_counts_of_neurons_are_no_view() -> None:
+    assert make_neurons(make_cells({"init": ["zero"]})) is None

@@ -2,12 +2,11 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zeroinit.report.cells import Cell, naming_keys
 from zeroinit.report.confounding import read_init_csv
 from zeroinit.report.histories import (
-    GradientHistograms,
     first_gradients,
     gradient_layers,
     neuron_metrics,
@@ -16,6 +15,9 @@ from zeroinit.report.histories import (
     theoretical_first_gradients,
 )
 from zeroinit.tracker import TEST_ACCURACY, Tracker
+
+if TYPE_CHECKING:
+    from zeroinit.report.views import Observed, View
 
 MAX_WAVES = 12  # cells that the figure of waves shows
 
@@ -26,6 +28,7 @@ MapFunction = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterable
 class ObservedCell(NamedTuple):
     """What the figures of gradients are drawn from: the contents of histograms.npz, and the first gradients."""
 
+    params: dict[str, str]
     label: str
     contents: Sequence[bytes]
     first_gradients: dict[str, list[int]]
@@ -35,8 +38,10 @@ class ObservedCell(NamedTuple):
 def draw(cells: list[Cell], tracker: Tracker, map_function: MapFunction, axes: Sequence[str]) -> dict[str, bytes]:
     """Return {file name: PNG} of the figures of a sweep.
 
-    They are the comparison and the map of all cells, the neurons, the waves of some cells, and the gradients of the
-    cell that wakes last. A figure that cannot be drawn is reported on stderr, and the others are drawn.
+    They are the comparison, the differences from the baseline and the map of all cells, the neurons, the waves of some
+    cells, and the gradients of the cell that wakes last.
+
+    A figure that cannot be drawn is reported on stderr, and the others are drawn.
 
     Args:
         cells: The cells of the sweep.
@@ -50,14 +55,13 @@ def draw(cells: list[Cell], tracker: Tracker, map_function: MapFunction, axes: S
     neurons = neuron_metrics(records)
     tracker.load_histories(records, [TEST_ACCURACY, *neurons])
     keys = naming_keys(cells)
-    tasks: list[tuple[Any, ...]] = [("comparison", cells), ("map", cells, *axes)]
+    tasks: list[tuple[Any, ...]] = [("comparison", cells), ("differences", cells), ("map", cells, *axes)]
     if neurons:
         tasks.append(("neurons", cells, _units_of_layers(cells, tracker)))
     pair = last_to_wake_with_reference(cells)
     groups = nearest_cells(cells, pair[-1])
     if waves := _observe_cells([cell for group in groups for cell in group], keys, tracker):
-        widest = max(map(len, groups))
-        tasks.append(("wave", waves, widest if len(groups) > 1 and widest <= 4 else None))
+        tasks.append(("wave", waves, keys))
     if observed := _observe_cells(pair, keys, tracker):
         tasks += [("gradients", observed), ("boxes", observed)]
     files = {}
@@ -65,7 +69,7 @@ def draw(cells: list[Cell], tracker: Tracker, map_function: MapFunction, axes: S
         for (name, *_), figure in zip(tasks, map_function(draw_figure, tasks), strict=True):
             if isinstance(figure, bytes):
                 files[f"{name}.png"] = figure
-            else:
+            elif figure:
                 sys.stderr.write(f"zeroinit: no {name}.png: {figure}\n")
     except RuntimeError as error:  # a worker died, which must not cost the table
         sys.stderr.write(f"zeroinit: no figures: {str(error).strip().splitlines()[-1]}\n")
@@ -73,37 +77,50 @@ def draw(cells: list[Cell], tracker: Tracker, map_function: MapFunction, axes: S
 
 
 def draw_figure(name: str, *data: Any) -> bytes | str:
-    """Return the PNG of a figure, or why there is none."""
-    import zeroinit.report.figures as figures  # matplotlib takes time to import, and training must not wait for it
+    """Return the PNG of a figure, or why there is none; an empty text if it has nothing to show."""
+    # matplotlib and pandas take time to import, and training must not wait for them
+    from zeroinit.report.figures import draw_view, save_figure
 
     try:
-        if name in ("comparison", "map", "neurons"):
-            return figures.png(getattr(figures, f"{name}_figure")(*data))
-        panels, *more = _sum_observed(data[0]), *data[1:]
-        if not panels:
-            return "its runs were observed at no common step"
-        if name == "wave":
-            return figures.png(figures.wave_figure(panels, *more))
-        pair = [(label, histograms) for label, histograms, *_ in panels]
-        steps_and_layers = [(set(histograms.steps), set(histograms.layers)) for _, histograms in pair]
-        if not all(set.intersection(*parts) for parts in zip(*steps_and_layers, strict=True)):
-            pair = pair[-1:]  # they have no step or no layer in common
-        if name == "boxes":
-            return figures.png(figures.boxes_figure(pair))
-        return figures.png(figures.difference_figure(*pair) if len(pair) == 2 else figures.gradient_figure(*pair[0]))
+        view = make_view(name, *data)
+        return view if isinstance(view, str) else save_figure(draw_view(view)) if view else ""
     except Exception as error:
         return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _sum_observed(
-    cells: Sequence[ObservedCell],
-) -> list[tuple[str, GradientHistograms, dict[str, list[int]], dict[str, int]]]:
-    """Return (label, histograms, first gradients, theory) of the cells whose runs were observed at a common step."""
-    return [
-        (label, histograms, steps, theory)
-        for label, contents, steps, theory in cells
-        if (histograms := sum_histograms(contents))
+def make_view(name: str, *data: Any) -> "View | str | None":
+    """Return the view of a figure, or why there is none; None if it has nothing to show."""
+    from zeroinit.report import views
+
+    if name in ("comparison", "differences", "map", "neurons"):
+        makers: dict[str, Callable[..., View | None]] = {
+            "comparison": views.make_curves,
+            "differences": views.make_differences,
+            "map": views.make_map,
+            "neurons": views.make_neurons,
+        }
+        return makers[name](*data)
+    labels, cells = _sum_observed(data[0])
+    if not cells:
+        return "its runs were observed at no common step"
+    if name == "wave":
+        return views.make_wavefront(cells, data[1])
+    steps_and_layers = [(set(cell.gradients.steps.tolist()), set(cell.gradients.layers)) for cell in cells]
+    if not all(set.intersection(*parts) for parts in zip(*steps_and_layers, strict=True)):
+        labels, cells = labels[-1:], cells[-1:]  # they have no step or no layer in common
+    return (views.make_boxes if name == "boxes" else views.make_gradients)(cells, labels)
+
+
+def _sum_observed(cells: Sequence[ObservedCell]) -> "tuple[list[str], list[Observed]]":
+    """Return the labels and the gradients of the cells whose runs were observed at a common step."""
+    from zeroinit.report.views import Observed
+
+    summed = [
+        (label, Observed(params, gradients, steps, theory))
+        for params, label, contents, steps, theory in cells
+        if (gradients := sum_histograms(contents))
     ]
+    return [label for label, _ in summed], [cell for _, cell in summed]
 
 
 def last_to_wake_with_reference(cells: Sequence[Cell]) -> list[Cell]:
@@ -130,7 +147,7 @@ def last_to_wake_with_reference(cells: Sequence[Cell]) -> list[Cell]:
 def nearest_cells(cells: Sequence[Cell], chosen: Cell) -> list[list[Cell]]:
     """Return the group of the chosen cell, and as many of the nearest other groups as MAX_WAVES leaves room for.
 
-    The cells of a group differ in nothing but the init. Groups of the same arch that agree in most keys are nearest.
+    The cells of a group differ in nothing but the init. Groups that agree in most keys are nearest. All have one arch.
     """
     keys = [key for key in naming_keys(cells) if key != "init"]
     groups: dict[tuple[str | None, ...], list[Cell]] = {}
@@ -138,11 +155,11 @@ def nearest_cells(cells: Sequence[Cell], chosen: Cell) -> list[list[Cell]]:
         if cell.finished:
             groups.setdefault(tuple(cell.params.get(key) for key in keys), []).append(cell)
 
-    def distance(values: tuple[str | None, ...]) -> tuple[bool, int]:
-        differing = [key for key, value in zip(keys, values, strict=True) if value != chosen.params.get(key)]
-        return any(key.startswith("arch") for key in differing), len(differing)
+    def differing(values: tuple[str | None, ...]) -> list[str]:
+        return [key for key, value in zip(keys, values, strict=True) if value != chosen.params.get(key)]
 
-    nearest = sorted(groups, key=distance)
+    alike = [values for values in groups if not any(key.startswith("arch") for key in differing(values))]
+    nearest = sorted(alike, key=lambda values: len(differing(values)))
     shown = [nearest[0]]
     for values in nearest[1:]:
         if sum(len(groups[other]) for other in shown) + len(groups[values]) <= MAX_WAVES:
@@ -162,7 +179,8 @@ def _observe_cells(cells: Sequence[Cell], keys: Sequence[str], tracker: Tracker)
     for cell in cells:
         if contents := read_histograms(cell.finished, tracker):
             steps = first_gradients(cell.finished), theoretical_first_gradients(cell.finished)
-            observed.append(ObservedCell(cell.label(keys), contents, *steps))
+            params = {key: cell.params[key] for key in keys if key in cell.params}
+            observed.append(ObservedCell(params, cell.label(keys), contents, *steps))
     return observed
 
 

@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from zeroinit.report.views.view import spread_evenly
+
 
 class LineStyle(NamedTuple):
     """A hex colour and an SVG dash array; an empty one is a solid line."""
@@ -56,6 +58,11 @@ def style_init(init: str) -> LineStyle:
     digest = int.from_bytes(hashlib.sha256(init.encode()).digest()[:4], "big")
     colour, dash = digest % len(OTHER_COLOURS), digest // len(OTHER_COLOURS) % len(OTHER_DASHES)
     return LineStyle(OTHER_COLOURS[colour], OTHER_DASHES[dash])
+
+
+def choose_widths(count: int) -> list[float]:
+    """Return widths in points from wide to narrow, so that lines below others are visible."""
+    return spread_evenly(2.6, 1.2, count) if count > 1 else [1.8]
 
 
 def interpolate(colours: Sequence[str], share: float) -> str:

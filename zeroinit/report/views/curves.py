@@ -10,7 +10,7 @@ import pandas as pd
 from zeroinit.report.cells import Cell
 from zeroinit.report.histories import History, average_history, space_evenly
 from zeroinit.report.statistics import Estimate, count_units, is_share
-from zeroinit.report.views.colours import LineStyle
+from zeroinit.report.views.colours import LineStyle, choose_widths
 from zeroinit.report.views.lines import place_lines, style_lines
 from zeroinit.report.views.panels import (
     MAX_LETTERS,
@@ -105,10 +105,11 @@ def make_curves(
 def _make_marks(with_runs: bool) -> list[Mark]:
     """Return the marks: bands or runs, and means above them."""
     line = {"x": "x", "y": "mean", "colour": "line", "group": "group", "dash": "dash", "tip": "tip"}
+    mean = Mark("line", line | {"width": "width"}, where="is_mean")
     if with_runs:
-        return [Mark("line", line, where="is_run", width=0.7, opacity=0.5), Mark("line", line, where="is_mean")]
+        return [Mark("line", line, where="is_run", width=0.7, opacity=0.5), mean]
     band = {"x": "x", "low": "low", "high": "high", "colour": "line", "group": "group"}
-    return [Mark("band", band, where="has_band", opacity=0.18), Mark("line", line, where="is_mean")]
+    return [Mark("band", band, where="has_band", opacity=0.18), mean]
 
 
 def _steps_per_epoch(cell: Cell) -> int:
@@ -188,11 +189,20 @@ def _make_frame(
     points: int | None,
 ) -> pd.DataFrame:
     """Return a row for each point of each line: x in epochs or steps; mean, low and high in the metric's unit."""
-    parts = [pd.DataFrame(columns=["row", "column", "line", "x", "mean", "low", "high", "group", "dash", "tip"])]
+    parts = [
+        pd.DataFrame(columns=["row", "column", "line", "x", "mean", "low", "high", "group", "dash", "width", "tip"])
+    ]
+    widths = dict(zip(styles, choose_widths(len(styles)), strict=True))
     for number, curve in enumerate(curves):
         history = curve.history
         chosen = space_evenly(len(history.steps), points or len(history.steps))
-        shared = {"row": curve.row, "column": curve.column, "line": curve.name, "dash": styles[curve.name].dash}
+        shared: dict[str, Any] = {
+            "row": curve.row,
+            "column": curve.column,
+            "line": curve.name,
+            "dash": styles[curve.name].dash,
+        }
+        shared["width"] = widths[curve.name]
         tips = [_write_tip(curve, index, metric, along) for index in chosen]
         numbers = {"x": curve.x, "mean": history.mean, "low": history.lower, "high": history.upper}
         chosen_numbers = {name: part[chosen] for name, part in numbers.items()}

@@ -57,13 +57,13 @@ def make_differences(cells: Sequence[Cell], baseline: str = BASELINE) -> View | 
         Scale("init", "band", order, "text", labels=[elide(name) for name in order], reverse=True),
         [
             Mark("rule", {"x": "zero"}, colour="#2B2F33", width=1),
-            Mark("dot", {"x": "value", "y": "line", "colour": "line"}, where="is_seed", width=4, opacity=0.35),
             Mark("interval", {"low": "low", "high": "high", "y": "line", "colour": "line"}, "has_interval", width=2),
-            Mark("dot", {"x": "value", "y": "line", "colour": "line", "tip": "tip"}, where="is_mean", width=7),
+            Mark("dot", {"x": "value", "y": "line", "colour": "line", "tip": "tip"}, where="is_mean", width=8),
+            Mark("dot", {"x": "value", "y": "line", "colour": "line"}, where="is_seed", width=3.5, hollow=True),
             Mark("text", {"x": "value", "y": "line", "text": "text"}, where="is_low", anchor="start"),
             Mark("text", {"x": "value", "y": "line", "text": "text"}, where="is_high", anchor="end"),
         ],
-        Scale("init", "category", order, "text", colours=[style_init(inits[name]).colour for name in order]),
+        Scale("", "category", order, "text", colours=[style_init(inits[name]).colour for name in order]),
         panels.rows,
         panels.columns,
     )
@@ -157,10 +157,11 @@ def _find_title(compared: Sequence[Comparison], baseline: str) -> str:
         return "; ".join([*sentences, *([dead] if dead and len(silent) <= MAX_NAMES else [])])
     directions = [part.difference.direction for part in learning if part.difference]
     above, below = directions.count(ABOVE), directions.count(BELOW)
-    return (
-        f"Of {len(learning)} cells that learn, {above} end above {baseline}, {below} below, "
-        f"and {len(learning) - above - below} show no clear difference"
-    )
+    parts = [f"{above} {'ends' if above == 1 else 'end'} above {baseline}"] if above else []
+    parts += [f"{below} {'ends' if below == 1 else 'end'} below {'it' if parts else baseline}"] if below else []
+    if not parts:
+        return f"No cell shows a clear difference from {baseline}"
+    return f"Of {len(learning)} cells that learn, {join_words(parts)}"
 
 
 def _describe_init(init: str, learning: Sequence[Comparison], baseline: str) -> str:
@@ -187,7 +188,7 @@ def _describe(compared: Sequence[Comparison], panels: Panels, baseline: str, is_
     interval = describe_widening(compared)
     parts = [
         f"Final test accuracy minus that of {baseline} with the same seeds, {format_n(counts)} independent pairs",
-        f"large dot: mean; small dots: the pairs; line: {interval}" if interval else "",
+        f"dot: mean; small circles: the pairs; line: {interval}" if interval else "",
         "from one pair to the other with n = 2" if 2 in counts else "",
         "triangle: a difference beyond the axis" if is_cut else "",
         panels.shared,

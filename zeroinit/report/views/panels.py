@@ -40,7 +40,7 @@ class Panels:
 def arrange_panels(params: Sequence[Mapping[str, str]], keys: Iterable[str]) -> Panels:
     """Return a panel for each combination of the keys that distinguish these params.
 
-    If the last key has few values, they have columns, and the other keys rows. Otherwise all panels have columns.
+    The last key with few values has columns, and the other keys have rows. Without one, all panels have columns.
     """
     values = {key: sort_values(cell[key] for cell in params if key in cell) for key in keys}
     varying = independent_keys(params, values)
@@ -52,14 +52,18 @@ def arrange_panels(params: Sequence[Mapping[str, str]], keys: Iterable[str]) -> 
         return [values[key].index(value) if value in values[key] else -1 for key, value in pairs]
 
     ordered = sorted(dict.fromkeys(combinations), key=rank)
-    has_columns = bool(varying) and len({combination[-1] for combination in ordered}) <= MAX_COLUMNS
-    split = max(len(varying) - 1, 0) if has_columns else 0
-    row_keys, column_keys = varying[:split], varying[split:]
-    column_values = dict.fromkeys(combination[split:] for combination in sorted(ordered, key=lambda c: rank(c)[split:]))
-    rows = _make_facet("row", row_keys, dict.fromkeys(combination[:split] for combination in ordered))
-    columns = _make_facet("column", column_keys, column_values)
-    row_of = [name_values(row_keys, combination[:split]) for combination in combinations]
-    column_of = [name_values(column_keys, combination[split:]) for combination in combinations]
+    few = [key for index, key in enumerate(varying) if len({values[index] for values in ordered}) <= MAX_COLUMNS]
+    column_keys = few[-1:] or varying
+    row_keys = [key for key in varying if key not in column_keys]
+
+    def take(keys: Sequence[str], combination: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(value for key, value in zip(varying, combination, strict=True) if key in keys)
+
+    in_columns = sorted(ordered, key=lambda combination: [rank(combination)[varying.index(key)] for key in column_keys])
+    rows = _make_facet("row", row_keys, dict.fromkeys(take(row_keys, combination) for combination in ordered))
+    columns = _make_facet("column", column_keys, dict.fromkeys(take(column_keys, each) for each in in_columns))
+    row_of = [name_values(row_keys, take(row_keys, combination)) for combination in combinations]
+    column_of = [name_values(column_keys, take(column_keys, combination)) for combination in combinations]
     return Panels(rows, columns, row_of, column_of, shared)
 
 

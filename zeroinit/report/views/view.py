@@ -17,7 +17,7 @@ class Scale:
     """How a channel of the marks is shown.
 
     Attributes:
-        label: What the values are, with their unit.
+        label: What the values are, with their unit; of a colour scale, empty if it needs no legend.
         kind: band and category have ordered values, the others numbers. symlog is linear up to 1, then logarithmic.
         domain: The ordered values, or the (low, high) numbers that are shown. Of a colour scale with numbers, a number
             for each colour: colours between them are interpolated, and beyond them clamped.
@@ -66,10 +66,10 @@ class Mark:
         kind: A line through the rows of each group; a band between low and high; a dot; an interval from low to high
             along x or y; a tile; a text; a rule at a value of x or y across the panel; a box with whiskers; a cross.
         channels: {channel: column}. Channels are x, y, low, high, colour, text, group, dash (an SVG dash array, one for
-            each group), opacity, tip (a text on hover), and of a box q05, q25, q50, q75, q95. What has low and high
-            lacks the channel of the axis along which they are: y of a band, x or y of an interval, a tile or a rule.
-            A tile without them fills its band. A rule with low and high is as long as that. A box lies along the axis
-            that is no band.
+            each group), width (of the line of each group), opacity, tip (a text on hover), and of a box q05, q25, q50,
+            q75, q95. What has low and high lacks the channel of the axis along which they are: y of a band, x or y of
+            an interval, a tile or a rule. A tile without them fills its band. A rule with low and high is as long as
+            that. A box lies along the axis that is no band.
         where: A column of booleans: the rows that have the mark; empty for all rows. The columns of a mark have no NaN
             in these rows, except that a line has a gap there.
         colour: A hex colour if no column decides it.
@@ -155,3 +155,8 @@ def _plain(value: Any, digits: int) -> Any:
     if isinstance(value, float):
         return float(f"{value:.{digits}g}") if math.isfinite(value) else None
     return value
+
+
+def spread_evenly(low: float, high: float, count: int) -> list[float]:
+    """Return `count` numbers at even distances, for the domain of a colour scale with as many colours."""
+    return [low + (high - low) * index / (count - 1) for index in range(count)]

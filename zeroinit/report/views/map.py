@@ -1,0 +1,153 @@
+"""The map of a sweep: the accuracy of each cell as colour and its outcome as a letter, over any two keys."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from zeroinit.report.cells import (
+    NOT_RUN,
+    OUTCOMES,
+    Cell,
+    commonest,
+    independent_keys,
+    is_number,
+    naming_keys,
+    sort_values,
+)
+from zeroinit.report.statistics import estimate
+from zeroinit.report.views.colours import CIVIDIS, EMPTY, interpolate, is_dark
+from zeroinit.report.views.panels import (
+    arrange_panels,
+    describe_fixed,
+    describe_units,
+    elide,
+    join_words,
+    write_caption,
+)
+from zeroinit.report.views.view import Mark, Scale, View, spread_evenly
+from zeroinit.tracker import TEST_ACCURACY
+
+UNKNOWN = "?"  # the letter of an outcome that OUTCOMES lacks
+WORDS = {
+    "learned": "learn",
+    "partly-learned": "learn in part",
+    "learns": "learn",
+    "stuck-at-prior": "stay at the prior",
+}
+
+
+def choose_axes(cells: Sequence[Cell]) -> tuple[str, str]:
+    """Return the keys of the x and the y axis: the two with the most values, a numeric key first.
+
+    If fewer than two keys differ, the rest do not differ.
+    """
+    differing = independent_keys([cell.params for cell in cells], naming_keys(cells))
+    values = {key: sort_values(cell.params.get(key, "") for cell in cells) for key in naming_keys(cells)}
+    first, second = sorted(values, key=lambda key: (key not in differing, -len(values[key])))[:2]
+    is_first_along = all(map(is_number, values[first])) or not all(map(is_number, values[second]))
+    return (first, second) if is_first_along else (second, first)
+
+
+def make_map(cells: Sequence[Cell], x: str = "", y: str = "") -> View:
+    """Return the map of the cells.
+
+    Args:
+        cells: The cells.
+        x: The key along the map; empty to choose it.
+        y: The key up the map; empty to choose it.
+    """
+    first, second = choose_axes(cells)
+    x = x or (first if first != y else second)
+    y = y or (second if second != x else first)
+    along, up = (sort_values(cell.params.get(key, "") for cell in cells) for key in (x, y))
+    panels = arrange_panels([cell.params for cell in cells], [key for key in naming_keys(cells) if key not in (x, y)])
+    rows = [
+        {"row": row, "column": column, "x": cell.params.get(x, ""), "y": cell.params.get(y, "")} | _describe_tile(cell)
+        for cell, row, column in zip(cells, panels.row_of, panels.column_of, strict=True)
+    ]
+    tile = {"x": "x", "y": "y"}
+    return View(
+        "map",
+        _find_title(cells),
+        _describe(cells, (x, y)),
+        pd.DataFrame(rows),
+        Scale(x, "band", along, "text", labels=[elide(value) for value in along]),
+        # numbers grow upwards, names go down
+        Scale(y, "band", up, "text", labels=[elide(value) for value in up], reverse=not all(map(is_number, up))),
+        [
+            Mark("tile", tile | {"colour": "accuracy", "tip": "tip"}, where="has_accuracy", width=1),
+            Mark("tile", tile | {"tip": "tip"}, where="is_empty", colour=EMPTY, width=1),
+            Mark("text", tile | {"text": "text"}, where="is_dark", colour="#FFFFFF"),
+            Mark("text", tile | {"text": "text"}, where="is_bright", colour="#000000"),
+        ],
+        Scale(
+            "test accuracy",
+            "sequential",
+            spread_evenly(0, 1, len(CIVIDIS)),
+            "percent",
+            colours=CIVIDIS,
+            ticks=[0, 0.25, 0.5, 0.75, 1],
+        ),
+        panels.rows,
+        panels.columns,
+    )
+
+
+def _describe_tile(cell: Cell) -> dict[str, Any]:
+    """Return what the tile of a cell shows: its accuracy from 0 to 1, and its outcome."""
+    accuracy = estimate(cell.finished, TEST_ACCURACY)
+    outcome, count = commonest(cell)
+    total = cell.outcomes.total() - cell.outcomes[NOT_RUN]
+    letter = "" if outcome == NOT_RUN else OUTCOMES[outcome].letter if outcome in OUTCOMES else UNKNOWN
+    letter += f" {count}/{total}" if count < total else ""
+    is_known = math.isfinite(accuracy.mean)
+    has_dark_tile = is_known and is_dark(interpolate(CIVIDIS, accuracy.mean))
+    counts = ", ".join(f"{number} {word}" for word, number in cell.outcomes.most_common() if number)
+    return {
+        "accuracy": accuracy.mean,
+        "text": f"{100 * accuracy.mean:.1f}\n{letter}" if is_known else letter or "\N{EN DASH}",
+        "tip": f"{accuracy.percent(digits=1)} (n = {accuracy.n}); {counts}",
+        "has_accuracy": is_known,
+        "is_empty": not is_known,
+        "is_dark": has_dark_tile,
+        "is_bright": not has_dark_tile,
+    }
+
+
+def _find_title(cells: Sequence[Cell]) -> str:
+    """Return how many cells have the outcomes that are the most frequent."""
+    outcomes: dict[str, int] = {}
+    for cell in cells:
+        outcome = commonest(cell)[0]
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    ranked = sorted(outcomes.items(), key=lambda item: -item[1])
+    if len(ranked) == 1:
+        word = _word(ranked[0][0])
+        return f"All {len(cells)} cells {word}" if len(cells) > 1 else f"The cell's outcome: {ranked[0][0]}"
+    parts = [f"{count} {_word(outcome)}" for outcome, count in ranked]
+    more = len(parts) - 4
+    return f"Of {len(cells)} cells, {join_words(parts[:4] if more > 0 else parts)}"
+
+
+def _word(outcome: str) -> str:
+    """Return what cells with this outcome do."""
+    return WORDS.get(outcome, f"have the outcome {'another' if outcome == UNKNOWN else outcome}")
+
+
+def _describe(cells: Sequence[Cell], axes: tuple[str, str]) -> str:
+    """Return the caption, with the legend of the letters."""
+    outcomes = {commonest(cell)[0] for cell in cells}
+    letters = [f"{OUTCOMES[outcome].letter} {outcome}" for outcome in OUTCOMES if outcome in outcomes]
+    letters += [f"{UNKNOWN} another"] if UNKNOWN in outcomes else []
+    totals = [(commonest(cell)[1], cell.outcomes.total() - cell.outcomes[NOT_RUN]) for cell in cells]
+    is_mixed = any(count < total for count, total in totals)
+    parts = [
+        f"Test accuracy in percent after the last step, {describe_units(cells)}",
+        f"letters: {', '.join(letters)}" if letters else "",
+        "2/3: two of three runs have this outcome" if is_mixed else "",
+        "grey: no finished run" if not all(cell.finished for cell in cells) else "",
+        describe_fixed(cells, axes),
+    ]
+    return write_caption(parts)
