@@ -40,15 +40,15 @@ WORK = {  # what trains
 
 def seconds(job: Job, members: int) -> float:
     """To train so many members of the job together, each with batches of its own."""
-    values = job.values
-    data = load(values, set_up_torch(values))
+    config = job.config
+    data = load(config, set_up_torch(config))
     together = []
     for seed in range(members):
-        model, _, optimizer = build(values, data)
+        model, _, optimizer = build(config, data)
         order, changes = stream("order", seed), stream("augment", seed)
-        together.append(Member(model, optimizer, order, changes, values["steps"]))
+        together.append(Member(model, optimizer, order, changes, config.duration.count_steps(0)))
     started = time.process_time()
-    recipe = Recipe(batch_size_of(values, data), True, Augment(0, False), "mean", values["arithmetic"] == "tied")
+    recipe = Recipe(batch_size_of(config, data), True, Augment(0, False), "mean", config.arithmetic == "tied")
     loop.train(together, data, recipe, loop.Hooks(is_observed=lambda step: False))
     return time.process_time() - started
 

@@ -97,7 +97,7 @@ def became(overrides: dict[str, object], words: list[str]) -> dict[str, object]:
     job = job_of(cfg)
     check([job])
     [record] = run_jobs([job], open_tracker(job, "outcomes"), lambda share, accuracy: None)
-    labels = load(job.values, set_up_torch(job.values)).test[1]
+    labels = load(job.config, set_up_torch(job.config)).test[1]
     tags = {
         key: value for key, value in record.tags.items() if key in ("outcome", "outcome_reason", "error", "stopped_at")
     }

@@ -154,7 +154,7 @@ def main() -> None:
         job = job_of(cfg)
     check([job])
     tracker = open_tracker(job, "benchmark")
-    data = load(job.values, set_up_torch(job.values))
+    data = load(job.config, set_up_torch(job.config))
     for name in ("train", "val", "test"):
         write_files(Path(name), *getattr(data, name))
 

@@ -73,14 +73,14 @@ def jobs_of(overrides: Sequence[str], seeds: int, together: bool) -> list[Job]:
 
 def seconds(jobs: Sequence[Job]) -> float:
     """To train the jobs together."""
-    values = jobs[0].values
-    data = load(values, set_up_torch(values))
+    config = jobs[0].config
+    data = load(config, set_up_torch(config))
     members = []
     for job in jobs:
-        model, _, optimizer = build(job.values, data)
-        order, changes = (stream(name, job.values["seeds"][name]) for name in ("order", "augment"))
-        members.append(Member(model, optimizer, order, changes, values["steps"]))
-    recipe = Recipe(batch_size_of(values, data), True, Augment(0, False), "mean", False)
+        model, _, optimizer = build(job.config, data)
+        order, changes = stream("order", job.config.seeds.order), stream("augment", job.config.seeds.augment)
+        members.append(Member(model, optimizer, order, changes, config.duration.count_steps(0)))
+    recipe = Recipe(batch_size_of(config, data), True, Augment(0, False), "mean", False)
     started = time.perf_counter()
     loop.train(members, data, recipe, loop.Hooks(is_observed=lambda step: False))
     return time.perf_counter() - started

@@ -197,9 +197,9 @@ def course() -> Callable[[Job], list[dict[str, torch.Tensor]]]:
     """{layer.weight: ..., layer.bias: ...} after 0, 1, ... updates of a job's net, which trains alone."""
 
     def states(job: Job) -> list[dict[str, torch.Tensor]]:
-        values = job.values
-        data = build.load(values, torch.device("cpu"))
-        model, _, optimizer = build.build(values, data)
+        config = job.config
+        data = build.load(config, torch.device("cpu"))
+        model, _, optimizer = build.build(config, data)
         states_by_step = []
 
         def observe(event: Event) -> None:
@@ -210,13 +210,13 @@ def course() -> Callable[[Job], list[dict[str, torch.Tensor]]]:
                 )
 
         train_members(
-            [Member(model, optimizer, stream("order", 0), stream("augment", 0), values["steps"])],
+            [Member(model, optimizer, stream("order", 0), stream("augment", 0), config.duration.steps)],
             data,
-            batch_size=build.batch_size_of(values, data),
+            batch_size=build.batch_size_of(config, data),
             shuffle=True,
             augment=Augment(padding=0, flip=False),
             reduction="mean",
-            tied=values["arithmetic"] == "tied",
+            tied=config.arithmetic == "tied",
             observe=observe,
         )
         return states_by_step

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from zeroinit import build
 from zeroinit.config import Job
-from zeroinit.config.target import resolve_target
+from zeroinit.config.target import Target
 from zeroinit.diagnostics import symmetry
 from zeroinit.diagnostics.random_ops import Draws, name_by_layer, record_fills
 from zeroinit.diagnostics.symmetry import DRAWS, EITHER, NOISE, ROUNDING, RULE, Audit, DrawSummary, Replay
@@ -48,7 +48,7 @@ def alternating_(tensor: Tensor, fan_in: int) -> Tensor:
 
 
 def of(job: Job) -> Audit:
-    return symmetry.audit(job.values, build.load(job.values, build.set_up_torch(job.values)))
+    return symmetry.audit(job.config, build.load(job.config, build.set_up_torch(job.config)))
 
 
 def first_broken_of(audit: Audit) -> dict[tuple[str, str, str], dict[str, int]]:
@@ -93,8 +93,8 @@ def test_noise_and_what_construction_keeps_are_counted(digits: Callable[..., Aud
 
 def test_many_draws_of_a_kind_share_a_line(job_of: Callable[..., Job]) -> None:
     job = job_of("dataset=digits", "arch.hidden=[4,4,4,4]")
-    data = build.load(job.values, build.set_up_torch(job.values))
-    drawn, means, unknown = symmetry.summarize_draws(job.values, data)
+    data = build.load(job.config, build.set_up_torch(job.config))
+    drawn, means, unknown = symmetry.summarize_draws(job.config, data)
     names = [
         f"{layer}.{part}" for layer in (*(f"hidden{d}" for d in (1, 2, 3, 4)), "output") for part in ("weight", "bias")
     ]
@@ -237,7 +237,7 @@ def test_a_draw_is_named_by_what_it_is_for() -> None:
     fills: list[Tensor] = []
     with Draws() as draws:
         rules = [
-            record_fills(draws, fills)(resolve_target("init", {"_target_": f"torch.nn.init.{name}_"}))
+            record_fills(draws, fills)(Target("init", f"torch.nn.init.{name}_", "{}").resolve())
             for name in ("trunc_normal", "zeros")
         ]
         initialize(model, stream("init", 7), *rules, bias_scale=float)

@@ -143,7 +143,7 @@ class Keeps(Off):
 def test_the_pass_in_eval_mode_is_none_of_the_constructors_draws(digits: Callable[..., Job]) -> None:
     """What the audit lists as drawn in the construction is what the constructor draws."""
     job = digits("+arch.extra=noise")
-    drawn, _, _ = summarize_draws(job.values, build.load(job.values, torch.device("cpu")))
+    drawn, _, _ = summarize_draws(job.config, build.load(job.config, torch.device("cpu")))
     construction = {name for line in drawn if line.phase == "construction" for name in line.names}
     assert construction == {f"{layer}.{part}" for layer in ("first", "middle", "output") for part in ("weight", "bias")}
 

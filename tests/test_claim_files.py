@@ -171,7 +171,7 @@ def test_a_claim_changes_no_identity(job_of: Callable[..., Job]) -> None:
     bare, claiming = (
         job_of(f"claims={text}") for text in ("[]", "[{statement:so,cells:{init:zero},test:does_not_learn}]")
     )
-    assert claiming.values["claims"]
+    assert claiming.config.claims
     assert (bare.config_hash, bare.cell_hash, bare.params) == (
         claiming.config_hash,
         claiming.cell_hash,

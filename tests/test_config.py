@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from zeroinit.config import Job
+from zeroinit.config.schema import Duration, Seeds
 from zeroinit.errors import BadInput
 
 
@@ -49,13 +50,13 @@ def test_values_out_of_range(overrides: list[str], said: str, job_of: Callable[.
 
 
 def test_steps_take_the_place_of_the_default_epochs(job_of: Callable[..., Job]) -> None:
-    assert (job_of().values["epochs"], job_of().values["steps"]) == (10, None)
-    assert (job_of("steps=7").values["epochs"], job_of("steps=7").values["steps"]) == (None, 7)
+    assert job_of().config.duration == Duration(epochs=10, steps=None)
+    assert job_of("steps=7").config.duration == Duration(epochs=None, steps=7)
 
 
 def test_seed_is_the_seed_of_every_stream_but_the_split(job_of: Callable[..., Job]) -> None:
-    assert job_of("seed=5").values["seeds"] == {"init": 5, "order": 5, "augment": 5, "forward": 5, "split": 0}
-    assert job_of("seed=5", "seeds.order=6").values["seeds"]["order"] == 6
+    assert job_of("seed=5").config.seeds == Seeds(init=5, order=5, augment=5, forward=5, split=0)
+    assert job_of("seed=5", "seeds.order=6").config.seeds.order == 6
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -191,13 +192,13 @@ def test_each_seed_of_a_rule_has_the_same_moments(job_of: Callable[..., Job]) ->
     lines_of_seeds = []
     for seed in (0, 1):
         job = job_of("dataset=digits", "arch.hidden=[6]", f"seed={seed}")
-        data = build.load(job.values, build.set_up_torch(job.values))
-        model, filled, _ = build.build(job.values, data)
-        lines_of_seeds.append(moments.with_moments(job.values, model, filled))
+        data = build.load(job.config, build.set_up_torch(job.config))
+        model, filled, _ = build.build(job.config, data)
+        lines_of_seeds.append(moments.with_moments(job.config, model, filled))
     columns = RULE.split(",")
     assert [[line[name] for name in columns] for line in lines_of_seeds[0]] == [
         [line[name] for name in columns] for line in lines_of_seeds[1]
     ]
     assert lines_of_seeds[0][1]["mean"] != lines_of_seeds[1][1]["mean"]
-    quotient = moments.with_moments(job.values | {"arithmetic": "quotient"}, model, filled)
+    quotient = moments.with_moments(replace(job.config, arithmetic="quotient"), model, filled)
     assert {line["rule_mean"] for line in quotient} == {""}

@@ -98,7 +98,7 @@ def test_stratified_holds_out_each_class_in_proportion(held_out: int) -> None:
 @pytest.mark.parametrize("limit", [1, 150, 300, 2000])
 def test_a_limit_is_of_each_split_at_even_distances(limit: int, job_of: Callable[..., Job]) -> None:
     whole = dataset.digits(stream("split", 0))
-    some = build.load(job_of("dataset=digits", f"dataset.max_examples={limit}").values, torch.device("cpu"))
+    some = build.load(job_of("dataset=digits", f"dataset.max_examples={limit}").config, torch.device("cpu"))
     for all_of, taken in ((whole.train, some.train), (whole.val, some.val), (whole.test, some.test)):
         examples = len(all_of[1])
         count = min(limit, examples)
@@ -109,7 +109,7 @@ def test_a_limit_is_of_each_split_at_even_distances(limit: int, job_of: Callable
 
 
 def test_without_a_limit_the_data_are_whole(job_of: Callable[..., Job]) -> None:
-    some = build.load(job_of("dataset=digits").values, torch.device("cpu"))
+    some = build.load(job_of("dataset=digits").config, torch.device("cpu"))
     assert torch.equal(some.train[0], dataset.digits(stream("split", 0)).train[0])
 
 

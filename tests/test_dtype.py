@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from zeroinit import build
 from zeroinit.config import Job
 from zeroinit.dataset import Data
-from zeroinit.dataset.batches import Augment
 from zeroinit.diagnostics import symmetry
 from zeroinit.diagnostics.lint import findings
 from zeroinit.layers import weight_layers
@@ -32,8 +31,8 @@ INITS = ("default", "zero_normal", "zero_uniform", "orthogonal", "row_constant",
 
 
 def build_job(job: Job) -> tuple[Data, nn.Module, torch.optim.Optimizer]:
-    data = build.load(job.values, build.set_up_torch(job.values))
-    model, _, optimizer = build.build(job.values, data)
+    data = build.load(job.config, build.set_up_torch(job.config))
+    model, _, optimizer = build.build(job.config, data)
     return data, model, optimizer
 
 
@@ -43,23 +42,23 @@ def train_jobs(jobs: list[Job], probes: list[str] | None = None) -> tuple[list[n
     members = []
     for job in jobs:
         _, model, optimizer = build_job(job)
-        seeds = job.values["seeds"]
-        streams = stream("order", seeds["order"]), stream("augment", seeds["augment"])
-        members.append(Member(model, optimizer, *streams, job.values["steps"]))
+        seeds = job.config.seeds
+        streams = stream("order", seeds.order), stream("augment", seeds.augment)
+        members.append(Member(model, optimizer, *streams, job.config.duration.steps))
     records = [Record("", {}, {}) for _ in jobs]
     steps = max(member.steps for member in members)
     batch = data.to_inputs(data.train[0][:20]).unsqueeze(0), data.train[1][:20].unsqueeze(0)
     hidden = [name for name, _ in weight_layers(members[0].model)][:-1]
     observer = make_observer(records, steps, probes or [], hidden, batch, [0, 2])
-    values = jobs[0].values
+    config = jobs[0].config
     train_members(
         members,
         data,
-        batch_size=build.batch_size_of(values, data),
+        batch_size=build.batch_size_of(config, data),
         shuffle=True,
-        augment=Augment(**values["dataset"]["augment"]),
+        augment=config.dataset.augment,
         reduction="mean",
-        tied=values["arithmetic"] == "tied",
+        tied=config.arithmetic == "tied",
         observe=observer,
     )
     return [member.model for member in members], records
@@ -94,7 +93,7 @@ def test_a_run_is_a_plain_loop_in_float64(optimizer: str, job_of: Jobs) -> None:
     [record] = runner.run_jobs([job], Off(), lambda share, accuracy: None)
     [model], _ = train_jobs([job])
 
-    data = build.load(job_of(*words).values, torch.device("cpu"))
+    data = build.load(job_of(*words).config, torch.device("cpu"))
     start = build_job(job_of(*words, "seed=3"))[1]
     w1, b1, w2, b2 = (parameter.detach().double().requires_grad_() for parameter in start.parameters())
 
@@ -175,13 +174,13 @@ def test_rounding_is_no_first_gradient_in_float64_either(job_of: Jobs) -> None:
 def test_the_lint_has_the_limits_of_each(job_of: Jobs) -> None:
     def forward_findings(dtype: str, scale: int) -> list[str]:
         job = job_of("dataset=digits", "init=zero_normal", f"bias_scale.value={scale}", f"dtype={dtype}")
-        return [finding.text for finding in findings(job.values, *build_job(job)) if finding.rule == "forward"]
+        return [finding.text for finding in findings(job.config, *build_job(job)) if finding.rule == "forward"]
 
     assert forward_findings("float32", 300)[0].endswith("beyond 87 a softmax or sigmoid is all or nothing in float32")
     assert forward_findings("float64", 300) == []
     assert forward_findings("float64", 3000)[0].endswith("beyond 708 a softmax or sigmoid is all or nothing in float64")
     texts_by_run = [
-        [finding.text for finding in findings(job.values, *build_job(job)) if finding.rule == "backward"]
+        [finding.text for finding in findings(job.config, *build_job(job)) if finding.rule == "backward"]
         for job in (job_of("dataset=digits", "init=constant", f"dtype={dtype}") for dtype in DTYPES)
     ]
     assert all(texts and texts[0].endswith("times those of output: rounding") for texts in texts_by_run)
@@ -189,7 +188,7 @@ def test_the_lint_has_the_limits_of_each(job_of: Jobs) -> None:
 
 def test_the_audit_knows_the_draws_and_the_rounding_of_float64(job_of: Jobs) -> None:
     single, double = (
-        symmetry.audit(job.values, build.load(job.values, torch.device("cpu")))
+        symmetry.audit(job.config, build.load(job.config, torch.device("cpu")))
         for job in (
             job_of("dataset=digits", "init=row_constant", "arch.hidden=[129]", "probe.first_steps=5", f"dtype={dtype}")
             for dtype in DTYPES

@@ -141,7 +141,7 @@ def test_a_variable_may_refer_to_keys_in_a_single_run_too(zeroinit: Command) -> 
 
 def test_a_value_that_refers_to_a_variable_of_its_job(job_of: Callable[..., Job]) -> None:
     job = job_of("arch.activation=${oc.env:X}", "+hydra.job.env_set.X=tanh")
-    assert job.values["arch"]["activation"] == "tanh"
+    assert job.config.arch.arguments["activation"] == "tanh"
 
 
 def test_caches_tell_jobs_apart(job_of: Callable[..., Job]) -> None:
@@ -154,9 +154,9 @@ def test_caches_tell_jobs_apart(job_of: Callable[..., Job]) -> None:
     lint.known.clear()
     for job in jobs:
         with environment(job.variables):
-            data = build.load(job.values, build.set_up_torch(job.values))
+            data = build.load(job.config, build.set_up_torch(job.config))
             assert data.train[0].max() == 7 * int(job.variables["X"])
-            lint.findings(job.values, data, *build.build(job.values, data)[::2])
+            lint.findings(job.config, data, *build.build(job.config, data)[::2])
     assert len(lint.known) == 2
 
 

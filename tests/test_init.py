@@ -51,7 +51,7 @@ def build_net(job_of: Callable[..., Job]) -> Callable[..., nn.Module]:
 
     def model(*overrides: str) -> nn.Module:
         job = job_of("dataset=planar", f"arch.hidden=[{FAN_IN},{FAN_OUT}]", *overrides)
-        return build.build(job.values, toy_data(5))[0]
+        return build.build(job.config, toy_data(5))[0]
 
     return model
 
@@ -125,7 +125,7 @@ def test_log_uniform_biases(build_net: Callable[..., nn.Module]) -> None:
 
 def test_a_range_of_sizes_starts_above_zero(job_of: Callable[..., Job]) -> None:
     with pytest.raises(BadInput, match=r"least=0 and most=3\.0 are no range above 0"):
-        build.build(job_of("init=zero_log_uniform", "init.bias.least=0").values, toy_data(5))
+        build.build(job_of("init=zero_log_uniform", "init.bias.least=0").config, toy_data(5))
 
 
 def test_orthogonal_columns(build_net: Callable[..., nn.Module]) -> None:
@@ -175,10 +175,10 @@ SHOWN = ["default", "kaiming_normal", "layer_constant", "zero", "zero_normal", "
 def test_golden(arch: str, name: str, job_of: Callable[..., Job], pytestconfig: pytest.Config) -> None:
     """A line a parameter, so that a change of any init shows in review; --update-golden writes them anew."""
     job = job_of("dataset=digits", f"arch={arch}", f"init={name}", "bias_scale.value=0.1")
-    data = build.load(job.values, torch.device("cpu"))
+    data = build.load(job.config, torch.device("cpu"))
     lines = [
         f"{line.parameter} {line.shape} {line.rule} mean={line.mean:.4g} std={line.std:.4g} zeros={line.zeros:.4g}"
-        for line in build.build(job.values, data)[1]
+        for line in build.build(job.config, data)[1]
     ]
     path = GOLDEN / f"{arch}-{name}.txt"
     if pytestconfig.getoption("--update-golden"):
@@ -236,8 +236,8 @@ def test_a_rule_that_cannot_fill_is_an_error() -> None:
 def test_an_init_for_some_layers_only(job_of: Callable[..., Job]) -> None:
     """Those that the pattern names have it, bias scale and all; the others have what init.rest says, unscaled."""
     words = ["dataset=digits", "arch=cifar_cnn", "bias_scale.value=100", "init=zero_normal"]
-    data = build.load(job_of(*words).values, torch.device("cpu"))
-    some, _, _ = build.build(job_of(*words, "init.layers=[conv*,output]").values, data)
+    data = build.load(job_of(*words).config, torch.device("cpu"))
+    some, _, _ = build.build(job_of(*words, "init.layers=[conv*,output]").config, data)
     for name, layer in weight_layers(some):
         fan_in = layer.weight[0].numel()
         if name.startswith("conv") or name == "output":
@@ -246,7 +246,7 @@ def test_an_init_for_some_layers_only(job_of: Callable[..., Job]) -> None:
         else:
             assert 0 < layer.weight.abs().max() <= 1 / math.sqrt(fan_in)
             assert 0 < layer.bias.abs().max() <= 1 / math.sqrt(fan_in)
-    other, filled, _ = build.build(job_of(*words, "init.layers=output", "init@init.rest=small_normal").values, data)
+    other, filled, _ = build.build(job_of(*words, "init.layers=output", "init@init.rest=small_normal").config, data)
     assert close(other.get_submodule("hidden1").weight, 0, 0.01**2)
     assert (other.get_submodule("hidden1").bias == 0).all()
     rules = {line.parameter: line.rule for line in filled}
@@ -257,8 +257,8 @@ def test_an_init_for_some_layers_only(job_of: Callable[..., Job]) -> None:
 
 def test_all_layers_named_is_all_layers(job_of: Callable[..., Job]) -> None:
     job, same = job_of("dataset=digits", "init=default"), job_of("dataset=digits", "init=default", "init.layers='*'")
-    data = build.load(job.values, torch.device("cpu"))
-    ours, theirs = (build.build(each_job.values, data)[0].parameters() for each_job in (job, same))
+    data = build.load(job.config, torch.device("cpu"))
+    ours, theirs = (build.build(each_job.config, data)[0].parameters() for each_job in (job, same))
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 

@@ -239,7 +239,7 @@ def test_from_small_biases_weights_grow_at_the_rate_of_the_linearised_net(
     words = ["dataset=planar", "arch.hidden=[4]", "arch.activation=tanh", "init=zero_normal", "optimizer=sgd"]
     job = job_of(*words, f"bias_scale.value={scale}", f"optimizer.lr={lr}", "steps=130", "dtype=float64")
     norms = [state["hidden1.weight"].norm().item() for state in course(job)]
-    rate = lr * math.sqrt(2) * pull(build.load(job.values, torch.device("cpu")))
+    rate = lr * math.sqrt(2) * pull(build.load(job.config, torch.device("cpu")))
     assert (norms[120] / norms[80]) ** (1 / 40) - 1 == pytest.approx(rate, rel=0.02)
     assert norms[80] < 0.05  # the biases' square, times that
 
@@ -259,7 +259,7 @@ def test_the_units_that_an_elu_saturates_are_those_with_a_bias_below_log_of_a_hu
     scale: int, job_of: JobOf
 ) -> None:
     job = job_of("dataset=digits", "arch.hidden=[500]", "init=zero_normal", f"bias_scale.value={scale}")
-    model, _, _ = build.build(job.values, build.load(job.values, torch.device("cpu")))
+    model, _, _ = build.build(job.config, build.load(job.config, torch.device("cpu")))
     biases = model.hidden1.bias.detach()
     slopes = measures.slopes(nn.ELU(), biases[None, :, None].expand(1, -1, 3))
     share = (biases < math.log(measures.FLAT)).double().mean()

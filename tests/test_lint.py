@@ -4,6 +4,8 @@ import random
 import threading
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,6 @@ from torch import Tensor, nn
 
 from zeroinit import CONF, arch, build
 from zeroinit.config import Job
-from zeroinit.config.target import resolve_target
 from zeroinit.diagnostics import construction, first_batch, lint
 from zeroinit.diagnostics.lint import Finding
 from zeroinit.diagnostics.random_ops import Draws, record_fills
@@ -95,9 +96,9 @@ def alternating_(tensor: Tensor) -> Tensor:
 
 
 def lint_job(job: Job) -> list[Finding]:
-    data = build.load(job.values, build.set_up_torch(job.values))
-    model, _, optimizer = build.build(job.values, data)
-    return lint.findings(job.values, data, model, optimizer)
+    data = build.load(job.config, build.set_up_torch(job.config))
+    model, _, optimizer = build.build(job.config, data)
+    return lint.findings(job.config, data, model, optimizer)
 
 
 def lint_net(job_of: Callable[..., Job], *overrides: str) -> list[Finding]:
@@ -124,8 +125,8 @@ def test_the_published_recursion_over_a_resnet50() -> None:
     )
     rule = record_fills(Draws(), all_filled := [])
     initialize(
-        model, stream("init", 0), rule(resolve_target("zero", {"_target_": "torch.nn.init.zeros_"})),
-        rule(resolve_target("zero", {"_target_": "torch.nn.init.zeros_"})), bias_scale=float,
+        model, stream("init", 0), rule(partial(torch.nn.init.zeros_)),
+        rule(partial(torch.nn.init.zeros_)), bias_scale=float,
     )  # fmt: skip
     assert len(all_filled) == 108
     assert construction.check_coverage(model, all_filled) == []
@@ -313,16 +314,16 @@ def test_signals_that_vanish_or_explode(overrides: list[str], rule: str, said: s
 
 def test_nothing_fires_on_our_own_but_for_a_reason(job_of: Callable[..., Job]) -> None:
     archs = sorted(path.stem for path in (CONF / "arch").glob("*.yaml"))
-    nodes = {name: job_of("dataset=digits", f"arch={name}").values["arch"] for name in archs}
+    nodes = {name: job_of("dataset=digits", f"arch={name}").config.arch for name in archs}
     for init in INITS:
         job = job_of("dataset=digits", f"init={init}")
-        data = build.load(job.values, build.set_up_torch(job.values))
+        data = build.load(job.config, build.set_up_torch(job.config))
         for name in archs:
             if name == "resnet50" and init not in ("zero_normal", "constant"):
                 continue
-            values = job.values | {"arch": nodes[name]}
-            model, _, optimizer = build.build(values, data)
-            fired = {finding.rule for finding in lint.findings(values, data, model, optimizer)}
+            config = replace(job.config, arch=nodes[name])
+            model, _, optimizer = build.build(config, data)
+            fired = {finding.rule for finding in lint.findings(config, data, model, optimizer)}
             assert fired == {rule for (by, rule), (where, _) in MEANT.items() if by == init and name in where}, (
                 init,
                 name,
@@ -345,10 +346,10 @@ def test_it_changes_no_number(job_of: Callable[..., Job], monkeypatch: pytest.Mo
 
 def test_it_leaves_model_and_generators_alone(job_of: Callable[..., Job]) -> None:
     job = job_of("dataset=digits", "arch=logistic", "arch._target_=test_lint.Net")
-    data = build.load(job.values, build.set_up_torch(job.values))
-    model, _, optimizer = build.build(job.values, data)
+    data = build.load(job.config, build.set_up_torch(job.config))
+    model, _, optimizer = build.build(job.config, data)
     before, state = deepcopy(model.state_dict()), torch.get_rng_state()
-    lint.findings(job.values, data, model, optimizer)
+    lint.findings(job.config, data, model, optimizer)
     assert torch.get_rng_state().equal(state)
     assert all(tensor.equal(before[name]) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())

@@ -46,7 +46,7 @@ def finite_to_the_end(job: Job) -> None:
     assert record.status == "FINISHED"
     assert tracker.records() == [record]
     assert all(torch.tensor([value for _, value, _ in record.metrics]).isfinite())
-    assert {step for _, _, step in record.metrics} >= {0, job.values["steps"]}
+    assert {step for _, _, step in record.metrics} >= {0, job.config.duration.steps}
 
 
 def test_the_options_are_those_that_are_promised() -> None:

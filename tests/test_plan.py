@@ -65,7 +65,7 @@ def test_as_few_stacks_as_fit_and_so_many_that_all_workers_have_as_much(
 def test_what_members_may_differ_in(grid: Callable[..., list[Job]]) -> None:
     jobs = grid(6, optimizer=[{"lr": 0.1}, {"lr": 0.01}], steps=[5, 7, 9], bias_scale=[{"value": 0.1}, {"value": 2}])
     [stack] = plan_stacks(jobs, 1, lambda job, workers: SMALL)
-    assert [jobs[index].values["optimizer"]["lr"] for index in stack.jobs] == [0.01] * 3 + [0.1] * 3
+    assert [jobs[index].config.optimizer.arguments["lr"] for index in stack.jobs] == [0.01] * 3 + [0.1] * 3
     assert stack.why == "6 together, of 16 at most"
 
 
@@ -111,7 +111,7 @@ def test_the_longest_come_first(grid: Callable[..., list[Job]]) -> None:
         ({}, {"max_members": 2, "is_full_batch": True}, [[*range(8)]], 16),
         ({"dataset": {"shuffle": False}}, {"max_members": 2}, [[*range(8)]], 16),
         (
-            {"dataset": {"shuffle": False, "augment": {"crop": 1, "flip": False}}},
+            {"dataset": {"shuffle": False, "augment": {"padding": 1, "flip": False}}},
             {"max_members": 2},
             [[0, 1], [2, 3], [4, 5], [6, 7]],
             2,
@@ -207,7 +207,9 @@ def change(job: Job, key: str, value: object) -> Job:
     for parent in parents:
         node = node[parent]
     node[last] = value
-    return replace(job, values=values)
+    changed = replace(job, values=values)
+    vars(changed)["config"] = job.config  # the value need not be a valid one
+    return changed
 
 
 def may_differ(key: str) -> bool:

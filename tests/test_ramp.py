@@ -29,9 +29,9 @@ def digits() -> Data:
 
 
 def member(job: Job, data: Data) -> Member:
-    model, _, optimizer = build.build(job.values, data)
-    seed = job.values["seeds"]["order"]
-    return Member(model, optimizer, stream("order", seed), stream("augment", 0), job.values["steps"])
+    model, _, optimizer = build.build(job.config, data)
+    seed = job.config.seeds.order
+    return Member(model, optimizer, stream("order", seed), stream("augment", 0), job.config.duration.steps)
 
 
 def flat(model: nn.Module) -> torch.Tensor:
@@ -41,7 +41,7 @@ def flat(model: nn.Module) -> torch.Tensor:
 def test_the_rate_of_each_step() -> None:
     """Of step 1 the factor times the rate, and then less by the same each step; of step 5 and all later the rate."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.125)
-    warmup.set_warmup(optimizer, steps=4, factor=9)
+    warmup.set_warmup(optimizer, warmup.Warmup(steps=4, factor=9))
     rates = []
     for step in range(1, 8):
         warmup.set_rates(optimizer, step)

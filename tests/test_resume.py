@@ -77,7 +77,7 @@ def test_the_version_is_raised_when_numbers_change(
 def test_the_data_are_part_of_the_identity(job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     job = job_of(*QUICK)
     before = build.identity_of(job)
-    data = build.data.load_cached(*build.data.data_source(job.values), torch.device("cpu"))
+    data = build.data.load_cached(build.data.data_source(job.config), torch.device("cpu"))
     inputs, labels = data.test
     changed = inputs.clone()
     changed[3, 0, 0, 0] += 1

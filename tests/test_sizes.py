@@ -21,6 +21,7 @@ from PIL import Image
 from zeroinit import CONF, SWEEPS, cli
 from zeroinit.config import Job
 from zeroinit.config.compose import job_of as compose_job
+from zeroinit.config.schema import Duration
 from zeroinit.sweep import runner
 
 Command = Callable[..., Ended]
@@ -81,10 +82,10 @@ def test_each_size_arrives_in_every_run(name: str, size: str) -> None:
         assert {words[key] for words in typed} == set(map(str, range(SEEDS[size])))
     of_arch = {words.get("arch"): index for index, words in enumerate(typed)}
     for job_of_arch in (job(index) for index in of_arch.values()):
-        values, params = job_of_arch.values, job_of_arch.params
+        config, params = job_of_arch.config, job_of_arch.params
         epochs = {"smoke": 2, "small": 8, "paper": PUBLISHED[data][params["arch"]]}[size]
-        assert (values["epochs"], values["steps"]) == ((None, 5) if name == "figure12" else (epochs, None))
-        assert (params["dataset"], values["dataset"]["max_examples"]) == (dataset, limit)
+        assert config.duration == (Duration(None, 5) if name == "figure12" else Duration(epochs, None))
+        assert (params["dataset"], config.dataset.max_examples) == (dataset, limit)
         assert not {"size", "published", "claims"} & {key.partition(".")[0] for key in params}
     counts = list(map(int, RUNS.findall(text_of(name))))
     assert counts[("small", "smoke", "paper").index(size)] == len(typed)

@@ -117,7 +117,7 @@ def test_a_helper_key_that_nothing_refers_to_is_refused(text: str, said: str, ze
 
 def test_a_typed_helper_key_must_be_used_itself(job_of: Callable[..., Job]) -> None:
     job = job_of("+mine=3", "steps=${mine}")
-    assert job.values["steps"] == 3
+    assert job.config.duration.steps == 3
     with pytest.raises(BadInput, match=r"^mine.b=2: there is no such key; "):
         job_of("+mine.a=3", "+mine.b=2", "steps=${mine.a}")
 

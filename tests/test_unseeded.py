@@ -57,10 +57,10 @@ class Wired(nn.Sequential):
 def texts_of(job_of: Callable[..., Job]) -> Callable[..., list[str]]:
     def texts(*overrides: str) -> list[str]:
         job = job_of("dataset=digits", "dataset.max_examples=200", "arch=logistic", *overrides)
-        data = build.load(job.values, build.set_up_torch(job.values))
-        model, _, optimizer = build.build(job.values, data)
+        data = build.load(job.config, build.set_up_torch(job.config))
+        model, _, optimizer = build.build(job.config, data)
         return [
-            each.text for each in lint.findings(job.values, data, model, optimizer) if each.rule in ("seed", "lint")
+            each.text for each in lint.findings(job.config, data, model, optimizer) if each.rule in ("seed", "lint")
         ]
 
     return texts

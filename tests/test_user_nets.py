@@ -143,8 +143,8 @@ def test_an_init_that_gives_nan_is_left_to_train(job_of: Callable[..., Job]) -> 
     job = job_of(
         *B, "arch=fnn", "arch.hidden=[8,8]", "arch.activation=relu", "init=small_normal", "init.weight.std=1e38"
     )
-    data = build.load(job.values, torch.device("cpu"))
-    model, _, _ = build.build(job.values, data)
+    data = build.load(job.config, torch.device("cpu"))
+    model, _, _ = build.build(job.config, data)
     assert model(data.to_inputs(data.train[0][:2])).isnan().any()
     build.check([job])
 

@@ -157,10 +157,10 @@ def test_dirac_fills_convolutions() -> None:
 def test_shipped_rules_draw_what_they_draw_by_themselves(name: str, job_of: Callable[..., Job]) -> None:
     """The values before a rule change none of its numbers."""
     job = job_of("dataset=digits", "arch=fnn", "arch.hidden=[6]", f"init={name}", "bias_scale.value=2")
-    data = build.load(job.values, torch.device("cpu"))
-    model, _, _ = build.build(job.values, data)
-    generator = stream("init", job.values["seeds"]["init"])
-    weight, bias = build.init_rules("init", job.values["init"])
+    data = build.load(job.config, torch.device("cpu"))
+    model, _, _ = build.build(job.config, data)
+    generator = stream("init", job.config.seeds.init)
+    weight, bias = job.config.init.rules.resolve()
     for depth, layer in enumerate([model.hidden1, model.output], start=1):
         given = {"generator": generator, "fan_in": layer.in_features, "depth": depth}
         for rule, filled, factor in ((weight, layer.weight, 1), (bias, layer.bias, 2)):

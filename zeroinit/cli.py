@@ -118,7 +118,7 @@ def _prepare(job: Job) -> tuple[Tracker, Record | None]:
         BadInput: The job cannot be trained, or its run cannot be stored.
     """
     check_jobs([job])  # before the bar, as decoding images has one of its own
-    mode = job.values["mode"]
+    mode = job.config.mode
     if mode == "lint":
         with explain_exits("mode=lint"):
             code = dry_run.print_findings([job], is_multirun())

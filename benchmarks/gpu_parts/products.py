@@ -23,7 +23,7 @@ def measure_products(net: Net, members: int, tf32: bool) -> Row:
     model = deepcopy(net.model)
     for name, layer in weight_layers(model):
         layer.register_forward_hook(note(name))
-    batch = batch_size_of(net.job.values, net.data)
+    batch = batch_size_of(net.job.config, net.data)
     with torch.no_grad():
         model(net.data.to_inputs(net.data.train[0][:batch]))
     set_tf32(tf32)

@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,13 @@ from gpu_parts.device import Net, card, reset_memory, set_tf32, timed, wait
 from gpu_parts.files import Row, add_row, read_rows
 from gpu_parts.jobs import Task
 from gpu_parts.products import measure_products
-from zeroinit.build import batch_size_of, build, load, make_optimizer, set_up_torch, steps_per_epoch_of
+from zeroinit.build import batch_size_of, build, load, make_optimizer, recipe_of, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
-from zeroinit.dataset.batches import Augment, Batches
+from zeroinit.dataset.batches import Batches
 from zeroinit.layers import weight_layers
 from zeroinit.rng import stream
 from zeroinit.training import loop
-from zeroinit.training.cohort import Member, Recipe
+from zeroinit.training.cohort import Member
 from zeroinit.training.evaluation import evaluate_members
 from zeroinit.training.events import Event, Step
 from zeroinit.training.single import SingleModel
@@ -62,8 +63,8 @@ def measure_speed(tasks: Sequence[Task], out: Path, deadline: float, smoke: bool
 
 
 def built(job: Job, smoke: bool) -> Net:
-    data = load(job.values, set_up_torch(job.values))
-    model, _, _ = build(job.values, data)
+    data = load(job.config, set_up_torch(job.config))
+    model, _, _ = build(job.config, data)
     blocks, block = (2, 2) if smoke else (5, 10 if job.params["arch"] == "resnet50" else 20)
     return Net(job.params["arch"], job, data, model, blocks, block)
 
@@ -101,7 +102,7 @@ def members_of(net: Net, members: int, shared: bool, steps: int) -> list[Member]
                 nn.init.kaiming_normal_(layer.weight)
         order = stream("order", 0 if shared else index)
         changes = stream("augment", 0 if shared else index)
-        found.append(Member(model, make_optimizer(net.job.values, model), order, changes, steps))
+        found.append(Member(model, make_optimizer(net.job.config, model), order, changes, steps))
     return found
 
 
@@ -112,24 +113,17 @@ def measure_nothing(*state: Any) -> tuple[dict[str, list[float]], list[int | Non
 
 def train(net: Net, members: int, shared: bool, steps: int, observe: Callable[[Event], None]) -> None:
     """Take so many steps with the members together."""
-    values = net.job.values
     loop.train(
         members_of(net, members, shared, steps),
         net.data,
-        Recipe(
-            batch_size_of(values, net.data),
-            values["dataset"]["shuffle"],
-            Augment(**values["dataset"]["augment"]),
-            values["loss"]["reduction"],
-            tied=False,
-        ),
+        replace(recipe_of(net.job.config, net.data), tied=False),
         loop.Hooks(observe=observe, is_observed=lambda step: False, evaluate=measure_nothing),
     )
 
 
 def measure_steps(net: Net, members: int, batches: str, kernels: str, arithmetic: str) -> Row:
     """Time steps of K members together."""
-    if members > 1 and unstackable_reason(net.model, make_optimizer(net.job.values, net.model), net.data.input_shape):
+    if members > 1 and unstackable_reason(net.model, make_optimizer(net.job.config, net.model), net.data.input_shape):
         return {"error": "it cannot be stacked"}
     marks: list[float] = []
     warm_up = 2 if net.blocks == 2 else 15
@@ -150,7 +144,7 @@ def measure_steps(net: Net, members: int, batches: str, kernels: str, arithmetic
         torch.backends.cudnn.benchmark = False
         set_tf32(False)
     seconds = [(end - start) / net.block for start, end in pairwise(marks)]
-    per_step, batch = statistics.median(seconds), batch_size_of(net.job.values, net.data)
+    per_step, batch = statistics.median(seconds), batch_size_of(net.job.config, net.data)
     return {
         "kind": "steps",
         "members": members,
@@ -159,7 +153,7 @@ def measure_steps(net: Net, members: int, batches: str, kernels: str, arithmetic
         "arithmetic": arithmetic,
         "step_ms": 1e3 * per_step,
         "spread_ms": 1e3 * (max(seconds) - min(seconds)),
-        "epoch_s": per_step * steps_per_epoch_of(net.job.values, net.data),
+        "epoch_s": per_step * steps_per_epoch_of(net.job.config, net.data),
         "samples_per_second": members * batch / per_step,
         "memory_gib": torch.cuda.max_memory_allocated() / 2**30 if net.device.type == "cuda" else 0.0,
     }
@@ -168,11 +162,10 @@ def measure_steps(net: Net, members: int, batches: str, kernels: str, arithmetic
 def measure_between(net: Net, members: int) -> Row:
     """Time what comes between two epochs: evaluation, and the order of the next epoch of K members' own batches."""
     streams = [(stream("order", index), stream("augment", index)) for index in range(members)]
-    values = net.job.values
-    augment, batch = Augment(**values["dataset"]["augment"]), batch_size_of(values, net.data)
-    batches = Batches(net.data, batch, True, augment, streams)
+    batch = batch_size_of(net.job.config, net.data)
+    batches = Batches(net.data, batch, True, net.job.config.dataset.augment, streams)
     models = [deepcopy(net.model) for _ in range(members)]
-    pairs = [(model, make_optimizer(values, model)) for model in models]
+    pairs = [(model, make_optimizer(net.job.config, model)) for model in models]
     together = SingleModel(*pairs[0]) if members == 1 else ModelStack(pairs)
     losses = torch.zeros(1, members, device=net.device)
     order = timed(net.device, batches.draw)

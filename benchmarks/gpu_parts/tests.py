@@ -28,12 +28,9 @@ def load_images(tasks: Sequence[Task]) -> bool:
     """Decode each data set once, so that no worker of a later part has to."""
     import torch
 
-    from zeroinit.build import load
+    from zeroinit.build.data import data_source, load
 
-    loaded = list[list[str]]()
-    for task in tasks:
-        name = [str(task.job.values["dataset"].get(key)) for key in ("_target_", "folder", "resize", "channels")]
-        if name not in loaded:
-            loaded.append(name)
-            load(task.job.values, torch.device("cpu"))
+    first = {data_source(task.job.config): task.job for task in reversed(tasks)}
+    for job in reversed(first.values()):
+        load(job.config, torch.device("cpu"))
     return True

@@ -1,6 +1,5 @@
 """What every sweep begins and ends with, whichever sweeper and launcher are Hydra's choice."""
 
-import json
 import sys
 import time
 import traceback
@@ -90,10 +89,12 @@ class SweepCallback(Callback):
         from zeroinit import build, cli
         from zeroinit.config.claims import parse_claims
         from zeroinit.config.compose import is_search, sweep_name
+        from zeroinit.config.target import Target
         from zeroinit.sweep.search import conclude_search
 
         HydraConfig.instance().set_config(config)
-        tracker = build.open_cached(json.dumps(dict(config.tracker)), config.sweep or sweep_name())
+        node: Any = OmegaConf.to_container(config.tracker, resolve=True)
+        tracker = build.open_cached(Target.read({"tracker": node}, "tracker"), config.sweep or sweep_name())
         claims = parse_claims(OmegaConf.to_container(config.claims, resolve=True))
         command, notes = cli.describe_command(), notes_of_search(config)
         return conclude_search(command, tracker, claims, self.started, notes, is_search(config.hydra))

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -77,7 +78,8 @@ def members_of(run: Run, data: Data) -> list[Member]:
 
 def train(run: Run, observe: Callable[[Event], None] = loop.ignore, **other: Any) -> list[Member]:
     """Train the run's members together, and return them as they end; `ended` of each is in `outcomes`."""
-    build.set_up_torch({"threads": 1, "deterministic": run.deterministic, "device": str(run.device)})
+    settings: Any = SimpleNamespace(threads=1, deterministic=run.deterministic, device=run.device)
+    build.set_up_torch(settings)
     data = data_of(run)
     members = members_of(run, data)
     recipe = Recipe(run.batch_size, True, run.augment, "mean", run.tied)

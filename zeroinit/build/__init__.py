@@ -3,8 +3,8 @@
 from zeroinit.build.checks import check, layers_of
 from zeroinit.build.data import load
 from zeroinit.build.identity import identity_of
-from zeroinit.build.model import build, init_rules, make_optimizer
-from zeroinit.build.recipe import batch_size_of, recipe_of, steps_of, steps_per_epoch_of
+from zeroinit.build.model import build, make_optimizer
+from zeroinit.build.recipe import batch_size_of, recipe_of, steps_per_epoch_of
 from zeroinit.build.torch_settings import set_up_torch
 from zeroinit.build.tracker import open_cached, open_tracker
 
@@ -13,7 +13,6 @@ __all__ = [
     "build",
     "check",
     "identity_of",
-    "init_rules",
     "layers_of",
     "load",
     "make_optimizer",
@@ -21,6 +20,5 @@ __all__ = [
     "open_tracker",
     "recipe_of",
     "set_up_torch",
-    "steps_of",
     "steps_per_epoch_of",
 ]

@@ -1,6 +1,5 @@
 """Whether model, data, optimizer and tracker of a job fit together: they are built before any job trains."""
 
-import json
 from collections.abc import Sequence
 from functools import partial
 
@@ -21,7 +20,7 @@ from zeroinit.layers import weight_layers
 from zeroinit.training.stackable import OPTIMIZERS, unstackable_reason
 
 # {_fit_key: names of the layers} of the jobs that this process has checked, so that jobs that are alike build once
-checked_layers: dict[str, tuple[str, ...]] = {}
+checked_layers: dict[tuple[object, ...], tuple[str, ...]] = {}
 
 
 def check(jobs: Sequence[Job]) -> list[str]:
@@ -47,29 +46,30 @@ def layers_of(job: Job) -> tuple[str, ...]:
 
 def _check_job(job: Job) -> list[str]:
     """Build what a job will train, unless a job like it was built. Return the notes on its data."""
-    values = job.values
-    data = load(values, set_up_torch(values))
-    batch_size = batch_size_of(values, data)
-    check_steps(values, steps_per_epoch_of(values, data))
-    check_examples(values, data)
+    config = job.config
+    data = load(config, set_up_torch(config))
+    batch_size = batch_size_of(config, data)
+    check_steps(config, steps_per_epoch_of(config, data))
+    check_examples(config, data)
     key = _fit_key(job)
     if key not in checked_layers:
-        check_memory(values, data, job.params["arch"])
-        model, _, optimizer = build(values, data)
+        check_memory(config, data, job.params["arch"])
+        model, _, optimizer = build(config, data)
         subject = f"arch={job.params['arch']} does not fit dataset={job.params['dataset']}"
-        target = f"arch._target_={values['arch']['_target_']}"
-        check_forward(model, partial(make_on_device, values, data), data, batch_size, subject, target)
-        _check_arithmetic(values["arithmetic"], model, optimizer, data.input_shape)
+        make = partial(make_on_device, config, data)
+        check_forward(model, make, data, batch_size, subject, str(config.arch))
+        _check_arithmetic(config.arithmetic, model, optimizer, data.input_shape)
         checked_layers[key] = tuple(name for name, _ in weight_layers(model))
-    if values["mode"] == "train":  # in the other modes nothing is stored
+    if config.mode == "train":  # in the other modes nothing is stored
         check_storable(job, checked_layers[key])
     return data.notes_for(job.overrides)
 
 
-def _fit_key(job: Job) -> str:
+def _fit_key(job: Job) -> tuple[object, ...]:
     """Return what decides whether a job's model, data and optimizer fit together."""
-    groups = [job.values[group] for group in ("dataset", "arch", "init", "optimizer", "arithmetic", "dtype")]
-    return json.dumps([*groups, job.values["bias_scale"]["_target_"], job.variables], sort_keys=True)
+    config, variables = job.config, tuple(sorted(job.variables.items()))
+    nets = config.arch, config.init, config.bias_scale.name, config.optimizer, config.arithmetic, config.dtype
+    return config.dataset, *nets, variables
 
 
 def _check_arithmetic(

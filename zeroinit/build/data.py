@@ -1,14 +1,13 @@
 """The data of a config: loaded once for all configs with the same source, and prepared for training."""
 
-import json
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 
 import torch
 
-from zeroinit.config.check import Values
 from zeroinit.config.identity import hash_data
-from zeroinit.config.target import instantiate, parameters_of, resolve_target
+from zeroinit.config.schema import RunConfig
+from zeroinit.config.target import Target, parameters_of
 from zeroinit.dataset.batches import Augment
 from zeroinit.dataset.check import check_data
 from zeroinit.dataset.data import Data, set_normalization, subsample
@@ -17,61 +16,74 @@ from zeroinit.environment import active_variables
 from zeroinit.errors import BadInput
 from zeroinit.rng import stream
 
-TRAINING_KEYS = ("batch_size", "shuffle", "normalize", "augment")  # keys of a data set that do not change its source
 
-# all that decides the loaded data: the node `dataset` as JSON, the seed of the split, the variables that the job sets
-DataSource = tuple[str, int, tuple[tuple[str, str], ...]]
+@dataclass(frozen=True)
+class DataSource:
+    """All that decides the loaded data."""
+
+    target: Target
+    resize: int | tuple[int, int] | None
+    channels: int | None
+    max_examples: int | None
+    split_seed: int
+    variables: tuple[tuple[str, str], ...]  # that the job sets
 
 
-def load(values: Values, device: torch.device) -> Data:
+def load(config: RunConfig, device: torch.device) -> Data:
     """Return the data of a config, on the device. The data of the last four sources are cached.
 
     Raises:
         BadInput: The data do not fit the config.
     """
-    data = load_cached(*data_source(values), device)
-    _check_augment(values["dataset"]["augment"], data.input_shape)
-    if data.train[0].dtype == torch.float64 and values["dtype"] == "float32":
+    data = load_cached(data_source(config), device)
+    _check_augment(config.dataset.augment, data.input_shape)
+    if data.train[0].dtype == torch.float64 and config.dtype == torch.float32:
         raise BadInput("dtype=float32: the inputs of the data are torch.float64; give inputs.float(), or dtype=float64")
-    dtype = torch.float64 if values["dtype"] == "float64" else None  # in float32, data and nets are as they are made
-    return replace(set_normalization(data, **values["dataset"]["normalize"]), dtype=dtype)
+    dtype = torch.float64 if config.dtype == torch.float64 else None  # in float32, data and nets are as they are made
+    return replace(set_normalization(data, config.dataset.mean, config.dataset.std), dtype=dtype)
 
 
-def data_source(values: Values) -> DataSource:
+def data_source(config: RunConfig) -> DataSource:
     """Return what decides the loaded data of a config."""
-    node = {key: value for key, value in values["dataset"].items() if key not in TRAINING_KEYS}
-    return json.dumps(node, sort_keys=True), values["seeds"]["split"], active_variables()
+    dataset = config.dataset
+    return DataSource(
+        dataset.source,
+        dataset.resize,
+        dataset.channels,
+        dataset.max_examples,
+        config.seeds.split,
+        active_variables(),
+    )
 
 
 @lru_cache(maxsize=4)
-def load_cached(node: str, split_seed: int, variables: tuple[tuple[str, str], ...], device: torch.device) -> Data:
-    """Return the data of a source, in the size and number that the node asks for, on the device."""
-    keys = json.loads(node)
-    shape = {key: keys.pop(key) for key in ("resize", "channels")}
-    max_examples = keys.pop("max_examples")
-    accepted = parameters_of(resolve_target("dataset", keys).func)  # a loader may resize as it decodes
-    data = instantiate(
-        "dataset", keys | {key: shape[key] for key in shape if key in accepted}, stream("split", split_seed)
-    )
-    data = check_data(data, f"dataset._target_={keys['_target_']}")
-    return reshape_images(data if max_examples is None else subsample(data, max_examples), **shape).to(device)
+def load_cached(source: DataSource, device: torch.device) -> Data:
+    """Return the data of a source, on the device."""
+    resize = list(source.resize) if isinstance(source.resize, tuple) else source.resize
+    accepted = parameters_of(source.target.resolve().func)  # a loader may resize as it decodes
+    shape = {key: value for key, value in (("resize", resize), ("channels", source.channels)) if key in accepted}
+    data = source.target.with_arguments(shape).instantiate(stream("split", source.split_seed))
+    data = check_data(data, str(source.target))
+    if source.max_examples is not None:
+        data = subsample(data, source.max_examples)
+    return reshape_images(data, resize, source.channels).to(device)
 
 
 @cache
 def data_hash(source: DataSource, device: torch.device) -> str:
     """Return the hash of the data of a source."""
-    return hash_data(load_cached(*source, device))
+    return hash_data(load_cached(source, device))
 
 
-def _check_augment(keys: Values, input_shape: tuple[int, ...]) -> None:
+def _check_augment(augment: Augment, input_shape: tuple[int, ...]) -> None:
     """Raise BadInput if inputs of this shape cannot be cropped or flipped so."""
-    if Augment(**keys) and len(input_shape) != 3:
+    if augment and len(input_shape) != 3:
         raise BadInput(
-            f"dataset.augment={keys}: the data have shape {input_shape} and are no images; give padding 0 and flip "
-            "false"
+            f"dataset.augment={asdict(augment)}: the data have shape {input_shape} and are no images; "
+            "give padding 0 and flip false"
         )
-    if keys["padding"] and keys["padding"] >= min(input_shape[1:]):
+    if augment.padding and augment.padding >= min(input_shape[1:]):
         raise BadInput(
-            f"dataset.augment.padding={keys['padding']}: the images have {input_shape[1]}x{input_shape[2]} pixels; "
+            f"dataset.augment.padding={augment.padding}: the images have {input_shape[1]}x{input_shape[2]} pixels; "
             f"give 0 to {min(input_shape[1:]) - 1}"
         )

@@ -2,7 +2,6 @@
 
 from zeroinit.build.data import data_hash, data_source
 from zeroinit.config import Job
-from zeroinit.config.check import resolve_device
 from zeroinit.config.code_hash import hash_code
 from zeroinit.config.identity import Identity
 from zeroinit.environment import environment
@@ -11,5 +10,5 @@ from zeroinit.environment import environment
 def identity_of(job: Job) -> str:
     """Return the identity of the job's run, as text. Loads its data."""
     with environment(job.variables):
-        data = data_hash(data_source(job.values), resolve_device(job.values["device"]))
+        data = data_hash(data_source(job.config), job.config.device)
         return str(Identity(job.config_hash, data, code_hash=hash_code(job.values)))

@@ -3,9 +3,7 @@
 import torch
 from torch import nn
 
-from zeroinit.build.recipe import steps_of
-from zeroinit.config.check import MAX_STEPS, Values
-from zeroinit.config.target import instantiate
+from zeroinit.config.schema import MAX_STEPS, RunConfig
 from zeroinit.dataset.data import Data
 from zeroinit.dataset.images import physical_memory
 from zeroinit.errors import BadInput
@@ -13,31 +11,31 @@ from zeroinit.errors import BadInput
 NUMBERS_PER_PARAMETER = 4  # while Adam trains: value, gradient and two moments
 
 
-def check_steps(values: Values, steps_per_epoch: int) -> None:
+def check_steps(config: RunConfig, steps_per_epoch: int) -> None:
     """Raise BadInput if the epochs have more steps than a run may have."""
-    epochs, steps = values["epochs"], steps_of(values, steps_per_epoch)
+    epochs, steps = config.duration.epochs, config.duration.count_steps(steps_per_epoch)
     if epochs is not None and steps > MAX_STEPS:
         raise BadInput(f"epochs={epochs}: that is {steps:,} steps; give at most {MAX_STEPS // steps_per_epoch}")
 
 
-def check_examples(values: Values, data: Data) -> None:
+def check_examples(config: RunConfig, data: Data) -> None:
     """Raise BadInput if a probe needs more examples than the training set has. The default then means all of them."""
     from zeroinit.config.unknown import schema  # only here: resolved jobs train without OmegaConf
 
-    examples, available = values["probe"]["examples"], len(data.train[0])
+    examples, available = config.probe.examples, len(data.train[0])
     if examples > available and examples != schema()["probe"]["examples"]:
         raise BadInput(f"probe.examples={examples}: the training set has {available} examples; give 1 to {available}")
 
 
-def check_memory(values: Values, data: Data, arch: str) -> None:
+def check_memory(config: RunConfig, data: Data, arch: str) -> None:
     """Raise BadInput if a net of zeroinit has more parameters than fit this machine's memory during training.
 
     The net is built on torch's meta device, which takes no memory. A user's arch may not support that device.
     """
-    if not values["arch"]["_target_"].startswith("zeroinit."):
+    if not config.arch.is_shipped:
         return
     with torch.device("meta"):
-        model = instantiate("arch", values["arch"], data.input_shape, data.num_classes, subject=f"arch={arch}")
+        model = config.arch.instantiate(data.input_shape, data.num_classes, subject=f"arch={arch}")
     assert isinstance(model, nn.Module)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     needed = NUMBERS_PER_PARAMETER * parameters * torch.finfo(torch.float32).bits // 8

@@ -1,46 +1,40 @@
-"""Batch size, number of steps and recipe of a config's training. They are resolved here only."""
+"""Batch size, steps of an epoch and recipe of a config's training, which depend on its data."""
 
 import math
 
-from zeroinit.config.check import Values
-from zeroinit.dataset.batches import Augment
+from zeroinit.config.schema import RunConfig
 from zeroinit.dataset.data import Data
 from zeroinit.errors import BadInput
 from zeroinit.training.cohort import Recipe
 
 
-def batch_size_of(values: Values, data: Data) -> int:
+def batch_size_of(config: RunConfig, data: Data) -> int:
     """Return the number of examples of a batch.
 
     Raises:
         BadInput: The training set has fewer examples.
     """
-    size, examples = values["dataset"]["batch_size"], len(data.train[0])
-    if size == "all":
+    size, examples = config.dataset.batch_size, len(data.train[0])
+    if size is None:
         return examples
     if size > examples:
         raise BadInput(
             f"dataset.batch_size={size}: the training set has {examples} examples; give 1 to {examples}, or all"
         )
-    return int(size)
+    return size
 
 
-def steps_per_epoch_of(values: Values, data: Data) -> int:
+def steps_per_epoch_of(config: RunConfig, data: Data) -> int:
     """Return the number of steps of an epoch, whose last batch may be smaller than the others."""
-    return math.ceil(len(data.train[0]) / batch_size_of(values, data))
+    return math.ceil(len(data.train[0]) / batch_size_of(config, data))
 
 
-def steps_of(values: Values, steps_per_epoch: int) -> int:
-    """Return the number of steps of a run, from `steps` or `epochs`."""
-    return int(values["steps"] or values["epochs"] * steps_per_epoch)
-
-
-def recipe_of(values: Values, data: Data) -> Recipe:
+def recipe_of(config: RunConfig, data: Data) -> Recipe:
     """Return how the members of a training are trained."""
     return Recipe(
-        batch_size=batch_size_of(values, data),
-        shuffle=values["dataset"]["shuffle"],
-        augment=Augment(**values["dataset"]["augment"]),
-        reduction=values["loss"]["reduction"],
-        tied=values["arithmetic"] == "tied",
+        batch_size=batch_size_of(config, data),
+        shuffle=config.dataset.shuffle,
+        augment=config.dataset.augment,
+        reduction=config.reduction,
+        tied=config.arithmetic == "tied",
     )

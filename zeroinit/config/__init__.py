@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from zeroinit.config.check import Values
+from zeroinit.config.read import Values
+from zeroinit.config.schema import RunConfig
 
 if TYPE_CHECKING:  # it imports OmegaConf; jobs that are resolved train without it (benchmarks/gpu.py)
     from zeroinit.config.saved import Saved
@@ -19,7 +21,7 @@ class Job:
         name: for the user.
         overrides: as they were typed.
         folder: Hydra's folder of the run.
-        values: the resolved config.
+        values: the resolved config as plain values, which are hashed, compared and saved; all else reads `config`.
         params: what identifies the run for the user.
         config_hash: of every key that can change a number.
         cell_hash: of the same keys without the seeds.
@@ -38,3 +40,8 @@ class Job:
     variables: dict[str, str] = field(default_factory=dict)
     saved: Saved | None = None
     hooks: bytes = b""
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The typed config."""
+        return RunConfig.parse(self.values)

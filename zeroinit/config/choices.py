@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from zeroinit import CONF
-from zeroinit.config.check import Values
+from zeroinit.config.read import Values
 
 
 @cache

@@ -8,7 +8,6 @@ from typing import Any
 from zeroinit.config.arguments import is_finite
 from zeroinit.config.identity import KEYS_WITHOUT_EFFECT
 from zeroinit.config.nearest import nearest
-from zeroinit.config.unknown import known_keys
 from zeroinit.errors import BadInput
 from zeroinit.tracker.renamed import RENAMED_CLAIM_KEYS, RENAMED_CLAIM_TESTS
 
@@ -129,6 +128,8 @@ def check_meant(
         params: of the runs of the sweep.
         options: returns the options of a config group.
     """
+    from zeroinit.config.unknown import known_keys  # only here: resolved jobs train without OmegaConf
+
     run_keys, sizes = set[str]().union(*params), options("size")
     for index, claim in enumerate(claims):
         if (claim.size or "") not in ("", *sizes):

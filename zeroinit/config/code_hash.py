@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from zeroinit.config.check import Values
+from zeroinit.config.read import Values
 from zeroinit.kernels import are_portable, is_native, kernel_settings
 
 
@@ -23,10 +23,10 @@ def hash_code(values: Values) -> str:
     return hashlib.sha256(f"{files} {kernels} kernels".encode()).hexdigest()[:16]
 
 
-def user_targets(values: Values) -> tuple[str, ...]:
-    """Return each `_target_` of the values that is neither ours nor torch's."""
+def user_targets(node: Any) -> tuple[str, ...]:
+    """Return each `_target_` in the node that is neither ours nor torch's."""
     packages = ("zeroinit", "torch", "torchvision")
-    return tuple(sorted(target for target in targets_of(values) if target.partition(".")[0] not in packages))
+    return tuple(sorted(target for target in targets_of(node) if target.partition(".")[0] not in packages))
 
 
 @cache

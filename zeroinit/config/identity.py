@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from zeroinit.config.check import Values, has_warmup, resolve_device
+from zeroinit.config.read import Values, resolve_device
 from zeroinit.dataset import Data
 from zeroinit.dataset.folder import folder_fingerprint, root_of
 from zeroinit.dataset.listing import has_validation_folder
 from zeroinit.environment import ENV_SET, result_variables
 from zeroinit.tracker.renamed import RENAMED_KEYS
+from zeroinit.training.warmup import Warmup
 
 # Raise it with each change of the code after which a run may have other numbers; tests/test_resume.py pins the losses
 # of some runs to it. 2: AVX2 kernels on every processor that has them
@@ -101,7 +102,7 @@ def hashes(values: Values, variables: Mapping[str, str] | None = None) -> tuple[
         hashed["init"] = hashed["init"] | {"layers": [hashed["init"]["layers"]]}
     if not is_augmented:
         hashed["seeds"] = {key: value for key, value in hashed["seeds"].items() if key != "augment"}
-    if not has_warmup(values):
+    if not Warmup(**hashed["ramp"]).is_active:
         del hashed["ramp"]
     hashed["device"] = _device_type(values["device"])
     cell = {key: value for key, value in hashed.items() if key != "seeds"}

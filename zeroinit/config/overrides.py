@@ -12,8 +12,8 @@ from hydra.core.override_parser.types import Override, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
 from zeroinit import CONF
-from zeroinit.config.check import check_uri
 from zeroinit.config.nearest import nearest
+from zeroinit.config.read import check_uri
 from zeroinit.errors import BadInput
 from zeroinit.tracker import without_password
 

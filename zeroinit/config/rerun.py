@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from zeroinit import CONF
-from zeroinit.config.check import Values
+from zeroinit.config.read import Values
 from zeroinit.config.saved import Saved, read_saved
 from zeroinit.errors import BadInput
 

@@ -8,10 +8,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zeroinit import CONF
-from zeroinit.config.check import Values, check, lookup
 from zeroinit.config.choices import targets_in
-from zeroinit.config.claims import parse_claims
 from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, SWEEP_ONLY_KEYS, canonical
+from zeroinit.config.read import Values, read
+from zeroinit.config.schema import RunConfig
 from zeroinit.config.unknown import check_keys
 from zeroinit.errors import BadInput
 
@@ -34,8 +34,7 @@ def resolve(cfg: DictConfig, hydra_node: Any) -> Values:
                 )
     except OmegaConfBaseException as error:
         raise BadInput(f"{error.full_key}: {str(error).splitlines()[0]}") from error
-    check(values)
-    parse_claims(lookup(values, "claims"))
+    RunConfig.parse(values)
     return values
 
 
@@ -55,7 +54,7 @@ def find_options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:
         node = package or group
         names[node] = str(option)
         for key, shipped in targets_in(CONF / group / f"{option}.yaml").items():
-            target = lookup(values, f"{node}.{key}" if key else node)["_target_"]
+            target = read(values, f"{node}.{key}" if key else node)["_target_"]
             if target != shipped:
                 names[node] = f"{names[node]} {key}={target}" if key else target
     return names

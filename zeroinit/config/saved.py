@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from zeroinit.config.check import Values
 from zeroinit.config.choices import infer_choices
+from zeroinit.config.read import Values
 from zeroinit.environment import ENV_SET, is_secret
 from zeroinit.errors import BadInput
 from zeroinit.tracker.renamed import translate_config

@@ -98,7 +98,7 @@ def hold_out(inputs: Tensor, labels: Tensor, count: int, generator: torch.Genera
     return (inputs[rest], labels[rest]), (inputs[chosen], labels[chosen])
 
 
-Constants = float | list[float]
+Constants = float | Sequence[float]
 
 
 def set_normalization(data: Data, mean: Constants, std: Constants) -> Data:
@@ -117,9 +117,9 @@ def set_normalization(data: Data, mean: Constants, std: Constants) -> Data:
     channels = data.input_shape[0]
 
     def broadcast(key: str, constants: Constants) -> Tensor:
-        if isinstance(constants, list) and len(constants) != channels:
+        if isinstance(constants, Sequence) and len(constants) != channels:
             raise BadInput(
-                f"dataset.normalize.{key}={constants}: the data have {channels} channel(s); give one number, "
+                f"dataset.normalize.{key}={list(constants)}: the data have {channels} channel(s); give one number, "
                 f"or a list of {channels}"
             )
         by_channel = torch.tensor(constants, dtype=torch.float32, device=data.train[0].device)

@@ -3,16 +3,16 @@
 Each check is a function that returns its findings, one sentence each.
 """
 
-import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from zeroinit.build import batch_size_of, build
-from zeroinit.config.check import Values
 from zeroinit.config.code_hash import user_targets
+from zeroinit.config.schema import RunConfig
 from zeroinit.dataset.batches import Augment, Batches
 from zeroinit.dataset.data import Data, Split
 from zeroinit.diagnostics.construction import (
@@ -55,34 +55,33 @@ class Finding(NamedTuple):
     text: str
 
 
-known: dict[str, list[Finding]] = {}  # findings that do not depend on seeds, so that a sweep checks them once
+known: dict[tuple[object, ...], list[Finding]] = {}  # they do not depend on seeds, so that a sweep checks them once
 
 
-def findings(values: Values, data: Data, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[Finding]:
+def findings(config: RunConfig, data: Data, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[Finding]:
     """Return the findings for a run that was built and has not trained. They change no number of the run.
 
     A net that trains but cannot be checked, such as one that cannot be copied, is no error; that is the finding.
     """
     try:
-        return _check_run(values, data, model, optimizer)
+        return _check_run(config, data, model, optimizer)
     except Exception as error:
         return [Finding("lint", f"not checked: {type(error).__name__}: {' '.join(str(error).split())[:200]}")]
 
 
-def _check_run(values: Values, data: Data, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[Finding]:
-    size = batch_size_of(values, data)
-    inputs, labels = first_batch(values, data, min(size, max(2, MAX_WORK // max(1, parameter_count(model)))))
-    parts = json.dumps([values[group] for group in ("dataset", "arch", "init", "bias_scale")], sort_keys=True)
-    parts += json.dumps(active_variables())
+def _check_run(config: RunConfig, data: Data, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[Finding]:
+    size = batch_size_of(config, data)
+    inputs, labels = first_batch(config, data, min(size, max(2, MAX_WORK // max(1, parameter_count(model)))))
+    parts = config.dataset, config.arch, config.init, config.bias_scale, active_variables()
     with restore_generators(inputs.device):
         if parts not in known:
             known[parts] = [
-                *check_init(values, data),
-                *as_findings("seed", check_shuffling(values["dataset"]["shuffle"], size, len(data.train[1]))),
+                *check_init(config, data),
+                *as_findings("seed", check_shuffling(config.dataset.shuffle, size, len(data.train[1]))),
                 *as_findings("evaluation", check_eval_mode(model, inputs)),
             ]
         before = ForeignStates()
-        first_pass = run_first_pass(model, inputs, labels, values["loss"]["reduction"])
+        first_pass = run_first_pass(model, inputs, labels, config.reduction)
         moved = before.name_moved()
     noise = [f"the forward pass draws from {' and '.join(moved)}, which no seed sets; draw by torch"] * bool(moved)
     return [
@@ -108,15 +107,15 @@ def as_findings(rule: str, texts: Iterable[str]) -> list[Finding]:
     return [Finding(rule, text) for text in texts]
 
 
-def check_init(values: Values, data: Data) -> list[Finding]:
+def check_init(config: RunConfig, data: Data) -> list[Finding]:
     """Return the findings of two builds with different init seeds, and of a third one if it has code of the user."""
-    values = values | {"arithmetic": "native"}  # a quotient has other parameters than the init fills
-    seed, before = values["seeds"]["init"], ForeignStates()
-    model, draws, fills = _build_and_record(values, data, seed)
+    config = replace(config, arithmetic="native")  # a quotient has other parameters than the init fills
+    seed, before = config.seeds.init, ForeignStates()
+    model, draws, fills = _build_and_record(config, data, seed)
     moved = before.name_moved()
-    second, second_draws, _ = _build_and_record(values, data, seed + 1)
-    has_user_code = user_targets({group: values[group] for group in ("arch", "init", "bias_scale")})
-    twin = _build_and_record(values, data, seed)[0] if has_user_code else None
+    second, second_draws, _ = _build_and_record(config, data, seed + 1)
+    has_user_code = user_targets([target.node for target in (config.arch, *config.init.targets, config.bias_scale)])
+    twin = _build_and_record(config, data, seed)[0] if has_user_code else None
     return [
         *as_findings("init", check_coverage(model, fills)),
         *as_findings("seed", check_seeding((model, _rule_draws(draws)), (second, _rule_draws(second_draws)))),
@@ -124,12 +123,13 @@ def check_init(values: Values, data: Data) -> list[Finding]:
     ]
 
 
-def _build_and_record(values: Values, data: Data, seed: int) -> tuple[nn.Module, Draws, list[Tensor]]:
+def _build_and_record(config: RunConfig, data: Data, seed: int) -> tuple[nn.Module, Draws, list[Tensor]]:
     """Build the model of an init seed; return it, the draws made for it, and the tensors that rules filled."""
     fills: list[Tensor] = []
+    seeded = replace(config, seeds=replace(config.seeds, init=seed))
     torch.default_generator.manual_seed(0)  # from which an arch may draw what no rule fills
     with Draws() as draws:
-        model, _, _ = build(values | {"seeds": values["seeds"] | {"init": seed}}, data, record_fills(draws, fills))
+        model, _, _ = build(seeded, data, record_fills(draws, fills))
     return model, draws, fills
 
 
@@ -143,14 +143,14 @@ def parameter_count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def first_batch(values: Values, data: Data, examples: int) -> Split:
+def first_batch(config: RunConfig, data: Data, examples: int) -> Split:
     """Return the first `examples` (at least two) of the run's first batch, without augmentation."""
     batches = Batches(
         data,
         max(2, examples),
-        values["dataset"]["shuffle"] and batch_size_of(values, data) < len(data.train[1]),
+        config.dataset.shuffle and batch_size_of(config, data) < len(data.train[1]),
         Augment(padding=0, flip=False),
-        [(stream("order", values["seeds"]["order"]), torch.Generator())],
+        [(stream("order", config.seeds.order), torch.Generator())],
     )
     inputs, labels = next(batches)
     return inputs[0], labels[0]

@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from zeroinit.build import init_rules
-from zeroinit.config.check import Values
-from zeroinit.config.target import parameters_of, resolve_target
+from zeroinit.config.schema import RunConfig
+from zeroinit.config.target import parameters_of
 from zeroinit.environment import active_variables
 from zeroinit.init import Assignment, Filled, assign_rules
 from zeroinit.rng import restore_generators, stream, stream_seed
@@ -39,18 +38,16 @@ UNKNOWN = dict.fromkeys(Moments.__annotations__, "")  # for parameters whose rul
 known: dict[tuple[object, ...], Moments | None] = {}  # they depend on no seed, so that a sweep measures a rule once
 
 
-def with_moments(values: Values, model: nn.Module, filled: Sequence[Filled]) -> list[dict[str, object]]:
+def with_moments(config: RunConfig, model: nn.Module, filled: Sequence[Filled]) -> list[dict[str, object]]:
     """Return the lines of init.csv: what filled each parameter of the model, and the moments of its rule.
 
     A quotient has other parameters than the init filled, so its rules are not measured.
     """
     measured: dict[str, Moments] = {}
-    if values["arithmetic"] != "quotient":
-        layers = values["init"]["layers"]
-        rest = init_rules("init.rest", values["init"]["rest"]) if layers else None
-        patterns = [layers] if isinstance(layers, str) else layers
-        scale = resolve_target("bias_scale", values["bias_scale"])
-        for assignment in assign_rules(model, *init_rules("init", values["init"]), scale, patterns, rest):
+    if config.arithmetic != "quotient":
+        init, scale = config.init, config.bias_scale.resolve()
+        rest = init.rest.resolve() if init.rest else None
+        for assignment in assign_rules(model, *init.rules.resolve(), scale, init.layers, rest):
             if assignment.tensor.numel() <= MAX_NUMEL and (moments := moments_of(assignment)):
                 measured[assignment.name] = moments
     lines: list[dict[str, object]] = []

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from zeroinit.build import batch_size_of, build, recipe_of, steps_of, steps_per_epoch_of
-from zeroinit.config.check import Values
+from zeroinit.build import batch_size_of, build, recipe_of, steps_per_epoch_of
+from zeroinit.config.schema import RunConfig
 from zeroinit.dataset.data import Data
 from zeroinit.diagnostics.construction import abbreviate
 from zeroinit.diagnostics.lint import findings, first_batch
@@ -103,17 +103,17 @@ class Audit:
     notes: list[str]
 
 
-def audit(values: Values, data: Data) -> Audit:
+def audit(config: RunConfig, data: Data) -> Audit:
     """Audit one run over its first `probe.first_steps` steps, or all if it has fewer. Nothing is stored."""
-    values = values | {"arithmetic": "native"}  # some of the replays are tied
+    config = replace(config, arithmetic="native")  # some of the replays are tied
     device = data.train[0].device
     with restore_generators(device):
-        drawn, means, unknown = summarize_draws(values, data)
-        model, _, optimizer = build(values, data)
+        drawn, means, unknown = summarize_draws(config, data)
+        model, _, optimizer = build(config, data)
         units = {name: len(layer.weight) for name, layer in weight_layers(model) if name in hidden_layers(model)}
         if not units:
             return Audit(drawn, units, [], ["No replays: the net has no hidden neurons, and so no symmetry to break."])
-        at_start = [finding for finding in findings(values, data, model, optimizer) if finding.rule == "backward"]
+        at_start = [finding for finding in findings(config, data, model, optimizer) if finding.rule == "backward"]
         notes = [f"At the start, {finding.text}." for finding in at_start]
         notes += [f"{op} has no known expectation and stays random." for op in sorted(unknown)]
         arithmetics = ["native", "tied"]
@@ -122,32 +122,32 @@ def audit(values: Values, data: Data) -> Audit:
             notes.append(f"No replays of tied arithmetic, which is for nets that can be stacked: {reason}.")
         inits = ["drawn", "mean"] if means else ["none"]
         noises = ["drawn", "mean"] if any(draws.phase == "forward" for draws in drawn) else ["none"]
-        steps = _replay_steps(values, data)
+        steps = _replay_steps(config, data)
         combinations = track(list(product(inits, noises, arithmetics)), f"replaying {steps} steps")
-        replays = [replay(values, data, *causes, means) for causes in combinations]
+        replays = [replay(config, data, *causes, means) for causes in combinations]
     return Audit(drawn, units, replays, [*notes, explain_causes(replays, steps)])
 
 
-def summarize_draws(values: Values, data: Data) -> tuple[list[DrawSummary], list[str], set[str]]:
+def summarize_draws(config: RunConfig, data: Data) -> tuple[list[DrawSummary], list[str], set[str]]:
     """Return what is drawn for a run up to its first forward pass.
 
     Returns:
         The draws by kind; the names of the parameters and buffers with drawn values; the random operations of the
         forward pass whose expectation is not known.
     """
-    _seed_global_generator(values)
+    _seed_global_generator(config)
     data = replace(data, dtype=None)  # all is drawn in the data's stored dtype
     fills: list[Tensor] = []
     with Draws() as construction_draws:
-        model, _, _ = build(values, data, record_fills(construction_draws, fills))
-    inputs, _ = first_batch(values, data, batch_size_of(values, data))
+        model, _, _ = build(config, data, record_fills(construction_draws, fills))
+    inputs, _ = first_batch(config, data, batch_size_of(config, data))
     with Draws(expected=True) as forward_draws, name_by_layer(forward_draws, model.train()), torch.no_grad():
         model(inputs)
     names = {str(id(parameter)): name for name, parameter in model.named_parameters()}
     tensors = [*model.named_parameters(), *model.named_buffers()]
     by_storage = {tensor.untyped_storage().data_ptr(): name for name, tensor in tensors}
     filled = {names[str(id(tensor))] for tensor in fills}
-    sources = {None: "torch's global generator", stream_seed("init", values["seeds"]["init"]): "the stream init"}
+    sources = {None: "torch's global generator", stream_seed("init", config.seeds.init): "the stream init"}
 
     def name_source(draw: Draw) -> str:
         return sources.get(draw.seed, "a generator of its own")
@@ -183,29 +183,29 @@ def _group_draws(entries: Mapping[tuple[str, str, str, str], int]) -> Iterator[D
             yield from (DrawSummary(phase, [name], count, source, effect) for name, count in counts.items())
 
 
-def _replay_steps(values: Values, data: Data) -> int:
+def _replay_steps(config: RunConfig, data: Data) -> int:
     """Return the number of steps of a replay."""
-    return int(min(values["probe"]["first_steps"], steps_of(values, steps_per_epoch_of(values, data))))
+    return min(config.probe.schedule.first_steps, config.duration.count_steps(steps_per_epoch_of(config, data)))
 
 
-def _seed_global_generator(values: Values) -> None:
+def _seed_global_generator(config: RunConfig) -> None:
     """Seed torch's global generator, as a run does before its model is built."""
-    torch.manual_seed(stream_seed("forward", values["seeds"]["forward"]))
+    torch.manual_seed(stream_seed("forward", config.seeds.forward))
 
 
-def replay(values: Values, data: Data, init: str, noise: str, arithmetic: str, means: Sequence[str]) -> Replay:
+def replay(config: RunConfig, data: Data, init: str, noise: str, arithmetic: str, means: Sequence[str]) -> Replay:
     """Train the first steps of the run, and count the distinct neurons after each.
 
     Args:
-        values: the config of the run.
+        config: the config of the run.
         data: its data.
         init: "mean" to replace the parameters in `means` by their means.
         noise: "mean" to replace draws of the forward pass by their expectations.
         arithmetic: "tied" to enforce ties.
         means: the names of the parameters and buffers with drawn values.
     """
-    _seed_global_generator(values)
-    model, _, optimizer = build(values, data)
+    _seed_global_generator(config)
+    model, _, optimizer = build(config, data)
     if init == "mean":
         with torch.no_grad():
             tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
@@ -219,11 +219,10 @@ def replay(values: Values, data: Data, init: str, noise: str, arithmetic: str, m
                 weights, biases = event.layers[name]
                 counts.append(distinct(neurons(weights, biases)).item())
 
-    seeds = values["seeds"]
-    order, changes = stream("order", seeds["order"]), stream("augment", seeds["augment"])
+    order, changes = stream("order", config.seeds.order), stream("augment", config.seeds.augment)
     with Draws(expected=True) if noise == "mean" else nullcontext():
-        member = Member(model, optimizer, order, changes, _replay_steps(values, data))
-        recipe = replace(recipe_of(values, data), tied=arithmetic == "tied")
+        member = Member(model, optimizer, order, changes, _replay_steps(config, data))
+        recipe = replace(recipe_of(config, data), tied=arithmetic == "tied")
         loop.train([member], _shorten_evaluation(data), recipe, loop.Hooks(observe=observe))
     return Replay(init, noise, arithmetic, classes)
 

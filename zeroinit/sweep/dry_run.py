@@ -26,12 +26,12 @@ def print_findings(jobs: Sequence[Job], is_sweep: bool) -> int:
     findings, moments, starts = [], [], []
     for job in first.values():
         with environment(job.variables):
-            data = load(job.values, set_up_torch(job.values))
-            model, lines, optimizer = build(job.values, data)
-            findings.append((job.params, lint.findings(job.values, data, model, optimizer)))
-            with_values = with_moments(job.values, model, lines)
+            data = load(job.config, set_up_torch(job.config))
+            model, lines, optimizer = build(job.config, data)
+            findings.append((job.params, lint.findings(job.config, data, model, optimizer)))
+            with_values = with_moments(job.config, model, lines)
         moments.append((job.params, [{key: str(value) for key, value in line.items()} for line in with_values]))
-        starts.append((job.params, {str(job.values["seeds"]["init"]): state_hash(model)}))
+        starts.append((job.params, {str(job.config.seeds.init): state_hash(model)}))
     keys = naming_keys([Cell(job.params) for job in first.values()])
     notes = [*warn_of_scale(moments, keys), *warn_of_identical_cells(starts, keys)]
     if is_sweep:
@@ -71,7 +71,7 @@ def print_plan(jobs: Sequence[Job], tracker: Tracker, workers: int) -> None:
 
 def print_audit(job: Job) -> None:
     """Print where the asymmetry of a run comes from."""
-    result = audit(job.values, load(job.values, set_up_torch(job.values)))
+    result = audit(job.config, load(job.config, set_up_torch(job.config)))
     draws = [(line.phase, abbreviate(line.names), line.entries, line.source, line.effect) for line in result.drawn]
     show(tables.draws_table(draws), [""])
     if result.replays:

@@ -7,7 +7,7 @@ from itertools import starmap
 
 from zeroinit.build import identity_of, open_tracker
 from zeroinit.config import Job
-from zeroinit.config.claims import check_meant, parse_claims
+from zeroinit.config.claims import check_meant
 from zeroinit.errors import BadInput, Ended
 from zeroinit.report import announce, conclude
 from zeroinit.report.manifest import Manifest
@@ -46,13 +46,13 @@ def run_grid(jobs: Sequence[Job], command: Command, train: Train, pool: Pool | N
     _check_only(jobs)
     tracker = open_tracker(jobs[0], command.sweep)
     report_dead_runs(tracker)
-    if "plan" in {job.values["mode"] for job in jobs}:
+    if "plan" in {job.config.mode for job in jobs}:
         dry_run.print_plan(jobs, tracker, pool.workers if pool else 1)
         raise Ended(0)
     identities = [identity_of(job) for job in jobs]
     finished = find_finished(jobs, tracker)
     planned = [(identity, job.cell_hash, job.params) for identity, job in zip(identities, jobs, strict=True)]
-    manifest = command.manifest(planned, parse_claims(jobs[0].values["claims"]), size_of(jobs[0]))
+    manifest = command.manifest(planned, jobs[0].config.claims, size_of(jobs[0]))
     _announce(manifest, command, tracker)
     if finished:
         print(f"{len(finished)} of {len(jobs)} runs were trained before; rerun=true trains them again")
@@ -67,14 +67,14 @@ def run_grid(jobs: Sequence[Job], command: Command, train: Train, pool: Pool | N
 
 def _check_claims(jobs: Sequence[Job], command: Command) -> None:
     """Raise BadInput for a claim about a key, an option, a cell or a layer that the sweep does not have."""
-    claims = parse_claims(jobs[0].values["claims"])
+    claims = jobs[0].config.claims
     check_meant(claims, [job.params for job in jobs], command.find_options)
     check_cells(claims, jobs, size_of(jobs[0]) or command.size, command.changed_keys)
 
 
 def _check_only(jobs: Sequence[Job]) -> None:
     """Print the findings of the jobs, and raise Ended, if they are only to be checked."""
-    modes = {job.values["mode"] for job in jobs}
+    modes = {job.config.mode for job in jobs}
     if "audit" in modes:
         raise BadInput("mode=audit: it replays one run; leave out -m, or give mode=lint")
     if "lint" in modes:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from zeroinit.build import identity_of
 from zeroinit.config import Job
-from zeroinit.config.check import resolve_device
 from zeroinit.errors import BadInput
 from zeroinit.progress import Bar
 from zeroinit.sweep import runner
@@ -58,7 +57,7 @@ def orchestrate_missing(jobs: Sequence[Job], tracker: Tracker, sweep: str, pool:
 
 def use_one_gpu_worker(jobs: Sequence[Job], pool: Pool) -> None:
     """Limit the pool to one worker if the jobs train on CUDA, so that it has the memory to itself."""
-    if resolve_device(jobs[0].values["device"]).type == "cuda":
+    if jobs[0].config.device.type == "cuda":
         pool.workers = 1
 
 

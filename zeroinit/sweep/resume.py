@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
-from zeroinit.build import identity_of, load, set_up_torch, steps_of, steps_per_epoch_of
+from zeroinit.build import identity_of, load, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
 from zeroinit.environment import environment
 from zeroinit.probes.curvature import Curvature
@@ -39,7 +39,7 @@ def find_finished(jobs: Sequence[Job], tracker: Tracker, report: Callable[[str],
     Returns:
         {identity: the newest complete run, with all probes and files that the job asks for}.
     """
-    wanted = {identity_of(job): job for job in jobs if not job.values["rerun"]}
+    wanted = {identity_of(job): job for job in jobs if not job.config.rerun}
     finished: dict[str, Record] = {}
     incomplete: dict[str, Record] = {}
     records, _ = readable(tracker.find_finished(wanted) if wanted else ())
@@ -57,12 +57,12 @@ def find_finished(jobs: Sequence[Job], tracker: Tracker, report: Callable[[str],
 
 def _has_all(record: Record, job: Job) -> bool:
     """Whether the run has the probes and the weights that the job asks for."""
-    wanted = set(job.values["probe"]["measure"])
+    wanted = set(job.config.probe.measure)
     is_measured = wanted <= set(json.loads(record.params.get("probe.measure", "[]")))
     has_same_schedule = all(
         record.params.get(key) == job.params[key] for key, probes in SCHEDULE.items() if probes & wanted
     )
-    return is_measured and has_same_schedule and (not job.values["save"] or record.params.get("save") == "true")
+    return is_measured and has_same_schedule and (not job.config.save or record.params.get("save") == "true")
 
 
 def seconds_needed(jobs: Sequence[Job], known: Iterable[Record]) -> list[float | None]:
@@ -82,9 +82,9 @@ def seconds_needed(jobs: Sequence[Job], known: Iterable[Record]) -> list[float |
     seconds: list[float | None] = []
     for job in jobs:
         with environment(job.variables):
-            device = set_up_torch(job.values)
-            steps_per_epoch = steps_per_epoch_of(job.values, load(job.values, device))
-        steps = steps_of(job.values, steps_per_epoch)
+            device = set_up_torch(job.config)
+            steps_per_epoch = steps_per_epoch_of(job.config, load(job.config, device))
+        steps = job.config.duration.count_steps(steps_per_epoch)
         rates = by_cell.get(job.cell_hash) or by_speed.get(speed_key(job.params, device.type))
         seconds.append(median(rates) * steps if rates else None)
     return seconds

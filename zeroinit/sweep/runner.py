@@ -43,7 +43,7 @@ def run_jobs(
         for record in records:
             with hold_signals():
                 tracker.begin(record)
-        session = Session(jobs[0].values, tracker, report_progress)
+        session = Session(jobs[0].config, tracker, report_progress)
         for job, record in zip(jobs, records, strict=True):
             session.add(job, record)
         session.train(stacked or len(jobs) > 1)
@@ -66,7 +66,7 @@ def record_of(job: Job, tags: dict[str, str]) -> Record:
         Tag.IDENTITY: identity_of(job),
         Tag.CONFIG_HASH: job.config_hash,
         Tag.CELL_HASH: job.cell_hash,
-        Tag.ARITHMETIC: job.values["arithmetic"],
+        Tag.ARITHMETIC: job.config.arithmetic,
     }
     if size := size_of(job):
         identifying[Tag.SIZE] = size
@@ -78,17 +78,18 @@ def size_of(job: Job) -> str:
 
     A folder of images may stand for any data set.
     """
-    if not job.values.get("size", {}).get("name"):
+    size, data, duration, dataset = job.config.size, job.config.dataset, job.config.duration, job.params["dataset"]
+    if not size:
         return ""
-    size, data, dataset = job.values["size"], job.values["dataset"], job.params["dataset"]
+    resize = list(data.resize) if isinstance(data.resize, tuple) else data.resize
     changed = {
-        "dataset": None if dataset in (size.get("mnist"), size.get("cifar10"), "image_folder") else dataset,
-        "limit": None if data["max_examples"] == size.get("limit") else data["max_examples"],
-        "resize": None if data["resize"] == size.get("pixels") else data["resize"],
-        "epochs": None if job.values["epochs"] == size.get("epochs") else job.values["epochs"],
-        "steps": job.values["steps"] if any(line.startswith("steps=") for line in job.overrides) else None,
+        "dataset": None if dataset in (size.mnist, size.cifar10, "image_folder") else dataset,
+        "limit": None if data.max_examples == size.limit else data.max_examples,
+        "resize": None if resize == size.pixels else resize,
+        "epochs": None if duration.epochs == size.epochs else duration.epochs,
+        "steps": duration.steps if any(line.startswith("steps=") for line in job.overrides) else None,
     }
-    return ", ".join([size["name"], *(f"{key}={value}" for key, value in changed.items() if value is not None)])
+    return ", ".join([size.name, *(f"{key}={value}" for key, value in changed.items() if value is not None)])
 
 
 def run_in_worker(

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from zeroinit.build import build, load, recipe_of, set_up_torch, steps_of, steps_per_epoch_of
+from zeroinit.build import build, load, recipe_of, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
-from zeroinit.config.check import Values
+from zeroinit.config.schema import RunConfig
 from zeroinit.dataset.data import evenly_spaced
 from zeroinit.diagnostics import lint
 from zeroinit.diagnostics.moments import with_moments
@@ -22,7 +22,7 @@ from zeroinit.probes.inspection import EXAMPLES, Inspection, examples_for, inspe
 from zeroinit.probes.metrics import skip_reasons
 from zeroinit.probes.observer import Observer
 from zeroinit.probes.outcome import EARLY_STOP_STEPS, Evidence, is_hopeless, judge, reference_of
-from zeroinit.probes.probe import Schedule, Subject
+from zeroinit.probes.probe import Subject
 from zeroinit.probes.wavefront import is_chain, predicted
 from zeroinit.report.tables import as_csv
 from zeroinit.rng import stream, stream_seed
@@ -56,7 +56,7 @@ class Session:
     """
 
     def __init__(
-        self, shared: Values, tracker: Tracker, report_progress: Callable[[float, float | None], None]
+        self, shared: RunConfig, tracker: Tracker, report_progress: Callable[[float, float | None], None]
     ) -> None:
         self.shared, self.tracker, self.report_progress = shared, tracker, report_progress
         self.device = set_up_torch(shared)
@@ -71,25 +71,26 @@ class Session:
 
         A job whose model cannot be built fails alone.
         """
-        seeds, steps = job.values["seeds"], steps_of(job.values, self.steps_per_epoch)
+        config = job.config
+        seeds, steps = config.seeds, config.duration.count_steps(self.steps_per_epoch)
         self._tag_data(record)
-        torch.manual_seed(stream_seed("forward", seeds["forward"]))  # dropout takes no generator
+        torch.manual_seed(stream_seed("forward", seeds.forward))  # dropout takes no generator
         try:
-            model, rules, optimizer = build(job.values, self.data)
+            model, rules, optimizer = build(config, self.data)
         except (Exception, SystemExit) as error:
             mark_failed(record, error)
             return
-        if findings := lint.findings(job.values, self.data, model, optimizer):
+        if findings := lint.findings(config, self.data, model, optimizer):
             record.tags[Tag.LINT_FINDINGS] = lint.format_findings(job.params, findings)[:5000]
         self._choose_probes(job, record, model)
         first_gradients = predicted(model)
         if FirstGradient.name in self.probes:
             record.metrics += [(FIRST_GRADIENT_PREDICTED.of(layer), step, 0) for layer, step in first_gradients.items()]
-        if job.values["arithmetic"] == "quotient":
+        if config.arithmetic == "quotient":
             record.tags[Tag.QUOTIENT] = quotient_summary(model)
         record.tags[Tag.INIT_HASH] = state_hash(model)
-        record.files["init.csv"] = as_csv(with_moments(job.values, model, rules))
-        order, augment = stream("order", seeds["order"]), stream("augment", seeds["augment"])
+        record.files["init.csv"] = as_csv(with_moments(config, model, rules))
+        order, augment = stream("order", seeds.order), stream("augment", seeds.augment)
         self.runs.append(Run(job, record, Member(model, optimizer, order, augment, steps), first_gradients))
 
     def train(self, stacked: bool) -> None:
@@ -104,7 +105,7 @@ class Session:
         )
         self.batch = self._batch(members[0].model, EXAMPLES)
         self.started = time.perf_counter()
-        early_stop_steps = EARLY_STOP_STEPS if any(run.job.values["early_stop"] for run in self.runs) else ()
+        early_stop_steps = EARLY_STOP_STEPS if any(run.job.config.early_stop for run in self.runs) else ()
         hooks = loop.Hooks(self._observe, self.observer.is_observed, early_stop_steps, self._should_stop)
         loop.train(members, self.data, recipe_of(self.shared, self.data), hooks, stacked)
 
@@ -117,7 +118,7 @@ class Session:
 
     def _choose_probes(self, job: Job, record: Record, model: nn.Module) -> None:
         """Choose the probes that apply to the model, which is of the same kind in each job."""
-        wanted = self.shared["probe"]["measure"] if self.tracker.is_persistent else []
+        wanted = self.shared.probe.measure if self.tracker.is_persistent else ()
         reasons = skip_reasons(wanted, model)
         self.probes = [probe for probe in wanted if probe not in reasons]
         if reasons:
@@ -130,10 +131,8 @@ class Session:
         return self.data.to_inputs(inputs), labels
 
     def _subject(self, model: nn.Module) -> Subject:
-        probe = self.shared["probe"]
-        inputs, labels = self._batch(model, probe["examples"])
-        schedule = Schedule(probe["first_steps"], probe["per_decade"], probe["curvature"])
-        return Subject(hidden_layers(model), (inputs.unsqueeze(0), labels.unsqueeze(0)), schedule)
+        inputs, labels = self._batch(model, self.shared.probe.examples)
+        return Subject(hidden_layers(model), (inputs.unsqueeze(0), labels.unsqueeze(0)), self.shared.probe.schedule)
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, Finished):
@@ -159,7 +158,7 @@ class Session:
         if self.tracker.is_persistent:
             if histograms := self.observer.histograms(index):
                 record.files["histograms.npz"] = histograms
-            if run.job.values["save"]:
+            if run.job.config.save:
                 record.files["weights.pt"] = state_dict_bytes(run.member.model)
         inspection = self._inspect(run)
         layers = inspection.layers if inspection else []
@@ -180,7 +179,7 @@ class Session:
 
     def _should_stop(self, step: int, index: int) -> bool:
         run = self.runs[index]
-        if not run.job.values["early_stop"] or not (inspection := self._inspect(run)):
+        if not run.job.config.early_stop or not (inspection := self._inspect(run)):
             return False
         return is_hopeless(step, inspection, run.first_gradients, is_chain(run.member.model), reference_of(self.data))
 

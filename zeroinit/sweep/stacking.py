@@ -8,16 +8,17 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import nn
 
-from zeroinit.build import batch_size_of, build, load, set_up_torch, steps_of, steps_per_epoch_of
+from zeroinit.build import batch_size_of, build, load, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
-from zeroinit.config.check import Values
+from zeroinit.config.read import Values
+from zeroinit.config.schema import RunConfig
 from zeroinit.environment import environment
 from zeroinit.layers import leaves
 from zeroinit.training.stackable import unstackable_reason
@@ -77,17 +78,17 @@ class StackPlan:
 def find_limits(job: Job, workers: int) -> StackLimits:
     """Build what the job trains, and return the limits of its stacks."""
     with environment(job.variables):
-        return _measure_limits(job.values, workers)
+        return _measure_limits(job.config, workers)
 
 
-def _measure_limits(values: Values, workers: int) -> StackLimits:
-    device = set_up_torch(values)
-    data = load(values, device)
-    model, _, optimizer = build(values, data)
-    batch = batch_size_of(values, data)
+def _measure_limits(config: RunConfig, workers: int) -> StackLimits:
+    device = set_up_torch(config)
+    data = load(config, device)
+    model, _, optimizer = build(config, data)
+    batch = batch_size_of(config, data)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     alone_reason = unstackable_reason(model, optimizer, data.input_shape)
-    if values["arithmetic"] == "quotient":
+    if config.arithmetic == "quotient":
         alone_reason = "a quotient network has the shape that its own init gives it"
     inputs = data.to_inputs(data.train[0][:1])
     if not alone_reason:
@@ -103,7 +104,7 @@ def _measure_limits(values: Values, workers: int) -> StackLimits:
     at_most = CUDA_MAX_CONVOLUTIONAL_MEMBERS if _has_convolutions(model) else MAX_STACK_MEMBERS
     max_members, max_sharing = (max(1, min(limit, at_most)) for limit in limits)
     is_full_batch = batch == len(data.train[0])
-    steps_per_epoch = steps_per_epoch_of(values, data)
+    steps_per_epoch = steps_per_epoch_of(config, data)
     return StackLimits(alone_reason, max_members, max_sharing, is_full_batch, batch * parameters, steps_per_epoch)
 
 
@@ -163,13 +164,11 @@ def _without_free_keys(node: Values, path: str) -> dict[str, Any]:
     }
 
 
-def _batch_seeds(job: Job, limits: StackLimits) -> str:
-    """Return the seeds from which the job's batches are drawn; jobs with equal seeds have the same batches."""
-    values = job.values
-    is_shuffled = values["dataset"]["shuffle"] and not limits.is_full_batch
-    is_augmented = any(values["dataset"]["augment"].values())
-    names = ["order"] * is_shuffled + ["augment"] * is_augmented
-    return json.dumps([values["seeds"][name] for name in names])
+def _batch_seeds(config: RunConfig, limits: StackLimits) -> tuple[int, ...]:
+    """Return the seeds from which the batches are drawn; jobs with equal seeds have the same batches."""
+    is_shuffled = config.dataset.shuffle and not limits.is_full_batch
+    order, augment = config.seeds.order, config.seeds.augment
+    return (order,) * is_shuffled + (augment,) * bool(config.dataset.augment)
 
 
 def plan_stacks(
@@ -214,9 +213,9 @@ def _stacks_of(jobs: Sequence[Job], indices: list[int], limits: StackLimits, wor
 
 def _group_by_batches(jobs: Sequence[Job], indices: list[int], limits: StackLimits) -> tuple[list[list[int]], int]:
     """Return groups of jobs from which stacks are cut, and the largest number of members of such a stack."""
-    by_batches: dict[str, list[int]] = defaultdict(list)
+    by_batches: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index in sorted(indices, key=lambda index: _optimizer_key(jobs[index])):
-        by_batches[_batch_seeds(jobs[index], limits)].append(index)
+        by_batches[_batch_seeds(jobs[index].config, limits)].append(index)
     groups = list(by_batches.values())
     fewest_sharing = sum(math.ceil(len(group) / limits.max_sharing) for group in groups)
     if fewest_sharing > math.ceil(len(indices) / limits.max_members):
@@ -225,7 +224,7 @@ def _group_by_batches(jobs: Sequence[Job], indices: list[int], limits: StackLimi
 
 
 def _optimizer_key(job: Job) -> str:
-    return json.dumps([job.values["optimizer"], job.values["ramp"]], sort_keys=True)
+    return json.dumps([job.config.optimizer.node, asdict(job.config.warmup)], sort_keys=True)
 
 
 def split_evenly(length: int, parts: int) -> list[int]:
@@ -234,4 +233,4 @@ def split_evenly(length: int, parts: int) -> list[int]:
 
 
 def _count_steps(job: Job, limits: StackLimits) -> int:
-    return steps_of(job.values, limits.steps_per_epoch)
+    return job.config.duration.count_steps(limits.steps_per_epoch)

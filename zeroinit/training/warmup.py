@@ -3,13 +3,28 @@
 The settings are kept in the parameter groups of the optimizer, so that each member of a stack has its own.
 """
 
+from dataclasses import dataclass
+
 from torch.optim import Optimizer
 
 
-def set_warmup(optimizer: Optimizer, steps: int, factor: float) -> None:
-    """Give step 1 `factor` times the optimizer's learning rate, and step `steps` + 1 and all later ones the rate."""
+@dataclass(frozen=True)
+class Warmup:
+    """Step 1 has `factor` times the optimizer's learning rate; step `steps` + 1 and all later ones have the rate."""
+
+    steps: int
+    factor: float
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the learning rate of the first steps differs from the others."""
+        return self.steps > 0 and self.factor != 1
+
+
+def set_warmup(optimizer: Optimizer, warmup: Warmup) -> None:
+    """Give each parameter group of the optimizer the warm-up."""
     for group in optimizer.param_groups:
-        group["ramp"] = group["lr"], steps, factor
+        group["ramp"] = group["lr"], warmup.steps, warmup.factor
 
 
 def set_rates(optimizer: Optimizer, step: int) -> None:

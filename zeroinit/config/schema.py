@@ -1,0 +1,258 @@
+"""The config of a run as typed objects. Parsing a part checks it; conf/config.yaml describes each key.
+
+`RunConfig.parse` raises BadInput for the first value that is missing or out of range.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, Self
+
+import torch
+
+from zeroinit.config.arguments import MAX_INT, is_finite
+from zeroinit.config.claims import Claim, parse_claims
+from zeroinit.config.dataset import DatasetConfig
+from zeroinit.config.read import (
+    Values,
+    check_uri,
+    read,
+    read_bool,
+    read_choice,
+    read_int,
+    require_nonnegative,
+    resolve_device,
+)
+from zeroinit.config.target import Target
+from zeroinit.errors import BadInput
+from zeroinit.probes.metrics import all_probes
+from zeroinit.probes.probe import Schedule
+from zeroinit.tracker.renamed import RENAMED_PROBES
+from zeroinit.training.warmup import Warmup
+
+MAX_SEED = 2**64 - 1
+MAX_STEPS = 10**8  # the losses of one run are then 0.8 GB
+MAX_THREADS = 1024
+
+
+@dataclass(frozen=True)
+class InitRules:
+    """The rules that fill the weight and the bias of a layer."""
+
+    weight: Target
+    bias: Target
+
+    @classmethod
+    def parse(cls, values: Values, key: str) -> Self:
+        return cls(Target.read(values, f"{key}.weight"), Target.read(values, f"{key}.bias"))
+
+    def resolve(self) -> tuple[partial[Any], partial[Any]]:
+        """Return the two functions. Raise BadInput if they cannot be imported or take other arguments."""
+        return self.weight.resolve(), self.bias.resolve()
+
+
+@dataclass(frozen=True)
+class InitConfig:
+    """The keys of the group `init`.
+
+    Attributes:
+        rules: the rules of the init.
+        layers: patterns of the layers that it fills; None for all layers.
+        rest: the rules of the other layers; None if there are none.
+    """
+
+    rules: InitRules
+    layers: tuple[str, ...] | None
+    rest: InitRules | None
+
+    @property
+    def targets(self) -> list[Target]:
+        """All rules."""
+        return [rule for rules in (self.rules, self.rest) if rules for rule in (rules.weight, rules.bias)]
+
+    @classmethod
+    def parse(cls, values: Values) -> Self:
+        rules, rest = InitRules.parse(values, "init"), InitRules.parse(values, "init.rest")
+        layers = read(values, "init.layers")
+        if layers is None:
+            return cls(rules, None, None)
+        patterns = layers if isinstance(layers, list) else [layers]
+        if not patterns or not all(isinstance(pattern, str) and pattern for pattern in patterns):
+            raise BadInput(
+                f"init.layers={layers}: give a pattern of layer names such as conv*, a list of them, or null"
+            )
+        return cls(rules, tuple(patterns), rest)
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """The seed of each stream of random numbers."""
+
+    init: int
+    order: int
+    augment: int
+    forward: int
+    split: int
+
+    @classmethod
+    def parse(cls, values: Values) -> Self:
+        read_int(values, "seed", 0, most=MAX_SEED)
+        return cls(*(read_int(values, f"seeds.{stream}", 0, most=MAX_SEED) for stream in cls.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class Duration:
+    """How long a run trains: one of the two is None."""
+
+    epochs: int | None
+    steps: int | None
+
+    def count_steps(self, steps_per_epoch: int) -> int:
+        """Return the number of steps."""
+        return self.steps or (self.epochs or 0) * steps_per_epoch
+
+    @classmethod
+    def parse(cls, values: Values) -> Self:
+        epochs, steps = read(values, "epochs"), read(values, "steps")
+        if epochs is not None and steps is not None:
+            raise BadInput(f"epochs={epochs} and steps={steps}: give one of them and set the other to null")
+        if epochs is None and steps is None:
+            raise BadInput("epochs=null and steps=null: give one of them, a whole number from 1")
+        read_int(values, "epochs" if steps is None else "steps", 1, most=MAX_STEPS)
+        return cls(epochs, steps)
+
+
+def parse_warmup(values: Values) -> Warmup:
+    """Return the warm-up of the learning rate, from the keys `ramp`."""
+    steps, factor = read_int(values, "ramp.steps", 0), read(values, "ramp.factor")
+    if not is_finite(factor) or factor <= 0:
+        raise BadInput(f"ramp.factor={factor}: give a finite number above 0")
+    return Warmup(steps, factor)
+
+
+@dataclass(frozen=True)
+class ProbeConfig:
+    """The keys of the group `probe`: names of probes, when they measure, and on how many examples."""
+
+    measure: tuple[str, ...]
+    schedule: Schedule
+    examples: int
+
+    @classmethod
+    def parse(cls, values: Values) -> Self:
+        measure, curvature_steps = read(values, "probe.measure"), read(values, "probe.curvature")
+        accepted = f"give a list of {', '.join(all_probes())}, or probe=default, all or none"
+        if not isinstance(measure, list):
+            raise BadInput(f"probe.measure={measure}: {accepted}")
+        unknown = [probe for probe in measure if probe not in all_probes()]
+        if unknown:
+            typed = ",".join(map(str, measure))
+            if new_name := RENAMED_PROBES.get(unknown[0]):
+                raise BadInput(f"probe.measure=[{typed}]: the probe {unknown[0]} is now named {new_name}")
+            raise BadInput(f"probe.measure=[{typed}]: there is no probe {unknown[0]}; {accepted}")
+        first_steps = read_int(values, "probe.first_steps", 0)
+        per_decade = read_int(values, "probe.per_decade", 0)
+        if read(values, "mode") == "audit":
+            read_int(values, "probe.first_steps", 1, ", the number of steps that mode=audit replays")
+        if not isinstance(curvature_steps, list) or not all(
+            type(step) is int and 0 <= step <= MAX_INT for step in curvature_steps
+        ):
+            raise BadInput(
+                f"probe.curvature={curvature_steps}: give a list of whole numbers from 0 (numbers of updates)"
+            )
+        examples = read_int(values, "probe.examples", 1)
+        if set(measure) - {"curvature"} and not first_steps and not per_decade:
+            raise BadInput(
+                "probe.first_steps=0 and probe.per_decade=0: no step would be observed; give one from 1, or probe=none"
+            )
+        if "curvature" in measure and not curvature_steps:
+            raise BadInput("probe.curvature=[]: no step would be observed; give one from 0, or leave curvature out")
+        return cls(tuple(measure), Schedule(first_steps, per_decade, tuple(curvature_steps)), examples)
+
+
+@dataclass(frozen=True)
+class Size:
+    """The option of the group `size`, and the values of other keys that it stands for; a sweep's file refers to it."""
+
+    name: str
+    mnist: Any
+    cifar10: Any
+    limit: Any
+    pixels: Any
+    epochs: Any
+
+    @classmethod
+    def parse(cls, values: Values) -> Self | None:
+        node = values.get("size")
+        if not isinstance(node, dict) or not node.get("name"):
+            return None
+        return cls(node["name"], *map(node.get, ("mnist", "cifar10", "limit", "pixels", "epochs")))
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The config of a run. Two runs with equal configs differ in nothing but their claims."""
+
+    dataset: DatasetConfig
+    arch: Target
+    init: InitConfig
+    bias_scale: Target
+    optimizer: Target
+    probe: ProbeConfig
+    tracker: Target
+    reduction: Literal["mean", "sum"]
+    seeds: Seeds
+    duration: Duration
+    warmup: Warmup
+    early_stop: bool
+    device: torch.device
+    arithmetic: Literal["native", "tied", "quotient"]
+    dtype: torch.dtype
+    deterministic: bool
+    threads: int
+    mode: Literal["train", "lint", "audit", "plan"]
+    save: bool
+    rerun: bool
+    sweep: str | None
+    size: Size | None
+    claims: Sequence[Claim] = field(compare=False)
+
+    @classmethod
+    def parse(cls, values: Values) -> Self:
+        """Return the config. Raise BadInput for the first value that is missing or out of range."""
+        dataset, init = DatasetConfig.parse(values), InitConfig.parse(values)
+        arch, bias_scale, optimizer, tracker = (
+            Target.read(values, key) for key in ("arch", "bias_scale", "optimizer", "tracker")
+        )
+        for target, name in ((bias_scale, "value"), (optimizer, "lr")):
+            if name in target.arguments:  # a function of the user may lack it
+                require_nonnegative(f"{target.key}.{name}", target.arguments[name])
+        check_uri(tracker.arguments.get("uri"))
+        sweep = read(values, "sweep")
+        if sweep is not None and not (isinstance(sweep, str) and sweep.strip()):
+            raise BadInput(f"sweep={sweep}: give a name, or null")
+        return cls(
+            dataset=dataset,
+            arch=arch,
+            init=init,
+            bias_scale=bias_scale,
+            optimizer=optimizer,
+            probe=ProbeConfig.parse(values),
+            tracker=tracker,
+            reduction=read_choice(values, "loss.reduction", ("mean", "sum")),
+            seeds=Seeds.parse(values),
+            duration=Duration.parse(values),
+            warmup=parse_warmup(values),
+            early_stop=read_bool(values, "early_stop"),
+            device=resolve_device(read(values, "device")),
+            arithmetic=read_choice(values, "arithmetic", ("native", "tied", "quotient")),
+            dtype=getattr(torch, read_choice(values, "dtype", ("float32", "float64"))),
+            deterministic=read_bool(values, "deterministic"),
+            threads=read_int(values, "threads", 1, most=MAX_THREADS),
+            mode=read_choice(values, "mode", ("train", "lint", "audit", "plan")),
+            save=read_bool(values, "save"),
+            rerun=read_bool(values, "rerun"),
+            sweep=sweep,
+            size=Size.parse(values),
+            claims=parse_claims(read(values, "claims")),
+        )
