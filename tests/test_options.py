@@ -11,9 +11,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, RunMode
+from omegaconf import OmegaConf
 
-from zeroinit import CONF, build
+from zeroinit import CONF, SWEEPS, build, cli
 from zeroinit.config import Job
+from zeroinit.config.compose import job_of as compose_job
 from zeroinit.dataset import Data, digits
 from zeroinit.rng import stream
 from zeroinit.sweep import runner
@@ -137,3 +143,34 @@ def test_each_option_says_what_it_is() -> None:
     for group, options in TRAINED.items():
         for option in options:
             assert (CONF / group / f"{option}.yaml").read_text().startswith("# "), f"{group}={option}"
+
+
+def test_keys_that_all_data_sets_share() -> None:
+    shared = OmegaConf.load(CONF / "config.yaml")
+    assert set(shared.dataset) == {"shuffle", "max_examples", "resize", "channels", "normalize", "augment"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted(set(SWEEPS.glob("*.yaml")) - set(SWEEPS.glob("lab_*"))), ids=lambda path: path.stem
+)
+def test_sweeps(path: Path, job_of: Callable[..., Job]) -> None:
+    """All jobs compose and are checked; the first and the last train for two steps.
+
+    At size=smoke where there are sizes: test_sizes.py has the others. For lab_*: test_laboratory.py.
+    """
+    text = path.read_text()
+    assert text.startswith("# ")
+    size = ["size=smoke"] if "- size: small" in text else []
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        master = loader.load_configuration(path.stem, size, run_mode=RunMode.MULTIRUN)
+        sweeper = Plugins.instance().instantiate_sweeper(
+            hydra_context=HydraContext(config_loader=loader, callbacks=None), task_function=cli.task, config=master
+        )
+        shorter = [*size, "epochs=null", "steps=2"]
+        jobs = [compose_job(cfg) for cfg in sweeper.composer.configs(sweeper.expand(shorter))]
+    assert f"{len(jobs)} runs" in text
+    build.check(jobs)
+    for job in (jobs[0], jobs[-1]):
+        [record] = runner.run_jobs([job], Off(), lambda share, accuracy: None)
+        assert record.status == "FINISHED"

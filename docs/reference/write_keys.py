@@ -28,8 +28,8 @@ INTRODUCTION = """# Every key of a run
 `./dev docs` writes this page from the comments in [`conf/config.yaml`](../../conf/config.yaml) and from the checks in
 `zeroinit/config/`. Change a value with `key=value`, and choose an option with `group=option`.
 
-A key that is *hashed* belongs to the identity of a run: with another value it is another run. A key that changes nothing,
-such as `ramp.factor` if `ramp.steps` is 0, is not hashed.
+A key that is *hashed* belongs to the identity of a run: with another value it is another run. A key that changes
+nothing, such as `ramp.factor` if `ramp.steps` is 0, is not hashed.
 """
 
 

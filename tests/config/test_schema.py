@@ -111,5 +111,5 @@ def test_a_target_is_its_node() -> None:
 
 @pytest.mark.parametrize("node", [3, None, {"hidden": [3]}, {"_target_": None}])
 def test_a_node_without_a_function_is_refused(node: object) -> None:
-    with pytest.raises(BadInput, match="give the keys of a function, its name under _target_$"):
+    with pytest.raises(BadInput, match=r"give the keys of a function, its name under _target_$"):
         Target.read({"arch": node}, "arch")
