@@ -193,7 +193,7 @@ def test_an_interrupted_sweep_leaves_the_runs_of_another_alone(
     ended = zeroinit("-m", *QUICK, "seed=0,1")
     assert ended.code == 130
     assert states() == {"theirs": "RUNNING", "ours": "KILLED", "summary": "FINISHED"}
-    assert re.search(r"logistic +default +1 +0 +- +- +1 killed, 1 not run", ended.out)
+    assert re.search(r"logistic +1 +default +0 +- +- +1 killed, 1 not run", ended.out)
 
 
 def test_a_worker_without_its_launcher_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

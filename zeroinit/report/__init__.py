@@ -147,10 +147,12 @@ def keep_report(files: dict[str, bytes], tracker: Tracker, description: str, ane
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> None:
-    """Write files {name: content} into a folder. Raises OSError."""
+    """Write files {name: content} into a folder, each at once, as a browser may read them. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        (folder / name).write_bytes(content)
+        part = folder / f"{name}.part"
+        part.write_bytes(content)
+        part.replace(folder / name)
 
 
 def where_to_look(tracker: Tracker) -> list[str]:
@@ -163,7 +165,9 @@ def where_to_look(tracker: Tracker) -> list[str]:
     return [f"Charts:  zeroinit ui {shlex.quote(sweep)}{option}", f"Python:  zeroinit.load({sweep!r}{argument})"]
 
 
-def remake(tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[str]) -> str:
+def remake(
+    tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[str], watch_seconds: int | None = None
+) -> str:
     """Make the report of the tracker's sweep again.
 
     Args:
@@ -171,6 +175,7 @@ def remake(tracker: Tracker, folder: Path | None, figures: bool, axes: Sequence[
         folder: Where to write; None for the sweep's summary.
         figures: Whether to draw the figures.
         axes: The two keys of the map; empty to choose them here.
+        watch_seconds: After how many seconds the page loads itself again; None for never.
 
     Returns:
         Where the report is.

@@ -2,6 +2,9 @@
 
 import argparse
 import sys
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from zeroinit import SWEEPS
@@ -10,8 +13,10 @@ from zeroinit.report import remake
 from zeroinit.report.archive import collect_rows, format_table, merge_rows, read_table
 from zeroinit.report.results_page import SweepFile, format_results, read_sweep_file
 from zeroinit.tracker.mlflow import Mlflow
-from zeroinit.tracker.stale import report_dead_runs
+from zeroinit.tracker.stale import is_training, report_dead_runs
 
+WATCH_SECONDS = 10
+INTERRUPTED = 130  # exit code, as of a shell
 TRACKER_HELP = "database or server; else MLFLOW_TRACKING_URI or mlruns/"
 
 
@@ -25,15 +30,36 @@ def main() -> None:
     parser.add_argument(
         "--map", nargs=2, metavar=("X", "Y"), default=(), help="draw them, with these keys as map.png's axes"
     )
+    parser.add_argument(
+        "--watch", action="store_true", help=f"make it again every {WATCH_SECONDS} s until the sweep has ended"
+    )
     arguments = parser.parse_args()
     try:
         tracker = _open_store(arguments.tracker, arguments.sweep)
         if arguments.to is None:  # otherwise the store may be read-only
             report_dead_runs(tracker)
-        print(remake(tracker, arguments.to, arguments.figures or bool(arguments.map), arguments.map))
+        make = partial(remake, tracker, arguments.to, arguments.figures or bool(arguments.map), arguments.map)
+        if arguments.watch:
+            _watch(make, tracker)
+        else:
+            print(make())
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except BadInput as error:
         sys.stderr.write(f"zeroinit-report: {' '.join(str(error).split())}\n")
         sys.exit(2)
+
+
+def _watch(make: Callable[..., str], tracker: Mlflow) -> None:
+    """Make the report every WATCH_SECONDS until the sweep has ended, and once more then."""
+    is_new = True
+    while is_training(tracker):
+        address = make(watch_seconds=WATCH_SECONDS)
+        if is_new:
+            print(f"{address}\nIt is made again every {WATCH_SECONDS} s; Ctrl-C ends that.", flush=True)
+        is_new = False
+        time.sleep(WATCH_SECONDS)
+    print(f"{make()}\nThe sweep has ended.")
 
 
 def results() -> None:

@@ -14,7 +14,13 @@ from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow_sql import MAX_IN, chunks, connect
 from zeroinit.tracker.tags import Tag
 
-TAGS = (Tag.KIND, Tag.IDENTITY, Tag.CONFIG_HASH, *PROCESS_TAGS)  # a run without a kind is not of this project
+TAGS = (
+    Tag.KIND,
+    Tag.SWEEP,
+    Tag.IDENTITY,
+    Tag.CONFIG_HASH,
+    *PROCESS_TAGS,
+)  # a run without a kind is not of this project
 
 
 def find_running_in_database(uri: str) -> list[Record]:

@@ -16,6 +16,12 @@ OTHER_HOST, OTHER_BOOT, UNTAGGED = (
 )
 
 
+def is_training(tracker: Tracker) -> bool:
+    """Return whether the tracker's sweep still trains, as far as this process can know: dead runs are marked first."""
+    kill_dead_runs(tracker, trains_here=False)
+    return any(record.tags.get(Tag.SWEEP) == tracker.sweep for record in tracker.find_running())
+
+
 def kill_dead_runs(tracker: Tracker, trains_here: bool) -> tuple[int, Counter[str]]:
     """Mark each RUNNING run of the store as KILLED whose process is gone.
 
