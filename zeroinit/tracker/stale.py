@@ -18,7 +18,7 @@ OTHER_HOST, OTHER_BOOT, UNTAGGED = (
 
 def is_training(tracker: Tracker) -> bool:
     """Return whether the tracker's sweep still trains, as far as this process can know: dead runs are marked first."""
-    kill_dead_runs(tracker, trains_here=False)
+    kill_dead_runs(tracker, trains_here=True)
     return any(record.tags.get(Tag.SWEEP) == tracker.sweep for record in tracker.find_running())
 
 
