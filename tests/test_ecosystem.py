@@ -101,7 +101,7 @@ def test_optuna_searches_scale_and_learning_rate(zeroinit: Command) -> None:
         key: pytest.approx(float(chosen.data.params[key])) for key in ("bias_scale.value", "optimizer.lr")
     } == results["best_params"]
     assert len([line for line in ended.out.splitlines() if line.startswith("logistic")]) == 5
-    assert "Page (report.html), figures, table: " in ended.out
+    assert "Report:  file://" in ended.out
 
 
 @pytest.mark.parametrize(

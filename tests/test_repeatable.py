@@ -108,7 +108,7 @@ def test_workers_that_load_other_data_are_told(
     assert warnings[0].startswith("2 of 2 runs trained on other data than the sweep planned (hash ")
     assert "not run" not in ended.out
     rows = [line.split() for line in ended.out.splitlines() if line.startswith("fnn ")]
-    assert [(row[1], row[3]) for row in rows] == [("zero", "1"), ("default", "1")]  # n
+    assert [(row[2], row[3]) for row in rows] == [("zero", "1"), ("default", "1")]  # n
     tracker = Mlflow(None)
     tracker.open("entropy")
     records = tracker.records()

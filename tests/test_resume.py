@@ -181,7 +181,7 @@ def test_the_same_command_finishes_a_sweep(
     again = zeroinit("-m", *QUICK, "init=zero,default", "seed=range(3)", "optimizer.lr=0.01")
     assert (again.code, trained) == (0, [])  # the table and the page are made all the same
     assert "6 of 6 runs were trained before" in again.out
-    assert "Page (report.html)" in again.out
+    assert "Report:  file://" in again.out
 
 
 def test_probes_and_weights_that_a_run_lacks_are_a_reason(zeroinit: Callable[..., Any], trained: list[int]) -> None:

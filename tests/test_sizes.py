@@ -162,7 +162,7 @@ def test_an_axis_on_the_command_line_takes_the_place_of_the_sizes(zeroinit: Comm
     words = ["-cn", "figure7", "size=paper", "dataset=digits", "seed=7", "arch=fnn", "steps=2", "tracker=off"]
     ended = zeroinit(*words)
     assert ended.code == 0, ended.err
-    assert re.search(r"^fnn +zero +1 +1 ", ended.out, re.M)
+    assert re.search(r"^fnn +1 +zero +1 ", ended.out, re.M)
     assert "dataset=digits dataset.batch_size=128 steps=2" in ended.out
 
 
