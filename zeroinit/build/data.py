@@ -5,6 +5,7 @@ from functools import cache, lru_cache
 
 import torch
 
+from zeroinit.config.dataset import Resize, as_in_yaml
 from zeroinit.config.identity import hash_data
 from zeroinit.config.schema import RunConfig
 from zeroinit.config.target import Target, parameters_of
@@ -22,7 +23,7 @@ class DataSource:
     """All that decides the loaded data."""
 
     target: Target
-    resize: int | tuple[int, int] | None
+    resize: Resize
     channels: int | None
     max_examples: int | None
     split_seed: int
@@ -59,7 +60,7 @@ def data_source(config: RunConfig) -> DataSource:
 @lru_cache(maxsize=4)
 def load_cached(source: DataSource, device: torch.device) -> Data:
     """Return the data of a source, on the device."""
-    resize = list(source.resize) if isinstance(source.resize, tuple) else source.resize
+    resize = as_in_yaml(source.resize)
     accepted = parameters_of(source.target.resolve().func)  # a loader may resize as it decodes
     shape = {key: value for key, value in (("resize", resize), ("channels", source.channels)) if key in accepted}
     data = source.target.with_arguments(shape).instantiate(stream("split", source.split_seed))

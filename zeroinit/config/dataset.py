@@ -14,6 +14,12 @@ from zeroinit.errors import BadInput
 SHARED_KEYS = ("batch_size", "shuffle", "max_examples", "resize", "channels", "normalize", "augment")
 
 Constants = float | tuple[float, ...]  # one number, or one for each channel
+Resize = int | tuple[int, int] | None  # the side of a square, (height, width), or None
+
+
+def as_in_yaml(resize: Resize) -> int | list[int] | None:
+    """Return the size of images as it is typed, which functions of data sets take."""
+    return list(resize) if isinstance(resize, tuple) else resize
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,6 @@ class DatasetConfig:
     Attributes:
         source: the function that loads the data, with its arguments.
         batch_size: None for the whole training set.
-        resize: the side of a square, (height, width), or None.
         mean: subtracted from the inputs.
         std: divides the inputs.
     """
@@ -32,7 +37,7 @@ class DatasetConfig:
     batch_size: int | None
     shuffle: bool
     max_examples: int | None
-    resize: int | tuple[int, int] | None
+    resize: Resize
     channels: int | None
     mean: Constants
     std: Constants

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from zeroinit.build import identity_of, open_tracker
 from zeroinit.config import Job
+from zeroinit.config.dataset import as_in_yaml
 from zeroinit.environment import environment
 from zeroinit.process import current_process
 from zeroinit.signals import hold_signals
@@ -81,7 +82,7 @@ def size_of(job: Job) -> str:
     size, data, duration, dataset = job.config.size, job.config.dataset, job.config.duration, job.params["dataset"]
     if not size:
         return ""
-    resize = list(data.resize) if isinstance(data.resize, tuple) else data.resize
+    resize = as_in_yaml(data.resize)
     changed = {
         "dataset": None if dataset in (size.mnist, size.cifar10, "image_folder") else dataset,
         "limit": None if data.max_examples == size.limit else data.max_examples,
