@@ -12,8 +12,8 @@ from matplotlib.colors import to_hex
 from matplotlib.image import imread
 
 from zeroinit.report.figures import draw_view, save_figure
+from zeroinit.report.figures.guides import format_value, wrap_keys
 from zeroinit.report.figures.marks import find_colours
-from zeroinit.report.figures.render import format_value
 from zeroinit.report.views import Facet, Mark, Scale, View, make_curves, make_differences, make_map
 
 
@@ -58,8 +58,7 @@ def test_24_panels_have_headings_and_no_text_that_overlaps() -> None:
     panels = visible(figure)
     assert len(panels) == 24
     assert [panel.get_title() for panel in panels[:4]] == [f"bias_scale.value={value}" for value in (1, 2, 3)] + [""]
-    beside = [text.get_text() for panel in panels for text in panel.texts]
-    assert beside == [f"arch={letter}" for letter in "abcdefgh"]
+    assert [panel.get_title(loc="left").strip() for panel in panels[::3]] == [f"arch={letter}" for letter in "abcdefgh"]
     differences = make_differences(cells)
     assert differences
     check_drawn(differences)
@@ -156,6 +155,13 @@ def test_values_are_written_by_their_format() -> None:
     assert [format_value(count, "count") for count in (5, 1000, 20_000)] == ["5", "1,000", "20k"]
     assert format_value(-10, "power") == "2⁻¹⁰"
     assert format_value(-0.5, "number") == "−0.5"
+
+
+def test_headings_are_broken_between_keys_and_never_within_a_value() -> None:
+    heading = "arch.hidden=[333, 77], dtype=float32"
+    assert wrap_keys(heading, 9) == heading
+    assert wrap_keys(heading, 2) == "arch.hidden=[333, 77]\ndtype=float32"
+    assert wrap_keys(heading, 1.2) == "arch.hidden=\n[333, 77]\ndtype=float32"
 
 
 def test_a_picture_has_the_size_that_mlflow_shows() -> None:

@@ -359,7 +359,7 @@ def test_the_map_has_a_tile_for_each_cell() -> None:
     assert "letters: O learns" in view.caption
     assert "n = 0" not in view.caption
     assert "grey: no finished run" in view.caption
-    assert view.title == "Of 18 cells, 17 learn and 1 have the outcome not run"
+    assert view.title == "Of 18 cells, 17 learn and 1 has not run"
     json.dumps(view.to_data(), allow_nan=False)
 
 

@@ -174,17 +174,16 @@ def _draw_text(panel: Panel, mark: Mark, rows: Rows) -> None:
     x, y = _positions(panel, rows)
     lines = [line for text in rows["text"] for line in str(text).split("\n")]
     size = _width(mark)
-    if panel.view.x.kind == "band" and mark.anchor == "middle":
+    is_on_tile = panel.view.x.kind == "band" and mark.anchor == "middle"
+    if is_on_tile:
         size = min(size, 72 * panel.tile[0] / (LETTER * max(map(len, lines), default=1)))
     if size < MIN_TEXT:
         return
-    alignment: Any = ALIGNMENTS[mark.anchor]
-    plate = None if mark.anchor == "middle" else PLATE
-    colours = _colour_rows(panel, mark, rows)
-    for left, height, text, colour in zip(x, y, rows["text"], colours, strict=True):
-        style: dict[str, Any] = {"ha": alignment, "va": "center", "fontsize": size, "linespacing": 0.95, "zorder": 4}
-        style["bbox"] = plate
-        panel.axes.text(left, height, str(text), color=colour, clip_on=True, **style)
+    style: dict[str, Any] = {"ha": ALIGNMENTS[mark.anchor], "va": "center", "fontsize": size, "linespacing": 0.95}
+    style |= {"zorder": 4, "clip_on": True, "textcoords": "offset points", "xytext": mark.shift}
+    style["bbox"] = None if is_on_tile else PLATE
+    for left, height, text, colour in zip(x, y, rows["text"], _colour_rows(panel, mark, rows), strict=True):
+        panel.axes.annotate(str(text), (left, height), color=colour, **style)
 
 
 def _draw_box(panel: Panel, mark: Mark, rows: Rows) -> None:

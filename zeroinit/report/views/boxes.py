@@ -8,7 +8,7 @@ import pandas as pd
 
 from zeroinit.report.views.colours import style_init
 from zeroinit.report.views.observed import Observed, describe_runs, order_layers, symmetric_log
-from zeroinit.report.views.panels import elide, format_power, split_shared_parts, write_caption
+from zeroinit.report.views.panels import elide, format_power, split_keys, split_shared_parts, write_caption
 from zeroinit.report.views.view import Facet, Mark, Scale, View
 
 MAX_LAYERS = 8
@@ -73,7 +73,7 @@ def make_boxes(cells: Sequence[Observed], labels: Sequence[str], steps: int = 5)
             Mark("text", {"x": "right", "y": "layer", "text": "text"}, anchor="end", width=8),
         ],
         Scale("", "category", inits, "text", colours=[style_init(init).colour for init in inits]),
-        Facet("row", names, [", ".join(map(elide, name.split(", "))) for name in names]) if len(cells) > 1 else None,
+        Facet("row", names, [", ".join(map(elide, split_keys(name))) for name in names]) if len(cells) > 1 else None,
         Facet("column", [f"step {step}" for step in common], [f"step {step}" for step in common]),
     )
 

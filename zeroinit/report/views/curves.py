@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from zeroinit.probes.metrics import find_metric
 from zeroinit.report.cells import Cell
 from zeroinit.report.histories import History, average_history, space_evenly
 from zeroinit.report.statistics import Estimate, count_units, is_share
@@ -94,7 +95,7 @@ def make_curves(
         _describe(cells, curves, panels, metric, with_runs, limits),
         _make_frame(curves, styles, metric, along, with_runs, points),
         _scale_time(curves, along, is_log),
-        Scale(_name_metric(metric), "linear", limits, "percent" if is_share(metric) else "number"),
+        Scale(_label_metric(metric), "linear", limits, "percent" if is_share(metric) else "number"),
         _make_marks(with_runs),
         colour,
         panels.rows,
@@ -130,9 +131,20 @@ def _scale_time(curves: Sequence[Curve], along: Along, is_log: bool) -> Scale:
     return Scale(along, "linear", (0, last), "count")
 
 
-def _name_metric(metric: str) -> str:
-    """Return the label of a metric: `test accuracy`."""
-    return metric.replace("/", " ")
+def name_metric(metric: str) -> str:
+    """Return what the probe that writes a metric says of it: `test accuracy`, `hidden1: distinct neurons`."""
+    declared = find_metric(metric)
+    if not declared:
+        return metric.replace("/", " ")
+    layer = declared.layer_of(metric)
+    return f"{layer}: {declared.description}" if layer else declared.description
+
+
+def _label_metric(metric: str) -> str:
+    """Return the name of a metric with its unit."""
+    declared = find_metric(metric)
+    unit = declared.unit if declared and not is_share(metric) else ""
+    return f"{name_metric(metric)}{', ' + unit if unit else ''}"
 
 
 def _choose_limits(curves: Sequence[Curve], metric: str, is_whole: bool) -> Limits:
@@ -229,7 +241,7 @@ def _write_tip(curve: Curve, index: int, metric: str, along: Along) -> str:
 
 def _find_title(curves: Sequence[Curve], metric: str) -> str:
     """Return where the highest and the lowest line end."""
-    name = _name_metric(metric).capitalize()
+    name = name_metric(metric).capitalize()
     ends = [(float(curve.history.mean[-1]), curve.name) for curve in curves if np.isfinite(curve.history.mean[-1])]
     if not ends or not is_share(metric):
         return f"{name} over training"
@@ -247,5 +259,5 @@ def _describe(
     band = "thin lines: the runs" if with_runs else f"band: {describe_bands(counts)}"
     cut = f"the axis begins at {100 * limits[0]:.3g}%" if is_share(metric) and limits[0] > 0 else ""
     return write_caption(
-        [f"{_name_metric(metric).capitalize()}, {describe_units(cells)}", band, cut, panels.shared],
+        [f"{name_metric(metric).capitalize()}, {describe_units(cells)}", band, cut, panels.shared],
     )

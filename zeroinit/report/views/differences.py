@@ -60,8 +60,8 @@ def make_differences(cells: Sequence[Cell], baseline: str = BASELINE) -> View | 
             Mark("interval", {"low": "low", "high": "high", "y": "line", "colour": "line"}, "has_interval", width=2),
             Mark("dot", {"x": "value", "y": "line", "colour": "line", "tip": "tip"}, where="is_mean", width=8),
             Mark("dot", {"x": "value", "y": "line", "colour": "line"}, where="is_seed", width=3.5, hollow=True),
-            Mark("text", {"x": "value", "y": "line", "text": "text"}, where="is_low", anchor="start"),
-            Mark("text", {"x": "value", "y": "line", "text": "text"}, where="is_high", anchor="end"),
+            Mark("text", {"x": "value", "y": "line", "text": "text"}, where="is_low", anchor="start", shift=(2, 0)),
+            Mark("text", {"x": "value", "y": "line", "text": "text"}, where="is_high", anchor="end", shift=(-2, 0)),
         ],
         Scale("", "category", order, "text", colours=[style_init(inits[name]).colour for name in order]),
         panels.rows,
@@ -165,21 +165,18 @@ def _find_title(compared: Sequence[Comparison], baseline: str) -> str:
 
 
 def _describe_init(init: str, learning: Sequence[Comparison], baseline: str) -> str:
-    """Return `zero_uniform ends 0.8 to 1.1 points below default`."""
+    """Return `zero_uniform ends 0.8 to 1.1 points below default`, and in how many cells if not in all."""
     differences = [part.difference for part in learning if part.cell.params["init"] == init and part.difference]
-    directions = {difference.direction for difference in differences}
-    if len(directions) == 1 and (direction := directions.pop()) in (ABOVE, BELOW):
-        sizes = sorted(abs(difference.mean) for difference in differences)
-        size = f"{sizes[0]:.1f}" if f"{sizes[0]:.1f}" == f"{sizes[-1]:.1f}" else f"{sizes[0]:.1f} to {sizes[-1]:.1f}"
-        return f"{elide(init)} ends {size} points {direction} {baseline}"
-    counts = [
-        f"{count} of {len(differences)} {direction}"
-        for direction in (ABOVE, BELOW)
-        if (count := sum(difference.direction == direction for difference in differences))
-    ]
-    if not counts:
+    parts = []
+    for direction in (ABOVE, BELOW):
+        sizes = sorted(abs(part.mean) for part in differences if part.direction == direction)
+        if sizes:
+            ends = list(dict.fromkeys(f"{size:.1f}" for size in (sizes[0], sizes[-1])))
+            cells = "" if len(sizes) == len(differences) else f" in {len(sizes)} of {len(differences)} cells"
+            parts.append(f"{' to '.join(ends)} points {direction} {baseline}{cells}")
+    if not parts:
         return f"{elide(init)} shows no clear difference from {baseline}"
-    return f"{elide(init)} against {baseline}: {join_words(counts)} it"
+    return f"{elide(init)} ends {join_words(parts)}"
 
 
 def _describe(compared: Sequence[Comparison], panels: Panels, baseline: str, is_cut: bool) -> str:

@@ -11,7 +11,7 @@ from zeroinit.report.histories import GradientHistograms
 from zeroinit.report.statistics import Numbers
 from zeroinit.report.views.colours import PURPLE_ORANGE, REDS, VIRIDIS
 from zeroinit.report.views.observed import Observed, choose_stride, describe_runs, limit_steps, order_layers
-from zeroinit.report.views.panels import elide, format_power, split_shared_parts, write_caption
+from zeroinit.report.views.panels import elide, format_power, split_keys, split_shared_parts, write_caption
 from zeroinit.report.views.view import Facet, Mark, Scale, View, spread_evenly
 
 MAX_LAYERS = 8
@@ -70,7 +70,7 @@ def make_gradients(cells: Sequence[Observed], labels: Sequence[str]) -> View:
     tile = {"x": "step", "low": "low", "high": "high", "colour": "share", "tip": "tip"}
     edge = bins.band + bins.count
     ticks, texts = _choose_ticks(bins)
-    columns = Facet("column", heads, [", ".join(map(elide, head.split(", "))) for head in heads])
+    columns = Facet("column", heads, [", ".join(map(elide, split_keys(head))) for head in heads])
     return View(
         "gradients",
         _find_title(cells, layers),
@@ -88,9 +88,9 @@ def make_gradients(cells: Sequence[Observed], labels: Sequence[str]) -> View:
         [
             Mark("tile", tile, where="is_bin", scale=_scale_shares()),
             Mark("tile", tile, where="is_zeros", scale=_scale_zeros()),
-            Mark("tile", tile, where="is_difference", scale=_scale_differences()),
+            *([Mark("tile", tile, where="is_difference", scale=_scale_differences())] if len(cells) == 2 else []),
             Mark("cross", {"x": "step", "y": "middle"}, where="is_absent", colour="#FFFFFF", width=5),
-        ][: 4 if len(cells) == 2 else None],
+        ],
         None,
         Facet("row", layers, [elide(layer) for layer in layers]),
         columns if len(heads) > 1 else None,

@@ -29,12 +29,14 @@ from zeroinit.report.views.panels import (
 from zeroinit.report.views.view import Mark, Scale, View, spread_evenly
 from zeroinit.tracker import TEST_ACCURACY
 
+MAX_OUTCOMES = 4  # that a title counts
 UNKNOWN = "?"  # the letter of an outcome that OUTCOMES lacks
-WORDS = {
-    "learned": "learn",
-    "partly-learned": "learn in part",
-    "learns": "learn",
-    "stuck-at-prior": "stay at the prior",
+VERBS = {  # of a cell, and of several
+    "learned": ("learns", "learn"),
+    "learns": ("learns", "learn"),
+    "partly-learned": ("learns in part", "learn in part"),
+    "stuck-at-prior": ("stays at the prior", "stay at the prior"),
+    NOT_RUN: ("has not run", "have not run"),
 }
 
 
@@ -62,7 +64,8 @@ def make_map(cells: Sequence[Cell], x: str = "", y: str = "") -> View:
     x = x or (first if first != y else second)
     y = y or (second if second != x else first)
     along, up = (sort_values(cell.params.get(key, "") for cell in cells) for key in (x, y))
-    panels = arrange_panels([cell.params for cell in cells], [key for key in naming_keys(cells) if key not in (x, y)])
+    params = [cell.params for cell in cells]
+    panels = arrange_panels(params, [key for key in independent_keys(params, naming_keys(cells)) if key not in (x, y)])
     rows = [
         {"row": row, "column": column, "x": cell.params.get(x, ""), "y": cell.params.get(y, "")} | _describe_tile(cell)
         for cell, row, column in zip(cells, panels.row_of, panels.column_of, strict=True)
@@ -124,16 +127,15 @@ def _find_title(cells: Sequence[Cell]) -> str:
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
     ranked = sorted(outcomes.items(), key=lambda item: -item[1])
     if len(ranked) == 1:
-        word = _word(ranked[0][0])
-        return f"All {len(cells)} cells {word}" if len(cells) > 1 else f"The cell's outcome: {ranked[0][0]}"
-    parts = [f"{count} {_word(outcome)}" for outcome, count in ranked]
-    more = len(parts) - 4
-    return f"Of {len(cells)} cells, {join_words(parts[:4] if more > 0 else parts)}"
+        does = _do(*ranked[0]).partition(" ")[2]
+        return f"All {len(cells)} cells {does}" if len(cells) > 1 else f"The cell {does}"
+    return f"Of {len(cells)} cells, {join_words([_do(*item) for item in ranked[:MAX_OUTCOMES]])}"
 
 
-def _word(outcome: str) -> str:
-    """Return what cells with this outcome do."""
-    return WORDS.get(outcome, f"have the outcome {'another' if outcome == UNKNOWN else outcome}")
+def _do(outcome: str, count: int) -> str:
+    """Return `1 learns`, or `2 are symmetric`."""
+    word = "of another outcome" if outcome == UNKNOWN else outcome
+    return f"{count} {VERBS.get(outcome, (f'is {word}', f'are {word}'))[count > 1]}"
 
 
 def _describe(cells: Sequence[Cell], axes: tuple[str, str]) -> str:

@@ -81,7 +81,7 @@ def make_neurons(
             Mark("rule", {"y": "units"}, where="has_units", colour="#555B60", dashed=True),
             Mark("band", line | {"low": "low", "high": "high"}, opacity=0.18),
             Mark("line", line | {"y": "mean", "dash": "dash", "width": "width", "tip": "tip"}),
-            Mark("text", {"x": "last", "y": "height", "text": "text"}, where="has_text", anchor="end"),
+            Mark("text", {"x": "last", "y": "height", "text": "text"}, "has_text", anchor="end", shift=(-3, 7)),
         ],
         Scale(
             "init",
@@ -126,7 +126,7 @@ def _add_units(frame: pd.DataFrame) -> pd.DataFrame:
         counts = panel["units"].dropna().unique()
         if len(counts) == 1:
             first = panel.index[0]
-            frame.loc[first, ["has_text", "text", "height"]] = [True, f"{counts[0]:,.0f} units", 1.35 * counts[0]]
+            frame.loc[first, ["has_text", "text", "height"]] = [True, f"{counts[0]:,.0f} units", counts[0]]
     return frame
 
 
@@ -135,7 +135,7 @@ def _scale_counts(most: float) -> Scale:
     powers = [1.0]
     while powers[-1] * 4 <= most:
         powers.append(powers[-1] * 4)
-    return Scale("distinct neurons", "log", (0.8, most * 2), "count", ticks=powers)
+    return Scale("distinct neurons", "log", (0.8, most * 2.5), "count", ticks=powers)
 
 
 def _find_title(lines: Sequence[tuple[Cell, str, History]], units: Mapping[int, Mapping[str, int]]) -> str:

@@ -111,9 +111,14 @@ def choose_evenly(items: Sequence[str], most: int) -> list[str]:
     return [items[index] for index in space_evenly(len(items), most)] if items else []
 
 
+def split_keys(label: str) -> list[str]:
+    """Return the parts of `key=value, ...`, whose values may contain commas."""
+    return re.split(r", (?=[\w.@]+=)", label)
+
+
 def split_shared_parts(labels: Sequence[str]) -> tuple[list[str], str]:
     """Return each label `key=value, ...` without the parts that all of them share, and those parts."""
-    parts = [re.split(r", (?=[\w.@]+=)", label) for label in labels]  # a value may contain commas
+    parts = [split_keys(label) for label in labels]
     shared = [part for part in parts[0] if len(parts) > 1 and all(part in other for other in parts)]
     distinct = [", ".join(part for part in of_label if part not in shared) for of_label in parts]
     return distinct, ", ".join(map(elide, shared))

@@ -79,6 +79,7 @@ class Mark:
         opacity: From 0 to 1.
         dashed: Whether a line is dashed.
         anchor: Which part of a text is at x.
+        shift: How far a text is to the right of its place, and above it, in points.
         hollow: Whether a dot is white with a coloured edge.
     """
 
@@ -92,6 +93,7 @@ class Mark:
     opacity: float = 1
     dashed: bool = False
     anchor: Literal["start", "middle", "end"] = "middle"
+    shift: tuple[float, float] = (0, 0)
     hollow: bool = False
 
 

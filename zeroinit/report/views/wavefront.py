@@ -57,7 +57,7 @@ def make_wavefront(cells: Sequence[Observed], keys: Sequence[str]) -> View:
             Mark("cross", tile, where="is_zero", colour="#6F757B", label="every entry is exactly 0", width=4),
             Mark("dot", tile, "is_theory", THEORY, label="first gradient in theory", width=9, hollow=True),
             Mark("dot", tile, "is_first", "#000000", label="first gradient (median)", width=4.5),
-            Mark("text", tile | {"text": "text"}, where="has_text", anchor="start"),
+            Mark("text", tile | {"text": "text"}, where="has_text", anchor="start", shift=(7, 0)),
         ],
         _scale_sizes(frame["median"]),
         panels.rows,
