@@ -16,7 +16,6 @@ from hydra.core.utils import JobReturn, JobRuntime, JobStatus, setup_globals
 from omegaconf import DictConfig, open_dict, read_write
 
 from hydra_plugins.zeroinit.callback import SweepCallback
-from zeroinit.tracker.tags import Tag
 
 if TYPE_CHECKING:  # they import torch, which listing the plugins must not
     from zeroinit.config import Job
@@ -50,6 +49,7 @@ class JobCallbacks:
         # they import torch, which listing the plugins must not
         from zeroinit.errors import RunFailed
         from zeroinit.sweep.messages import best_val_accuracy
+        from zeroinit.tracker.tags import Tag
 
         finished = record.status == "FINISHED"
         with self._hydra_config():

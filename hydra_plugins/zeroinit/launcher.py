@@ -11,7 +11,6 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hydra_plugins.zeroinit.compose import Composer
-from zeroinit.tracker.tags import Tag
 
 if TYPE_CHECKING:  # they import torch, which listing the plugins must not
     from zeroinit.config import Job
@@ -81,6 +80,7 @@ class SweepLauncher(Launcher):
         # they import torch, which listing the plugins must not
         from zeroinit.errors import RunFailed
         from zeroinit.sweep.messages import best_val_accuracy
+        from zeroinit.tracker.tags import Tag
 
         if record.status != "FINISHED" and self.is_search:
             error = RunFailed(record.tags[Tag.ERROR])
