@@ -39,11 +39,11 @@ from zeroinit.user_code import explain_exits
 MAX_SENTENCE = 1500  # characters of a message on stderr
 
 
-def describe_command() -> Command:
-    """Return what the command of a sweep says, beside its jobs."""
+def describe_command(baseline: str) -> Command:
+    """Return what the command of a sweep says, beside its jobs; `baseline` is its key `reference`."""
     hydra_config = HydraConfig.get()
     size = str(hydra_config.runtime.choices.get("size", ""))
-    return Command(typed_command(), find_question(), sweep_name(), size, Path(hydra_config.sweep.dir))
+    return Command(typed_command(), find_question(), sweep_name(), size, Path(hydra_config.sweep.dir), baseline)
 
 
 def typed_command() -> str:

@@ -96,7 +96,7 @@ class SweepCallback(Callback):
         node: Any = OmegaConf.to_container(config.tracker, resolve=True)
         tracker = build.open_cached(Target.read({"tracker": node}, "tracker"), config.sweep or sweep_name())
         claims = parse_claims(OmegaConf.to_container(config.claims, resolve=True))
-        command, notes = cli.describe_command(), notes_of_search(config)
+        command, notes = cli.describe_command(config.reference), notes_of_search(config)
         return conclude_search(command, tracker, claims, self.started, notes, is_search(config.hydra))
 
 

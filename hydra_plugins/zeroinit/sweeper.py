@@ -78,7 +78,7 @@ class GridSweeper(Sweeper):
         choices = HydraConfig.get().runtime.choices
         options = self.composer.loader.get_group_options
         return replace(
-            cli.describe_command(),
+            cli.describe_command(self.composer.master.reference),
             folder=self.folder,
             config_yaml=OmegaConf.to_yaml(self.composer.master),
             changed_keys=keys_of(arguments),

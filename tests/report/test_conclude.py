@@ -9,6 +9,7 @@ from conftest import Ended
 from helpers.stored_runs import runs
 from mlflow import MlflowClient
 
+from zeroinit import load
 from zeroinit.tracker.charts import VIEW_TAG
 
 WORDS = ("dataset=digits", "arch.hidden=[4]", "steps=5", "probe=none", "seed=0,1,2", "init=default,zero")
@@ -83,3 +84,38 @@ def test_without_a_store_there_is_the_answer_alone(zeroinit: Callable[..., Ended
     assert "Warning: these cells are identical" in out  # there is no report that has the text
     assert not [line for line in out.splitlines() if line.startswith(("Report:", "Charts:", "Python:"))]
     assert not Path("mlruns/reports").exists()
+
+
+@pytest.mark.usefixtures("database")
+def test_another_reference_changes_the_comparison_and_no_run(zeroinit: Callable[..., Ended]) -> None:
+    zeroinit("-m", *WORDS, "sweep=mine")
+    ended = zeroinit("-m", *WORDS, "sweep=mine", "reference=zero")
+    assert ended.out.startswith("6 of 6 runs were trained before")
+    assert "minus zero" in ended.out
+    assert load("mine").baseline == "zero"
+    assert load("mine").difference()["init"].tolist() == ["default"]
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["reference=zro"], "zeroinit: reference=zro: no run of the sweep has this init; give default or zero\n"),
+        (["reference=3"], "zeroinit: reference=3: give a name\n"),
+        (["reference=null"], "zeroinit: reference=None: give a name\n"),
+    ],
+)
+def test_a_reference_that_is_no_init_of_the_sweep_is_refused(
+    zeroinit: Callable[..., Ended], words: list[str], message: str
+) -> None:
+    ended = zeroinit("-m", *WORDS, *words)
+    assert (ended.code, ended.err) == (2, message)
+    assert not list(Path("mlruns").glob("artifacts/*"))
+
+
+@pytest.mark.usefixtures("database")
+def test_a_sweep_without_the_default_init_has_no_comparison(zeroinit: Callable[..., Ended]) -> None:
+    ended = zeroinit("-m", *WORDS[:-1], "init=zero,zero_normal")
+    assert ended.code == 0, ended.err
+    assert "minus" not in ended.out
+    assert "Test accuracy is" in ended.out

@@ -18,7 +18,8 @@ from zeroinit.training.warmup import Warmup
 # of some runs to it. 2: AVX2 kernels on every processor that has them
 VERSION = 2
 
-SWEEP_ONLY_KEYS = ("size", "published", "claims")  # only other keys of a sweep file, and its report, refer to them
+# only other keys of a sweep file, and its report, refer to them
+SWEEP_ONLY_KEYS = ("size", "published", "claims", "reference")
 # keys that cannot change a number of a run; `seed` acts only through `seeds`
 KEYS_WITHOUT_EFFECT = ("tracker", "probe", "sweep", "save", "mode", "rerun", "seed", *SWEEP_ONLY_KEYS)
 PATH_KEYS = ("root", "cache")  # keys of a data set that say where files are

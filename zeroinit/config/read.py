@@ -54,6 +54,14 @@ def read_choice(values: Values, key: str, choices: Sequence[str]) -> Any:
     return value
 
 
+def read_name(values: Values, key: str, accepted_too: str = "") -> str:
+    """Return a text that is not blank; `accepted_too` says what the caller also accepts."""
+    value = read(values, key)
+    if not (isinstance(value, str) and value.strip()):
+        raise BadInput(f"{key}={value}: give a name{accepted_too}")
+    return value
+
+
 def require_nonnegative(key: str, value: Any) -> None:
     """Raise BadInput unless the value is a finite number, 0 or greater."""
     if not is_finite(value) or value < 0:

@@ -20,6 +20,7 @@ from zeroinit.config.read import (
     read_bool,
     read_choice,
     read_int,
+    read_name,
     require_nonnegative,
     resolve_device,
 )
@@ -213,6 +214,7 @@ class RunConfig:
     mode: Literal["train", "lint", "audit", "plan"]
     save: bool
     rerun: bool
+    reference: str
     sweep: str | None
     size: Size | None
     claims: Sequence[Claim] = field(compare=False)
@@ -228,9 +230,7 @@ class RunConfig:
             if name in target.arguments:  # a function of the user may lack it
                 require_nonnegative(f"{target.key}.{name}", target.arguments[name])
         check_uri(tracker.arguments.get("uri"))
-        sweep = read(values, "sweep")
-        if sweep is not None and not (isinstance(sweep, str) and sweep.strip()):
-            raise BadInput(f"sweep={sweep}: give a name, or null")
+        sweep = None if read(values, "sweep") is None else read_name(values, "sweep", ", or null")
         return cls(
             dataset=dataset,
             arch=arch,
@@ -252,6 +252,7 @@ class RunConfig:
             mode=read_choice(values, "mode", ("train", "lint", "audit", "plan")),
             save=read_bool(values, "save"),
             rerun=read_bool(values, "rerun"),
+            reference=read_name(values, "reference"),
             sweep=sweep,
             size=Size.parse(values),
             claims=parse_claims(read(values, "claims")),

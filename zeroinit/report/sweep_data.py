@@ -11,7 +11,7 @@ import pandas as pd
 from zeroinit.errors import BadInput
 from zeroinit.report.answer import summarize
 from zeroinit.report.cells import group_cells, naming_keys, outcome_of
-from zeroinit.report.comparisons import BASELINE, Comparison, compare_with_baseline, describe_widening
+from zeroinit.report.comparisons import Comparison, compare_with_baseline, describe_widening
 from zeroinit.report.histories import GradientHistograms, sum_histograms
 from zeroinit.report.manifest import MANIFEST_FILE, Manifest, manifest_of, read_manifest
 from zeroinit.report.tables import summarize_cells
@@ -48,7 +48,7 @@ class Sweep:
         self._tracker = tracker
         self._cells = group_cells(self._manifest.planned, records)
         self.name, self.question = tracker.sweep, self._manifest.question
-        self.baseline = BASELINE
+        self.baseline = self._manifest.baseline
 
     def __repr__(self) -> str:
         """Return the answer, and how many runs the sweep has."""

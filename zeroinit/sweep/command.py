@@ -17,6 +17,7 @@ class Command:
     sweep: str  # name of the sweep, for jobs whose config names none
     size: str  # option of the group `size`; may be empty
     folder: Path  # where Hydra keeps the sweep
+    baseline: str  # the init with which the report compares the others
     config_yaml: str = ""  # the composed config of the sweep
     changed_keys: Collection[str] = ()  # keys that the command line changes
     find_options: Callable[[str], Sequence[str]] = lambda group: ()  # of a config group that the sweep has
@@ -31,4 +32,4 @@ class Command:
         """
         size = size or self.size
         judged = [claim for claim in claims if claim.is_about(size)]
-        return Manifest(self.question, self.text, planned, judged, size)
+        return Manifest(self.question, self.text, planned, judged, size, baseline=self.baseline)

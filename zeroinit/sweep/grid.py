@@ -2,12 +2,13 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import starmap
 
 from zeroinit.build import identity_of, open_tracker
 from zeroinit.config import Job
 from zeroinit.config.claims import check_meant
+from zeroinit.config.unknown import schema
 from zeroinit.errors import BadInput, Ended
 from zeroinit.report import announce, conclude
 from zeroinit.report.manifest import Manifest
@@ -43,6 +44,7 @@ def run_grid(jobs: Sequence[Job], command: Command, train: Train, pool: Pool | N
     check_distinct(jobs)
     check_jobs(jobs)
     _check_claims(jobs, command)
+    _check_reference(jobs, command.changed_keys)
     _check_only(jobs)
     tracker = open_tracker(jobs[0], command.sweep)
     report_dead_runs(tracker)
@@ -70,6 +72,14 @@ def _check_claims(jobs: Sequence[Job], command: Command) -> None:
     claims = jobs[0].config.claims
     check_meant(claims, [job.params for job in jobs], command.find_options)
     check_cells(claims, jobs, size_of(jobs[0]) or command.size, command.changed_keys)
+
+
+def _check_reference(jobs: Sequence[Job], changed_keys: Collection[str]) -> None:
+    """Raise BadInput if no job has the init that is the reference, unless no one asked for that init."""
+    inits, reference = dict.fromkeys(job.params["init"] for job in jobs), jobs[0].config.reference
+    is_shipped = reference == schema()["reference"]
+    if reference not in inits and not is_shipped and ("reference" in changed_keys or "init" not in changed_keys):
+        raise BadInput(f"reference={reference}: no run of the sweep has this init; give {' or '.join(inits)}")
 
 
 def _check_only(jobs: Sequence[Job]) -> None:

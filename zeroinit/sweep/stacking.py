@@ -35,7 +35,7 @@ MAY_DIFFER = (
     *(f"seeds.{stream}" for stream in ("init", "order", "augment", "forward")),
     *("epochs", "steps", "early_stop"),
     *("mode", "rerun", "save"),
-    *("claims", "published", "size"),  # a sweep's file has them for its report and for its other keys
+    *("claims", "published", "reference", "size"),  # a sweep's file has them for its report and for its other keys
 )
 MAX_CPU_PARAMETERS = 1_000_000  # parameters of a model of which a stack still gains a fifth on a CPU
 CPU_STACK_BYTES = 16 << 20  # of a stack on a CPU; beyond that, more members gain nothing
