@@ -232,7 +232,7 @@ def test_a_sweep_ends_with_its_claims_and_the_store_judges_again(
         Path(f"mine/size/{size}.yaml").write_text("# @package _global_\nepochs: null\n")
     ended = zeroinit("-cd", "mine", "-cn", "claiming", "init=zero,zero_normal")
     assert ended.code == 0, ended.err
-    table = ended.out[ended.out.index("\nverdict ") : ended.out.index("\nPage ")]
+    table = ended.out[ended.out.index("\nverdict ") : ended.out.index("\nCharts: ")]
     for words in (
         ["supported", "From all zeros nothing is learnt.", "init=zero", "a book"],
         ["supported", "in 2 of 2 runs: output 1, hidden2 2, hidden1 3"],
