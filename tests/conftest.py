@@ -43,10 +43,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where the tests are 
 
 WORKERS = "hydra.launcher.workers="
 # modules whose tests run whole commands, worker processes, a browser or long trainings; the longest come first
-LONGEST = ("test_readme", "test_browser", "test_launcher", "test_ecosystem", "test_wheel")
+LONGEST = ("test_readme", "test_mlflow_ui", "test_launcher", "test_ecosystem", "test_wheel")
 SLOW = (
     *LONGEST,
-    *("test_options", "test_gpu", "test_command", "test_bad_values", "test_sizes", "test_lint", "test_rerun"),
+    *("test_options", "test_gpu", "test_cli", "test_bad_values", "test_sizes", "test_lint", "test_rerun"),
     *("test_store_failures", "test_stack", "test_resume", "test_bad_input", "test_renamed", "test_compose"),
     *("test_orchestrate", "test_config", "test_tracker", "test_laboratory", "test_unknown_keys", "test_init"),
     *("test_outcome", "test_hydra_jobs", "test_ties", "test_user_exits", "test_report_command", "test_commands"),

@@ -14,7 +14,7 @@ from zeroinit.environment import ENV_SET, result_variables
 from zeroinit.tracker.renamed import RENAMED_KEYS
 from zeroinit.training.warmup import Warmup
 
-# Raise it with each change of the code after which a run may have other numbers; tests/test_resume.py pins the losses
+# Raise it with each change of the code that may change the numbers of a run; tests/sweep/test_resume.py pins the losses
 # of some runs to it. 2: AVX2 kernels on every processor that has them
 VERSION = 2
 

@@ -286,7 +286,7 @@ def test_a_run_that_raises_is_told_in_one_line_and_the_others_go_on(
     assert "in faulty" in Path(re.search(r"traceback in (.*)\)", line)[1]).read_text()
     assert "Traceback" not in ended.err
     assert [run.info.status for run in runs("sweep")] == ["FAILED", "FINISHED"]
-    assert runs("sweep")[0].data.tags["error"].startswith("ArithmeticError: a bug of ours (test_command.py, line ")
+    assert runs("sweep")[0].data.tags["error"].startswith("ArithmeticError: a bug of ours (test_cli.py, line ")
 
 
 def test_a_bug_in_a_single_run_keeps_its_traceback(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,12 @@ import torch
 
 from zeroinit.kernels import cpu_name, kernel_settings
 
-GOLDEN = Path(__file__).parent / "golden" / "weights.json"
+GOLDEN = Path(__file__).parents[1] / "golden" / "weights.json"
 
 
 def load_benchmark() -> Any:
     """benchmarks/kernels.py, which is no package."""
-    path = Path(__file__).parents[1] / "benchmarks" / "kernels.py"
+    path = Path(__file__).parents[2] / "benchmarks" / "kernels.py"
     spec = importlib.util.spec_from_file_location("benchmark_of_kernels", path)
     assert spec
     assert spec.loader

@@ -17,7 +17,7 @@ from zeroinit.tracker import Record, mlflow_sql
 from zeroinit.tracker.memory import Off
 from zeroinit.tracker.mlflow import Mlflow
 
-GOLDEN = Path(__file__).parent / "golden" / "numbers.json"
+GOLDEN = Path(__file__).parents[1] / "golden" / "numbers.json"
 QUICK = ("dataset=digits", "arch=logistic", "steps=30", "probe=none")
 FEW = ("dataset=digits", "device=cpu", "dtype=float64")
 SMALL = (*FEW, "arch.hidden=[6,5]", "steps=12")
