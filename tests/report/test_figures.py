@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 from matplotlib.image import imread
 
 from zeroinit.report.figures import draw_view, save_figure
-from zeroinit.report.figures.guides import format_value, wrap_keys
+from zeroinit.report.figures.guides import choose_ticks, format_value, wrap_keys
 from zeroinit.report.figures.marks import find_colours
 from zeroinit.report.views import Facet, Mark, Scale, View, make_curves, make_differences, make_map
 
@@ -155,6 +155,12 @@ def test_values_are_written_by_their_format() -> None:
     assert [format_value(count, "count") for count in (5, 1000, 20_000)] == ["5", "1,000", "20k"]
     assert format_value(-10, "power") == "2⁻¹⁰"
     assert format_value(-0.5, "number") == "−0.5"
+
+
+def test_ticks_whose_texts_would_touch_are_left_out() -> None:
+    scale = Scale("step", "symlog", (0, 150_000), "count", ticks=[0, *(10**power for power in range(6))])
+    assert choose_ticks(scale, 6, is_across=True)[1] == ["0", "1", "10", "100", "1,000", "10k", "100k"]
+    assert choose_ticks(scale, 1.4, is_across=True)[1] == ["0", "1", "10", "1,000", "100k"]
 
 
 def test_headings_are_broken_between_keys_and_never_within_a_value() -> None:

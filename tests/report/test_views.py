@@ -353,10 +353,10 @@ def test_the_map_has_a_tile_for_each_cell() -> None:
     assert not view.y.reverse  # numbers grow upwards
     assert len(view.frame) == len(cells) == 18
     assert view.frame["accuracy"].tolist() == pytest.approx([0.5, *[float("nan")], *[0.5] * 16], nan_ok=True)
-    assert view.frame["text"].tolist() == ["50.0\nO 2/3", "\N{EN DASH}", *["50.0\nO"] * 16]
+    assert view.frame["text"].tolist() == ["50.0, 50.0\nO 2/3", "\N{EN DASH}", *["50.0, 50.0\nO"] * 16]
     [empty] = view.frame[view.frame["is_empty"]].to_dict("records")
     assert (empty["x"], empty["y"], empty["column"]) == ("100", "10", "init=zero")
-    assert "letters: O learns" in view.caption
+    assert "with n = 2 both values; letters: O learns" in view.caption
     assert "n = 0" not in view.caption
     assert "grey: no finished run" in view.caption
     assert view.title == "Of 18 cells, 17 learn and 1 has not run"

@@ -100,7 +100,29 @@ def choose_ticks(scale: Scale, size: float, is_across: bool) -> tuple[list[float
         locator = MaxNLocator(most, integer=scale.format == "count", steps=[1, 2, 2.5, 5, 10])
         ticks = [tick / factor for tick in locator.tick_values(factor * low, factor * high)]
         ticks = [tick for tick in ticks if low - 1e-9 <= tick <= high + 1e-9]
-    return list(ticks), list(scale.labels) or [format_value(tick, scale.format) for tick in ticks]
+    texts = list(scale.labels) or [format_value(tick, scale.format) for tick in ticks]
+    return _thin_ticks(scale, ticks, texts, size) if is_across else (list(ticks), texts)
+
+
+def _thin_ticks(
+    scale: Scale, ticks: Sequence[float], texts: Sequence[str], size: float
+) -> tuple[list[float], list[str]]:
+    """Return those of the ticks along an axis whose texts do not touch the one before."""
+
+    def place(value: float) -> float:
+        if scale.kind == "linear" or abs(value) <= 1:
+            return value
+        return math.copysign(1 + math.log10(abs(value)), value)
+
+    low, high = map(place, scale.domain[:2])
+    chosen: list[tuple[float, str]] = []
+    end = -math.inf
+    for tick, text in zip(ticks, texts, strict=True):
+        middle, half = size * (place(tick) - low) / (high - low), measure(text) / 2
+        if middle - half > end:
+            chosen.append((tick, text))
+            end = middle + half + 0.06
+    return [tick for tick, _ in chosen], [text for _, text in chosen]
 
 
 def add_legend(figure: Figure, view: View, width: float) -> Any:

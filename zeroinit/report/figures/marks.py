@@ -172,10 +172,10 @@ def _draw_tile(panel: Panel, mark: Mark, rows: Rows) -> None:
 
 def _draw_text(panel: Panel, mark: Mark, rows: Rows) -> None:
     x, y = _positions(panel, rows)
-    lines = [line for text in rows["text"] for line in str(text).split("\n")]
     size = _width(mark)
     is_on_tile = panel.view.x.kind == "band" and mark.anchor == "middle"
-    if is_on_tile:
+    if is_on_tile:  # all panels have texts of one size
+        lines = [line for text in panel.view.frame[mark.channels["text"]] for line in str(text).split("\n")]
         size = min(size, 72 * panel.tile[0] / (LETTER * max(map(len, lines), default=1)))
     if size < MIN_TEXT:
         return

@@ -16,7 +16,7 @@ from zeroinit.report.cells import (
     naming_keys,
     sort_values,
 )
-from zeroinit.report.statistics import estimate
+from zeroinit.report.statistics import estimate, explain_intervals
 from zeroinit.report.views.colours import CIVIDIS, EMPTY, interpolate, is_dark
 from zeroinit.report.views.panels import (
     arrange_panels,
@@ -29,6 +29,7 @@ from zeroinit.report.views.panels import (
 from zeroinit.report.views.view import Mark, Scale, View, spread_evenly
 from zeroinit.tracker import TEST_ACCURACY
 
+MAX_WIDE_TILES = 8  # side by side, which have room for intervals
 MAX_OUTCOMES = 4  # that a title counts
 UNKNOWN = "?"  # the letter of an outcome that OUTCOMES lacks
 VERBS = {  # of a cell, and of several
@@ -36,6 +37,10 @@ VERBS = {  # of a cell, and of several
     "learns": ("learns", "learn"),
     "partly-learned": ("learns in part", "learn in part"),
     "stuck-at-prior": ("stays at the prior", "stay at the prior"),
+    "still-waking": ("is still waking", "are still waking"),
+    "dead-layer": ("has a dead layer", "have a dead layer"),
+    "diverged": ("diverged", "diverged"),
+    "failed": ("failed", "failed"),
     NOT_RUN: ("has not run", "have not run"),
 }
 
@@ -66,15 +71,17 @@ def make_map(cells: Sequence[Cell], x: str = "", y: str = "") -> View:
     along, up = (sort_values(cell.params.get(key, "") for cell in cells) for key in (x, y))
     params = [cell.params for cell in cells]
     panels = arrange_panels(params, [key for key in independent_keys(params, naming_keys(cells)) if key not in (x, y)])
+    has_intervals = len(along) * (len(panels.columns.values) if panels.columns else 1) <= MAX_WIDE_TILES
     rows = [
-        {"row": row, "column": column, "x": cell.params.get(x, ""), "y": cell.params.get(y, "")} | _describe_tile(cell)
+        {"row": row, "column": column, "x": cell.params.get(x, ""), "y": cell.params.get(y, "")}
+        | _describe_tile(cell, has_intervals)
         for cell, row, column in zip(cells, panels.row_of, panels.column_of, strict=True)
     ]
     tile = {"x": "x", "y": "y"}
     return View(
         "map",
         _find_title(cells),
-        _describe(cells, (x, y)),
+        _describe(cells, (x, y), has_intervals),
         pd.DataFrame(rows),
         Scale(x, "band", along, "text", labels=[elide(value) for value in along]),
         # numbers grow upwards, names go down
@@ -98,7 +105,7 @@ def make_map(cells: Sequence[Cell], x: str = "", y: str = "") -> View:
     )
 
 
-def _describe_tile(cell: Cell) -> dict[str, Any]:
+def _describe_tile(cell: Cell, has_interval: bool) -> dict[str, Any]:
     """Return what the tile of a cell shows: its accuracy from 0 to 1, and its outcome."""
     accuracy = estimate(cell.finished, TEST_ACCURACY)
     outcome, count = commonest(cell)
@@ -107,10 +114,11 @@ def _describe_tile(cell: Cell) -> dict[str, Any]:
     letter += f" {count}/{total}" if count < total else ""
     is_known = math.isfinite(accuracy.mean)
     has_dark_tile = is_known and is_dark(interpolate(CIVIDIS, accuracy.mean))
-    counts = ", ".join(f"{number} {word}" for word, number in cell.outcomes.most_common() if number)
+    number = accuracy.percent(digits=1, sign="") if has_interval else f"{100 * accuracy.mean:.1f}"
+    counts = ", ".join(f"{times} {word}" for word, times in cell.outcomes.most_common() if times)
     return {
         "accuracy": accuracy.mean,
-        "text": f"{100 * accuracy.mean:.1f}\n{letter}" if is_known else letter or "\N{EN DASH}",
+        "text": f"{number}\n{letter}" if is_known else letter or "\N{EN DASH}",
         "tip": f"{accuracy.percent(digits=1)} (n = {accuracy.n}); {counts}",
         "has_accuracy": is_known,
         "is_empty": not is_known,
@@ -138,15 +146,17 @@ def _do(outcome: str, count: int) -> str:
     return f"{count} {VERBS.get(outcome, (f'is {word}', f'are {word}'))[count > 1]}"
 
 
-def _describe(cells: Sequence[Cell], axes: tuple[str, str]) -> str:
+def _describe(cells: Sequence[Cell], axes: tuple[str, str], has_intervals: bool) -> str:
     """Return the caption, with the legend of the letters."""
     outcomes = {commonest(cell)[0] for cell in cells}
     letters = [f"{OUTCOMES[outcome].letter} {outcome}" for outcome in OUTCOMES if outcome in outcomes]
     letters += [f"{UNKNOWN} another"] if UNKNOWN in outcomes else []
     totals = [(commonest(cell)[1], cell.outcomes.total() - cell.outcomes[NOT_RUN]) for cell in cells]
     is_mixed = any(count < total for count, total in totals)
+    estimates = [estimate(cell.finished, TEST_ACCURACY) for cell in cells]
     parts = [
         f"Test accuracy in percent after the last step, {describe_units(cells)}",
+        explain_intervals(estimates, digits=1) if has_intervals else "",
         f"letters: {', '.join(letters)}" if letters else "",
         "2/3: two of three runs have this outcome" if is_mixed else "",
         "grey: no finished run" if not all(cell.finished for cell in cells) else "",

@@ -132,9 +132,9 @@ def _add_units(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _scale_counts(most: float) -> Scale:
     """Return a logarithmic axis of counts up to the largest."""
-    powers = [1.0]
-    while powers[-1] * 4 <= most:
-        powers.append(powers[-1] * 4)
+    powers, factor = [1.0], 2 if most < 20 else 4
+    while powers[-1] * factor <= most:
+        powers.append(powers[-1] * factor)
     return Scale("distinct neurons", "log", (0.8, most * 2.5), "count", ticks=powers)
 
 
