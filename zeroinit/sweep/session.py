@@ -28,9 +28,9 @@ from zeroinit.report.tables import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import hold_signals
 from zeroinit.sweep.failures import mark_failed, write_end
-from zeroinit.tracker import MAX_TAG, Record, Tracker
+from zeroinit.tracker import Record, Tracker
 from zeroinit.tracker.provenance import device_name
-from zeroinit.tracker.tags import Tag
+from zeroinit.tracker.tags import MAX_TAG, Tag
 from zeroinit.training import loop
 from zeroinit.training.cohort import Member
 from zeroinit.training.events import Event, Finished, TrainingResult

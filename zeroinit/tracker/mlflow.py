@@ -13,7 +13,6 @@ from mlflow.entities import Metric, Param, RunTag
 from zeroinit.process import current_process, end_if_orphaned
 from zeroinit.tracker import (
     INCOMPLETE,
-    MAX_TAG,
     TRACEBACK,
     Record,
     accepted,
@@ -25,7 +24,7 @@ from zeroinit.tracker import (
 )
 from zeroinit.tracker.connection import DEFAULT_URI, Connection, writing
 from zeroinit.tracker.reachable import file_of, is_server
-from zeroinit.tracker.tags import Tag
+from zeroinit.tracker.tags import MAX_TAG, Tag
 
 MAX_NOTE = 5000  # characters of an experiment's tag in MLflow's own tables
 NOTE = "mlflow.note.content"  # the tag that the UI shows as a description

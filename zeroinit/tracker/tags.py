@@ -1,5 +1,7 @@
 """The names of the tags of a run. Their values are text."""
 
+MAX_TAG = 8000  # characters of a tag, beyond which MLflow cuts it
+
 
 class Tag:
     """The tags that this package writes, apart from those of versions (`version.torch`) and of the process."""

@@ -1,0 +1,83 @@
+"""The record of a run, and when a stored run is complete."""
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+
+from zeroinit.tracker.tags import Tag
+
+TEST_ACCURACY = "test/accuracy"  # the metric by which runs are compared
+VAL_ACCURACY = "val/accuracy"  # the metric by which a run is chosen
+TEST_LOSS = "test/loss"
+NEEDED_PARAMS = ("arch", "init", "seeds.init")  # a run without them has no row in any table
+INCOMPLETE = "INCOMPLETE"  # the status, in memory alone, of a run that is FINISHED in the store but not all there
+TRACEBACK = "traceback.txt"  # the file of a run that raised
+
+
+@dataclass
+class Record:
+    """A run as it is stored: what was trained, its metrics (name, value, step) and its files {name: content}."""
+
+    name: str
+    params: dict[str, str]
+    tags: dict[str, str]
+    status: str = "RUNNING"  # then FINISHED, FAILED or KILLED; as read from a store, also INCOMPLETE
+    metrics: list[tuple[str, float, int]] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+    started: float = field(default_factory=time.time)
+    run_id: str = ""
+    ended: bool = False  # whether its end was written
+    tracking: float = 0.0  # seconds spent on its probes and on its writes, up to the last write
+
+    @property
+    def identity(self) -> str:
+        """What distinguishes the run from others: the hash of its config if its version had no identities yet."""
+        return self.tags.get(Tag.IDENTITY) or self.tags.get(Tag.CONFIG_HASH, "")
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether a report can use the run. Some runs lack tags: their process ended early, or a person made them."""
+        return bool(self.identity) and Tag.CELL_HASH in self.tags and self.params.keys() >= {*NEEDED_PARAMS}
+
+    def lacks(self, list_files: Callable[[], Collection[str]]) -> str:
+        """Say what the store lacks of a run that is FINISHED there; empty if the run is complete.
+
+        This is the only definition of a complete run. A complete run has its test accuracy after its last step and
+        all files that its tag `artifacts` lists. A run from a version without these tags needs a test accuracy alone.
+
+        Args:
+            list_files: Returns the names of the run's files in the store. It is called only if a file is expected.
+        """
+        steps = self.history(TEST_ACCURACY)
+        if not steps:
+            return f"it has no {TEST_ACCURACY}"
+        if max(steps) < int(self.tags.get(Tag.LAST_STEP, 0)):
+            return f"it has no {TEST_ACCURACY} after its last step, {self.tags[Tag.LAST_STEP]}"
+        expected = json.loads(self.tags.get(Tag.ARTIFACTS, "[]"))
+        missing = sorted({*expected} - {*list_files()}) if expected else []
+        return f"it has no {', '.join(missing)}" if missing else ""
+
+    def history(self, metric: str) -> dict[int, float]:
+        """Return {step: value} of a metric."""
+        return {step: value for name, value, step in self.metrics if name == metric}
+
+    def last(self, metric: str) -> float:
+        """Return the last value of a metric; NaN if it was never measured."""
+        return next((value for name, value, _ in reversed(self.metrics) if name == metric), float("nan"))
+
+
+def readable(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
+    """Return the records that a report can use, in their order, and a line on the others if there are any."""
+    usable: list[Record] = []
+    others: list[Record] = []
+    for record in records:
+        (usable if record.is_readable else others).append(record)
+    if not others:
+        return usable, []
+    names = ", ".join(record.run_id or record.name for record in others[:3]) + (", ..." if len(others) > 3 else "")
+    runs = "1 run is left out, as it lacks" if len(others) == 1 else f"{len(others)} runs are left out, as they lack"
+    return usable, [
+        f"{runs} parameters or tags that every run has ({names}): its process ended before it wrote them, or the run "
+        "was made by hand."
+    ]
