@@ -1,0 +1,146 @@
+"""The charts of a sweep as matplotlib figures, which a researcher may change and save for a paper."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from zeroinit.errors import BadInput
+from zeroinit.report import views
+from zeroinit.report.cells import Cell, naming_keys
+from zeroinit.report.claims import matches
+from zeroinit.report.comparisons import BASELINE
+from zeroinit.report.figures import draw_view
+from zeroinit.report.histories import neuron_metrics
+from zeroinit.report.select_figures import MAX_WAVES, observe_cells, sum_observed, units_of_layers
+from zeroinit.tracker import TEST_ACCURACY, Tracker
+
+
+class Plots:
+    """The charts of the cells of a sweep. Each method returns a matplotlib figure: `figure.savefig("a.pdf")`.
+
+    All methods take `where`, which selects cells: {key: a value, or a list of values}, such as {"arch": "fnn"}.
+    """
+
+    def __init__(self, cells: Sequence[Cell], tracker: Tracker, baseline: str = BASELINE) -> None:
+        self._cells, self._tracker, self._baseline = cells, tracker, baseline
+
+    def curves(
+        self,
+        metric: str = TEST_ACCURACY,
+        along: views.Along = "epoch",
+        with_runs: bool = False,
+        where: Mapping[str, Any] | None = None,
+    ) -> Figure:
+        """Draw a metric over training, with a line for each init.
+
+        Args:
+            metric: The metric.
+            along: `epoch` or `step`.
+            with_runs: Whether to draw each run, in place of the bands.
+            where: Selects cells.
+
+        Raises:
+            BadInput: No cell is selected.
+        """
+        cells = self._select(where)
+        self._load(cells, [metric])
+        return draw_view(views.make_curves(cells, metric, along, with_runs=with_runs))
+
+    def differences(self, baseline: str | None = None, where: Mapping[str, Any] | None = None) -> Figure:
+        """Draw the difference of each cell from the baseline, with intervals.
+
+        Args:
+            baseline: The name of an init; None for the sweep's own.
+            where: Selects cells.
+
+        Raises:
+            BadInput: No cell is selected, or none has a baseline.
+        """
+        name = baseline or self._baseline
+        view = views.make_differences(self._select(where), name)
+        if view is None:
+            raise BadInput(f"baseline={name}: no cell can be compared with this init")
+        return draw_view(view)
+
+    def map(self, x: str = "", y: str = "", where: Mapping[str, Any] | None = None) -> Figure:
+        """Draw accuracy and outcome over two keys.
+
+        Args:
+            x: The key along; empty to choose it.
+            y: The key up; empty to choose it.
+            where: Selects cells.
+
+        Raises:
+            BadInput: No cell is selected.
+        """
+        return draw_view(views.make_map(self._select(where), x, y))
+
+    def neurons(self, where: Mapping[str, Any] | None = None) -> Figure:
+        """Draw the number of distinct neurons of each hidden layer over steps.
+
+        Args:
+            where: Selects cells.
+
+        Raises:
+            BadInput: No cell is selected, or no run measured this.
+        """
+        cells = self._select(where)
+        metrics = neuron_metrics([record for cell in cells for record in cell.finished])
+        if not metrics:
+            raise BadInput("neurons: no run measured distinct neurons; train with probe=default or probe=all")
+        self._load(cells, metrics)
+        return draw_view(views.make_neurons(cells, units_of_layers(cells, self._tracker)))
+
+    def wavefront(self, where: Mapping[str, Any] | None = None) -> Figure:
+        """Draw the step of each layer's first gradient, for at most 12 cells.
+
+        Args:
+            where: Selects cells.
+
+        Raises:
+            BadInput: No cell is selected, or no run kept its gradients.
+        """
+        return self._draw_observed(lambda labels, cells, keys: views.make_wavefront(cells, keys), where, MAX_WAVES)
+
+    def gradients(self, where: Mapping[str, Any] | None = None) -> Figure:
+        """Draw the histograms of weight gradients over steps, for one or two cells, and their difference.
+
+        Args:
+            where: Selects cells.
+
+        Raises:
+            BadInput: No cell is selected, or no run kept its gradients.
+        """
+        return self._draw_observed(lambda labels, cells, keys: views.make_gradients(cells, labels), where, 2)
+
+    def boxes(self, where: Mapping[str, Any] | None = None) -> Figure:
+        """Draw box plots of weight gradients in the first observed steps, for one or two cells.
+
+        Args:
+            where: Selects cells.
+
+        Raises:
+            BadInput: No cell is selected, or no run kept its gradients.
+        """
+        return self._draw_observed(lambda labels, cells, keys: views.make_boxes(cells, labels), where, 2)
+
+    def _select(self, where: Mapping[str, Any] | None) -> list[Cell]:
+        """Return the selected cells that have a finished run."""
+        cells = [cell for cell in self._cells if cell.finished and matches(where or {}, cell.params)]
+        if not cells:
+            raise BadInput(f"where={where}: no cell with a finished run has these values")
+        return cells
+
+    def _load(self, cells: Sequence[Cell], metrics: Sequence[str]) -> None:
+        self._tracker.load_histories([record for cell in cells for record in cell.finished], metrics)
+
+    def _draw_observed(
+        self, make: Callable[..., views.View], where: Mapping[str, Any] | None, most: int
+    ) -> Figure:
+        """Draw a view of gradients of the first `most` selected cells that have them."""
+        cells, keys = self._select(where), naming_keys(self._cells)
+        labels, observed = sum_observed(observe_cells(cells, keys, self._tracker)[:most])
+        if not observed:
+            raise BadInput("no run kept its gradients; train with probe=default or probe=all")
+        return draw_view(make(labels, observed, keys))
