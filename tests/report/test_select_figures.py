@@ -82,9 +82,9 @@ def test_a_sweep_draws_a_handful_of_figures_and_reads_the_store_once() -> None:
             run.metrics.append(("symmetry/hidden1/distinct", 3.0, 0))
     tracker = FileTracker(FILES)
     names = ["boxes.png", "comparison.png", "differences.png", "gradients.png", "map.png", "neurons.png", "wave.png"]
-    assert sorted(draw(cells, tracker, starmap, ())) == names
+    assert sorted(draw(cells, tracker, starmap, (), "default")) == names
     assert tracker.loaded == [["test/accuracy", "symmetry/hidden1/distinct"]]
-    assert sorted(draw(make_cells(KEYS), FileTracker({}), starmap, ())) == [
+    assert sorted(draw(make_cells(KEYS), FileTracker({}), starmap, (), "default")) == [
         "comparison.png",
         "differences.png",
         "map.png",  # probe=none
@@ -98,7 +98,7 @@ def test_a_figure_that_cannot_be_drawn_costs_no_other(
         raise ValueError("no\nmap")
 
     monkeypatch.setattr("zeroinit.report.views.make_map", broken)
-    assert set(draw(make_cells(KEYS), FileTracker({}), starmap, ())) == {"comparison.png", "differences.png"}
+    assert set(draw(make_cells(KEYS), FileTracker({}), starmap, (), "default")) == {"comparison.png", "differences.png"}
     assert capsys.readouterr().err == "zeroinit: no map.png: ValueError: no map\n"
 
 
@@ -106,7 +106,7 @@ def test_a_worker_that_dies_costs_the_figures_alone(capsys: pytest.CaptureFixtur
     def broken_map(function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterable[Any]:
         raise RuntimeError("a worker could not do its task: -9")
 
-    assert draw(make_cells(KEYS), FileTracker({}), broken_map, ()) == {}
+    assert draw(make_cells(KEYS), FileTracker({}), broken_map, (), "default") == {}
     assert capsys.readouterr().err == "zeroinit: no figures: a worker could not do its task: -9\n"
 
 

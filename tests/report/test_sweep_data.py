@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import Ended
+from matplotlib.text import Text
 from mlflow import MlflowClient
 
 from zeroinit import load
@@ -135,3 +136,42 @@ def test_a_sweep_of_failed_runs_has_frames_too(zeroinit: Callable[..., Ended]) -
     assert lost.answer == ["No run has finished yet."]
     assert pd.isna(lost.cells["accuracy"]).all()
     assert lost.difference().empty
+
+
+# ---- charts
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "title"),
+    [
+        ("curves", {}, "test accuracy"),
+        ("curves", {"metric": "train/loss", "along": "step", "with_runs": True}, "train"),
+        ("differences", {}, ""),
+        ("map", {"x": "init", "y": "arch"}, ""),
+        ("neurons", {}, "neurons"),
+        ("wavefront", {"where": {"init": ["default", "zero_normal"]}}, ""),
+        ("gradients", {"where": {"init": "zero"}}, ""),
+        ("boxes", {}, ""),
+    ],
+)
+def test_each_chart_is_a_figure_that_saves_as_pdf(
+    sweep: Sweep, tmp_path: Path, name: str, arguments: dict[str, object], title: str
+) -> None:
+    figure = getattr(sweep.plot, name)(**arguments)
+    path = tmp_path / "chart.pdf"
+    figure.savefig(path)
+    assert path.read_bytes().startswith(b"%PDF")
+    assert figure.axes
+    texts = " ".join(text.get_text() for text in figure.findobj(Text))
+    assert title.lower() in texts.lower()
+
+
+def test_charts_show_the_selected_cells_alone(sweep: Sweep) -> None:
+    figure = sweep.plot.curves(where={"init": "zero"})
+    texts = " ".join(text.get_text() for text in figure.findobj(Text))
+    assert "zero" in texts
+    assert "default" not in texts
+    with pytest.raises(BadInput, match=r"where=\{'init': 'nope'\}: no cell with a finished run has these values"):
+        sweep.plot.map(where={"init": "nope"})
+    with pytest.raises(BadInput, match=r"baseline=zero: no cell can be compared with this init"):
+        sweep.plot.differences("zero", where={"init": "default"})

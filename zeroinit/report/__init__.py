@@ -84,7 +84,7 @@ def conclude(
     if tracker.is_persistent:
         _describe_sweep(manifest.question, training_commands(manifest, cells)[0], tracker)
         files = _report_files(manifest, cells, [*warnings, *left_out], tracker)
-        files |= draw(cells, tracker, map_function, ())
+        files |= draw(cells, tracker, map_function, (), manifest.baseline)
         address = keep_report(files, tracker, _describe_answer(manifest, answer), anew=True)
         tracker.prepare_charts(_keys_of_lines(cells))
         for line in ("", f"Report:  {address}", *where_to_look(tracker)):
@@ -195,7 +195,7 @@ def remake(
     _check_axes(axes, cells)
     files = _report_files(manifest, cells, [*_comparison_warnings(cells, tracker), *notes], tracker)
     if figures:
-        files |= draw(cells, tracker, starmap, axes)
+        files |= draw(cells, tracker, starmap, axes, manifest.baseline)
     if folder is None:
         tracker.prepare_charts(_keys_of_lines(cells))
         return keep_report(files, tracker, _describe_answer(manifest, _answer(manifest, cells)), anew=False)

@@ -1,7 +1,7 @@
 """The charts of a sweep as matplotlib figures, which a researcher may change and save for a paper."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.figure import Figure
 
@@ -28,7 +28,7 @@ class Plots:
     def curves(
         self,
         metric: str = TEST_ACCURACY,
-        along: views.Along = "epoch",
+        along: Literal["epoch", "step"] = "epoch",
         with_runs: bool = False,
         where: Mapping[str, Any] | None = None,
     ) -> Figure:
@@ -90,7 +90,9 @@ class Plots:
         if not metrics:
             raise BadInput("neurons: no run measured distinct neurons; train with probe=default or probe=all")
         self._load(cells, metrics)
-        return draw_view(views.make_neurons(cells, units_of_layers(cells, self._tracker)))
+        view = views.make_neurons(cells, units_of_layers(cells, self._tracker))
+        assert view
+        return draw_view(view)
 
     def wavefront(self, where: Mapping[str, Any] | None = None) -> Figure:
         """Draw the step of each layer's first gradient, for at most 12 cells.
@@ -135,9 +137,7 @@ class Plots:
     def _load(self, cells: Sequence[Cell], metrics: Sequence[str]) -> None:
         self._tracker.load_histories([record for cell in cells for record in cell.finished], metrics)
 
-    def _draw_observed(
-        self, make: Callable[..., views.View], where: Mapping[str, Any] | None, most: int
-    ) -> Figure:
+    def _draw_observed(self, make: Callable[..., views.View], where: Mapping[str, Any] | None, most: int) -> Figure:
         """Draw a view of gradients of the first `most` selected cells that have them."""
         cells, keys = self._select(where), naming_keys(self._cells)
         labels, observed = sum_observed(observe_cells(cells, keys, self._tracker)[:most])

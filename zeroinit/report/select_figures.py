@@ -35,7 +35,9 @@ class ObservedCell(NamedTuple):
     theory: dict[str, int]
 
 
-def draw(cells: list[Cell], tracker: Tracker, map_function: MapFunction, axes: Sequence[str]) -> dict[str, bytes]:
+def draw(
+    cells: list[Cell], tracker: Tracker, map_function: MapFunction, axes: Sequence[str], baseline: str
+) -> dict[str, bytes]:
     """Return {file name: PNG} of the figures of a sweep.
 
     They are the comparison, the differences from the baseline and the map of all cells, the neurons, the waves of some
@@ -48,6 +50,7 @@ def draw(cells: list[Cell], tracker: Tracker, map_function: MapFunction, axes: S
         tracker: Where their runs are.
         map_function: Draws the figures, maybe in other processes.
         axes: The two keys of the map; empty to choose them here.
+        baseline: The init with which the others are compared.
     """
     records = [record for cell in cells for record in cell.finished]
     if not records:
@@ -55,14 +58,14 @@ def draw(cells: list[Cell], tracker: Tracker, map_function: MapFunction, axes: S
     neurons = neuron_metrics(records)
     tracker.load_histories(records, [TEST_ACCURACY, *neurons])
     keys = naming_keys(cells)
-    tasks: list[tuple[Any, ...]] = [("comparison", cells), ("differences", cells), ("map", cells, *axes)]
+    tasks: list[tuple[Any, ...]] = [("comparison", cells), ("differences", cells, baseline), ("map", cells, *axes)]
     if neurons:
-        tasks.append(("neurons", cells, _units_of_layers(cells, tracker)))
+        tasks.append(("neurons", cells, units_of_layers(cells, tracker)))
     pair = last_to_wake_with_reference(cells)
     groups = nearest_cells(cells, pair[-1])
-    if waves := _observe_cells([cell for group in groups for cell in group], keys, tracker):
+    if waves := observe_cells([cell for group in groups for cell in group], keys, tracker):
         tasks.append(("wave", waves, keys))
-    if observed := _observe_cells(pair, keys, tracker):
+    if observed := observe_cells(pair, keys, tracker):
         tasks += [("gradients", observed), ("boxes", observed)]
     files = {}
     try:
@@ -100,7 +103,7 @@ def make_view(name: str, *data: Any) -> "View | str | None":
             "neurons": views.make_neurons,
         }
         return makers[name](*data)
-    labels, cells = _sum_observed(data[0])
+    labels, cells = sum_observed(data[0])
     if not cells:
         return "its runs were observed at no common step"
     if name == "wave":
@@ -111,7 +114,7 @@ def make_view(name: str, *data: Any) -> "View | str | None":
     return (views.make_boxes if name == "boxes" else views.make_gradients)(cells, labels)
 
 
-def _sum_observed(cells: Sequence[ObservedCell]) -> "tuple[list[str], list[Observed]]":
+def sum_observed(cells: Sequence[ObservedCell]) -> "tuple[list[str], list[Observed]]":
     """Return the labels and the gradients of the cells whose runs were observed at a common step."""
     from zeroinit.report.views import Observed
 
@@ -173,7 +176,7 @@ def _limit_group(group: list[Cell], chosen: Cell) -> list[Cell]:
     return group if len(group) <= MAX_WAVES else [*others[: MAX_WAVES - 1], chosen]
 
 
-def _observe_cells(cells: Sequence[Cell], keys: Sequence[str], tracker: Tracker) -> list[ObservedCell]:
+def observe_cells(cells: Sequence[Cell], keys: Sequence[str], tracker: Tracker) -> list[ObservedCell]:
     """Return what the figures of gradients are drawn from, for those of the cells that have it."""
     observed: list[ObservedCell] = []
     for cell in cells:
@@ -184,7 +187,7 @@ def _observe_cells(cells: Sequence[Cell], keys: Sequence[str], tracker: Tracker)
     return observed
 
 
-def _units_of_layers(cells: Sequence[Cell], tracker: Tracker) -> list[dict[str, int]]:
+def units_of_layers(cells: Sequence[Cell], tracker: Tracker) -> list[dict[str, int]]:
     """Return {layer: its number of units} of each cell, read from one init.csv for each arch and data set."""
     known: dict[tuple[tuple[str, str], ...], dict[str, int]] = {}
     units = []

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -17,6 +17,9 @@ from zeroinit.report.manifest import MANIFEST_FILE, Manifest, manifest_of, read_
 from zeroinit.report.tables import summarize_cells
 from zeroinit.tracker import TEST_ACCURACY, Record, Tracker, readable
 from zeroinit.tracker.tags import Tag
+
+if TYPE_CHECKING:
+    from zeroinit.report.plots import Plots
 
 HISTOGRAMS_FILE = "histograms.npz"
 
@@ -54,6 +57,13 @@ class Sweep:
         """Return the answer, and how many runs the sweep has."""
         counts = f"{len(self.runs)} runs in {len(self._cells)} cells"
         return "\n".join([f"Sweep {self.name!r}, {counts}", *self.answer])
+
+    @cached_property
+    def plot(self) -> "Plots":
+        """The charts of the sweep: `sweep.plot.curves().savefig("curves.pdf")`."""
+        from zeroinit.report.plots import Plots  # only here: matplotlib takes time to import
+
+        return Plots(self._cells, self._tracker, self.baseline)
 
     @cached_property
     def runs(self) -> pd.DataFrame:
