@@ -363,6 +363,17 @@ def test_the_map_has_a_tile_for_each_cell() -> None:
     json.dumps(view.to_data(), allow_nan=False)
 
 
+def test_the_title_of_a_map_counts_every_cell() -> None:
+    cells = make_cells({"init": ["zero"], "optimizer.lr": [str(lr) for lr in range(7)]})
+    outcomes = ["learned", "learned", "dead-layer", "dead-layer", "symmetric", "saturated", "new-one"]
+    for cell, outcome in zip(cells, outcomes, strict=True):
+        cell.outcomes.clear()
+        cell.outcomes[outcome] = 2
+    assert make_map(cells).title == "Of 7 cells, 2 learn, 2 have a dead layer, 1 is symmetric and 2 have other outcomes"
+    assert make_map(cells[-2:]).title == "Of 2 cells, 1 is saturated and 1 is of another outcome"
+    assert make_map(cells[:2]).title == "All 2 cells learn"
+
+
 def test_the_axes_of_a_map_may_be_named() -> None:
     cells = make_cells({"init": ["zero", "default"], "optimizer.lr": ["1", "2"]})
     view = make_map(cells, x="init", y="optimizer.lr")

@@ -137,7 +137,11 @@ def _find_title(cells: Sequence[Cell]) -> str:
     if len(ranked) == 1:
         does = _do(*ranked[0]).partition(" ")[2]
         return f"All {len(cells)} cells {does}" if len(cells) > 1 else f"The cell {does}"
-    return f"Of {len(cells)} cells, {join_words([_do(*item) for item in ranked[:MAX_OUTCOMES]])}"
+    parts = [_do(*item) for item in ranked]
+    if len(ranked) > MAX_OUTCOMES:
+        rest = sum(count for _, count in ranked[MAX_OUTCOMES - 1 :])
+        parts = [*parts[: MAX_OUTCOMES - 1], f"{rest} have other outcomes"]
+    return f"Of {len(cells)} cells, {join_words(parts)}"
 
 
 def _do(outcome: str, count: int) -> str:
