@@ -21,6 +21,7 @@ from zeroinit.report.views.panels import (
     elide,
     format_n,
     list_decades,
+    stack_parts,
     write_caption,
 )
 from zeroinit.report.views.view import Mark, Scale, View
@@ -28,6 +29,8 @@ from zeroinit.tracker import TEST_ACCURACY
 from zeroinit.tracker.tags import Tag
 
 MIN_RANGE = 0.1  # of test accuracy
+FLAGS = ("is_mean", "is_run", "has_band")
+COLUMNS = ("row", "column", "line", "dash", "width", "x", "mean", "low", "high", "tip", "group", *FLAGS)
 
 Along = Literal["epoch", "step"]
 Limits = tuple[float, float]
@@ -67,7 +70,7 @@ def make_curves(
     """
     key, panels, placed = place_lines(cells)
     curves = [
-        Curve(cell, row, column, name, _measure_time(cell, history, along), history)
+        Curve(cell, row, column, name, _measure_time(cell, history.steps, along), history)
         for cell, row, column, name in placed
         if (history := average_history(cell.finished, metric))
     ]
@@ -118,9 +121,9 @@ def _steps_per_epoch(cell: Cell) -> int:
     return int(cell.finished[0].tags[Tag.STEPS_PER_EPOCH])
 
 
-def _measure_time(cell: Cell, history: History, along: Along) -> Any:
-    """Return the epochs or the steps of a history."""
-    return history.steps / _steps_per_epoch(cell) if along == "epoch" else history.steps
+def _measure_time(cell: Cell, steps: Any, along: Along) -> Any:
+    """Return steps (T,) in epochs, or as they are."""
+    return steps / _steps_per_epoch(cell) if along == "epoch" else steps
 
 
 def _scale_time(curves: Sequence[Curve], along: Along, is_log: bool) -> Scale:
@@ -201,35 +204,25 @@ def _make_frame(
     points: int | None,
 ) -> pd.DataFrame:
     """Return a row for each point of each line: x in epochs or steps; mean, low and high in the metric's unit."""
-    parts = [
-        pd.DataFrame(columns=["row", "column", "line", "x", "mean", "low", "high", "group", "dash", "width", "tip"])
-    ]
     widths = dict(zip(styles, choose_widths(len(styles)), strict=True))
+    parts: list[dict[str, Any]] = []
     for number, curve in enumerate(curves):
         history = curve.history
+        shared: dict[str, Any] = {"row": curve.row, "column": curve.column, "line": curve.name}
+        shared |= {"dash": styles[curve.name].dash, "width": widths[curve.name]}
         chosen = space_evenly(len(history.steps), points or len(history.steps))
-        shared: dict[str, Any] = {
-            "row": curve.row,
-            "column": curve.column,
-            "line": curve.name,
-            "dash": styles[curve.name].dash,
-        }
-        shared["width"] = widths[curve.name]
-        tips = [_write_tip(curve, index, metric, along) for index in chosen]
         numbers = {"x": curve.x, "mean": history.mean, "low": history.lower, "high": history.upper}
-        chosen_numbers = {name: part[chosen] for name, part in numbers.items()}
-        frame = pd.DataFrame({**shared, **chosen_numbers, "group": f"{number}", "tip": tips, "is_mean": True})
-        frame["is_run"], frame["has_band"] = False, frame["low"].notna()
-        parts.append(frame)
+        part = shared | {name: values[chosen].astype(float) for name, values in numbers.items()}
+        part |= {"tip": [_write_tip(curve, index, metric, along) for index in chosen], "group": f"{number}"}
+        parts.append(part | {"is_mean": True, "is_run": False, "has_band": np.isfinite(part["low"])})
         for record in curve.cell.finished if with_runs else ():
             values = record.history(metric)
             steps = np.array(sorted(values))[space_evenly(len(values), points or len(values))]
-            x = steps / _steps_per_epoch(curve.cell) if along == "epoch" else steps
-            tip = f"{curve.name}, seed {record.params['seeds.init']}"
-            numbers = {"x": x, "mean": [values[int(step)] for step in steps]}
-            run = pd.DataFrame({**shared, **numbers, "group": f"{number} {record.run_id}", "tip": tip})
-            parts.append(run.assign(is_mean=False, is_run=True, has_band=False))
-    return pd.concat(parts[1:] or parts, ignore_index=True)
+            part = shared | {"x": _measure_time(curve.cell, steps, along), "group": f"{number} {record.run_id}"}
+            part |= {"mean": np.array([values[int(step)] for step in steps]), "low": np.nan, "high": np.nan}
+            part |= {"tip": f"{curve.name}, seed {record.params['seeds.init']}"}
+            parts.append(part | {"is_mean": False, "is_run": True, "has_band": False})
+    return stack_parts(parts, COLUMNS)
 
 
 def _write_tip(curve: Curve, index: int, metric: str, along: Along) -> str:

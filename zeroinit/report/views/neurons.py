@@ -11,7 +11,7 @@ from zeroinit.report.cells import Cell, naming_keys
 from zeroinit.report.histories import History, average_history, neuron_metrics, space_evenly
 from zeroinit.report.views.colours import choose_widths, style_init
 from zeroinit.report.views.observed import order_layers
-from zeroinit.report.views.panels import arrange_panels, describe_units, elide, list_decades, write_caption
+from zeroinit.report.views.panels import arrange_panels, describe_units, elide, list_decades, stack_parts, write_caption
 from zeroinit.report.views.view import Mark, Scale, View
 
 MAX_LAYERS = 4
@@ -47,19 +47,13 @@ def make_neurons(
     inits = list(dict.fromkeys(cell.params["init"] for cell, *_ in lines))
     styles = [style_init(init) for init in inits]
     widths = dict(zip(inits, choose_widths(len(inits)), strict=True))
-    parts = []
-    for number, (cell, layer, history) in enumerate(lines):
-        count = units_of.get(id(cell), {}).get(layer)
-        part = _describe_line(cell, layer, history, count, points)
-        parts.append(
-            part.assign(
-                row=panels.row_of[number],
-                column=panels.column_of[number],
-                group=f"{number}",
-                width=widths[cell.params["init"]],
-            )
-        )
-    frame = _add_units(pd.concat(parts, ignore_index=True))
+    parts = [
+        _describe_line(cell, layer, history, units_of.get(id(cell), {}).get(layer), points)
+        | {"row": panels.row_of[number], "column": panels.column_of[number], "group": f"{number}"}
+        | {"width": widths[cell.params["init"]]}
+        for number, (cell, layer, history) in enumerate(lines)
+    ]
+    frame = _add_units(stack_parts(parts, parts[0]))
     last = max(1, int(frame["step"].max()))
     line = {"x": "step", "colour": "init", "group": "group"}
     return View(
@@ -97,24 +91,22 @@ def make_neurons(
     )
 
 
-def _describe_line(cell: Cell, layer: str, history: History, count: int | None, points: int | None) -> pd.DataFrame:
-    """Return a row for each point of a line; mean, low and high are numbers of neurons."""
+def _describe_line(cell: Cell, layer: str, history: History, count: int | None, points: int | None) -> dict[str, Any]:
+    """Return the columns of a line, a row for each point; mean, low and high are numbers of neurons."""
     chosen = space_evenly(len(history.steps), points or len(history.steps))
     of = f" of {count}" if count else ""
     steps, means = history.steps[chosen], history.mean[chosen]
     init = cell.params["init"]
-    return pd.DataFrame(
-        {
-            "step": steps,
-            "mean": means,
-            "low": history.low[chosen],
-            "high": history.high[chosen],
-            "init": init,
-            "dash": style_init(init).dash,
-            "units": float(count) if count else np.nan,
-            "tip": [f"{init}, {layer}, step {step}: {mean:.4g}{of}" for step, mean in zip(steps, means, strict=True)],
-        }
-    )
+    return {
+        "step": steps,
+        "mean": means,
+        "low": history.low[chosen],
+        "high": history.high[chosen],
+        "init": init,
+        "dash": style_init(init).dash,
+        "units": float(count) if count else np.nan,
+        "tip": [f"{init}, {layer}, step {step}: {mean:.4g}{of}" for step, mean in zip(steps, means, strict=True)],
+    }
 
 
 def _add_units(frame: pd.DataFrame) -> pd.DataFrame:
@@ -152,5 +144,5 @@ def _find_title(lines: Sequence[tuple[Cell, str, History]], units: Mapping[int, 
     lowest = min(share for share, *_ in ends)
     inits = list(dict.fromkeys(init for share, init, _ in ends if share == lowest))
     mean, count, layer = next(end for share, _, end in ends if share == lowest)
-    others = f" and {len(inits) - 1} more" if len(inits) > 1 else ""
-    return f"{elide(inits[0])}{others} ends with {mean:.4g} of {count} neurons distinct in {layer}"
+    name = elide(inits[0]) + (f" and {len(inits) - 1} more end" if len(inits) > 1 else " ends")
+    return f"{name} with {mean:.4g} of {count} neurons distinct in {layer}"

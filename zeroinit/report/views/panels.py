@@ -3,6 +3,10 @@
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from zeroinit.report.cells import Cell, independent_keys, naming_keys, sort_values
 from zeroinit.report.histories import space_evenly
@@ -80,6 +84,19 @@ def name_values(keys: Iterable[str], values: Iterable[str], longest: int | None 
     """Return `key=value, ...` for each key with a value, each part elided if it is too long."""
     parts = (f"{key}={value}" for key, value in zip(keys, values, strict=True) if value)
     return ", ".join(elide(part, longest) if longest else part for part in parts)
+
+
+def stack_parts(parts: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> pd.DataFrame:
+    """Return the frame of parts {column: values, or a value of all rows of the part}; a frame a part would be slow."""
+    stacked: dict[str, list[Any]] = {column: [] for column in columns}
+    for part in parts:
+        count = max(np.size(values) for values in part.values())
+        for column, values in part.items():
+            is_text = isinstance(values, str)
+            stacked[column].append(
+                np.full(count, values, object if is_text else None) if np.ndim(values) == 0 else values
+            )
+    return pd.DataFrame({column: np.concatenate(values) if values else [] for column, values in stacked.items()})
 
 
 def limit_rows(view: View, most: int, across: int) -> View:
