@@ -322,12 +322,12 @@ def test_the_page_distinguishes_verdicts_without_colour() -> None:
         opened.on("pageerror", lambda error: wrong.append(str(error)))
         opened.goto(Path("claiming.html").absolute().as_uri())
         opened.locator("#claims").wait_for()
-        words = opened.locator("#judged .judged").all_inner_texts()
+        words = opened.locator("#judged .verdict").all_inner_texts()
         assert words == ["✓ supported", "? undetermined", "✗ refuted"]
         assert "-0.20 ± 0.25 points, claimed at least -0.5" in opened.locator("#judged").inner_text()
         assert opened.evaluate("document.documentElement.scrollWidth") <= 360
         opened.goto(Path("bare.html").absolute().as_uri())
-        opened.locator(".map button").first.wait_for()
+        opened.locator("#map-chart .tile").first.wait_for()
         assert not opened.locator("#claims").is_visible()
         assert wrong == []
         browser.close()

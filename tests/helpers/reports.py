@@ -98,3 +98,17 @@ def make_cells(keys: Mapping[str, Sequence[str]], seeds: int = 2, **more: str) -
             run.tags |= {"cell_hash": str(params), "config_hash": f"{params} {seed}"} | more
             runs.append(run)
     return group_cells(plan_of(*runs), runs)
+
+
+def column_of(content: dict[str, Any], index: int) -> list[Any]:
+    """A column of a page, as its scripts read it."""
+    column = content["columns"][index]
+    return column if isinstance(column, list) else [column["texts"][position] for position in column["indices"]]
+
+
+def table_of(content: dict[str, Any], rows: str) -> list[dict[str, str]]:
+    """The rows of the table of `cells` or of `runs` of a page."""
+    table = content["table"][rows]
+    columns = table if rows == "cells" else table["columns"]
+    texts = {column["name"]: column_of(content, column["texts"]) for column in columns}
+    return [dict(zip(texts, row, strict=True)) for row in zip(*texts.values(), strict=True)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.observers import make_observer
-from helpers.reports import grid, plan_of, unpack
+from helpers.reports import column_of, grid, plan_of, unpack
 from helpers.trainings import train_members
 
 import zeroinit.probes
@@ -89,20 +89,27 @@ class MadeUp(Probe):
     )
 
 
-def test_the_page_shows_a_new_probe_as_it_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_shows_a_new_probe_as_it_is_declared(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     probes = all_probes() | {MadeUp.name: MadeUp}
     monkeypatch.setattr("zeroinit.probes.metrics.all_probes", lambda: probes)
-    monkeypatch.setattr("zeroinit.report.page.find_metric", find_metric.__wrapped__)  # without its cache
+    find_metric.cache_clear()
+    request.addfinalizer(find_metric.cache_clear)
     records = grid(1, 1, 2)
     for record in records:
         record.metrics += [("made_up/hidden1/height", 1.5, 1), ("made_up/hidden1/depth", 2.0, 1), ("mine", 3.0, 1)]
     cells = group_cells(plan_of(*records), records)
     content = unpack(render_page("sweep", Manifest("Why?", "", plan_of(*records)), cells, [None], []))
-    assert content["metrics"]["made_up/hidden1/height"] == {"unit": "metres", "description": "height of the layer"}
-    assert content["metrics"]["made_up/hidden1/depth"] == {"unit": "", "description": "depth of the layer"}
-    assert content["metrics"]["test/accuracy"] == {"unit": "share", "description": "test accuracy"}
-    assert "mine" not in content["metrics"]
+    paints = content["map"]["paints"]
+    height, depth = (paints[f"made_up/hidden1/{word}"] for word in ("height", "depth"))
+    assert (height["label"], depth["label"]) == ("hidden1: height of the layer", "hidden1: depth of the layer")
+    assert "height of the layer, metres after the last step" in height["caption"]
+    assert "depth of the layer after the last step" in depth["caption"]
+    assert (paints["test/accuracy"]["label"], paints["mine"]["label"]) == ("test accuracy", "mine")
+    assert "Test accuracy in percent after the last step" in paints["test/accuracy"]["caption"]
+    assert column_of(content, depth["means"]) == [2]
     [cell] = content["cells"]
-    assert cell["last"]["made_up/hidden1/depth"][0] == 2
-    assert "made_up/hidden1/height" in cell["curves"]
-    assert "made_up/hidden1/depth" not in cell["curves"]
+    assert cell["layers"]["made_up/{layer}/height"]["title"] == "Height of the layer"
+    assert cell["layers"]["made_up/{layer}/height"]["y"]["label"] == "height of the layer, metres"
+    assert "made_up/{layer}/depth" not in cell["layers"]

@@ -79,8 +79,8 @@ def test_the_runs_and_the_summary_are_seen_in_the_ui(zeroinit: Callable[..., obj
         page.get_by_text("report.html").first.click()
         report = page.frame_locator("iframe#html")
         report.get_by_role("button", name="init=zero_normal:").click()
-        report.get_by_role("heading", name="init=zero_normal").wait_for()
-        report.get_by_label("first gradients of the layers over steps").wait_for()
+        report.get_by_role("heading", name="init=zero_normal").first.wait_for()
+        report.get_by_role("img", name="zero_normal wakes").wait_for()
         page.get_by_text("wave.png").first.click()
         figure = page.locator("img[src^='blob:']").first
         figure.wait_for()

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.reports import fake_histograms, grid, pack, plan_of, record, unpack
+from helpers.reports import column_of, fake_histograms, grid, pack, plan_of, record, table_of, unpack
 
 from zeroinit.report.cells import OUTCOMES, commonest, group_cells
 from zeroinit.report.histories import (
@@ -34,15 +34,28 @@ def test_it_has_the_data_of_the_table_and_of_the_probes() -> None:
     runs = grid(2, 3, 2)
     content = unpack(render(runs, sum_histograms([pack(fake_histograms(2))])))
     assert (content["question"], content["commands"], content["notes"]) == ("Why?", ["zeroinit -cn sweep"], ["a note"])
-    assert content["axes"] == {"init": ["init0", "init1"], "bias_scale.value": ["0.01", "0.1", "1.0"]}
+    axes = {key: axis["x"]["domain"] for key, axis in content["map"]["axes"].items()}
+    assert axes == {"init": ["init0", "init1"], "bias_scale.value": ["0.01", "0.1", "1.0"]}
     assert len(content["cells"]) == 6
     cell = content["cells"][0]
-    assert cell["last"]["test/accuracy"] == [0.505, 2, "50.0, 51.0"]
+    paint = content["map"]["paints"]["test/accuracy"]
+    assert column_of(content, paint["means"]) == [0.505] * 6
+    assert column_of(content, paint["estimates"]) == ["50.0%, 51.0%"] * 6
+    assert column_of(content, paint["frame"]["tip"])[0] == "50.0%, 51.0% (n = 2); 2 learns"
+    assert column_of(content, paint["frame"]["text"])[0] == "50.5\nO"
     assert (cell["n"], cell["marked_n"], cell["accuracy"]) == (2, "2", "50.0%, 51.0%")
-    assert cell["runs"] == [["0", 0.5, "learns", "so"], ["1", 0.51, "learns", "so"]]
-    assert cell["first_gradients"] == {"hidden1": [2, 3, 2]}
-    assert cell["first_gradients_predicted"] == {"hidden1": 2}
-    assert cell["curves"]["symmetry/hidden1/distinct"][0] == list(range(30))
+    runs_shown = [
+        row for row in table_of(content, "runs") if (row["init"], row["bias_scale.value"]) == ("init0", "1.0")
+    ]
+    assert [tuple(row.values())[2:] for row in runs_shown] == [
+        ("0", "50.0%", "0.5", "learns", "so"),
+        ("1", "51.0%", "0.49", "learns", "so"),
+    ]
+    assert cell["first"] == {"hidden1": [2, 3, 2]}
+    assert cell["theory"] == {"hidden1": 2}
+    layers = cell["layers"]["symmetry/{layer}/distinct"]
+    assert column_of(content, layers["frame"]["x"]) == list(range(30))
+    assert cell["distinct"] == [["hidden1", "4", "4"]]
     drawn = cell["gradients"]
     assert drawn["steps"] == [1, 2, 3, 4]
     assert drawn["low"] == 120 - 127
@@ -59,22 +72,23 @@ def test_a_grid_from_the_command_line_gets_a_question() -> None:
 
 
 @pytest.mark.parametrize(
-    ("largest", "most", "said"),
+    ("more", "most", "said"),
     [
-        (560_000, 10**9, ["histograms at 20 steps a cell", "curves of 25 points"]),
+        (20_000, 10**9, ["histograms at 20 steps a cell", "curves of 25 points"]),
         (10**9, 100_000, ["histograms at 20 steps a cell", "curves of 25 points"]),
-        (527_000, 10**9, ["no histograms", "curves of 25 points"]),
+        (2_000, 10**9, ["no histograms", "curves of 25 points"]),
     ],
 )
 def test_it_is_thinned_until_it_is_small_enough(
-    largest: int, most: int, said: list[str], monkeypatch: pytest.MonkeyPatch
+    more: int, most: int, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Histograms of noise, which do not pack."""
-    monkeypatch.setattr("zeroinit.report.page.MAX_PAGE_BYTES", largest)
-    monkeypatch.setattr("zeroinit.report.page.MAX_HISTOGRAM_NUMBERS", most)
+    """Histograms of noise, which do not pack, on a page that may have some bytes more than without them."""
+    runs = grid(1, 8, 1)
+    largest = len(render(runs, None)) + more
+    monkeypatch.setattr("zeroinit.report.page.render.MAX_PAGE_BYTES", largest)
+    monkeypatch.setattr("zeroinit.report.page.render.MAX_HISTOGRAM_NUMBERS", most)
     counts = {"output": np.random.default_rng(0).geometric(0.1, (40, 2, 255))}
     histograms = GradientHistograms(np.arange(1, 41), counts, {"output": np.zeros(40, dtype=int)}, 1)
-    runs = grid(1, 8, 1)
     made = render(runs, histograms)
     assert len(made) <= largest
     content = unpack(made)
@@ -86,9 +100,12 @@ def test_an_undefined_number_is_null_and_no_run_no_trouble() -> None:
     diverged = record("zero", 0, float("nan"), "FAILED", error="diverged: </script>")
     cells = group_cells(plan_of(diverged), [diverged])
     made = render_page("sweep", Manifest("", "", plan_of(diverged)), cells, [None], [])
-    [cell] = unpack(made)["cells"]
-    assert cell["runs"] == [["0", None, "failed", "diverged: </script>"]]
-    assert (cell["outcome"], cell["last"]) == ("failed", {})
+    content = unpack(made)
+    [cell], [run] = content["cells"], table_of(content, "runs")
+    assert (run["seed"], run["outcome"], run["reason"]) == ("0", "failed", "diverged: </script>")
+    [accuracy] = [column for column in content["table"]["runs"]["columns"] if column["name"] == "test accuracy"]
+    assert (run["test accuracy"], column_of(content, accuracy["order"])) == ("\N{EN DASH}", [None])
+    assert (cell["outcome"], list(content["map"]["paints"])) == ("failed", ["outcome"])
 
 
 def test_a_stopped_run_has_its_outcome_and_a_run_that_does_not_exist_has_none() -> None:
@@ -110,7 +127,10 @@ def test_each_outcome_has_its_colour_an_old_tag_too() -> None:
     )
     assert [cell["outcome"] for cell in content["cells"]] == list(words)
     assert [cell["outcomes"] for cell in content["cells"]] == list(words)
-    colours = [content["outcome_colours"][word] for word in words]
+    scale = content["map"]["paints"]["outcome"]["colour"]
+    assert scale["domain"] == list(words)
+    colours = scale["colours"]
+    assert [cell["colour"] for cell in content["cells"]] == colours
     assert len(set(colours)) == 3
     assert len({letter for letter, _ in OUTCOMES.values()}) == len(OUTCOMES)
     without_result = ("failed", "killed", "incomplete")  # share one colour
@@ -130,9 +150,13 @@ def test_thinning_keeps_the_wave() -> None:
 def test_a_metric_that_only_some_runs_have_says_of_how_many() -> None:
     runs = grid(1, 1, 3)
     runs[0].metrics.append(("first_gradient/hidden2", 7, 7))
-    [cell] = unpack(render(runs, None))["cells"]
-    assert cell["last"]["first_gradient/hidden2"] == [7, 1, ""]
-    assert cell["last"]["first_gradient/hidden1"] == [3, 3, "± 2.48"]
+    content = unpack(render(runs, None))
+    paints = [content["map"]["paints"][f"first_gradient/{layer}"] for layer in ("hidden2", "hidden1")]
+    assert [column_of(content, paint["means"]) for paint in paints] == [[7], [3]]
+    assert [column_of(content, paint["frame"]["tip"]) for paint in paints] == [
+        ["7 (n = 1); 3 learns"],
+        ["3 ± 2.48 (n = 3); 3 learns"],
+    ]
 
 
 def test_a_history_is_over_all_steps_and_a_run_that_ended_early_keeps_its_last() -> None:

@@ -18,7 +18,6 @@ from zeroinit.report.cells import Cell, group_cells
 from zeroinit.report.histories import average_history
 from zeroinit.report.identical import starts_of, warn_of_identical_cells
 from zeroinit.report.judgements import judge
-from zeroinit.report.page import curve_data
 from zeroinit.report.statistics import (
     DRAWS,
     IDENTICAL,
@@ -151,7 +150,7 @@ def test_bands_of_accuracies_stay_within_their_scale(seeds: int, ends: tuple[flo
     assert (history.lower[-1], history.upper[-1]) == pytest.approx(ends, abs=1e-3)
     assert np.all((history.lower >= 0) & (history.upper <= 1))
     assert (history.upper[1] == 1) == (seeds > 2)  # 0.66 ± 0.69, or 0.62 ± 0.38, or the two values
-    assert max(curve_data(history, 10)[3]) <= 1
+    assert max(make_curves(group_cells(plan_of(*runs), runs), points=10).to_data()["frame"]["high"]) <= 1
     frame = make_curves(group_cells(plan_of(*runs), runs)).frame
     assert frame["has_band"].all()
     assert (frame["low"].min() >= 0, frame["high"].max() <= 1) == (True, True)

@@ -27,12 +27,13 @@ from zeroinit.report.manifest import (
     replace_strays,
     training_commands,
 )
-from zeroinit.report.page import curve_metrics, render_page
-from zeroinit.report.select_figures import MapFunction, draw
+from zeroinit.report.page import Extras, RunLinks, curve_metrics, render_page
+from zeroinit.report.select_figures import MapFunction, draw, units_of_layers
 from zeroinit.report.tables import as_csv, caption, cell_table, claim_table, explain_marks, summarize_cells
 from zeroinit.tracker import Record, Tracker, readable
 
 PAGE = "report.html"
+LOCAL_UI = "http://127.0.0.1:5000"  # where `zeroinit ui` shows the runs, unless the port is taken
 
 
 class PatientConsole(Console):
@@ -160,9 +161,14 @@ def where_to_look(tracker: Tracker) -> list[str]:
     if not tracker.is_persistent:
         return []
     uri, sweep = tracker.uri_to_give(), tracker.sweep
-    option = f" --uri {shlex.quote(uri)}" if uri else ""
     argument = f", {uri!r}" if uri else ""
-    return [f"Charts:  zeroinit ui {shlex.quote(sweep)}{option}", f"Python:  zeroinit.load({sweep!r}{argument})"]
+    return [f"Charts:  {ui_command(tracker)}", f"Python:  zeroinit.load({sweep!r}{argument})"]
+
+
+def ui_command(tracker: Tracker) -> str:
+    """Return the command that shows the runs of the tracker's sweep in MLflow's UI."""
+    uri = tracker.uri_to_give()
+    return f"zeroinit ui {shlex.quote(tracker.sweep)}" + (f" --uri {shlex.quote(uri)}" if uri else "")
 
 
 def remake(
@@ -193,7 +199,7 @@ def remake(
     cells = group_cells(manifest.planned, records)
     _load_claim_histories(manifest, cells, tracker)
     _check_axes(axes, cells)
-    files = _report_files(manifest, cells, [*_comparison_warnings(cells, tracker), *notes], tracker)
+    files = _report_files(manifest, cells, [*_comparison_warnings(cells, tracker), *notes], tracker, watch_seconds)
     if figures:
         files |= draw(cells, tracker, starmap, axes, manifest.baseline)
     if folder is None:
@@ -223,7 +229,11 @@ def _load_claim_histories(manifest: Manifest, cells: Sequence[Cell], tracker: Tr
 
 
 def _report_files(
-    manifest: Manifest, cells: Sequence[Cell], notes: Sequence[str], tracker: Tracker
+    manifest: Manifest,
+    cells: Sequence[Cell],
+    notes: Sequence[str],
+    tracker: Tracker,
+    watch_seconds: int | None = None,
 ) -> dict[str, bytes]:
     """Return {file name: content} of the tables, the manifest, and the page unless it cannot be made."""
     files = {"summary.csv": as_csv([row.columns() for row in summarize_cells(cells, manifest.baseline)])}
@@ -234,12 +244,21 @@ def _report_files(
         finished = [record for cell in cells for record in cell.finished]
         tracker.load_histories(finished, curve_metrics(finished))
         histograms = [sum_histograms(read_histograms(cell.finished, tracker)) for cell in cells]
-        files[PAGE] = render_page(tracker.sweep, manifest, cells, histograms, notes)
+        extras = Extras(_link_runs(tracker), units_of_layers(cells, tracker), watch_seconds)
+        files[PAGE] = render_page(tracker.sweep, manifest, cells, histograms, notes, extras)
     except BadInput:
         raise
     except Exception as error:  # for example a damaged file, which must not cost the table
         sys.stderr.write(f"zeroinit: no report.html: {' '.join(f'{type(error).__name__}: {error}'.split())}\n")
     return files
+
+
+def _link_runs(tracker: Tracker) -> RunLinks:
+    """Return where MLflow shows the runs: on the server, or by `zeroinit ui` on this machine."""
+    address, experiment = tracker.runs_address()
+    if address:
+        return RunLinks(address, experiment)
+    return RunLinks(LOCAL_UI, experiment, f"The links to the runs need MLflow's UI: {ui_command(tracker)}")
 
 
 def _comparison_warnings(cells: Sequence[Cell], tracker: Tracker) -> list[str]:

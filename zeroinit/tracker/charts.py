@@ -42,10 +42,14 @@ def encode_view(keys: Sequence[str]) -> str:
 
 def link_of(experiment_id: str, address: str) -> str:
     """Return the link to the charts of an experiment, in the UI at this address."""
-    parts = urlsplit(address)  # without user and password
-    base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
     query = f"workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey={VIEW}"
-    return f"{base}/#/experiments/{experiment_id}/runs?{query}"
+    return f"{base_of(address)}/#/experiments/{experiment_id}/runs?{query}"
+
+
+def base_of(address: str) -> str:
+    """Return the address of a UI without user, password and a slash at its end."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
 
 def _group_key(key: str) -> dict[str, str]:

@@ -76,5 +76,8 @@ class Off:
     def report_folder(self) -> Path:
         return Path("mlruns", "reports", self.sweep)
 
+    def runs_address(self) -> tuple[str, str]:
+        return "", ""
+
     def uri_to_give(self) -> str:
         return ""

@@ -276,6 +276,10 @@ class Mlflow(Connection):
         path = file_of(self.uri)
         return (path.parent if path else Path("mlruns").absolute()) / "reports" / accepted.folder_of(self.sweep)
 
+    def runs_address(self) -> tuple[str, str]:
+        """Return the address of the server without a password, empty for a database, and the ID of the experiment."""
+        return charts.base_of(self.shown) if is_server(self.uri) else "", self.experiment_id
+
     def uri_to_give(self) -> str:
         """Return the uri that another command needs to find the store, without a password; empty if it needs none."""
         usual = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{file_of(DEFAULT_URI)}"

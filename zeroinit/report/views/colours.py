@@ -4,8 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zeroinit.report.views.panels import elide
-from zeroinit.report.views.view import Scale, spread_evenly
+from zeroinit.report.views.view import spread_evenly
 
 
 class LineStyle(NamedTuple):
@@ -50,6 +49,7 @@ REDS = ("#FFF5F0", "#FCBEA5", "#FB7050", "#D32020", "#67000D")
 PURPLE_ORANGE = ("#7F3B08", "#E08214", "#FDD6A2", "#F7F7F7", "#CFCFE5", "#8073AC", "#2D004B")
 PALE = "#E8E8E8"  # exact zeros, unlike any colour of the scales
 EMPTY = "#F3F4F6"  # what has no run
+DARK_BACKGROUND = "#15181C"  # of the dark theme of the page
 
 
 def style_init(init: str) -> LineStyle:
@@ -59,13 +59,6 @@ def style_init(init: str) -> LineStyle:
     digest = int.from_bytes(hashlib.sha256(init.encode()).digest()[:4], "big")
     colour, dash = digest % len(OTHER_COLOURS), digest // len(OTHER_COLOURS) % len(OTHER_DASHES)
     return LineStyle(OTHER_COLOURS[colour], OTHER_DASHES[dash])
-
-
-def scale_inits(inits: Sequence[str]) -> Scale:
-    """Return the colours and dashes of inits, with a legend."""
-    styles = [style_init(init) for init in inits]
-    colours, dashes = [style.colour for style in styles], [style.dash for style in styles]
-    return Scale("init", "category", inits, "text", colours, dashes, labels=[elide(init) for init in inits])
 
 
 def choose_widths(count: int) -> list[float]:
@@ -100,3 +93,10 @@ def _channels(colour: str) -> tuple[int, int, int]:
     """Return red, green and blue from 0 to 255."""
     red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
     return red, green, blue
+
+
+def brighten(colour: str, contrast: float = 4.5) -> str:
+    """Return the colour, mixed with as much white as it needs for the contrast on DARK_BACKGROUND."""
+    needed = contrast * (measure_luminance(DARK_BACKGROUND) + 0.05) - 0.05
+    mixed = (interpolate((colour, "#FFFFFF"), share / 20) for share in range(21))
+    return next((candidate for candidate in mixed if measure_luminance(candidate) >= needed), "#FFFFFF")

@@ -1,7 +1,7 @@
 """One chart of all inits: a metric over training."""
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from zeroinit.report.cells import Cell
 from zeroinit.report.histories import History, average_history, space_evenly
 from zeroinit.report.statistics import Estimate, count_units, is_share
 from zeroinit.report.views.colours import LineStyle, choose_widths
+from zeroinit.report.views.limits import Limits, choose_limits
 from zeroinit.report.views.lines import place_lines, style_lines
 from zeroinit.report.views.panels import (
     MAX_LETTERS,
@@ -28,12 +29,19 @@ from zeroinit.report.views.view import Mark, Scale, View
 from zeroinit.tracker import TEST_ACCURACY
 from zeroinit.tracker.tags import Tag
 
-MIN_RANGE = 0.1  # of test accuracy
 FLAGS = ("is_mean", "is_run", "has_band")
 COLUMNS = ("row", "column", "line", "dash", "width", "x", "mean", "low", "high", "tip", "group", *FLAGS)
 
 Along = Literal["epoch", "step"]
-Limits = tuple[float, float]
+
+
+class Run(NamedTuple):
+    """A run of a curve: its ID, its seed of the init, its observed steps and its values (T,)."""
+
+    run_id: str
+    seed: str
+    steps: Any
+    values: list[float]
 
 
 class Curve(NamedTuple):
@@ -43,8 +51,82 @@ class Curve(NamedTuple):
     row: str
     column: str
     name: str
-    x: Any  # (T,) epochs or steps
     history: History
+    runs: Sequence[Run]
+
+    def measure_time(self, steps: Any, along: Along) -> Any:
+        """Return the epochs or the steps (T,) of these steps."""
+        return steps / _steps_per_epoch(self.cell) if along == "epoch" else steps
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The curves of a metric, from which charts with several axes are made.
+
+    Attributes:
+        cells: The cells.
+        metric: The metric.
+        key: The key that has the colours.
+        panels: The panels.
+        curves: The curves of the cells that have the metric.
+        styles: The style of each line by its name.
+        points: The largest number of points of a line; None for all.
+    """
+
+    cells: Sequence[Cell]
+    metric: str
+    key: str
+    panels: Panels
+    curves: Sequence[Curve]
+    styles: dict[str, LineStyle]
+    points: int | None
+
+    @property
+    def are_of_one_batch(self) -> bool:
+        """Whether the data of some cell are one batch, so that most happens in the first epochs."""
+        return any(cell.finished and _steps_per_epoch(cell) == 1 for cell in self.cells)
+
+    def make_views(self, along: Along, with_runs: bool, log_axes: Sequence[bool]) -> list[View]:
+        """Return a view for each of some axes, logarithmic or not; they share a frame."""
+        frame = _make_frame(self, along, with_runs)
+        texts = {
+            "title": _find_title(self.curves, self.metric),
+            "units": describe_units(self.cells),
+            "counts": sorted({count_units(curve.cell.finished) for curve in self.curves}),
+        }
+        return [self._make_view(frame, texts, along, with_runs, is_log) for is_log in log_axes]
+
+    def _make_view(
+        self, frame: pd.DataFrame, texts: dict[str, Any], along: Along, with_runs: bool, is_log: bool
+    ) -> View:
+        epochs = [(curve.measure_time(curve.history.steps, "epoch"), curve.history) for curve in self.curves]
+        limits = choose_limits(epochs, self.metric, is_log or along == "step")
+        is_percent = is_share(self.metric)
+        return View(
+            "comparison",
+            texts["title"],
+            _describe(self, texts["units"], texts["counts"], with_runs, limits),
+            frame,
+            _scale_time(self.curves, along, is_log),
+            Scale(_label_metric(self.metric), "linear", limits, "percent" if is_percent else "number"),
+            _make_marks(with_runs),
+            self._scale_colours(),
+            self.panels.rows,
+            self.panels.columns,
+        )
+
+    def _scale_colours(self) -> Scale:
+        styles = self.styles
+        names_end = [_name_with_end(name, self.curves, self.metric) for name in styles] if self.panels.is_single else []
+        return Scale(
+            self.key,
+            "category",
+            list(styles),
+            "text",
+            colours=[style.colour for style in styles.values()],
+            dashes=[style.dash for style in styles.values()],
+            labels=names_end or [elide(name) for name in styles],
+        )
 
 
 def make_curves(
@@ -68,42 +150,34 @@ def make_curves(
         with_runs: Whether the lines of the runs are shown in place of the bands.
         points: The largest number of points of a line; None for all.
     """
+    curves = collect_curves(cells, metric, points)
+    if is_log is None:
+        is_log = along == "step" or curves.are_of_one_batch
+    return curves.make_views(along, with_runs, [is_log])[0]
+
+
+def collect_curves(cells: Sequence[Cell], metric: str, points: int | None = None) -> Curves:
+    """Return the curves of a metric, as `make_curves` takes them."""
     key, panels, placed = place_lines(cells)
     curves = [
-        Curve(cell, row, column, name, _measure_time(cell, history.steps, along), history)
+        Curve(cell, row, column, name, history, _list_runs(cell, metric, points))
         for cell, row, column, name in placed
         if (history := average_history(cell.finished, metric))
     ]
-    if is_log is None:
-        is_log = along == "step" or any(cell.finished and _steps_per_epoch(cell) == 1 for cell in cells)
     names = {line.name for line in placed}
     styles = {name: style for name, style in style_lines(key, cells).items() if name in names}
-    if panels.is_single:
-        labels = [_name_with_end(name, curves, metric) for name in styles]
-    else:
-        labels = [elide(name) for name in styles]
-    limits = _choose_limits(curves, metric, is_log or along == "step")
-    colour = Scale(
-        key,
-        "category",
-        list(styles),
-        "text",
-        colours=[style.colour for style in styles.values()],
-        dashes=[style.dash for style in styles.values()],
-        labels=labels,
-    )
-    return View(
-        "comparison",
-        _find_title(curves, metric),
-        _describe(cells, curves, panels, metric, with_runs, limits),
-        _make_frame(curves, styles, metric, along, with_runs, points),
-        _scale_time(curves, along, is_log),
-        Scale(_label_metric(metric), "linear", limits, "percent" if is_share(metric) else "number"),
-        _make_marks(with_runs),
-        colour,
-        panels.rows,
-        panels.columns,
-    )
+    return Curves(cells, metric, key, panels, curves, styles, points)
+
+
+def _list_runs(cell: Cell, metric: str, points: int | None) -> list[Run]:
+    """Return the runs of a cell that have the metric."""
+    runs = []
+    for record in cell.finished:
+        if values := record.history(metric):
+            steps = np.array(sorted(values))[space_evenly(len(values), points or len(values))]
+            seed = record.params["seeds.init"]
+            runs.append(Run(record.run_id, seed, steps, [values[int(step)] for step in steps]))
+    return runs
 
 
 def _make_marks(with_runs: bool) -> list[Mark]:
@@ -117,18 +191,13 @@ def _make_marks(with_runs: bool) -> list[Mark]:
 
 
 def _steps_per_epoch(cell: Cell) -> int:
-    """Return the number of steps of an epoch."""
-    return int(cell.finished[0].tags[Tag.STEPS_PER_EPOCH])
-
-
-def _measure_time(cell: Cell, steps: Any, along: Along) -> Any:
-    """Return steps (T,) in epochs, or as they are."""
-    return steps / _steps_per_epoch(cell) if along == "epoch" else steps
+    """Return the number of steps of an epoch; 1 if it is unknown, as for runs that were imported."""
+    return int(cell.finished[0].tags.get(Tag.STEPS_PER_EPOCH, 1))
 
 
 def _scale_time(curves: Sequence[Curve], along: Along, is_log: bool) -> Scale:
     """Return the horizontal scale."""
-    last = max([1, *(float(curve.x[-1]) for curve in curves)])
+    last = max([1, *(float(curve.measure_time(curve.history.steps[-1], along)) for curve in curves)])
     if is_log:
         return Scale(f"{along} (log)", "symlog", (0, last), "count", ticks=list_decades(last))
     return Scale(along, "linear", (0, last), "count")
@@ -150,36 +219,6 @@ def _label_metric(metric: str) -> str:
     return f"{name_metric(metric)}{', ' + unit if unit else ''}"
 
 
-def _choose_limits(curves: Sequence[Curve], metric: str, is_whole: bool) -> Limits:
-    """Return the limits of the vertical axis."""
-    if metric == TEST_ACCURACY or is_share(metric):
-        limits = None if is_whole else _zoom_limits(curves)
-        return limits or (0, 1.02)
-    values = [curve.history.mean[np.isfinite(curve.history.mean)] for curve in curves]
-    finite = np.concatenate([np.zeros(0), *values])
-    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    return min(0.0, low), high + 0.04 * (high - low or 1)
-
-
-def _zoom_limits(curves: Sequence[Curve]) -> Limits | None:
-    """Return the limits of an axis for all means from the first epoch on and the intervals at the end.
-
-    None if by then some curve has risen less than a third of the way to the highest mean, or less than MIN_RANGE.
-    """
-    later = [curve.history.mean[curve.x >= 1] for curve in curves]
-    if not later or not all(map(len, later)):
-        return None
-    start = max(curve.history.mean[0] for curve in curves)
-    low, high = (float(bound(map(bound, later))) for bound in (min, max))
-    if not low - start > max((high - start) / 3, MIN_RANGE):
-        return None
-    bounds = (end for curve in curves for end in (curve.history.lower[-1], curve.history.upper[-1]))
-    ends = [float(end) for end in bounds if np.isfinite(end)]
-    low, high = min([low, *ends]), max([high, *ends])
-    margin = 0.04 * max(high - low, MIN_RANGE / 4)
-    return math.floor(100 * max(low - margin, 0)) / 100, min(high + margin, 1.02)
-
-
 def _name_with_end(name: str, curves: Sequence[Curve], metric: str) -> str:
     """Return the name of a line and where it ends, `default: 97.73% ± 0.11`."""
     histories = [curve.history for curve in curves if curve.name == name]
@@ -195,41 +234,34 @@ def _estimate_end(history: History, index: int = -1) -> Estimate:
     return Estimate(int(history.n[index]), *numbers)
 
 
-def _make_frame(
-    curves: Sequence[Curve],
-    styles: dict[str, LineStyle],
-    metric: str,
-    along: Along,
-    with_runs: bool,
-    points: int | None,
-) -> pd.DataFrame:
+def _make_frame(parts: Curves, along: Along, with_runs: bool) -> pd.DataFrame:
     """Return a row for each point of each line: x in epochs or steps; mean, low and high in the metric's unit."""
+    styles, points = parts.styles, parts.points
     widths = dict(zip(styles, choose_widths(len(styles)), strict=True))
-    parts: list[dict[str, Any]] = []
-    for number, curve in enumerate(curves):
+    lines: list[dict[str, Any]] = []  # of each line the values of its columns: arrays, or one value for all points
+    for number, curve in enumerate(parts.curves):
         history = curve.history
+        chosen = space_evenly(len(history.steps), points or len(history.steps))
         shared: dict[str, Any] = {"row": curve.row, "column": curve.column, "line": curve.name}
         shared |= {"dash": styles[curve.name].dash, "width": widths[curve.name]}
-        chosen = space_evenly(len(history.steps), points or len(history.steps))
-        numbers = {"x": curve.x, "mean": history.mean, "low": history.lower, "high": history.upper}
-        part = shared | {name: values[chosen].astype(float) for name, values in numbers.items()}
-        part |= {"tip": [_write_tip(curve, index, metric, along) for index in chosen], "group": f"{number}"}
-        parts.append(part | {"is_mean": True, "is_run": False, "has_band": np.isfinite(part["low"])})
-        for record in curve.cell.finished if with_runs else ():
-            values = record.history(metric)
-            steps = np.array(sorted(values))[space_evenly(len(values), points or len(values))]
-            part = shared | {"x": _measure_time(curve.cell, steps, along), "group": f"{number} {record.run_id}"}
-            part |= {"mean": np.array([values[int(step)] for step in steps]), "low": np.nan, "high": np.nan}
-            part |= {"tip": f"{curve.name}, seed {record.params['seeds.init']}"}
-            parts.append(part | {"is_mean": False, "is_run": True, "has_band": False})
-    return stack_parts(parts, COLUMNS)
+        mean = {"x": curve.measure_time(history.steps[chosen], along), "mean": history.mean[chosen]}
+        mean |= {"low": history.lower[chosen], "high": history.upper[chosen]}
+        mean |= {"tip": [_write_tip(curve, index, parts.metric, along) for index in chosen], "group": f"{number}"}
+        mean |= {"is_mean": True, "is_run": False, "has_band": np.isfinite(history.lower[chosen])}
+        lines.append(shared | mean)
+        for run in curve.runs if with_runs else ():
+            line = {"x": curve.measure_time(run.steps, along), "mean": run.values, "low": np.nan, "high": np.nan}
+            line |= {"tip": f"{curve.name}, seed {run.seed}", "group": f"{number} {run.run_id}"}
+            lines.append(shared | line | {"is_mean": False, "is_run": True, "has_band": False})
+    return stack_parts(lines, COLUMNS)
 
 
 def _write_tip(curve: Curve, index: int, metric: str, along: Along) -> str:
     """Return the text of a point: `default, epoch 3: 97.73% ± 0.11 (n = 3)`."""
     end = _estimate_end(curve.history, index)
     value = end.percent(digits=2) if is_share(metric) else f"{end.mean:.3g} {end.spread()}".strip()
-    return f"{curve.name}, {along} {curve.x[index]:.4g}: {value} ({format_n([end.n])})"
+    time = float(curve.measure_time(curve.history.steps[index], along))
+    return f"{curve.name}, {along} {time:.4g}: {value} ({format_n([end.n])})"
 
 
 def _find_title(curves: Sequence[Curve], metric: str) -> str:
@@ -244,13 +276,9 @@ def _find_title(curves: Sequence[Curve], metric: str) -> str:
     return f"{name} ends between {100 * low:.1f}% ({elide(lowest)}) and {100 * high:.1f}% ({elide(highest)})"
 
 
-def _describe(
-    cells: Sequence[Cell], curves: Sequence[Curve], panels: Panels, metric: str, with_runs: bool, limits: Limits
-) -> str:
+def _describe(parts: Curves, units: str, counts: Sequence[int], with_runs: bool, limits: Limits) -> str:
     """Return the caption."""
-    counts = sorted({count_units(curve.cell.finished) for curve in curves})
     band = "thin lines: the runs" if with_runs else f"band: {describe_bands(counts)}"
-    cut = f"the axis begins at {100 * limits[0]:.3g}%" if is_share(metric) and limits[0] > 0 else ""
-    return write_caption(
-        [f"{name_metric(metric).capitalize()}, {describe_units(cells)}", band, cut, panels.shared],
-    )
+    is_cut = is_share(parts.metric) and limits[0] > 0
+    cut = f"the axis begins at {100 * limits[0]:.3g}%" if is_cut else ""
+    return write_caption([f"{name_metric(parts.metric).capitalize()}, {units}", band, cut, parts.panels.shared])

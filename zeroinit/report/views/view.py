@@ -131,11 +131,7 @@ class View:
         """Return the view as values that JSON has: the frame by columns, numbers with `digits` significant digits."""
         used = {column for mark in self.marks for column in (*mark.channels.values(), mark.where) if column}
         used |= {facet.column for facet in (self.rows, self.columns) if facet}
-        columns = {
-            str(name): [_plain(value, digits) for value in self.frame[name].tolist()]
-            for name in self.frame.columns
-            if name in used
-        }
+        columns = {str(name): _plain_column(self.frame[name], digits) for name in self.frame.columns if name in used}
         parts = {"name": self.name, "title": self.title, "caption": self.caption, "notes": list(self.notes)}
         scales = {"x": self.x, "y": self.y, "colour": self.colour, "rows": self.rows, "columns": self.columns}
         return {
@@ -146,6 +142,15 @@ class View:
                 _plain(vars(mark) | {"scale": vars(mark.scale) if mark.scale else None}, digits) for mark in self.marks
             ],
         }
+
+
+def _plain_column(column: "pd.Series[Any]", digits: int) -> list[Any]:
+    """Return the values of a column as JSON has them."""
+    if column.dtype.kind in "biu":
+        return list(column.tolist())
+    if column.dtype.kind == "f":
+        return [float(f"{value:.{digits}g}") if math.isfinite(value) else None for value in column.tolist()]
+    return [value if isinstance(value, str) else _plain(value, digits) for value in column.tolist()]
 
 
 def _plain(value: Any, digits: int) -> Any:

@@ -1,0 +1,103 @@
+"""The terms of this project, each defined once, for the page of a sweep and for the documentation."""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Term(NamedTuple):
+    """A term.
+
+    Attributes:
+        definition: What it means, in one or two sentences.
+        forms: Other words for it in texts, such as its plural.
+    """
+
+    definition: str
+    forms: tuple[str, ...] = ()
+
+
+GLOSSARY = {
+    "cell": Term("All runs of a sweep that differ only in their seeds.", ("cells",)),
+    "init": Term("The rule that sets the weights before training.", ("inits",)),
+    "bias scale": Term("The standard deviation of the biases before training.", ("bias_scale.value",)),
+    "baseline": Term(
+        "The init with which the other inits are compared. Runs with the same seeds are compared in pairs."
+    ),
+    "draw of the init": Term(
+        "One set of starting weights. Another seed of the init gives another draw, unless the init is deterministic.",
+        ("draws of the init",),
+    ),
+    "n": Term(
+        "The number of independent units behind a mean: draws of the init, or draws of what else is random if the init "
+        "draws nothing."
+    ),
+    "interval": Term(
+        "Student's 95% confidence interval of the mean over the n units. With n = 2 both values are shown instead.",
+        ("95% interval", "intervals"),
+    ),
+    "Bonferroni": Term(
+        "A correction for several comparisons: each interval is wider, so that all of them hold together with 95% "
+        "confidence."
+    ),
+    "percentage points": Term("The difference between two percentages: 92% is 2 points above 90%.", ("points",)),
+    "no clear difference": Term("The interval of the difference contains zero, or n is below 3."),
+    "observed step": Term(
+        "A training step after which gradients and weights were recorded. All first steps are observed, later "
+        "ones ever more rarely.",
+        ("observed steps",),
+    ),
+    "first gradient": Term(
+        "The first training step at which a weight of the layer has a gradient that is not zero.", ("first gradients",)
+    ),
+    "wavefront": Term(
+        "From zero weights, the layers get their first gradients one after the other, from the output to the input. "
+        "The wavefront is where this is at a given step."
+    ),
+    "tied neurons": Term(
+        "Neurons of a layer with exactly the same weights and biases. They compute the same, get the same gradients, "
+        "and stay the same."
+    ),
+    "distinct neurons": Term(
+        "The number of neurons of a layer that differ from all others. `1 of 500` means that all neurons are copies of "
+        "one.",
+        ("distinct",),
+    ),
+    "exact zeros": Term("Entries that are zero in every bit, not just small.", ("exactly zero", "exactly 0")),
+    "majority class": Term(
+        "The most frequent class of the training set. Its share is the accuracy of a net that ignores its input.",
+        ("prior",),
+    ),
+    "outcome": Term("One word for how a run ended. It follows from the accuracy and from the weights.", ("outcomes",)),
+    "learned": Term(
+        "Validation accuracy is at least 90% of the way from the majority-class baseline to the 1-nearest-neighbour "
+        "baseline."
+    ),
+    "partly-learned": Term("Validation accuracy is above the majority class, but below the bound of `learned`."),
+    "learns": Term("A word of earlier versions: half of the way to the 1-nearest-neighbour baseline, or more."),
+    "stuck-at-prior": Term("The run predicts the majority class, and no weight moves it away from there."),
+    "symmetric": Term("The run stays at the majority class because neurons of a layer stay copies of each other."),
+    "saturated": Term("The run stays at the majority class because most units are where their activation is flat."),
+    "dead-layer": Term("The run stays at the majority class because the weights of a layer never get a gradient."),
+    "still-waking": Term("The run is at the majority class, but some layer has not had its first gradient yet."),
+    "diverged": Term("The loss is not finite."),
+    "failed": Term("The run ended with an error."),
+    "killed": Term("The process of the run ended before the run did."),
+    "incomplete": Term("The store lacks a part of the run."),
+    "running": Term("The run still trains."),
+    "not run": Term("The run is planned, and has not started."),
+    "supported": Term("The runs show that the claim holds."),
+    "refuted": Term("The runs show that the claim does not hold."),
+    "undetermined": Term("The runs are too few, or too different from each other, to decide."),
+}
+
+
+def definitions_in(texts: Iterable[str]) -> dict[str, str]:
+    """Return {form: definition} for each form of a term that occurs in one of the texts."""
+    definitions = {}
+    joined = "\n".join(texts)
+    for name, term in GLOSSARY.items():
+        for form in (name, *term.forms):
+            if re.search(rf"(?<![\w./=-]){re.escape(form)}(?![\w./=-]*\w)", joined, re.IGNORECASE):
+                definitions[form] = term.definition
+    return definitions

@@ -1,0 +1,92 @@
+"""Views as the page stores them: equal columns once, and of a chart a view for each choice of its controls."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+from zeroinit.probes.metrics import EVALUATIONS
+from zeroinit.report.cells import Cell
+from zeroinit.report.page.metrics import DetailLevel
+from zeroinit.report.views.colours import brighten
+from zeroinit.report.views.curves import collect_curves
+from zeroinit.report.views.view import View
+from zeroinit.tracker.tags import Tag
+
+CONTROLS: dict[str, dict[str, str]] = {  # of the chart of all inits: {name: {value: label}}
+    "along": {"epoch": "epoch", "step": "step"},
+    "axis": {"linear": "linear", "log": "logarithmic"},
+    "lines": {"mean": "mean with band", "runs": "single seeds"},
+}
+
+
+class ColumnPool:
+    """The columns of all frames of a page; equal columns are stored once."""
+
+    def __init__(self) -> None:
+        """Begin without columns."""
+        self.columns: list[list[Any] | dict[str, list[Any]]] = []
+        self._indices: dict[str, int] = {}
+        self._frames: dict[tuple[Any, ...], dict[str, int]] = {}  # the columns of a frame, by its id and its used names
+        self._alive: list[Any] = []  # the frames, so that no other gets the id of one of them
+
+    def add(self, values: Sequence[Any]) -> int:
+        """Return the index of the column with these values."""
+        key = json.dumps(values)
+        if key not in self._indices:
+            self._indices[key] = len(self.columns)
+            self.columns.append(_shorten(values))
+        return self._indices[key]
+
+    def add_view(self, view: View) -> dict[str, Any]:
+        """Return the data of a view, with the index of each of its columns."""
+        key = (id(view.frame), *sorted({column for mark in view.marks for column in mark.channels.values()}))
+        if key in self._frames:
+            return replace(view, frame=view.frame[:0]).to_data() | {"frame": self._frames[key]}
+        data = view.to_data()
+        data["frame"] = {name: self.add(values) for name, values in data["frame"].items()}
+        self._frames[key], self._alive = data["frame"], [*self._alive, view.frame]
+        return data
+
+
+def _shorten(values: Sequence[Any]) -> list[Any] | dict[str, list[Any]]:
+    """Return the column; one of few texts as these texts, and the index of each value among them."""
+    texts = dict.fromkeys(values) if values and all(isinstance(value, str) for value in values) else {}
+    if not texts or len(texts) > len(values) / 3:
+        return list(values)
+    indices = {text: index for index, text in enumerate(texts)}
+    return {"texts": list(texts), "indices": [indices[value] for value in values]}
+
+
+def describe_curves(cells: Sequence[Cell], level: DetailLevel, pool: ColumnPool) -> dict[str, Any] | None:
+    """Return the views of the curves of all inits, for each choice of metric, axis and lines; None without curves."""
+    names = {name for cell in cells for record in cell.finished for name, _, _ in record.metrics}
+    metrics = {metric.name: metric.description for metric in EVALUATIONS if metric.has_curve and metric.name in names}
+    if not metrics or not level.points:
+        return None
+    controls = {"metric": metrics, **CONTROLS}
+    if not all(Tag.STEPS_PER_EPOCH in record.tags for cell in cells for record in cell.finished):
+        controls["along"] = {"step": "step"}
+    views, is_log = {}, False
+    for metric in metrics:
+        curves = collect_curves(cells, metric, level.points)
+        is_log = curves.are_of_one_batch
+        for along, lines in product(controls["along"], controls["lines"]):
+            pair = curves.make_views(along, lines == "runs", [False, True])  # type: ignore[arg-type]
+            for axis, view in zip(controls["axis"], pair, strict=True):
+                views[f"{metric} {along} {axis} {lines}"] = pool.add_view(view)
+    default = {name: next(iter(options)) for name, options in controls.items()}
+    return {
+        "controls": [
+            {"name": name, "options": [{"value": value, "label": label} for value, label in options.items()]}
+            for name, options in controls.items()
+        ],
+        "default": default | {"axis": "log" if is_log else "linear"},
+        "views": views,
+    }
+
+
+def list_dark_colours(texts: Iterable[str]) -> dict[str, str]:
+    """Return {hex colour: its variant for a dark background} for the colours among the texts."""
+    return {text: brighten(text) for text in dict.fromkeys(texts) if len(text) == 7 and text.startswith("#")}

@@ -1,0 +1,192 @@
+"""The data of a page, as its scripts read them; numbers that are undefined are null."""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from zeroinit.report.answer import summarize
+from zeroinit.report.cells import NOT_RUN, OUTCOMES, Cell, independent_keys, naming_keys
+from zeroinit.report.comparisons import compare_with_baseline
+from zeroinit.report.glossary import definitions_in
+from zeroinit.report.histories import GradientHistograms
+from zeroinit.report.judgements import Judgement, judge
+from zeroinit.report.manifest import Manifest, training_commands
+from zeroinit.report.page.charts import ColumnPool, describe_curves, list_dark_colours
+from zeroinit.report.page.details import describe_cells, describe_gradients
+from zeroinit.report.page.extras import Extras
+from zeroinit.report.page.map import describe_map
+from zeroinit.report.page.metrics import DetailLevel, final_values, layer_metrics, round_number
+from zeroinit.report.page.table import describe_table
+from zeroinit.report.select_figures import last_to_wake_with_reference
+from zeroinit.report.tables import caption, explain_marks, mark_n, summarize_cells
+from zeroinit.report.views.differences import make_differences
+from zeroinit.tracker import Record
+from zeroinit.tracker.tags import Tag
+
+# outcomes of runs that have no number at their end
+OUTCOMES_WITHOUT_RESULT = ("failed", "killed", "running", "incomplete", NOT_RUN, "diverged")
+FACTS = {  # what the page says of the runs: {label: tag}
+    "device": Tag.DEVICE,
+    "processor": Tag.CPU,
+    "instructions": Tag.CPU_CAPABILITY,
+    "kernels": Tag.KERNELS,
+    "commit": Tag.GIT_COMMIT,
+}
+MAX_VALUES = 3  # of a fact
+
+
+class Content:
+    """All that the page of a sweep may show."""
+
+    def __init__(
+        self,
+        name: str,
+        manifest: Manifest,
+        cells: Sequence[Cell],
+        histograms: Sequence[GradientHistograms | None],
+        notes: Sequence[str],
+        extras: Extras,
+    ) -> None:
+        """Take what `render_page` is given."""
+        self.name, self.manifest, self.cells, self.histograms = name, manifest, cells, histograms
+        self.extras = extras
+        self.comparisons = compare_with_baseline(cells, manifest.baseline)
+        self.rows, self.judgements = summarize_cells(cells, manifest.baseline), judge(manifest.claims, cells)
+        self.commands, unknown = training_commands(manifest, cells)
+        marks = explain_marks(self.rows, self.judgements)
+        self.notes = [
+            *_note_unfinished(cells),
+            *marks,
+            *_note_unknown_commands(unknown),
+            *manifest.notes,
+            *notes,
+        ]
+        self.finals = [final_values(cell) for cell in cells]
+
+    @cached_property
+    def records(self) -> list[Record]:
+        """The finished runs."""
+        return [record for cell in self.cells for record in cell.finished]
+
+    def count_curves(self) -> int:
+        """Return how many curves of cells and of runs the page has."""
+        layers = sum(map(len, layer_metrics(self.records[:1]).values()))
+        return len(self.cells) * layers + 4 * len(self.records)
+
+    def _choose_first_cell(self) -> int:
+        """Return the cell that the page shows first: the one whose last layer wakes last."""
+        if not self.records:
+            return 0
+        last = last_to_wake_with_reference(self.cells)[-1]
+        return next(index for index, cell in enumerate(self.cells) if cell is last)
+
+    def at(self, level: DetailLevel, full: DetailLevel) -> dict[str, Any]:
+        """Return the data with the detail of a level; `full` is the level of small sweeps."""
+        keys = naming_keys(self.cells)
+        pool = ColumnPool()
+        varying = independent_keys([cell.params for cell in self.cells], keys)
+        forest = make_differences(self.cells, self.manifest.baseline)
+        data = {
+            "sweep": self.name,
+            "question": self.manifest.question or _compose_question(self.cells, varying),
+            "answer": summarize(self.comparisons, self.manifest.baseline),
+            "baseline": self.manifest.baseline,
+            "commands": self.commands,
+            "conditions": _describe_conditions(self.cells, keys, self.manifest.baseline),
+            "notes": self.notes,
+            "omissions": _describe_omissions(level, full),
+            "first_cell": self._choose_first_cell(),
+            "claims": [_describe_claim(judgement) for judgement in self.judgements],
+            "curves": describe_curves(self.cells, level, pool),
+            "differences": pool.add_view(forest) if forest else None,
+            "map": describe_map(self, level, pool),
+            "table": describe_table(self, level, pool),
+            "cells": describe_cells(self, level, pool),
+            "gradients": describe_gradients(self.histograms, level, pool),
+            "facts": _describe_facts(self.records),
+            "links_hint": self.extras.links.hint if self.extras.links else "",
+            "watch_seconds": self.extras.watch_seconds,
+        }
+        texts = dict.fromkeys(_texts_of(data))
+        shared = {"glossary": definitions_in([*texts, *OUTCOMES]), "dark": list_dark_colours(texts)}
+        return data | shared | {"columns": pool.columns}
+
+
+def _texts_of(value: Any) -> Iterable[str]:
+    """Yield every text in a value of JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts_of(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts_of(item)
+
+
+def _describe_conditions(cells: Sequence[Cell], keys: Sequence[str], baseline: str) -> str:
+    """Return what all cells share, and what the numbers of the table are."""
+    fixed = [f"{key}={cells[0].params[key]}" for key in keys if len({cell.params.get(key) for cell in cells}) == 1]
+    return " ".join([*fixed, caption(cells, baseline)])
+
+
+def _describe_omissions(level: DetailLevel, full: DetailLevel) -> list[str]:
+    """Return what the page leaves out to stay small."""
+    omissions = []
+    if level.steps < full.steps:
+        omissions.append(f"histograms at {level.steps} steps a cell" if level.steps else "no histograms")
+    if level.points < full.points:
+        omissions.append(f"curves of {level.points} points" if level.points else "no curves")
+    if level.metrics is not None:
+        omissions.append(f"{level.metrics} metrics")
+    return omissions
+
+
+def _note_unfinished(cells: Sequence[Cell]) -> list[str]:
+    """Return a line on a sweep some of whose runs have no result, because they still train, failed or never ran."""
+    planned = sum(cell.outcomes.total() for cell in cells)
+    missing = sum(cell.outcomes[outcome] for cell in cells for outcome in OUTCOMES_WITHOUT_RESULT)
+    return [f"{planned - missing} of {planned} runs have finished."] if missing else []
+
+
+def _note_unknown_commands(count: int) -> list[str]:
+    """Return a line on the runs that no command on the page trains."""
+    runs = "1 run was" if count == 1 else f"{count} runs were"
+    return [f"{runs} trained by an earlier command that was not recorded."] if count else []
+
+
+def _compose_question(cells: Sequence[Cell], varying: Sequence[str]) -> str:
+    """Return the question of a grid from the command line."""
+    data = " and ".join(sorted({cell.params.get("dataset", "") for cell in cells}))
+    if not varying:
+        return f"How does one configuration train on {data}?"
+    return f"How {'does' if len(varying) == 1 else 'do'} {', '.join(varying)} affect training on {data}?"
+
+
+def _describe_claim(judgement: Judgement) -> dict[str, str | int | float | None]:
+    """Return the data of a judgement."""
+    columns = judgement.columns()
+    data = {key: round_number(value, 6) if isinstance(value, float) else value for key, value in columns.items()}
+    return data | {"n": mark_n(judgement.answer.n, judgement.counted)}
+
+
+def _describe_facts(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """Return (label, text) of versions, machine, dates and seconds of the finished runs."""
+    if not records:
+        return []
+    dates = sorted({datetime.fromtimestamp(record.started, UTC).strftime("%Y-%m-%d") for record in records})
+    seconds = sum(
+        float(record.tags.get(Tag.TRAIN_SECONDS, 0)) / float(record.tags.get(Tag.STACK_SIZE) or 1) for record in records
+    )
+    names = sorted({name for record in records for name in record.tags if name.startswith("version.")})
+    facts = [("finished runs", f"{len(records)}"), ("date", " to ".join(dict.fromkeys((dates[0], dates[-1]))))]
+    facts += [("seconds of training", f"{seconds:,.3g} in all")] if seconds else []
+    tags = FACTS | {name.removeprefix("version."): name for name in names}
+    for label, tag in tags.items():
+        values = dict.fromkeys(value for record in records if (value := record.tags.get(tag)))
+        shown = [re.sub(r"^([0-9a-f]{12})[0-9a-f]{28}$", r"\1", value) for value in values][:MAX_VALUES]
+        more = f" and {len(values) - MAX_VALUES} more" if len(values) > MAX_VALUES else ""
+        facts += [(label, f"{', '.join(shown)}{more}")] if shown else []
+    return facts

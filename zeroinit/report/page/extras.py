@@ -1,0 +1,38 @@
+"""What a page shows if it is known: where the runs are, the units of the layers, and when to load the page again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class RunLinks:
+    """Where MLflow shows the runs.
+
+    Attributes:
+        address: The address of the UI, without a slash at its end.
+        experiment: The ID of the experiment.
+        hint: What to do before the links work; empty if they work.
+    """
+
+    address: str
+    experiment: str
+    hint: str = ""
+
+    def link(self, run_id: str) -> str:
+        """Return the link to a run."""
+        return f"{self.address}/#/experiments/{self.experiment}/runs/{run_id}?workflowType=machine_learning"
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What the page shows if it is known.
+
+    Attributes:
+        links: Where the runs are.
+        units: {layer: its number of units} of each cell.
+        watch_seconds: After how many seconds the page loads itself again; None for never.
+    """
+
+    links: RunLinks | None = None
+    units: Sequence[Mapping[str, int]] = field(default=())
+    watch_seconds: float | None = None

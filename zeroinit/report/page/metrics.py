@@ -1,0 +1,68 @@
+"""The metrics that the page shows, the texts of their values, and how many numbers there is room for."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from zeroinit.probes.metrics import EVALUATIONS, find_metric
+from zeroinit.report.cells import Cell
+from zeroinit.report.statistics import Estimate, estimate, init_draws, is_share
+from zeroinit.tracker import Record
+
+
+class DetailLevel(NamedTuple):
+    """How much of each cell the page shows, at most."""
+
+    steps: int  # of its histograms
+    points: int  # of each of its curves
+    runs: int  # that the table lists
+    metrics: int | None  # that the map can show; None for all
+
+
+def curve_metrics(records: Sequence[Record]) -> list[str]:
+    """Return the metrics of the records that have a curve, which must be loaded at every step."""
+    names = dict.fromkeys(name for record in records for name, _, _ in record.metrics)
+    names = {metric.name: None for metric in EVALUATIONS if metric.name in names} | names
+    return [name for name in names if (metric := find_metric(name)) and metric.has_curve]
+
+
+def layer_metrics(records: Sequence[Record]) -> dict[str, list[str]]:
+    """Return {declared metric of layers, such as `symmetry/{layer}/distinct`: its names} of those that have curves."""
+    names: dict[str, list[str]] = {}
+    for name in curve_metrics(records):
+        if (metric := find_metric(name)) and metric.layer_of(name):
+            names.setdefault(metric.name, []).append(name)
+    return names
+
+
+def final_values(cell: Cell) -> dict[str, Estimate]:
+    """Return {metric: the estimate of its last value over the runs that have it}; test metrics first."""
+    names = {id(record): {name for name, _, _ in record.metrics} for record in cell.finished}
+    draws = init_draws(cell.finished)
+    return {
+        name: estimate([record for record in cell.finished if name in names[id(record)]], name, draws)
+        for name in sorted(set().union(*names.values()), key=lambda name: (not name.startswith("test/"), name))
+    }
+
+
+def format_estimate(metric: str, result: Estimate) -> str:
+    """Return the mean with its interval: `97.9% ± 1.0` for a share, else `0.123 ± 0.01`; a dash without a mean."""
+    if result.n == 0 or math.isnan(result.mean):
+        return "\N{EN DASH}"
+    return result.percent(digits=1) if is_share(metric) else f"{result.mean:.3g} {result.spread()}".strip()
+
+
+def format_value(metric: str, value: float) -> str:
+    """Return a value: `97.9%` for a share, else three digits; a dash for NaN."""
+    if math.isnan(value):
+        return "\N{EN DASH}"
+    return f"{100 * value:.1f}%" if is_share(metric) else f"{value:.3g}"
+
+
+def round_number(value: ArrayLike, digits: int) -> float | None:
+    """Return the number with these significant digits; None, which is null in JSON, if it is not finite."""
+    number = float(np.asarray(value))
+    return float(f"{number:.{digits}g}") if math.isfinite(number) else None

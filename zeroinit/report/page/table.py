@@ -1,0 +1,117 @@
+"""The table of a page: a row for each cell or for each run, with texts to show and numbers to sort by."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from zeroinit.report.cells import Cell, is_number, naming_keys, outcome_of, sort_values
+from zeroinit.report.comparisons import seeds_of
+from zeroinit.report.page.charts import ColumnPool
+from zeroinit.report.page.metrics import DetailLevel, format_value
+from zeroinit.report.tables import CellRow, mark_n
+from zeroinit.tracker import TEST_ACCURACY, TEST_LOSS, Record
+from zeroinit.tracker.tags import Tag
+
+if TYPE_CHECKING:
+    from zeroinit.report.page.content import Content
+
+
+def describe_table(content: "Content", level: DetailLevel, pool: ColumnPool) -> dict[str, Any]:
+    """Return the columns of the table of cells and of that of runs. A column is (name, texts, sort keys)."""
+    cells, baseline = content.cells, content.manifest.baseline
+    keys = naming_keys(cells)
+    differing = [key for key in keys if len({cell.params.get(key) for cell in cells}) > 1] or keys[:2]
+    return {
+        "cells": _describe_cell_columns(content.rows, cells, differing, baseline, pool),
+        "runs": _describe_run_columns(content, differing, level.runs, pool),
+    }
+
+
+def _describe_cell_columns(
+    rows: Sequence[CellRow], cells: Sequence[Cell], keys: Sequence[str], baseline: str, pool: ColumnPool
+) -> list[dict[str, Any]]:
+    """Return the columns of the table of cells."""
+    columns = [_sort_texts(key, [cell.params.get(key, "") for cell in cells], pool) for key in keys]
+    counts = [mark_n(row.accuracy.n, row.counted) for row in rows]
+    columns.append(_column("n", counts, [row.accuracy.n for row in rows], pool))
+    accuracies = [row.accuracy.percent(digits=1) for row in rows]
+    columns.append(_column("test accuracy", accuracies, [row.accuracy.mean for row in rows], pool))
+    if any(row.difference for row in rows):
+        texts = [_minus(row.difference.format()) if row.difference else "" for row in rows]
+        means = [row.difference.mean if row.difference else math.nan for row in rows]
+        columns.append(_column(f"minus {baseline}", texts, means, pool))
+    losses = [format_value(TEST_LOSS, row.loss) for row in rows]
+    columns.append(_column("test loss", losses, [row.loss for row in rows], pool))
+    columns.append(_sort_texts("outcome", [row.outcomes for row in rows], pool))
+    return columns
+
+
+def _describe_run_columns(content: "Content", keys: Sequence[str], most: int, pool: ColumnPool) -> dict[str, Any]:
+    """Return the columns of the table of runs, the cell of each run, and its ID and link."""
+    runs = [(index, record) for index, cell in enumerate(content.cells) for record in sort_runs(cell)[:most]]
+    cells, links = content.cells, content.extras.links
+    columns = [_sort_texts(key, [cells[index].params.get(key, "") for index, _ in runs], pool) for key in keys]
+    seeds = [record.params["seeds.init"] for _, record in runs]
+    columns.append(_sort_texts("seed", seeds, pool))
+    for metric in (TEST_ACCURACY, TEST_LOSS):
+        values = [record.last(metric) for _, record in runs]
+        name = metric.replace("/", " ")
+        columns.append(_column(name, [format_value(metric, value) for value in values], values, pool))
+    differences = _subtract_baselines(content, runs)
+    if any(not math.isnan(value) for value in differences):
+        texts = ["" if math.isnan(value) else _minus(f"{value:+.2f}") for value in differences]
+        columns.append(_column(f"minus {content.manifest.baseline}", texts, differences, pool))
+    columns.append(_sort_texts("outcome", [outcome_of(record) for _, record in runs], pool))
+    columns.append(_sort_texts("reason", [reason_of(record) for _, record in runs], pool))
+    return {
+        "columns": columns,
+        "cell": pool.add([index for index, _ in runs]),
+        "run_id": pool.add([record.run_id for _, record in runs]),
+        "link": links.link("RUN_ID") if links else "",
+        "left_out": sum(cell.outcomes.total() for cell in cells) - len(runs),
+    }
+
+
+def sort_runs(cell: Cell) -> list[Record]:
+    """Return the newest run of each identity, by seed."""
+    return sorted(cell.newest, key=lambda record: int(record.params["seeds.init"]))
+
+
+def reason_of(record: Record) -> str:
+    """Return why the run has its outcome."""
+    outcome = outcome_of(record)
+    return record.tags.get(Tag.OUTCOME_REASON if outcome == record.tags.get(Tag.OUTCOME) else Tag.ERROR, "")
+
+
+def _subtract_baselines(content: "Content", runs: Sequence[tuple[int, Record]]) -> list[float]:
+    """Return of each run its accuracy minus that of the baseline with the same seeds, in percentage points, or NaN."""
+    differences = []
+    by_baseline: dict[int, dict[Any, float]] = {}
+    for index, record in runs:
+        baseline = content.comparisons[index].baseline
+        if baseline and id(baseline) not in by_baseline:
+            values = {seeds_of(other): other.last(TEST_ACCURACY) for other in baseline.finished}
+            by_baseline[id(baseline)] = values
+        value = by_baseline[id(baseline)].get(seeds_of(record), math.nan) if baseline else math.nan
+        differences.append(100 * (record.last(TEST_ACCURACY) - value))
+    return differences
+
+
+def _column(name: str, texts: Sequence[str], numbers: Sequence[float], pool: ColumnPool) -> dict[str, Any]:
+    """Return a column of numbers."""
+    order = [float(f"{number:.6g}") if math.isfinite(number) else None for number in numbers]
+    return {"name": name, "is_number": True, "texts": pool.add(texts), "order": pool.add(order)}
+
+
+def _sort_texts(name: str, texts: Sequence[str], pool: ColumnPool) -> dict[str, Any]:
+    """Return a column of texts: numbers are sorted by size, others by the alphabet, and empty ones are last."""
+    known = {*texts} - {""}
+    ordered = sort_values(known) if all(map(is_number, known)) else sorted(known)
+    ranks = {text: rank for rank, text in enumerate(ordered)}
+    order = [ranks.get(text) for text in texts]
+    return {"name": name, "is_number": False, "texts": pool.add(texts), "order": pool.add(order)}
+
+
+def _minus(text: str) -> str:
+    """Return the text with a typographic minus."""
+    return text.replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,119 @@
+// Charts: a view in, a figure out. Nothing is computed, sorted or named here.
+function axisOptions(scale, isVertical) {
+  // the first value of a vertical band is on top in Plot, and at the bottom in a view, unless it is reversed
+  const reverse = isVertical && isBand(scale) ? !scale.reverse : scale.reverse;
+  const options = { type: scale.kind, domain: scale.domain, label: null, axis: null, reverse };
+  if (isBand(scale)) options.padding = 0.04;
+  if (scale.kind === "symlog") options.constant = 1;
+  return options;
+}
+
+function axisTicks(scale, room) {
+  // where ticks are, and their texts
+  if (isBand(scale)) {
+    const values = scale.ticks.length ? scale.ticks : scale.domain;
+    const texts = new Map(scale.domain.map((value, index) => [value, scale.labels[index] ?? formatValue(value, scale.format)]));
+    const stride = Math.max(1, Math.ceil(values.length / Math.max(1, room)));
+    return { ticks: values.filter((_, index) => index % stride === 0), tickFormat: (value) => texts.get(value) };
+  }
+  const texts = new Map(scale.ticks.map((value, index) => [value, scale.labels[index]]));
+  const tickFormat = (value) => texts.get(value) ?? formatValue(value, scale.format);
+  if (!scale.ticks.length) return { ticks: Math.max(2, Math.min(6, Math.floor(room / 1.6))), tickFormat };
+  const stride = Math.ceil(scale.ticks.length / Math.max(2, room));
+  return { ticks: scale.ticks.filter((_, index) => index % stride === 0), tickFormat };
+}
+
+const shorten = (text, width) => (textWidth(text, 11) <= width ? text : `${text.slice(0, Math.floor(width / LETTER) - 1)}\u2026`);
+
+function drawAxes(view, layout) {
+  const { x, y } = view;
+  const widthOfTick = isBand(x) ? Math.max(30, Math.max(0, ...tickTexts(x).map((text) => text.length)) * 6.2) : 44;
+  const horizontal = axisTicks(x, hasTextsInTiles(view) ? Infinity : Math.floor(layout.panel / widthOfTick) || 1);
+  const vertical = axisTicks(y, isBand(y) ? Infinity : Math.floor(layout.height / 26));
+  const grid = { stroke: "currentColor", strokeOpacity: 0.12 };
+  return [
+    ...(isBand(x) ? [] : [Plot.gridX({ ticks: horizontal.ticks, ...grid })]),
+    ...(isBand(y) ? [] : [Plot.gridY({ ticks: vertical.ticks, ...grid })]),
+    Plot.axisX({ ...horizontal, label: null, anchor: "bottom", tickSize: isBand(x) ? 0 : 4,
+      ...(hasTextsInTiles(view) ? { tickFormat: (value) => shorten(horizontal.tickFormat(value), layout.panel / x.domain.length - 4) } : {}) }),
+    Plot.axisY({ ...vertical, label: null, anchor: "left", tickSize: isBand(y) ? 0 : 4,
+      ...(isBand(y) ? { tickFormat: (value) => shorten(vertical.tickFormat(value), layout.left - 12) } : {}) }),
+  ];
+}
+
+function drawChart(view, width) {
+  const layout = layOut(view, width);
+  const marks = view.marks.map((mark, index) => ({ ...readMark(view, mark, layout), index }));
+  const gapX = GAP / (layout.panel + GAP), stepY = layout.height + layout.above + GAP;
+  const headings = Plot.text(layout.headings, { text: "text", fx: "fx", fy: "fy", frameAnchor: "top-left", lineAnchor: "bottom",
+    dy: -6, lineWidth: layout.panel / 10, fontWeight: 600, fontSize: 11, fill: "currentColor" });
+  const label = wrapText(view.x.label, Math.max(layout.panel, layout.width - layout.left - 12), 11);
+  const marginTop = Math.max(layout.above, 8), marginBottom = 26 + 14 * label.length;
+  const svg = Plot.plot({
+    width: layout.width, height: marginTop + marginBottom + layout.down * layout.height + (layout.down - 1) * (layout.above + GAP),
+    marginLeft: layout.left, marginRight: 12, marginTop, marginBottom, ariaLabel: view.title, ariaDescription: view.caption,
+    style: { fontSize: "11px", fontFamily: "system-ui, sans-serif", overflow: "visible", background: "none", color: "inherit" },
+    x: axisOptions(view.x, false), y: axisOptions(view.y, true), color: { type: "identity" },
+    r: { type: "identity" }, opacity: { type: "identity" }, symbol: { type: "identity" },
+    fx: { domain: d3.range(layout.across), axis: null, padding: 0, paddingInner: gapX, round: false },
+    fy: { domain: d3.range(layout.down), axis: null, padding: 0, paddingInner: (layout.above + GAP) / stepY, round: false },
+    marks: [...(hasTiles(view) ? [] : [Plot.frame({ stroke: "currentColor", strokeOpacity: 0.25 })]), ...drawAxes(view, layout), headings,
+      ...marks.flatMap((part) => DRAW[part.mark.kind](part)),
+      ...marks.filter(({ mark }) => mark.kind === "line").flatMap(drawPoints),
+      Plot.text([label.join("\n")], { text: (text) => text, fx: () => 0, fy: () => layout.down - 1, frameAnchor: "bottom-left",
+        lineAnchor: "top", dy: 24, fill: "currentColor", textAnchor: "start" })],
+  });
+  svg.setAttribute("role", "img");
+  for (const group of svg.querySelectorAll("g[aria-label]")) group.removeAttribute("aria-label"); // groups have no names
+  return { svg, marks };
+}
+
+function chartFigure(view, { level = "h3", onDraw = null, isTitled = true, name = view.name } = {}) {
+  // the figure of a view, which follows the width of the page
+  const limited = state.all.split(",").includes(name) ? view : limitPanels(view);
+  const holder = element("div", { class: "drawing" });
+  const more = countPanels(view) > MAX_PANELS ? button(limited === view ? "show fewer panels" : `show all ${countPanels(view)} panels`,
+    () => toggleAll(name), { "data-control": `all ${name}` }) : null;
+  const figure = element("figure", {}, isTitled ? element(level, {}, explain(view.title)) : null,
+    view.y.label ? element("p", { class: "axis" }, axisTitle(view.y)) : null, holder,
+    element("figcaption", {}, explain([view.caption, ...view.notes].join(" "))),
+    element("p", { class: "exports" }, more, exportButtons(limited, () => holder)));
+  holder.draw = () => {
+    const width = Math.max(280, holder.clientWidth || figure.clientWidth || 600);
+    const { svg, marks } = drawChart(limited, width);
+    holder.replaceChildren(...[drawLegend(limited, Math.min(width, 900)), svg].filter((part) => part));
+    onDraw?.(svg, marks);
+  };
+  requestDrawing(holder);
+  return figure;
+}
+
+function toggleAll(name) {
+  const names = state.all.split(",").filter((part) => part);
+  changeState({ all: (names.includes(name) ? names.filter((part) => part !== name) : [...names, name]).join(",") });
+}
+
+// A chart is drawn when it comes near the part of the page that is visible, and again when the width changes.
+const nearby = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) if (isIntersecting && !target.isDrawn) drawHolder(target);
+}, { rootMargin: "600px" });
+
+const whenIdle = window.requestIdleCallback ?? ((draw) => setTimeout(draw, 200));
+
+function requestDrawing(holder) {
+  nearby.observe(holder);
+  whenIdle(() => holder.isConnected && !holder.isDrawn && drawHolder(holder));
+}
+
+function drawHolder(holder) {
+  holder.isDrawn = true;
+  holder.drawnWidth = holder.clientWidth;
+  holder.draw();
+}
+
+function redrawAll(isForced) {
+  for (const holder of document.querySelectorAll(".drawing")) {
+    if (isForced || (holder.isDrawn && holder.clientWidth !== holder.drawnWidth)) drawHolder(holder);
+  }
+}
+

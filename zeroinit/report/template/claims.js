@@ -1,0 +1,17 @@
+// What the sweep claims, and the verdict on each claim.
+const SIGNS = { supported: "\u2713", refuted: "\u2717", undetermined: "?" };
+const CLAIM_HEADS = ["claim", "verdict", "compared", "n", "finding", "what would decide it"];
+
+function drawClaims() {
+  byId("claims").hidden = !data.claims.length;
+  const lines = d3.groups(data.claims, (row) => row.claim).flatMap(([, rows]) => rows.map((row, index) => element("tr", {},
+    index ? null : element("td", { class: "statement", rowspan: rows.length }, row.statement, row.source ? element("span", { class: "source" }, row.source) : null),
+    element("td", {}, element("button", { type: "button", class: `verdict ${row.verdict}`, "data-term": row.verdict }, `${SIGNS[row.verdict]} ${row.verdict}`)),
+    element("td", {}, row.compared), element("td", { class: "number" }, String(row.n)), element("td", {}, row.finding || "\u2013"),
+    element("td", {}, row.needed || "\u2013"))));
+  put("judged", element("thead", {}, element("tr", {}, CLAIM_HEADS.map((text) => element("th", { scope: "col", class: text === "n" ? "number" : null }, text)))),
+    element("tbody", {}, lines));
+  put("claims-controls", csvButton("claims", () => [[...CLAIM_HEADS, "source"],
+    ...data.claims.map((row) => [row.statement, row.verdict, row.compared, row.n, row.finding, row.needed, row.source])]));
+}
+

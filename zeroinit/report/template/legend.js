@@ -1,0 +1,64 @@
+// The legend of a view as SVG, which is on the page and in exported charts.
+const BAR_WIDTH = 240; // pixels
+const measure = document.createElement("canvas").getContext("2d");
+
+function textWidth(text, size = 12) {
+  measure.font = `${size}px system-ui, sans-serif`;
+  return measure.measureText(text).width;
+}
+
+function legendEntries(view) {
+  // texts with a drawing of the sign before each
+  const adapt = (colour) => (isDark() ? data.dark[colour] ?? colour : colour), entries = [];
+  const { colour } = view;
+  if (colour?.kind === "category" && colour.label) {
+    const hasLines = view.marks.some((mark) => mark.kind === "line");
+    colour.domain.forEach((value, index) => {
+      const text = colour.labels[index] ?? value, stroke = adapt(colour.colours[index]);
+      const sign = hasLines
+        ? svgElement("line", { x1: 0, x2: 22, y1: 8, y2: 8, stroke, "stroke-width": 2.4, "stroke-dasharray": colour.dashes[index] || null })
+        : svgElement("rect", { x: 4, y: 1, width: 14, height: 14, rx: 2, fill: stroke });
+      entries.push({ text, sign });
+    });
+  }
+  for (const mark of view.marks.filter(({ label }) => label)) {
+    const paint = mark.colour ? adapt(mark.colour) : "currentColor";
+    const cross = svgElement("path", { d: "M7 4l8 8M15 4l-8 8", stroke: paint, "stroke-width": 1.4 });
+    const hollow = { fill: "none", stroke: paint, "stroke-width": 1.6 };
+    const dot = svgElement("circle", { cx: 11, cy: 8, r: (mark.width || 6) / 2, ...(mark.hollow ? hollow : { fill: paint }) });
+    entries.push({ text: mark.label, sign: mark.kind === "cross" ? cross : dot });
+  }
+  return entries;
+}
+
+function colourBar(scale) {
+  // a bar of colours with ticks at the values of the scale
+  const width = BAR_WIDTH, name = `bar${Math.random().toString(36).slice(2)}`;
+  const last = scale.domain.length - 1;
+  const position = d3.scaleLinear(scale.domain, scale.domain.map((_, index) => (index / last) * width)).clamp(true);
+  const stops = scale.colours.map((colour, index) => svgElement("stop", { offset: index / last, "stop-color": colour }));
+  const ticks = scale.ticks.length ? scale.ticks : [scale.domain[0], scale.domain[last]];
+  const texts = ticks.map((tick, index) => svgElement("text", { x: position(tick), y: 40, "text-anchor": index === 0 ? "start" : index === ticks.length - 1 ? "end" : "middle" },
+    scale.labels[index] ?? formatValue(tick, scale.format)));
+  return [svgElement("defs", {}, svgElement("linearGradient", { id: name }, stops)),
+    svgElement("text", { x: 0, y: 11 }, scale.label), svgElement("rect", { x: 0, y: 16, width, height: 10, fill: `url(#${name})` }), ...texts];
+}
+
+function drawLegend(view, width) {
+  const group = svgElement("g", { fill: "currentColor", "font-size": 12, "font-family": "system-ui, sans-serif" });
+  const scales = [view.colour, ...view.marks.map((mark) => mark.scale)].filter((scale) => scale?.label && scale.kind !== "category" && scale.colours.length);
+  const items = [...legendEntries(view).map(({ text, sign }) => ({ width: 46 + textWidth(text), height: 20,
+    make: () => [sign, svgElement("text", { x: 28, y: 12 }, text)] })),
+  ...scales.map((scale) => ({ width: Math.max(BAR_WIDTH, textWidth(scale.label)) + 36, height: 48, make: () => colourBar(scale) }))];
+  let x = 0, y = 0, height = 0;
+  for (const item of items) {
+    if (x && (x + item.width > width || item.height !== height)) [x, y] = [0, y + height];
+    height = item.height;
+    group.append(svgElement("g", { transform: `translate(${x},${y})` }, item.make()));
+    x += item.width;
+  }
+  if (!items.length) return null;
+  const whole = { width, height: y + height, viewBox: `0 0 ${width} ${y + height}` };
+  return svgElement("svg", { ...whole, class: "legend", role: "img", "aria-label": "legend" }, group);
+}
+

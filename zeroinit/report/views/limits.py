@@ -1,0 +1,49 @@
+"""The limits of the vertical axis of curves: those that show the differences under discussion."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from zeroinit.report.histories import History
+from zeroinit.report.statistics import Numbers, is_share
+
+MIN_RANGE = 0.1  # of an accuracy
+
+Limits = tuple[float, float]
+
+
+def choose_limits(curves: Sequence[tuple[Numbers, History]], metric: str, is_whole: bool) -> Limits:
+    """Return the limits of the vertical axis.
+
+    Args:
+        curves: The epochs (T,) of each curve, and its history.
+        metric: The metric.
+        is_whole: Whether the axis of a share goes from 0 to 1 in any case.
+    """
+    if is_share(metric):
+        limits = None if is_whole else _zoom_limits(curves)
+        return limits or (0, 1.02)
+    values = [history.mean[np.isfinite(history.mean)] for _, history in curves]
+    finite = np.concatenate([np.zeros(0), *values])
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    return min(0.0, low), high + 0.04 * (high - low or 1)
+
+
+def _zoom_limits(curves: Sequence[tuple[Numbers, History]]) -> Limits | None:
+    """Return the limits of an axis for all means from the first epoch on and the intervals at the end.
+
+    None if by then some curve has risen less than a third of the way to the highest mean, or less than MIN_RANGE.
+    """
+    later = [history.mean[epochs >= 1] for epochs, history in curves]
+    if not later or not all(map(len, later)):
+        return None
+    start = max(history.mean[0] for _, history in curves)
+    low, high = (float(bound(map(bound, later))) for bound in (min, max))
+    if not low - start > max((high - start) / 3, MIN_RANGE):
+        return None
+    bounds = (end for _, history in curves for end in (history.lower[-1], history.upper[-1]))
+    ends = [float(end) for end in bounds if np.isfinite(end)]
+    low, high = min([low, *ends]), max([high, *ends])
+    margin = 0.04 * max(high - low, MIN_RANGE / 4)
+    return math.floor(100 * max(low - margin, 0)) / 100, min(high + margin, 1.02)
