@@ -102,13 +102,13 @@ def test_every_mark_is_drawn_on_bands_and_on_numbers() -> None:
         "x": ["a", "b"], "y": [0.2, 0.6], "low": [0.1, 0.5], "high": [0.3, 0.7], "text": ["one", "two"],
         "q05": 0.1, "q25": 0.2, "q50": 0.3, "q75": 0.4, "q95": 0.5,
     })  # fmt: skip
-    place = {"x": "x", "y": "y"}
+    both = {"x": "x", "y": "y"}
     marks = [
         Mark("tile", {"x": "x", "low": "low", "high": "high"}, colour="#123456", label="a tile"),
-        Mark("dot", place, colour="#654321", hollow=True, label="a dot"),
-        Mark("cross", place),
+        Mark("dot", both, colour="#654321", hollow=True, label="a dot"),
+        Mark("cross", both),
         Mark("interval", {"x": "x", "low": "low", "high": "high"}),
-        Mark("text", place | {"text": "text"}, anchor="start"),
+        Mark("text", both | {"text": "text"}, anchor="start"),
         Mark("rule", {"y": "y"}, dashed=True, label="a rule"),
         Mark("rule", {"y": "y", "low": "low", "high": "high"}),
         Mark("box", {"x": "x"} | {q: q for q in ("q05", "q25", "q50", "q75", "q95")}, colour="#0072B2"),

@@ -109,16 +109,16 @@ def _thin_ticks(
 ) -> tuple[list[float], list[str]]:
     """Return those of the ticks along an axis whose texts do not touch the one before."""
 
-    def place(value: float) -> float:
+    def locate(value: float) -> float:
         if scale.kind == "linear" or abs(value) <= 1:
             return value
         return math.copysign(1 + math.log10(abs(value)), value)
 
-    low, high = map(place, scale.domain[:2])
+    low, high = map(locate, scale.domain[:2])
     chosen: list[tuple[float, str]] = []
     end = -math.inf
     for tick, text in zip(ticks, texts, strict=True):
-        middle, half = size * (place(tick) - low) / (high - low), measure(text) / 2
+        middle, half = size * (locate(tick) - low) / (high - low), measure(text) / 2
         if middle - half > end:
             chosen.append((tick, text))
             end = middle + half + 0.06

@@ -40,8 +40,8 @@ class Grid:
         down: The number of lines of panels.
         across: The number of panels in a line.
         size: About how wide and high a panel is, in inches.
-        values: The values of the facets' rows and columns of each panel, by its line and its place there.
-        headings: The texts above panels, by their place: those of the line on the left, those of the panel.
+        values: The values of the facets' rows and columns of each panel, by its line and its number there.
+        headings: The texts above panels, by the same: those of the line on the left, those of the panel.
     """
 
     down: int
@@ -129,12 +129,12 @@ def _arrange(view: View) -> Grid:
     values, headings = {}, {}
     for row, of_row in enumerate(rows):
         for index, of_column in enumerate(columns):
-            place = divmod(index, across) if is_wrapped else (row, index)
-            values[place] = (of_row, of_column)
+            position = divmod(index, across) if is_wrapped else (row, index)
+            values[position] = (of_row, of_column)
             beside = wrap_keys(view.rows.headings[row], size[0]) if view.rows and not index else ""
             has_heading = view.columns is not None and (is_wrapped or not row)
             above = wrap_keys(view.columns.headings[index], size[0]) if view.columns and has_heading else ""
-            headings[place] = (beside, above)
+            headings[position] = (beside, above)
     return Grid(down, across, size, values, headings)
 
 
@@ -151,28 +151,28 @@ def _fill_panels(view: View, grid: Grid, axes: Any) -> None:
         for size, scale in zip(grid.size, (view.x, view.y), strict=True)
     )
     lines = max(
-        (text[1].count("\n") + bool(text[1]) for place, text in grid.headings.items() if not place[0]), default=0
+        (text[1].count("\n") + bool(text[1]) for position, text in grid.headings.items() if not position[0]), default=0
     )
-    for place in np.ndindex(*axes.shape):
-        panel: Axes = axes[place]
-        is_here = _select(view, grid, place, columns)
+    for position in np.ndindex(*axes.shape):
+        panel: Axes = axes[position]
+        is_here = _select(view, grid, position, columns)
         panel.set_visible(bool(is_here.any()))
         for mark in view.marks if is_here.any() else ():
             chosen = is_here & columns[mark.where].astype(bool) if mark.where else is_here
             if chosen.any():
                 rows = {channel: columns[name][chosen] for channel, name in mark.channels.items()}
                 draw_mark(Panel(panel, view, (width, height)), mark, rows)
-        beside, above = grid.headings.get(place, ("", ""))
+        beside, above = grid.headings.get(position, ("", ""))
         panel.set_title(above, fontsize=SMALL, pad=3)
         if beside:
-            panel.set_title(beside + "\n" * (0 if place[0] else lines), fontsize=SMALL, pad=3, loc="left")
+            panel.set_title(beside + "\n" * (0 if position[0] else lines), fontsize=SMALL, pad=3, loc="left")
 
 
-def _select(view: View, grid: Grid, place: tuple[int, ...], columns: Mapping[str, Any]) -> Any:
+def _select(view: View, grid: Grid, position: tuple[int, ...], columns: Mapping[str, Any]) -> Any:
     """Return which rows of the frame a panel has."""
-    is_here = np.full(len(view.frame), place in grid.values)
+    is_here = np.full(len(view.frame), position in grid.values)
     facets: tuple[Facet | None, ...] = (view.rows, view.columns)
-    for facet, value in zip(facets, grid.values.get((place[0], place[1]), ()), strict=False):
+    for facet, value in zip(facets, grid.values.get((position[0], position[1]), ()), strict=False):
         if facet:
             is_here &= columns[facet.column] == value
     return is_here

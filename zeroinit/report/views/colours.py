@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zeroinit.report.views.view import spread_evenly
+from zeroinit.report.views.panels import elide
+from zeroinit.report.views.view import Scale, spread_evenly
 
 
 class LineStyle(NamedTuple):
@@ -59,6 +60,13 @@ def style_init(init: str) -> LineStyle:
     digest = int.from_bytes(hashlib.sha256(init.encode()).digest()[:4], "big")
     colour, dash = digest % len(OTHER_COLOURS), digest // len(OTHER_COLOURS) % len(OTHER_DASHES)
     return LineStyle(OTHER_COLOURS[colour], OTHER_DASHES[dash])
+
+
+def scale_inits(inits: Sequence[str]) -> Scale:
+    """Return the colours and dashes of inits, with a legend."""
+    styles = [style_init(init) for init in inits]
+    colours, dashes = [style.colour for style in styles], [style.dash for style in styles]
+    return Scale("init", "category", inits, "text", colours, dashes, labels=[elide(init) for init in inits])
 
 
 def choose_widths(count: int) -> list[float]:

@@ -30,13 +30,13 @@ def place_lines(cells: Sequence[Cell]) -> tuple[str, Panels, list[Placed]]:
     subjects = [cell for cell in cells if id(cell) not in of_baselines]
     key = _choose_coloured_key(subjects)
     panels = arrange_panels([cell.params for cell in subjects], [name for name in naming_keys(subjects) if name != key])
-    place_of = dict(zip(map(id, subjects), zip(panels.row_of, panels.column_of, strict=True), strict=True))
-    beneath = {(place_of[id(other)], id(baseline)): baseline for baseline, other in pairs}
-    lines = [Placed(cell, *place_of[id(cell)], _name_line(key, cell)) for cell in subjects]
+    panel_of = dict(zip(map(id, subjects), zip(panels.row_of, panels.column_of, strict=True), strict=True))
+    beneath = {(panel_of[id(other)], id(baseline)): baseline for baseline, other in pairs}
+    lines = [Placed(cell, *panel_of[id(cell)], _name_line(key, cell)) for cell in subjects]
     has_single_init = not _has_several([baseline for baseline, _ in pairs], "init")
     lines += [
-        Placed(cell, *place, LOGISTIC if has_single_init else f"logistic, {_name_line(key, cell)}")
-        for (place, _), cell in beneath.items()
+        Placed(cell, *panel, LOGISTIC if has_single_init else f"logistic, {_name_line(key, cell)}")
+        for (panel, _), cell in beneath.items()
     ]
     return key, panels, lines
 

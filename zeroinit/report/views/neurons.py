@@ -9,7 +9,7 @@ import pandas as pd
 from zeroinit.probes.symmetry import DISTINCT_NEURONS
 from zeroinit.report.cells import Cell, naming_keys
 from zeroinit.report.histories import History, average_history, neuron_metrics, space_evenly
-from zeroinit.report.views.colours import choose_widths, style_init
+from zeroinit.report.views.colours import choose_widths, scale_inits, style_init
 from zeroinit.report.views.observed import order_layers
 from zeroinit.report.views.panels import arrange_panels, describe_units, elide, list_decades, stack_parts, write_caption
 from zeroinit.report.views.view import Mark, Scale, View
@@ -29,10 +29,7 @@ def make_neurons(
         units: {layer: its number of units} of each cell, from the input on, as far as they are known.
         points: The largest number of points of a line; None for all.
     """
-    metrics = {DISTINCT_NEURONS.layer_of(name): name for name in neuron_metrics([r for c in cells for r in c.finished])}
-    # the order of the net's layers, as a store has metrics by name
-    known = [layer for layer in order_layers(map(list, units), len(metrics) + 1000) if layer in metrics]
-    layers = order_layers([(known or list(metrics)[::-1])[::-1]], MAX_LAYERS)
+    metrics, layers = _choose_layers(cells, units)
     units_of = {id(cell): of_cell for cell, of_cell in zip(cells, units, strict=False)}
     lines = [
         (cell, layer, history)
@@ -45,7 +42,6 @@ def make_neurons(
     keys = [key for key in naming_keys(cells) if key != "init"]
     panels = arrange_panels([cell.params | {"layer": layer} for cell, layer, _ in lines], ["layer", *keys])
     inits = list(dict.fromkeys(cell.params["init"] for cell, *_ in lines))
-    styles = [style_init(init) for init in inits]
     widths = dict(zip(inits, choose_widths(len(inits)), strict=True))
     parts = [
         _describe_line(cell, layer, history, units_of.get(id(cell), {}).get(layer), points)
@@ -77,18 +73,18 @@ def make_neurons(
             Mark("line", line | {"y": "mean", "dash": "dash", "width": "width", "tip": "tip"}),
             Mark("text", {"x": "last", "y": "height", "text": "text"}, "has_text", anchor="end", shift=(-3, 7)),
         ],
-        Scale(
-            "init",
-            "category",
-            inits,
-            "text",
-            colours=[style.colour for style in styles],
-            dashes=[style.dash for style in styles],
-            labels=[elide(init) for init in inits],
-        ),
+        scale_inits(inits),
         panels.rows,
         panels.columns,
     )
+
+
+def _choose_layers(cells: Sequence[Cell], units: Sequence[Mapping[str, int]]) -> tuple[dict[str, str], list[str]]:
+    """Return {layer: its metric}, and the layers to show, from the output on."""
+    metrics = {DISTINCT_NEURONS.layer_of(name): name for name in neuron_metrics([r for c in cells for r in c.finished])}
+    # the order of the net's layers, as a store has metrics by name
+    nets = [[layer for layer in of_cell if layer in metrics] for of_cell in units]
+    return metrics, order_layers(nets if any(nets) else [list(metrics)], MAX_LAYERS)
 
 
 def _describe_line(cell: Cell, layer: str, history: History, count: int | None, points: int | None) -> dict[str, Any]:
