@@ -70,6 +70,21 @@ def test_the_title_of_the_differences_says_how_far_an_init_is_from_the_baseline(
     assert list(view.columns.values) == ["bias_scale.value=1", "bias_scale.value=2"]
 
 
+def test_the_title_of_the_differences_says_where_seeds_are_too_few() -> None:
+    cells = make_cells({"init": ["default", "zero", "zero_normal"]}, seeds=3)
+    ends = {"default": [0.90, 0.91, 0.92], "zero": [0.5] * 3, "zero_normal": [0.88, 0.90, 0.89]}
+    with_ends(cells, ends)
+    del cells[1].finished[2]
+    view = make_differences(cells)
+    assert view
+    unclear = "shows no clear difference from default"
+    assert view.title == f"zero {unclear} (too few seeds for an interval); zero_normal {unclear}"
+    del cells[0].finished[2]
+    view = make_differences(cells)
+    assert view
+    assert view.title == "Test accuracy minus default: n = 2 is too few for intervals"
+
+
 def test_cells_without_a_baseline_have_no_differences() -> None:
     assert make_differences(make_cells({"init": ["zero", "ones"]})) is None
 

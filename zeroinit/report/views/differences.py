@@ -152,6 +152,9 @@ def _find_title(compared: Sequence[Comparison], baseline: str) -> str:
     dead = f"{join_words(silent)} {'does' if len(silent) == 1 else 'do'} not learn" if silent else ""
     if not inits:
         return f"{dead}: no difference from {baseline} is small"
+    if not any(part.difference.has_interval for part in learning if part.difference):
+        counts = {part.difference.n for part in learning if part.difference}
+        return f"Test accuracy minus {baseline}: {format_n(counts)} is too few for intervals"
     if len(inits) <= MAX_NAMES:
         sentences = [_describe_init(init, learning, baseline) for init in inits]
         return "; ".join([*sentences, *([dead] if dead and len(silent) <= MAX_NAMES else [])])
@@ -175,7 +178,8 @@ def _describe_init(init: str, learning: Sequence[Comparison], baseline: str) -> 
             cells = "" if len(sizes) == len(differences) else f" in {len(sizes)} of {len(differences)} cells"
             parts.append(f"{' to '.join(ends)} points {direction} {baseline}{cells}")
     if not parts:
-        return f"{elide(init)} shows no clear difference from {baseline}"
+        few = "" if any(part.has_interval for part in differences) else " (too few seeds for an interval)"
+        return f"{elide(init)} shows no clear difference from {baseline}{few}"
     return f"{elide(init)} ends {join_words(parts)}"
 
 
