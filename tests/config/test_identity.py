@@ -1,8 +1,11 @@
 """The identity of a run as an object and as text."""
 
+from collections.abc import Callable
+
 import pytest
 
-from zeroinit.config.identity import VERSION, Identity
+from zeroinit.config import Job
+from zeroinit.config.identity import VERSION, Identity, hashes
 
 
 def test_the_current_version_is_part_of_it() -> None:
@@ -34,3 +37,13 @@ def test_runs_that_differ_in_their_config_have_the_same_data_and_code() -> None:
     assert first.data_and_code != Identity("a", "other", 1, "code").data_and_code
     assert first.data_and_code != Identity("a", "data", 2, "code").data_and_code
     assert first.data_and_code != Identity("a", "data", 1).data_and_code
+
+
+def test_only_the_key_of_image_folder_is_hashed_under_its_old_name(job_of: Callable[..., Job]) -> None:
+    """A user's function may have both arguments, and each of them counts."""
+    words = ("dataset._target_=mine.data", "+dataset.val_fraction=0.5")
+    first, second = (job_of(*words, f"+dataset.held_out={value}").values for value in (0.1, 0.2))
+    assert hashes(first) != hashes(second)
+    renamed = {**first, "dataset": {**first["dataset"]}}
+    renamed["dataset"]["held_out"] = renamed["dataset"].pop("val_fraction")
+    assert hashes(first) != hashes(renamed)

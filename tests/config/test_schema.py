@@ -99,6 +99,13 @@ def test_targets_with_equal_values_of_other_types_differ() -> None:
     assert len({Target.read({"arch": node}, "arch") for node in nodes}) == 3
 
 
+def test_arguments_keep_the_types_of_their_keys() -> None:
+    target = Target.read({"arch": {"_target_": "mine.Net", "widths": {1: 2}}}, "arch")
+    assert target.arguments == {"widths": {1: 2}}
+    target.arguments["widths"][3] = 4
+    assert target.with_arguments({"depth": 5}).arguments == {"widths": {1: 2}, "depth": 5}
+
+
 def test_a_target_is_its_node() -> None:
     node = {"_target_": "zeroinit.arch.FNN", "hidden": [3]}
     target = Target.read({"arch": node}, "arch")
@@ -106,7 +113,7 @@ def test_a_target_is_its_node() -> None:
     assert str(target) == "arch._target_=zeroinit.arch.FNN"
     assert target.with_arguments({"activation": "elu"}).arguments == {"hidden": [3], "activation": "elu"}
     assert target.is_shipped
-    assert not Target("arch", "mine.Net", "{}").is_shipped
+    assert not Target.read({"arch": {"_target_": "mine.Net"}}, "arch").is_shipped
 
 
 @pytest.mark.parametrize("node", [3, None, {"hidden": [3]}, {"_target_": None}])

@@ -21,6 +21,17 @@ from zeroinit.training.cohort import Member
 from zeroinit.training.quotient import quotient
 
 
+class Uncopyable(nn.Linear):
+    def __deepcopy__(self, memo: object) -> nn.Module:
+        raise TypeError("no copy")
+
+
+def test_a_net_that_cannot_be_copied_is_not_measured() -> None:
+    reasons = skip_reasons(["noise_scale"], nn.Sequential(Uncopyable(2, 2)))
+    assert reasons == {"noise_scale": "the net cannot be copied, so its gradients of half a batch are unknown"}
+    assert not skip_reasons(["noise_scale"], nn.Sequential(nn.Linear(2, 2)))
+
+
 @pytest.fixture(scope="module")
 def digits() -> Data:
     return dataset.digits(stream("split", 0))

@@ -253,3 +253,6 @@ def test_seconds_needed_by_hand(job_of: Callable[..., Job]) -> None:
     assert resume.seconds_needed([job, other], known) == pytest.approx([3, 30])
     assert resume.seconds_needed([job, other], [*known, took(other, 300, 1, 300)]) == pytest.approx([3, 300])
     assert resume.seconds_needed([job_of("dataset=digits", "device=cpu")], known) == [None]
+    for record in known:  # of a version that trained each run alone
+        del record.tags["stack_size"]
+    assert resume.seconds_needed([job], known)[0] is not None

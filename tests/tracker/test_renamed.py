@@ -15,9 +15,11 @@ from zeroinit.tracker.renamed import (
     RENAMED_KEYS,
     RENAMED_METRICS,
     RENAMED_TAGS,
+    translate_claims,
     translate_command,
     translate_config,
     translate_params,
+    translate_row,
     translate_tags,
 )
 
@@ -53,8 +55,50 @@ def test_commands_are_translated() -> None:
     typed = "zeroinit -m dataset=image_folder dataset.limit=20 +dataset.held_out=0.1 my.dataset.limit=1"
     assert translate_command(f"{typed} probe.measure=[gradient,arrival] my=arrival") == (
         "zeroinit -m dataset=image_folder dataset.max_examples=20 +dataset.val_fraction=0.1 my.dataset.limit=1 "
-        "probe.measure=[gradient,first_gradient] my=arrival"
+        "'probe.measure=[gradient,first_gradient]' my=arrival"
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("zeroinit check=start seed=1", "zeroinit mode=train seed=1"),
+        ("zeroinit check=only", "zeroinit mode=lint"),
+        ("zeroinit -m plan=false seed=0,1", "zeroinit -m seed=0,1"),
+        ("zeroinit plan=true", "zeroinit mode=plan"),
+        ("zeroinit '~dataset.limit'", "zeroinit '~dataset.max_examples'"),
+        ("zeroinit 'dataset.augment={crop:4,flip:true}'", "zeroinit 'dataset.augment={padding:4,flip:true}'"),
+        ("zeroinit 'probe.measure=[gradient, arrival]'", "zeroinit 'probe.measure=[gradient, first_gradient]'"),
+        ("zeroinit 'epochs=${dataset.limit}'", "zeroinit 'epochs=${dataset.max_examples}'"),
+        ("zeroinit arch=plan my.check=only", "zeroinit arch=plan my.check=only"),
+        ("zeroinit 'cut off", "zeroinit 'cut off"),
+    ],
+)
+def test_each_form_of_an_override_is_translated(before: str, now: str) -> None:
+    assert translate_command(before) == now
+    assert translate_command(now) == now
+
+
+def test_selectors_of_claims_are_translated() -> None:
+    [claim] = translate_claims([{"says": "s", "is": "better_than", "cell": {"dataset.limit": 200}, "other": 97.5}])
+    cells = {"dataset.max_examples": 200}
+    assert claim == {"statement": "s", "test": "superior", "cells": cells, "reference": 97.5}
+    [claim] = translate_claims([{"cell": {"dataset.held_out": 3}, "other": {"probe.dense": 1, "init": "zero"}}])
+    assert claim == {"cells": {"dataset.held_out": 3}, "reference": {"probe.first_steps": 1, "init": "zero"}}
+
+
+def test_references_of_a_saved_config_are_translated() -> None:
+    saved = {"dataset": {"limit": 20}, "steps": "${dataset.limit}", "my": ["${probe.dense} of ${dataset.limit}"]}
+    assert translate_config(saved) == {
+        "dataset": {"max_examples": 20},
+        "steps": "${dataset.max_examples}",
+        "my": ["${probe.first_steps} of ${dataset.max_examples}"],
+    }
+
+
+def test_a_tag_of_an_old_table_is_no_key() -> None:
+    row = {"plan": "2 together, of 256 at most", "dataset.limit": "3"}
+    assert translate_row(row) == {"stack_reason": "2 together, of 256 at most", "dataset.max_examples": "3"}
 
 
 def test_tags_are_translated_unless_today_s_tag_is_there() -> None:
@@ -145,7 +189,7 @@ def test_a_saved_config_of_before_runs_again(zeroinit: Command) -> None:
     values["dataset"]["augment"]["crop"] = values["dataset"]["augment"].pop("padding")
     values["probe"]["dense"] = values["probe"].pop("first_steps")
     values["probe"]["measure"] = ["arrival"]
-    del values["mode"]
+    del values["mode"], values["reference"]  # the second is of a later version
     values |= {"check": "start", "plan": False}
     path.write_text(yaml.dump(values))
     assert translate_config(values)["mode"] == "train"

@@ -11,7 +11,7 @@ from zeroinit.dataset import Data
 from zeroinit.dataset.folder import folder_fingerprint, root_of
 from zeroinit.dataset.listing import has_validation_folder
 from zeroinit.environment import ENV_SET, result_variables
-from zeroinit.tracker.renamed import RENAMED_KEYS
+from zeroinit.tracker.renamed import IMAGE_FOLDER, renamed_keys
 from zeroinit.training.warmup import Warmup
 
 # Raise it with each change of the code that may change the numbers of a run; tests/sweep/test_resume.py pins the losses
@@ -86,7 +86,7 @@ def hashes(values: Values, variables: Mapping[str, str] | None = None) -> tuple[
     if effective := result_variables(variables or {}):
         hashed[ENV_SET] = effective
     data = {key: value for key, value in hashed["dataset"].items() if key not in PATH_KEYS}
-    if data["_target_"] == "zeroinit.dataset.image_folder":
+    if data["_target_"] == IMAGE_FOLDER:
         if has_validation_folder(root_of(data["folder"])):
             data.pop("val_fraction", None)  # nothing is held out
         data["folder"] = folder_fingerprint(data["folder"])
@@ -96,7 +96,7 @@ def hashes(values: Values, variables: Mapping[str, str] | None = None) -> tuple[
         data["resize"] = [data["resize"]] * 2
     data["normalize"] = {key: _collapse_equal(constants) for key, constants in data["normalize"].items()}
     is_augmented = any(data["augment"].values())
-    hashed["dataset"] = _hashed_names(data, "dataset")
+    hashed["dataset"] = _hashed_names(data, "dataset", renamed_keys(data["_target_"] == IMAGE_FOLDER))
     if hashed["init"]["layers"] is None:
         hashed["init"] = {key: value for key, value in hashed["init"].items() if key != "rest"}
     elif isinstance(hashed["init"]["layers"], str):
@@ -110,13 +110,14 @@ def hashes(values: Values, variables: Mapping[str, str] | None = None) -> tuple[
     return _digest(hashed), _digest(cell | {"version": VERSION})
 
 
-def _hashed_names(node: Values, path: str) -> Values:
+def _hashed_names(node: Values, path: str, renamed: Mapping[str, str]) -> Values:
     """Return the node with the names under which its keys are hashed: those from before 0.2.0, so that hashes stay."""
-    old_names = {new: old.rpartition(".")[2] for old, new in RENAMED_KEYS.items()}
-    return {
-        old_names.get(f"{path}.{key}", key): _hashed_names(value, f"{path}.{key}") if isinstance(value, dict) else value
-        for key, value in node.items()
-    }
+    old_names = {new: old.rpartition(".")[2] for old, new in renamed.items()}
+    hashed = {}
+    for key, value in node.items():
+        full = f"{path}.{key}"
+        hashed[old_names.get(full, key)] = _hashed_names(value, full, renamed) if isinstance(value, dict) else value
+    return hashed
 
 
 def _device_type(name: str) -> str:

@@ -5,7 +5,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any, Self
 
@@ -25,12 +25,13 @@ class Target:
     Attributes:
         key: of the node.
         name: the dotted name of the function.
-        text: the keyword arguments as JSON, so that a target cannot change and can be a key of a cache.
+        text: the keyword arguments as JSON, by which targets are compared and cached.
     """
 
     key: str
     name: str
     text: str
+    _arguments: Mapping[Any, Any] = field(compare=False, repr=False)
 
     @classmethod
     def read(cls, values: Values, key: str, without: Sequence[str] = ()) -> Self:
@@ -43,7 +44,7 @@ class Target:
         if not isinstance(node, dict) or not isinstance(node.get("_target_"), str):
             raise BadInput(f"{key}={node}: give the keys of a function, its name under _target_")
         arguments = {name: value for name, value in node.items() if name not in ("_target_", *without)}
-        return cls(key, node["_target_"], json.dumps(arguments))
+        return cls(key, node["_target_"], json.dumps(arguments), arguments)
 
     def __str__(self) -> str:
         return f"{self.key}._target_={self.name}"
@@ -51,8 +52,7 @@ class Target:
     @property
     def arguments(self) -> dict[str, Any]:
         """A copy of the keyword arguments."""
-        arguments: dict[str, Any] = json.loads(self.text)
-        return arguments
+        return deepcopy(dict(self._arguments))
 
     @property
     def node(self) -> Node:
@@ -66,7 +66,8 @@ class Target:
 
     def with_arguments(self, arguments: Mapping[str, Any]) -> Self:
         """Return the target with more arguments."""
-        return replace(self, text=json.dumps(self.arguments | dict(arguments)))
+        more = self.arguments | dict(arguments)
+        return replace(self, text=json.dumps(more), _arguments=more)
 
     def resolve(self) -> partial[Any]:
         """Return the function with the arguments bound to it.

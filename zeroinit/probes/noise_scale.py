@@ -3,6 +3,8 @@
 McCandlish et al., "An Empirical Model of Large-Batch Training", 2018, section 2.2 and appendix A.1.
 """
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor, nn
 
@@ -34,9 +36,13 @@ class NoiseScale(Probe):
 
     @classmethod
     def skip_reason(cls, model: nn.Module) -> str | None:
-        """Return why the probe does not apply: the gradients of a quotient are not those of its own loss."""
+        """Return why the probe does not apply: to a quotient, or to a net that cannot be copied for a second batch."""
         if any(isinstance(module, QuotientLinear) for module in model.modules()):
             return "the gradients of a quotient are those of single neurons, not of its own loss"
+        try:
+            deepcopy(model)
+        except Exception:  # of a user's module
+            return "the net cannot be copied, so its gradients of half a batch are unknown"
         return None
 
     def on_gradients(self, event: Gradients) -> None:

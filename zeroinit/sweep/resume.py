@@ -76,7 +76,7 @@ def seconds_needed(jobs: Sequence[Job], known: Iterable[Record]) -> list[float |
     for record in known:
         steps = max(record.history(TEST_ACCURACY), default=0)
         if record.status == "FINISHED" and steps and Tag.TRAIN_SECONDS in record.tags:
-            rate = float(record.tags[Tag.TRAIN_SECONDS]) / int(record.tags[Tag.STACK_SIZE]) / steps
+            rate = float(record.tags[Tag.TRAIN_SECONDS]) / int(record.tags.get(Tag.STACK_SIZE, 1)) / steps
             by_cell.setdefault(record.tags[Tag.CELL_HASH], []).append(rate)
             by_speed.setdefault(speed_key(record.params, record.tags[Tag.DEVICE]), []).append(rate)
     seconds: list[float | None] = []

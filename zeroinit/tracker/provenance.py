@@ -40,7 +40,7 @@ def _version_of(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        project = Path(__file__).parent.parent / "pyproject.toml"
+        project = Path(__file__).parents[2] / "pyproject.toml"
         return str(tomllib.loads(project.read_text())["project"]["version"])
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,13 +41,16 @@ RENAMED_CLAIM_TESTS = {  # {value of `is` before 0.2.0: value of `test`}
 }
 METRIC_POINTS = "metric_points"  # the column of docs/results.csv with points [metric, value, step], as JSON
 METRIC_POINTS_BEFORE = "watched"  # its name before 0.2.0
-USER_KEY = "dataset.held_out"  # a user's own data set function may have an argument of this name, which stays
+# a key of image_folder alone; an argument of this name of a user's own data set function stays
+USER_KEY = "dataset.held_out"
+IMAGE_FOLDER = "zeroinit.dataset.image_folder"
 MODES = {"start": "train", "only": "lint", "audit": "audit"}  # {value of `check` before 0.2.0: mode}
+OVERRIDE = re.compile(r"([+~]*)([\w.]+)(?:=(.*))?", re.DOTALL)  # of a command line: prefix, key and value
 
 
 def translate_params(params: Mapping[str, str]) -> dict[str, str]:
     """Return the params of a stored run under today's keys."""
-    renamed = _renamed_keys(params.get("dataset") == "image_folder")
+    renamed = renamed_keys(params.get("dataset") == "image_folder")
     translated = {renamed.get(key, key): value for key, value in params.items() if key not in ("check", "plan")}
     if "check" in params:
         translated["mode"] = "train"  # only a run that trains is stored
@@ -56,11 +60,36 @@ def translate_params(params: Mapping[str, str]) -> dict[str, str]:
 
 
 def translate_command(command: str) -> str:
-    """Return a command that was typed before 0.2.0 as one types it today. `check` and `plan` train nothing."""
-    for old, new in _renamed_keys("dataset=image_folder" in command).items():
-        if "." in old:
-            command = re.sub(rf"(?<![\w.]){re.escape(old)}=", f"{new}=", command)
-    return re.sub(r"(?<![\w.])probe\.measure=\S*", lambda match: _translate_probes(match[0]), command)
+    """Return a command that was typed before 0.2.0 as one types it today."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # it was cut
+        return command
+    renamed = renamed_keys("dataset=image_folder" in words)
+    translated = [_translate_override(word, renamed) for word in words]
+    return command if translated == words else shlex.join(word for word in translated if word)
+
+
+def _translate_override(word: str, renamed: Mapping[str, str]) -> str:
+    """Return a word of a command under today's keys; an empty text for a word that says nothing today."""
+    match = OVERRIDE.fullmatch(word)
+    if not match:
+        return word
+    prefix, key, value = match.groups()
+    if value is None:
+        return prefix + renamed[key] if prefix and key in renamed else word
+    if key == "check":
+        return f"mode={MODES.get(value, value)}"
+    if key == "plan":
+        return "mode=plan" if value.lower() == "true" else ""
+    value = _translate_references(value, renamed)
+    if key == "probe.measure":
+        value = _translate_probes(value)
+    for old, new in renamed.items():  # dataset.augment={crop:4}
+        node, _, name = old.rpartition(".")
+        if node == key:
+            value = re.sub(rf"\b{name}(?=\s*:)", new.rpartition(".")[2], value)
+    return f"{prefix}{renamed.get(key, key)}={value}"
 
 
 def translate_tags(tags: Mapping[str, str]) -> dict[str, str]:
@@ -83,6 +112,10 @@ def translate_claims(claims: Any) -> Any:
 
 def _translate_claim(claim: Mapping[str, Any]) -> dict[str, Any]:
     translated = {RENAMED_CLAIM_KEYS.get(key, key): value for key, value in claim.items()}
+    for side in ("cells", "reference"):
+        if isinstance(selector := translated.get(side), Mapping):
+            renamed = renamed_keys(selector.get("dataset") == "image_folder")
+            translated[side] = {renamed.get(key, key): value for key, value in selector.items()}
     test = translated.get("test")
     return translated | ({"test": RENAMED_CLAIM_TESTS[test]} if test in [*RENAMED_CLAIM_TESTS] else {})
 
@@ -101,7 +134,7 @@ def stored_names(metric: str) -> list[str]:
 
 def translate_row(row: Mapping[str, str]) -> dict[str, str]:
     """Return a row of a table of runs under today's columns."""
-    translated = translate_tags(translate_params(row))
+    translated = translate_params(translate_tags(row))  # in this order: `plan` is a tag before it is a key
     if points := translated.pop(METRIC_POINTS_BEFORE, None):
         named = [[translate_metric(name), *point] for name, *point in json.loads(points)]
         translated[METRIC_POINTS] = json.dumps(named)
@@ -111,8 +144,8 @@ def translate_row(row: Mapping[str, str]) -> dict[str, str]:
 def translate_config(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a saved config under today's keys."""
     dataset = values.get("dataset")
-    is_image_folder = isinstance(dataset, Mapping) and dataset.get("_target_") == "zeroinit.dataset.image_folder"
-    translated = _translate_node(values, "", _renamed_keys(is_image_folder))
+    is_image_folder = isinstance(dataset, Mapping) and dataset.get("_target_") == IMAGE_FOLDER
+    translated = _translate_node(values, "", renamed_keys(is_image_folder))
     probe = translated.get("probe")
     if isinstance(probe, dict) and isinstance(probe.get("measure"), list):
         probe["measure"] = [RENAMED_PROBES.get(name, name) for name in probe["measure"]]
@@ -129,7 +162,8 @@ def _translate_probes(text: str) -> str:
     return re.sub(r"\b\w+\b", lambda match: RENAMED_PROBES.get(match[0], match[0]), text)
 
 
-def _renamed_keys(is_image_folder: bool) -> dict[str, str]:
+def renamed_keys(is_image_folder: bool) -> dict[str, str]:
+    """Return {key before 0.2.0: key now} for a data set that is image_folder, or for another."""
     return {old: new for old, new in RENAMED_KEYS.items() if old != USER_KEY or is_image_folder}
 
 
@@ -140,5 +174,17 @@ def _translate_node(node: Mapping[str, Any], path: str, renamed: Mapping[str, st
         if full in ("check", "plan"):
             continue
         name = renamed.get(full, full).rpartition(".")[2]
-        translated[name] = _translate_node(value, full, renamed) if isinstance(value, Mapping) else value
+        if isinstance(value, Mapping):
+            translated[name] = _translate_node(value, full, renamed)
+        else:
+            translated[name] = _translate_references(value, renamed)
     return translated
+
+
+def _translate_references(value: Any, renamed: Mapping[str, str]) -> Any:
+    """Return a value, or a list of values, with today's keys in references such as `${dataset.limit}`."""
+    if isinstance(value, list):
+        return [_translate_references(item, renamed) for item in value]
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"(?<=\$\{)[\w.]+(?=\})", lambda match: renamed.get(match[0], match[0]), value)
