@@ -103,7 +103,12 @@ def test_a_claim_must_be_about_keys_options_and_sizes_that_there_are() -> None:
         "claims[0].cells.inti: no run has such a key; give one that can be typed, such as init"
     )
     assert said(WORSE | {"margin": 1} | {"reference": {"bias_scale.valeu": 1}}).endswith("such as bias_scale.value")
-    assert said(PRIOR | {"cells": {"seeds.init": 0}}).startswith("claims[0].cells.seeds.init: it separates no cells")
+    assert said(PRIOR | {"cells": {"seeds.init": 0}}) == (
+        "claims[0].cells.seeds.init: it separates no cells, because a cell has all of its seeds; leave it out"
+    )
+    assert said(PRIOR | {"cells": {"save": True}}) == (
+        "claims[0].cells.save: it separates no cells, because it changes no number of a run; leave it out"
+    )
     assert said(PRIOR | {"cells": {"init": ["zero", "zero_norml"]}}) == (
         "claims[0].cells.init=zero_norml: there is no such option; give one of default, zero, zero_normal"
     )

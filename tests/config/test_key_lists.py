@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from zeroinit import CONF
 from zeroinit.config import Job
 from zeroinit.config.schema import RunConfig
-from zeroinit.config.unknown import schema
+from zeroinit.config.unknown import shipped_defaults
 from zeroinit.errors import BadInput
 
 WRITER: dict[str, Any] = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "reference" / "write_keys.py"))
@@ -31,15 +31,15 @@ def leaf_keys(node: dict[str, Any], path: str = "") -> Iterator[str]:
 
 
 def test_each_key_has_a_comment() -> None:
-    needed = {*leaf_keys(schema())} - {"init.rest"}
+    needed = {*leaf_keys(shipped_defaults())} - {"init.rest"}
     assert needed <= {key for key, comment in COMMENTS.items() if comment}
 
 
 def test_each_comment_is_on_a_key() -> None:
     rule_keys = {"init.bias.least", "init.bias.most", "init@init.rest"}
-    nodes = {key for key in COMMENTS if isinstance(schema().get(key), dict)} | {"size"}
+    nodes = {key for key in COMMENTS if isinstance(shipped_defaults().get(key), dict)} | {"size"}
     inner_nodes = {"dataset.normalize", "dataset.augment"}
-    assert {*COMMENTS} - nodes - inner_nodes - rule_keys - {*SWEEP_KEYS} <= {*leaf_keys(schema())}
+    assert {*COMMENTS} - nodes - inner_nodes - rule_keys - {*SWEEP_KEYS} <= {*leaf_keys(shipped_defaults())}
 
 
 @pytest.mark.parametrize("key", sorted(COMMENTS))

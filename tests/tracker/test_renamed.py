@@ -38,6 +38,16 @@ def test_an_old_key_is_refused_with_its_new_name(key: str, prefix: str, zeroinit
     assert f"its name is now {RENAMED_KEYS[key]}" in line
 
 
+@pytest.mark.parametrize(
+    ("old", "mode"), [("check=start", "train"), ("check=only", "lint"), ("check=audit", "audit"), ("plan=true", "plan")]
+)
+@pytest.mark.parametrize("prefix", ["", "+"])
+def test_an_old_mode_is_refused_with_its_new_key_and_value(prefix: str, old: str, mode: str, zeroinit: Command) -> None:
+    ended = zeroinit(*QUICK, f"{prefix}{old}")
+    assert ended.code == 2
+    assert ended.err.strip().endswith(f"its name is now mode={mode}")
+
+
 def test_params_are_translated() -> None:
     old = {"dataset.limit": "20", "dataset.augment.crop": "2", "probe.dense": "5", "check": "start", "plan": "false"}
     assert translate_params(old | {"probe.measure": '["gradient", "arrival"]'}) == {

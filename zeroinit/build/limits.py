@@ -20,10 +20,10 @@ def check_steps(config: RunConfig, steps_per_epoch: int) -> None:
 
 def check_examples(config: RunConfig, data: Data) -> None:
     """Raise BadInput if a probe needs more examples than the training set has. The default then means all of them."""
-    from zeroinit.config.unknown import schema  # only here: resolved jobs train without OmegaConf
+    from zeroinit.config.unknown import shipped_defaults  # only here: resolved jobs train without OmegaConf
 
     examples, available = config.probe.examples, len(data.train[0])
-    if examples > available and examples != schema()["probe"]["examples"]:
+    if examples > available and examples != shipped_defaults()["probe"]["examples"]:
         raise BadInput(f"probe.examples={examples}: the training set has {available} examples; give 1 to {available}")
 
 

@@ -138,8 +138,13 @@ def check_meant(
         for side, selector in claim.selectors.items():
             for key in selector:
                 name = f"claims[{index}].{side}.{key}"
-                if key.partition(".")[0] in (*KEYS_WITHOUT_EFFECT, "seeds"):
+                group = key.partition(".")[0]
+                if group in ("seed", "seeds"):
                     raise BadInput(f"{name}: it separates no cells, because a cell has all of its seeds; leave it out")
+                if group in KEYS_WITHOUT_EFFECT:
+                    raise BadInput(
+                        f"{name}: it separates no cells, because it changes no number of a run; leave it out"
+                    )
                 if key not in run_keys and key not in known_keys():
                     accepted = nearest(key, {*run_keys, "init"})
                     raise BadInput(f"{name}: no run has such a key; give one that can be typed, such as {accepted}")

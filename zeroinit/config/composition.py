@@ -110,7 +110,7 @@ def _describe_unknown_key(match: re.Match[str]) -> str:
         return f"{line}: Hydra has no such key"
     if key.rpartition(".")[0] in FUNCTION_NODES:
         return f"{line}: the config has no such key; {suggest_key(key)}, or give +{line} if the function takes it"
-    return f"{line}: there is no such key; {suggest_key(key)}"
+    return f"{line}: there is no such key; {suggest_key(key, line.partition('=')[2])}"
 
 
 PATTERNS: list[tuple[str, Callable[[re.Match[str]], str]]] = [  # Hydra's message, and ours

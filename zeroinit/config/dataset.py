@@ -77,7 +77,8 @@ def _read_constants(values: Values, key: str, is_divisor: bool = False) -> float
     constants = given if isinstance(given, list) and given else [given]
     for constant in constants:
         if not is_finite(constant):
-            raise BadInput(f"{key}={given}: give a finite number, or a list of them")
+            above = " greater than 0" if is_divisor else ""
+            raise BadInput(f"{key}={given}: give a finite number{above}, or a list of them")
         if not torch.tensor(constant, dtype=torch.float32).isfinite():
             raise BadInput(f"{key}={given}: give numbers that float32 has, up to 3e38")
         if is_divisor and not torch.tensor(constant, dtype=torch.float32) > 0:  # 1e-50 is 0 there

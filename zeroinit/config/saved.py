@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from zeroinit.config.choices import infer_choices
 from zeroinit.config.identity import SWEEP_ONLY_KEYS
 from zeroinit.config.read import Values
-from zeroinit.config.unknown import schema
+from zeroinit.config.unknown import shipped_defaults
 from zeroinit.environment import ENV_SET, is_secret
 from zeroinit.errors import BadInput
 from zeroinit.tracker.renamed import translate_config
@@ -75,7 +75,7 @@ def read_saved(path: Path) -> Saved | None:
     values = translate_config(_load(path))
     if "defaults" in values:
         return None
-    shipped = schema()
+    shipped = shipped_defaults()
     # an older version had not all keys of the report; its other keys decide numbers, and are never filled in
     values |= {key: shipped[key] for key in SWEEP_ONLY_KEYS if key in shipped and key not in values}
     if "hydra" in values:

@@ -119,7 +119,7 @@ class Duration:
             raise BadInput(f"epochs={epochs} and steps={steps}: give one of them and set the other to null")
         if epochs is None and steps is None:
             raise BadInput("epochs=null and steps=null: give one of them, a whole number from 1")
-        read_int(values, "epochs" if steps is None else "steps", 1, most=MAX_STEPS)
+        read_int(values, "epochs" if steps is None else "steps", 1, ", or null", MAX_STEPS)
         return cls(epochs, steps)
 
 
@@ -192,7 +192,10 @@ class Size:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """The config of a run. Two runs with equal configs differ in nothing but their claims."""
+    """The config of a run. Equal configs have equal keys, but for their claims.
+
+    Runs with equal configs can still differ: in their environment variables, in the user's code, and in the data.
+    """
 
     dataset: DatasetConfig
     arch: Target

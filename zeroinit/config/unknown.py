@@ -11,7 +11,7 @@ from zeroinit import CONF
 from zeroinit.config.identity import SWEEP_ONLY_KEYS
 from zeroinit.config.nearest import similarity
 from zeroinit.errors import BadInput
-from zeroinit.tracker.renamed import RENAMED_KEYS, USER_KEY
+from zeroinit.tracker.renamed import MODES, RENAMED_KEYS, USER_KEY
 
 # nodes with the arguments of a function, whose signature decides which keys they may have
 FUNCTION_NODES = (
@@ -19,7 +19,9 @@ FUNCTION_NODES = (
     *(f"{init}.{rule}" for init in ("init", "init.rest") for rule in ("weight", "bias")),
 )
 CLOSED_NODES = ("dataset.normalize", "dataset.augment", "ramp")  # nodes that may not have helper keys
+AXIS_NODES = ("size", "published")  # nodes that only the axes and the other keys of a sweep's file refer to
 MIN_SIMILARITY = 0.6  # from which on a key is likely the intended one
+OLD_MODES = {"check": MODES, "plan": {"true": "plan", "false": "train"}}  # {key before 0.2.0: {its value: mode}}
 SYNONYMS = {  # names of keys in other tools
     "learning_rate": "optimizer.lr",
     "scheduler": "ramp.steps",
@@ -44,7 +46,7 @@ def check_keys(cfg: DictConfig, hydra_node: Any) -> set[str]:
     for path in paths:
         is_ours = path != USER_KEY or str(OmegaConf.select(cfg, "dataset._target_")).startswith("zeroinit.")
         if path in RENAMED_KEYS and is_ours:
-            raise BadInput(f"{_format_key(path, cfg)}: there is no such key; {suggest_key(path)}")
+            raise BadInput(f"{_format_key(path, cfg)}: there is no such key; {suggest_key(path, _value_at(path, cfg))}")
     unknown = [path for path in paths if not _is_known(path)]
     sweep_keys = [key for key in (*typed, *{"size"} & {*hydra_node.runtime.choices}) if _is_sweep_key(key, cfg)]
     if not unknown and not sweep_keys:
@@ -60,14 +62,16 @@ def check_keys(cfg: DictConfig, hydra_node: Any) -> set[str]:
         block = path if is_typed else _first_unknown_node(path)
         if path.startswith(tuple(f"{node}." for node in CLOSED_NODES)) or not _is_used(block, used):
             hint = "" if is_typed else f", and no key refers to ${{{block}}}"
-            raise BadInput(f"{_format_key(path, cfg)}: there is no such key{hint}; {suggest_key(path)}")
+            raise BadInput(
+                f"{_format_key(path, cfg)}: there is no such key{hint}; {suggest_key(path, _value_at(path, cfg))}"
+            )
     return {path for path in map(_first_unknown_node, unknown) if "." not in path}
 
 
 def _is_sweep_key(key: str, cfg: DictConfig) -> bool:
     """Return whether the config has the key, in a node that only the axes and keys of a sweep refer to."""
     node = key.partition(".")[0]
-    return node in ("size", "published") and node in cfg
+    return node in AXIS_NODES and node in cfg
 
 
 def _is_used(path: str, used: Iterable[str]) -> bool:
@@ -77,8 +81,12 @@ def _is_used(path: str, used: Iterable[str]) -> bool:
 
 def _format_key(path: str, cfg: DictConfig) -> str:
     """Return KEY=VALUE, or only the key if the value is null or a node."""
-    value = OmegaConf.select(cfg, path, throw_on_resolution_failure=False)
+    value = _value_at(path, cfg)
     return path if value is None or OmegaConf.is_config(value) else f"{path}={value}"
+
+
+def _value_at(path: str, cfg: DictConfig) -> Any:
+    return OmegaConf.select(cfg, path, throw_on_resolution_failure=False)
 
 
 def _is_within(key: str, block: str) -> bool:
@@ -104,7 +112,7 @@ def _is_known(path: str) -> bool:
     parts = path.split(".")
     if parts[0] in SWEEP_ONLY_KEYS:
         return True
-    node: Any = schema()
+    node: Any = shipped_defaults()
     for depth, part in enumerate(parts):
         if not isinstance(node, dict):
             return True  # the check of the value refuses a node here
@@ -122,7 +130,7 @@ def _first_unknown_node(path: str) -> str:
 
 
 @cache
-def schema() -> dict[str, Any]:
+def shipped_defaults() -> dict[str, Any]:
     """Return the keys of config.yaml and of the options of all groups, as nested dicts."""
     node: Any = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))
     del node["defaults"], node["hydra"]
@@ -130,8 +138,8 @@ def schema() -> dict[str, Any]:
         if option.parent.name not in SWEEP_ONLY_KEYS:
             _merge(node.setdefault(option.parent.name, {}), OmegaConf.to_container(OmegaConf.load(option)))
     node["init"]["rest"] = {rule: node["init"][rule] for rule in ("weight", "bias")}
-    schema_node: dict[str, Any] = node
-    return schema_node
+    defaults: dict[str, Any] = node
+    return defaults
 
 
 def _merge(node: dict[str, Any], more: Any) -> None:
@@ -146,11 +154,17 @@ def _merge(node: dict[str, Any], more: Any) -> None:
 # ---- the nearest key
 
 
-def suggest_key(path: str) -> str:
-    """Return what to type instead of an unknown key: the nearest key, and the other keys of its node."""
+def suggest_key(path: str, value: Any = None) -> str:
+    """Return what to type instead of an unknown key: the nearest key, and the other keys of its node.
+
+    Args:
+        path: The unknown key.
+        value: Its value. It decides the new value if a key of before 0.2.0 has another name and other values now.
+    """
     node, _, name = path.rpartition(".")
     if path in RENAMED_KEYS:
-        return f"its name is now {RENAMED_KEYS[path]}"
+        mode = OLD_MODES.get(path, {}).get(str(value).lower())
+        return f"its name is now {RENAMED_KEYS[path]}{f'={mode}' if mode else ''}"
     if name in SYNONYMS:
         return f"use {SYNONYMS[name]}"
     keys = [key for key in known_keys() if not _is_within(path, key)]
@@ -186,7 +200,7 @@ def known_keys() -> tuple[str, ...]:
                 if isinstance(value, dict):
                     yield from walk(value, f"{prefix}{key}.")
 
-    return tuple(key for key in walk(schema(), "") if key.partition(".")[0] not in ("size", "published"))
+    return tuple(key for key in walk(shipped_defaults(), "") if key.partition(".")[0] not in AXIS_NODES)
 
 
 # ---- what refers to what

@@ -8,7 +8,7 @@ from itertools import starmap
 from zeroinit.build import identity_of, open_tracker
 from zeroinit.config import Job
 from zeroinit.config.claims import check_meant
-from zeroinit.config.unknown import schema
+from zeroinit.config.unknown import shipped_defaults
 from zeroinit.errors import BadInput, Ended
 from zeroinit.report import announce, conclude
 from zeroinit.report.manifest import Manifest
@@ -45,7 +45,7 @@ def run_grid(jobs: Sequence[Job], command: Command, train: Train, pool: Pool | N
     check_jobs(jobs)
     _check_claims(jobs, command)
     _check_reference(jobs, command.changed_keys)
-    _check_only(jobs)
+    _print_findings_and_stop(jobs)
     tracker = open_tracker(jobs[0], command.sweep)
     report_dead_runs(tracker)
     if "plan" in {job.config.mode for job in jobs}:
@@ -77,13 +77,13 @@ def _check_claims(jobs: Sequence[Job], command: Command) -> None:
 def _check_reference(jobs: Sequence[Job], changed_keys: Collection[str]) -> None:
     """Raise BadInput if no job has the init that is the reference, unless no one asked for that init."""
     inits, reference = dict.fromkeys(job.params["init"] for job in jobs), jobs[0].config.reference
-    is_shipped = reference == schema()["reference"]
+    is_shipped = reference == shipped_defaults()["reference"]
     if reference not in inits and not is_shipped and ("reference" in changed_keys or "init" not in changed_keys):
         raise BadInput(f"reference={reference}: no run of the sweep has this init; give {' or '.join(inits)}")
 
 
-def _check_only(jobs: Sequence[Job]) -> None:
-    """Print the findings of the jobs, and raise Ended, if they are only to be checked."""
+def _print_findings_and_stop(jobs: Sequence[Job]) -> None:
+    """Print the findings of the jobs and raise Ended, if mode=lint is given. Raise BadInput for mode=audit."""
     modes = {job.config.mode for job in jobs}
     if "audit" in modes:
         raise BadInput("mode=audit: it replays one run; leave out -m, or give mode=lint")
