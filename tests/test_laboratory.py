@@ -262,9 +262,9 @@ def test_the_units_that_an_elu_saturates_are_those_with_a_bias_below_log_of_a_hu
     model, _, _ = build.build(job.config, build.load(job.config, torch.device("cpu")))
     biases = model.hidden1.bias.detach()
     slopes = measures.slopes(nn.ELU(), biases[None, :, None].expand(1, -1, 3))
-    share = (biases < math.log(measures.FLAT)).double().mean()
-    assert measures.saturated(slopes, measures.steepest(nn.ELU())).item() == share
-    expected = 0.5 * math.erfc(-math.log(measures.FLAT) / scale / math.sqrt(2))
+    share = (biases < math.log(measures.SATURATION_RTOL)).double().mean()
+    assert measures.saturated_share(slopes, measures.steepest_slope(nn.ELU())).item() == share
+    expected = 0.5 * math.erfc(-math.log(measures.SATURATION_RTOL) / scale / math.sqrt(2))
     assert share.item() == pytest.approx(expected, abs=3 * math.sqrt(0.25 / 500))
 
 

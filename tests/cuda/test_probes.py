@@ -41,7 +41,7 @@ def hard_values() -> Tensor:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("counts", [measures.bit_counts, measures.distinct])
+@pytest.mark.parametrize("counts", [measures.bit_counts, measures.count_distinct])
 def test_probes_that_count_are_equal(
     counts: Callable[[Tensor], Tensor], dtype: torch.dtype, device: torch.device
 ) -> None:
@@ -56,8 +56,10 @@ PROBES: dict[str, Callable[[Tensor], Any]] = {
     "pairs": measures.pairs,
     "relative_update": lambda values: measures.relative_update(values, values * 1.5),
     "angle": lambda values: measures.angle(values, values.roll(1, 1)),
-    "dead": lambda values: measures.dead(measures.slopes(nn.ReLU(), values)),
-    "saturated": lambda values: measures.saturated(measures.slopes(nn.Tanh(), values), measures.steepest(nn.Tanh())),
+    "dead": lambda values: measures.dead_share(measures.slopes(nn.ReLU(), values)),
+    "saturated": lambda values: measures.saturated_share(
+        measures.slopes(nn.Tanh(), values), measures.steepest_slope(nn.Tanh())
+    ),
     "neurons": lambda values: measures.neurons(values, values[:, :, 0]),
 }
 

@@ -25,7 +25,7 @@ from zeroinit.dataset.batches import Augment
 from zeroinit.init import initialize
 from zeroinit.layers import weight_layers
 from zeroinit.probes.confirmed_gradients import is_confirmed
-from zeroinit.probes.wavefront import predicted
+from zeroinit.probes.wavefront import predict_first_gradients
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
 from zeroinit.training.cohort import Member
@@ -158,7 +158,7 @@ def test_the_prediction_is_what_happens(activation: str, zero: str, depth: int, 
     for name, parameter in model.named_parameters():
         if zero in (name.rpartition(".")[2], "both"):
             nn.init.zeros_(parameter)
-    expected = predicted(model)
+    expected = predict_first_gradients(model)
     assert first_gradients(model, digits, depth + 2) == expected
     if zero == "weight":
         assert list(expected.values()) == list(range(1, depth + 1))
@@ -169,7 +169,7 @@ def test_the_prediction_knows_which_layers_are_zero(chosen: list[str], digits: D
     model = FNN(digits.input_shape, digits.num_classes, [32, 32], "tanh")
     for name in chosen:
         nn.init.zeros_(model.get_submodule(name).weight)
-    expected = predicted(model)  # before it trains
+    expected = predict_first_gradients(model)  # before it trains
     assert first_gradients(model, digits, 5) == expected
 
 
@@ -178,13 +178,13 @@ def test_a_convolution_is_a_link_as_any_other(digits: Data) -> None:
     for name, parameter in model.named_parameters():
         if name.endswith("weight"):
             nn.init.zeros_(parameter)
-    assert predicted(model) == {"output": 1, "conv2": 2, "conv1": 3}
+    assert predict_first_gradients(model) == {"output": 1, "conv2": 2, "conv1": 3}
     assert first_gradients(model, digits, 5) == {"output": 1, "conv2": 2, "conv1": 3}
 
 
 def test_no_prediction_behind_a_normalisation_or_for_a_forward_of_its_own(digits: Data) -> None:
-    assert predicted(CifarCNN(digits.input_shape, digits.num_classes, "elu")) == {}
-    assert predicted(nn.ModuleList([nn.Linear(2, 2)])) == {}
+    assert predict_first_gradients(CifarCNN(digits.input_shape, digits.num_classes, "elu")) == {}
+    assert predict_first_gradients(nn.ModuleList([nn.Linear(2, 2)])) == {}
 
 
 # Above rounding

@@ -14,8 +14,8 @@ from zeroinit.config import Job
 from zeroinit.dataset import Data
 from zeroinit.dataset.data import evenly_spaced
 from zeroinit.probes.inspection import EXAMPLES, Inspection, examples_for, inspect_model
-from zeroinit.probes.outcome import Reference, is_hopeless, reference_of
-from zeroinit.probes.wavefront import is_chain, predicted
+from zeroinit.probes.outcome import Baselines, find_baselines, is_hopeless
+from zeroinit.probes.wavefront import is_chain, predict_first_gradients
 from zeroinit.rng import stream
 from zeroinit.sweep import runner, session
 from zeroinit.tracker import Record
@@ -132,12 +132,12 @@ def test_a_wave_that_is_under_way_is_not_hopeless() -> None:
     model = FNN(digits.input_shape, digits.num_classes, [8] * 30, "tanh")
     for name, parameter in model.named_parameters():
         (nn.init.zeros_ if name.endswith("weight") else nn.init.normal_)(parameter)
-    first_steps, looked = predicted(model), inspect_model(model, evenly_spaced(digits.train, EXAMPLES))
+    first_steps, looked = predict_first_gradients(model), inspect_model(model, evenly_spaced(digits.train, EXAMPLES))
     assert max(first_steps.values()) == 31
     silent = Inspection([layer for layer in looked.layers if layer.gradient == 0], looked.accuracy)
     assert len(silent.layers) == 30
-    assert not is_hopeless(25, silent, first_steps, True, reference_of(digits))
-    assert is_hopeless(50, silent, first_steps, True, reference_of(digits))
+    assert not is_hopeless(25, silent, first_steps, True, find_baselines(digits))
+    assert is_hopeless(50, silent, first_steps, True, find_baselines(digits))
 
 
 def test_what_is_looked_at_is_left_as_it_was() -> None:
@@ -177,7 +177,7 @@ def test_the_nearest_example_by_hand() -> None:
     for point, truth in zip(val[0].tolist(), val[1].tolist(), strict=True):
         apart = [sum((a - b) ** 2 for a, b in zip(point, other, strict=True)) for other in train[0].tolist()]
         right += train[1][apart.index(min(apart))].item() == truth
-    result = reference_of(Data(train, val, val, num_classes=4))
+    result = find_baselines(Data(train, val, val, num_classes=4))
     assert result.nearest == pytest.approx(right / 20)
     assert result.prior == val[1].bincount().max().item() / 20
 
@@ -187,11 +187,11 @@ def test_examples_sorted_by_class_are_compared_all_the_same() -> None:
     inputs = torch.arange(20_000).unsqueeze(1) % 100 + torch.arange(20_000).unsqueeze(1) // 2000 * 1000.0
     some = inputs, torch.arange(20_000) // 2000
     other = inputs.flip(0), some[1].flip(0)
-    assert reference_of(Data(some, other, other, num_classes=10)).nearest == 1
+    assert find_baselines(Data(some, other, other, num_classes=10)).nearest == 1
     pixels = (torch.arange(30) + torch.arange(30) // 15 * 200).byte()
     large = pixels.view(-1, 1, 1, 1).expand(-1, 3, 1000, 1000), torch.arange(30) // 15
     back = large[0].flip(0), large[1].flip(0)
-    assert reference_of(Data(large, back, back, num_classes=2)).nearest == 1  # of 5, as these are large
+    assert find_baselines(Data(large, back, back, num_classes=2)).nearest == 1  # of 5, as these are large
     assert evenly_spaced(some, 10)[1].tolist() == list(range(10))
 
 
@@ -208,7 +208,7 @@ def test_examples_sorted_by_class_are_compared_all_the_same() -> None:
 )
 def test_shares_of_the_way_to_the_nearest_neighbour(accuracy: float, above: bool, halfway: bool, learned: bool) -> None:
     """One standard error is 2.5 points."""
-    goal = Reference(prior=0.5, nearest=0.9, examples=400)
+    goal = Baselines(prior=0.5, nearest=0.9, examples=400)
     assert goal.is_above_prior(accuracy) == above
     assert goal.is_halfway(accuracy) == halfway
     assert goal.is_learned(accuracy) == learned
@@ -216,13 +216,13 @@ def test_shares_of_the_way_to_the_nearest_neighbour(accuracy: float, above: bool
 
 def test_four_points_are_partly_learned_at_three() -> None:
     """Two standard errors above the prior are 100% there."""
-    xor = Reference(prior=0.5, nearest=1, examples=4)
+    xor = Baselines(prior=0.5, nearest=1, examples=4)
     assert [xor.is_above_prior(accuracy) for accuracy in (0.5, 0.75, 1)] == [False, True, True]
     assert [xor.is_learned(accuracy) for accuracy in (0.5, 0.75, 1)] == [False, False, True]
 
 
 def test_where_the_nearest_example_knows_nothing_chance_is_no_learning() -> None:
-    unknown = Reference(prior=0.5, nearest=0.5, examples=400)
+    unknown = Baselines(prior=0.5, nearest=0.5, examples=400)
     assert [unknown.is_halfway(accuracy) for accuracy in (0.5, 0.52, 0.53)] == [False, False, True]
     assert [unknown.is_learned(accuracy) for accuracy in (0.5, 0.54, 0.55)] == [False, False, True]
 
@@ -266,7 +266,7 @@ def test_a_dead_branch_beside_a_skip_connection_ends_nothing() -> None:
     nn.init.constant_(model.branch.bias, -1)
     looked = inspect_model(model, evenly_spaced(digits.train, EXAMPLES))
     assert [layer.name for layer in looked.layers if layer.dead == 1] == ["branch"]
-    assert not is_hopeless(100, looked, {}, is_chain(model), reference_of(digits))
+    assert not is_hopeless(100, looked, {}, is_chain(model), find_baselines(digits))
 
 
 def test_biases_that_train_alone_are_not_hopeless() -> None:
@@ -276,7 +276,7 @@ def test_biases_that_train_alone_are_not_hopeless() -> None:
         parameter.requires_grad_(name.endswith("bias"))
     looked = inspect_model(model, evenly_spaced(digits.train, EXAMPLES))
     assert [layer.gradient for layer in looked.layers] == [None, None]
-    assert not is_hopeless(100, looked, {}, True, reference_of(digits))
+    assert not is_hopeless(100, looked, {}, True, find_baselines(digits))
 
 
 def test_a_net_that_cannot_be_looked_at_keeps_its_run(job_of: JobOf, monkeypatch: pytest.MonkeyPatch) -> None:

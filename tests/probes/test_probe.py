@@ -21,18 +21,18 @@ from zeroinit.probes import histogram as histograms
 from zeroinit.probes import measures
 from zeroinit.probes.histogram import Histogram
 from zeroinit.probes.measures import (
-    FLAT,
-    NEAR,
+    CLUSTER_RTOL,
+    SATURATION_RTOL,
     angle,
     bit_counts,
-    dead,
-    distinct,
+    count_distinct,
+    dead_share,
     mean_cosine,
     pairs,
     relative_update,
-    saturated,
+    saturated_share,
     slopes,
-    steepest,
+    steepest_slope,
 )
 from zeroinit.probes.metrics import all_probes, skip_reasons
 from zeroinit.probes.probe import Schedule
@@ -108,16 +108,16 @@ def test_of_float64_it_is_the_naive_count_with_what_float32_lacks_in_the_outer_b
 @pytest.mark.parametrize("members", [1, 3])
 def test_neurons_of_float64_are_compared_in_float64(members: int) -> None:
     neurons = torch.full((members, 5, 3), 0.1, dtype=torch.float64)
-    assert distinct(neurons).tolist() == [1] * members
+    assert count_distinct(neurons).tolist() == [1] * members
     neurons[:, 2, 1] += 2.0**-56  # the last bit
     neurons[:, 4, 0] = 0.1 - 2.0**-56
-    assert distinct(neurons).tolist() == [3] * members
-    assert distinct(neurons.float()).tolist() == [1] * members
+    assert count_distinct(neurons).tolist() == [3] * members
+    assert count_distinct(neurons.float()).tolist() == [1] * members
     neurons[0, 0] = 0.0
     neurons[0, 1] = -0.0
-    assert distinct(neurons)[0] == 4
+    assert count_distinct(neurons)[0] == 4
     neurons[0, 0, 0] = torch.inf
-    assert distinct(neurons)[0].isnan()
+    assert count_distinct(neurons)[0].isnan()
 
 
 def test_histogram_accounts_for_every_entry() -> None:
@@ -179,7 +179,7 @@ def neurons() -> torch.Tensor:
     last_bit = copies.clone()
     last_bit[5, 3] = torch.nextafter(last_bit[5, 3], torch.tensor(9.0))
     chain = torch.zeros(12, 7)
-    chain[:, 0] = 1 - 0.9 * NEAR * torch.arange(12)  # each near the next, the ends far apart
+    chain[:, 0] = 1 - 0.9 * CLUSTER_RTOL * torch.arange(12)  # each near the next, the ends far apart
     broken, single, signed = random.clone(), torch.zeros(12, 7), torch.zeros(12, 7)
     broken[3, 2] = math.nan
     single[4] = 1
@@ -196,7 +196,7 @@ def naive_distinct(member: list[list[float]]) -> int:
 
 
 def naive_clusters(member: list[list[float]]) -> int:
-    near = NEAR * max((math.hypot(*neuron) for neuron in member), default=0)
+    near = CLUSTER_RTOL * max((math.hypot(*neuron) for neuron in member), default=0)
     unseen, count = set(range(len(member))), 0
     while unseen:
         count, edge = count + 1, [unseen.pop()]
@@ -229,7 +229,7 @@ def naive_rank(member: list[list[float]]) -> float:
 def test_distinct_neurons_are_the_naive_count() -> None:
     expected = [naive_distinct(member) for member in neurons().tolist()]
     expected[5] = math.nan  # where one neuron is not finite
-    assert distinct(neurons()).tolist() == pytest.approx(expected, nan_ok=True)
+    assert count_distinct(neurons()).tolist() == pytest.approx(expected, nan_ok=True)
     assert expected[:5] == [12, 1, 3, 4, 12]
     assert expected[6:] == [2, 1]
 
@@ -260,7 +260,7 @@ def test_what_is_not_finite_has_no_value() -> None:
     for bad in (math.nan, math.inf):
         values = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(6))
         values[1, 2, 0] = bad
-        for result in (distinct(values), mean_cosine(values), *pairs(values)):
+        for result in (count_distinct(values), mean_cosine(values), *pairs(values)):
             assert result.isfinite().tolist() == [True, False]
 
 
@@ -326,7 +326,7 @@ def test_slopes_are_the_difference_quotients(name: str) -> None:
     result = slopes(activation, inputs)
     h = 1e-6
     assert torch.allclose(result, (activation(inputs + h) - activation(inputs - h)) / (2 * h), atol=1e-8)
-    assert steepest(activation) >= result.abs().max().item() - 1e-6
+    assert steepest_slope(activation) >= result.abs().max().item() - 1e-6
 
 
 def test_slopes_of_one_that_acts_in_place_leave_its_inputs() -> None:
@@ -340,30 +340,30 @@ def test_dead_and_saturated_units_are_the_naive_shares() -> None:
     inputs[:, :3] -= 20
     inputs[1, 5:9] += 100
     for activation in (nn.ReLU(), nn.Tanh(), nn.Sigmoid(), nn.ELU()):
-        result, most = slopes(activation, inputs), steepest(activation)
+        result, most = slopes(activation, inputs), steepest_slope(activation)
         for member, units in enumerate(result.tolist()):
             no_slope = sum(all(slope == 0 for slope in unit) for unit in units) / 12
-            next_to_none = sum(all(abs(slope) < FLAT * most for slope in unit) for unit in units) / 12
-            assert dead(result)[member].item() == pytest.approx(no_slope)
-            assert saturated(result, most)[member].item() == pytest.approx(next_to_none)
+            next_to_none = sum(all(abs(slope) < SATURATION_RTOL * most for slope in unit) for unit in units) / 12
+            assert dead_share(result)[member].item() == pytest.approx(no_slope)
+            assert saturated_share(result, most)[member].item() == pytest.approx(next_to_none)
 
 
 def test_relu_is_dead_where_no_input_activates_it_and_tanh_saturated_on_either_side() -> None:
     inputs = torch.tensor([[[-1.0, -2.0], [-1.0, 2.0], [-9.0, 9.0], [0.0, 0.0]]])
-    assert dead(slopes(nn.ReLU(), inputs)).tolist() == [0.5]  # at 0 it has no slope
-    assert dead(slopes(nn.Tanh(), inputs)).tolist() == [0]
-    assert saturated(slopes(nn.Tanh(), inputs), 1).tolist() == [0.25]
+    assert dead_share(slopes(nn.ReLU(), inputs)).tolist() == [0.5]  # at 0 it has no slope
+    assert dead_share(slopes(nn.Tanh(), inputs)).tolist() == [0]
+    assert saturated_share(slopes(nn.Tanh(), inputs), 1).tolist() == [0.25]
 
 
 def test_the_flat_side_of_a_leaky_relu_is_not_saturated() -> None:
-    assert saturated(slopes(nn.LeakyReLU(), torch.full((1, 2, 3), -5.0)), 1).tolist() == [0]
+    assert saturated_share(slopes(nn.LeakyReLU(), torch.full((1, 2, 3), -5.0)), 1).tolist() == [0]
 
 
 def test_what_is_not_finite_is_neither() -> None:
     values = torch.zeros(2, 3, 4)
     values[1, 0, 0] = math.nan
-    assert dead(values).isfinite().tolist() == [True, False]
-    assert saturated(values, 1).isfinite().tolist() == [True, False]
+    assert dead_share(values).isfinite().tolist() == [True, False]
+    assert saturated_share(values, 1).isfinite().tolist() == [True, False]
 
 
 def test_norms_of_tiny_values_survive() -> None:

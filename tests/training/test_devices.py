@@ -123,16 +123,16 @@ def _fake_cuda() -> Iterator[None]:
 
 PROBES: dict[str, Callable[[Tensor], Any]] = {
     "bit_counts": measures.bit_counts,
-    "distinct": measures.distinct,
+    "distinct": measures.count_distinct,
     "pairs": measures.pairs,
-    "steepest": lambda values: measures.steepest(nn.Tanh()),
+    "steepest": lambda values: measures.steepest_slope(nn.Tanh()),
     "norm": measures.norm,
     "mean_cosine": measures.mean_cosine,
     "effective_rank": lambda values: measures.effective_rank(measures.gram(values[0])),
     "relative_update": lambda values: measures.relative_update(values, 2 * values),
     "angle": lambda values: measures.angle(values, 2 * values),
-    "dead": measures.dead,
-    "saturated": lambda values: measures.saturated(values, 1.0),
+    "dead": measures.dead_share,
+    "saturated": lambda values: measures.saturated_share(values, 1.0),
     "neurons": lambda values: measures.neurons(values, values[:, :, 0]),
 }
 

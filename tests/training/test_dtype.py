@@ -82,7 +82,7 @@ def test_both_start_from_the_same_numbers(init: str, job_of: Jobs) -> None:
 
 def test_what_there_is_to_be_learnt_is_the_same(job_of: Jobs) -> None:
     single, double = (build_job(job_of("dataset=digits", f"dtype={dtype}"))[0] for dtype in DTYPES)
-    assert outcome.reference_of(single) == outcome.reference_of(double)
+    assert outcome.find_baselines(single) == outcome.find_baselines(double)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])

@@ -15,7 +15,7 @@ from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50
 from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment
 from zeroinit.init import Rule, default_, initialize
-from zeroinit.probes.measures import distinct, mean_cosine, pairs
+from zeroinit.probes.measures import count_distinct, mean_cosine, pairs
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
 from zeroinit.training.cohort import Member
@@ -294,7 +294,7 @@ def test_probes_are_those_of_each_member_alone(blobs: Data) -> None:
                 if layer != "output":
                     neurons = torch.cat([now, bias.unsqueeze(1)], dim=1).unsqueeze(0)
                     clusters, rank = pairs(neurons)
-                    expected = {"distinct": distinct(neurons), "cosine": mean_cosine(neurons), "rank": rank}
+                    expected = {"distinct": count_distinct(neurons), "cosine": mean_cosine(neurons), "rank": rank}
                     for part, value in (expected | {"clusters": clusters}).items():
                         course = record.history(f"symmetry/{layer}/{part}")
                         if part in ("distinct", "cosine") or step in (0, 2, 9):  # the others at every other look

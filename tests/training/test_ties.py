@@ -27,7 +27,7 @@ from zeroinit import dataset
 from zeroinit.arch import CifarCNN
 from zeroinit.dataset import Data
 from zeroinit.layers import weight_layers
-from zeroinit.probes.measures import distinct
+from zeroinit.probes.measures import count_distinct
 from zeroinit.rng import stream
 from zeroinit.training import loop
 from zeroinit.training.events import Event, Gradients, Step, Weights
@@ -78,7 +78,7 @@ class Watch:
             neurons = [torch.cat(both, dim=2) for both in zip(weights[:-1], biases[:-1], strict=True)]
         columns = [weight.transpose(1, 2) for weight in weights[1:]]
         counts = self.gradients if isinstance(event, Gradients) else self.weights
-        counts.append(max(distinct(each).max().item() for each in (*neurons, *columns)))
+        counts.append(max(count_distinct(each).max().item() for each in (*neurons, *columns)))
 
 
 @pytest.fixture(scope="module")
@@ -316,7 +316,7 @@ class Distinct:
         if isinstance(event, Weights):
             for name, (weights, biases) in list(event.layers.items())[:-1]:
                 neurons = torch.cat([weights, biases.unsqueeze(2)], dim=2)
-                self.counts.setdefault(name, []).append(distinct(neurons).max().item())
+                self.counts.setdefault(name, []).append(count_distinct(neurons).max().item())
 
 
 @pytest.mark.parametrize("size", [1, 3])

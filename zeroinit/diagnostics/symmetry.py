@@ -22,7 +22,7 @@ from zeroinit.diagnostics.construction import abbreviate
 from zeroinit.diagnostics.lint import findings, first_batch
 from zeroinit.diagnostics.random_ops import Draw, Draws, name_by_layer, record_fills
 from zeroinit.layers import hidden_layers, weight_layers
-from zeroinit.probes.measures import distinct, neurons
+from zeroinit.probes.measures import count_distinct, neurons
 from zeroinit.progress import track
 from zeroinit.rng import restore_generators, stream, stream_seed
 from zeroinit.training import loop
@@ -217,7 +217,7 @@ def replay(config: RunConfig, data: Data, init: str, noise: str, arithmetic: str
         if isinstance(event, Weights):
             for name, counts in classes.items():
                 weights, biases = event.layers[name]
-                counts.append(distinct(neurons(weights, biases)).item())
+                counts.append(count_distinct(neurons(weights, biases)).item())
 
     order, changes = stream("order", config.seeds.order), stream("augment", config.seeds.augment)
     with Draws(expected=True) if noise == "mean" else nullcontext():

@@ -34,8 +34,8 @@ class Activation(Probe):
             outputs = activation(inputs * 1)  # a copy: it may act in place
             slopes = measures.slopes(activation, inputs)
             columns = {
-                DEAD: measures.dead(slopes),
-                SATURATED: measures.saturated(slopes, measures.steepest(activation)),
+                DEAD: measures.dead_share(slopes),
+                SATURATED: measures.saturated_share(slopes, measures.steepest_slope(activation)),
                 MEAN: outputs.flatten(1).mean(1),
                 VARIANCE: outputs.flatten(1).var(1, correction=0),
             }

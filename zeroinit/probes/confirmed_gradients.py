@@ -20,7 +20,7 @@ from torch import Tensor
 from zeroinit.probes import measures
 from zeroinit.training.events import Gradients
 
-ABOVE = 1e-3  # share of a gradient's norm in float32 that float64 must confirm
+FIRST_GRADIENT_RTOL = 1e-3  # share of a gradient's norm in float32 that float64 must confirm
 TINY = torch.finfo(torch.float32).tiny  # a norm below it can be an exact zero in float32
 
 Key = tuple[str, int]  # a parameter, and the member whose it is
@@ -51,7 +51,7 @@ class ConfirmedGradients:
     def confirm(self, event: Gradients) -> None:
         """Check the gradients of all parameters that have none confirmed yet, and keep the values of the others."""
         is_next, self.step = event.step == self.step + 1, event.step
-        shown = norms(event, event.net.gradients())
+        shown = read_norms(event, event.net.gradients())
         pending = {key for key, norm in shown.items() if norm > 0 and key not in self.confirmed}
         while pending:
             fine, coarse = self.in_both_precisions(event, shown)
@@ -81,22 +81,22 @@ class ConfirmedGradients:
         for dtype in (torch.float64, torch.float32):
             is_shown = not values and in_double == (dtype == torch.float64)
             precisions.append(
-                dict(shown) if is_shown else norms(event, event.net.gradients_in(event.batch, dtype, values))
+                dict(shown) if is_shown else read_norms(event, event.net.gradients_in(event.batch, dtype, values))
             )
         return tuple(precisions)
 
 
 def is_confirmed(fine: float, coarse: float) -> bool:
-    """Whether a gradient with these norms in float64 and float32 is more than rounding.
+    """Return whether a gradient with these norms in float64 and float32 is more than rounding.
 
     Where float32 has an exact zero, a sum has cancelled there, unless the norm is too small for float32.
     """
     if not math.isfinite(coarse):
         return fine > 0  # too large for float32
-    return fine > ABOVE * coarse if coarse > 0 else 0 < fine < TINY
+    return fine > FIRST_GRADIENT_RTOL * coarse if coarse > 0 else 0 < fine < TINY
 
 
-def norms(event: Gradients, gradients: Mapping[str, Tensor]) -> dict[Key, float]:
+def read_norms(event: Gradients, gradients: Mapping[str, Tensor]) -> dict[Key, float]:
     """Return the norm of each parameter's gradient, of each member."""
     stacked = torch.stack([measures.norm(of_all[event.slots]) for of_all in gradients.values()])
     rows = zip(gradients, stacked.tolist(), strict=True)

@@ -38,12 +38,12 @@ class Layer:
     @property
     def are_copies(self) -> bool:
         """Whether its hidden neurons are exact copies of one another."""
-        return self.hidden and len(self.neurons[0]) > 1 and measures.distinct(self.neurons).item() == 1
+        return self.hidden and len(self.neurons[0]) > 1 and measures.count_distinct(self.neurons).item() == 1
 
     @property
     def are_nearly_copies(self) -> bool:
         """Whether its hidden neurons are one cluster: copies but for rounding."""
-        is_measurable = 1 < len(self.neurons[0]) <= measures.WIDEST
+        is_measurable = 1 < len(self.neurons[0]) <= measures.MAX_PAIRED_NEURONS
         return self.hidden and is_measurable and measures.clusters(measures.gram(self.neurons[0])).item() == 1
 
     @property
@@ -92,4 +92,6 @@ def inspect_model(model: nn.Module, batch: Split) -> Inspection:
 def _inspect_activation(inputs: Tensor, activation: nn.Module) -> tuple[float, float]:
     """Return the shares of dead and of saturated units, for inputs (1, units, N)."""
     slopes = measures.slopes(activation, inputs)
-    return measures.dead(slopes).item(), measures.saturated(slopes, measures.steepest(activation)).item()
+    return measures.dead_share(slopes).item(), measures.saturated_share(
+        slopes, measures.steepest_slope(activation)
+    ).item()

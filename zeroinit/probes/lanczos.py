@@ -27,8 +27,8 @@ def hessian_ends(losses: Callable[[Parameters], Tensor], parameters: Parameters,
 
     `losses` maps parameters {name: (K, *shape)} to (K,).
 
-    By Lanczos on Hessian-vector products (Pearlmutter, "Fast exact multiplication by the Hessian", 1994), which finds
-    the ends of the spectrum first, and from inside, so that neither is ever told too large.
+    By Lanczos on Hessian-vector products (Pearlmutter, "Fast exact multiplication by the Hessian", 1994). It finds the
+    ends of the spectrum first, and from inside: each estimate lies within the spectrum.
     """
     leaves = {name: parameter.detach().requires_grad_() for name, parameter in parameters.items()}
     chosen = [leaves[name] for name in block]
@@ -56,7 +56,7 @@ def lanczos(product: Callable[[Tensor], Tensor], start: Tensor, iterations: int)
     """
     held = start.new_zeros(len(start), iterations, start.shape[1])
     held[:, 0] = start / start.norm(dim=1, keepdim=True)
-    diagonal, beside = list[Tensor](), list[Tensor]()
+    diagonal, off_diagonal = list[Tensor](), list[Tensor]()
     for iteration in range(iterations):
         image = product(held[:, iteration])
         diagonal.append((image * held[:, iteration]).sum(1))
@@ -65,15 +65,17 @@ def lanczos(product: Callable[[Tensor], Tensor], start: Tensor, iterations: int)
         for _ in range(2):  # once leaves rounding errors that look like eigenvectors
             image = image - torch.einsum("kip,ki->kp", held, torch.einsum("kip,kp->ki", held, image))
         length = image.norm(dim=1)
-        more = length > 1e-6 * scale  # else the space is exhausted, and what is left is rounding
-        beside.append(torch.where(more, length, 0))
+        nonzero = length > 1e-6 * scale  # else the space is exhausted, and what is left is rounding
+        off_diagonal.append(torch.where(nonzero, length, 0))
         if iteration + 1 < iterations:
-            held[:, iteration + 1] = torch.where(more.unsqueeze(1), image / length.unsqueeze(1), 0)
-    entries, off = (torch.stack(of_all, dim=1).double() for of_all in (diagonal, beside))
-    over = off.eq(0).cumsum(1).roll(1, 1) > 0  # what follows stands alone; the first entry in its place adds no value
-    over[:, 0] = False
-    entries = torch.where(over, entries[:, :1], entries)
-    matrix = torch.diag_embed(entries) + torch.diag_embed(off[:, :-1], 1) + torch.diag_embed(off[:, :-1], -1)
+            held[:, iteration + 1] = torch.where(nonzero.unsqueeze(1), image / length.unsqueeze(1), 0)
+    entries, neighbours = (torch.stack(rows, dim=1).double() for rows in (diagonal, off_diagonal))
+    # entries after a zero off the diagonal are decoupled: the first entry replaces them, and adds no other eigenvalue
+    decoupled = neighbours.eq(0).cumsum(1).roll(1, 1) > 0
+    decoupled[:, 0] = False
+    entries = torch.where(decoupled, entries[:, :1], entries)
+    above, below = (torch.diag_embed(neighbours[:, :-1], offset) for offset in (1, -1))
+    matrix = torch.diag_embed(entries) + above + below
     finite = matrix.isfinite().flatten(1).all(1)
     values = torch.linalg.eigvalsh(matrix.where(finite[:, None, None], 0))
     return torch.where(finite.unsqueeze(1), values[:, [0, -1]], torch.nan)

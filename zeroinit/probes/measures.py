@@ -7,15 +7,16 @@ from torch import Tensor, nn
 
 from zeroinit.probes.histogram import EXPONENTS
 
-WIDEST = 4096  # neurons of a layer whose inner products are held
-FLAT = 0.01  # of an activation's steepest slope: below it, a unit is saturated
-NEAR = 1e-3  # of the longest neuron's length: what is no further apart is taken for alike
+MAX_PAIRED_NEURONS = 4096  # neurons of a layer whose inner products are held in memory
+SATURATION_RTOL = 0.01  # share of an activation's steepest slope; a unit with smaller slopes is saturated
+CLUSTER_RTOL = 1e-3  # share of the longest neuron's length; neurons at this distance or less are in one cluster
 
 
 def bit_counts(values: Tensor) -> Tensor:
-    """What a histogram is read from: (K, 516) counts by the sign and exponent bits of a float32, on the device.
+    """Return the counts (K, 516) of values (K, ...) from which a histogram is read, on their device.
 
-    The last four: entries that are not zero, those below float32's normal numbers, negative and positive, and NaN.
+    The first 512 are by the sign and exponent bits of a float32. The last four count the entries that are not zero,
+    the negative and the positive ones below float32's normal numbers, and NaN.
     """
     double = values.dtype == torch.float64
     members = (values if double else values.float()).detach().flatten(1).contiguous()
@@ -27,7 +28,8 @@ def bit_counts(values: Tensor) -> Tensor:
         bits = torch.stack([read(member).bincount(minlength=512) for member in members])
     nonzero = members.count_nonzero(1)
     rest = torch.zeros(len(members), 3, dtype=torch.int64, device=members.device)
-    # exponent 0 is zero or subnormal, 255 is inf or NaN: the CPU, where a look is free, seldom looks for a second time
+    # exponent 0 is zero or subnormal, 255 is inf or NaN. On a CPU, where the test below costs nothing, most values need
+    # no second pass
     zeros = members.shape[1] - nonzero
     if members.is_cuda or (bits[:, 0] + bits[:, 256] > zeros).any() or bits[:, [255, 511]].any():
         subnormal = (members != 0) & (members.abs() < torch.finfo(torch.float32).tiny)
@@ -36,20 +38,20 @@ def bit_counts(values: Tensor) -> Tensor:
 
 
 def bits_of_single(values: Tensor) -> Tensor:
-    """The sign and exponent bits of a float32 as a number: 256 if it is negative, and the exponent."""
+    """Return the sign and exponent bits of float32 values as a number: 256 if it is negative, plus the exponent."""
     return (values.view(torch.int32) >> 23) & 0x1FF
 
 
 def bits_of_double(values: Tensor) -> Tensor:
-    """The same of a float64, with the exponent that a float32 would have, or the nearest that is one of finite ones."""
+    """Return the same of float64 values, with the exponent of a float32, or the nearest one of a finite float32."""
     bits = values.view(torch.int64) >> 52
     exponents = bits & 0x7FF
     near = (exponents - (1023 - 127)).clamp(0, EXPONENTS - 1)
     return torch.where(exponents == 0x7FF, EXPONENTS, near) + 256 * values.signbit()
 
 
-def distinct(neurons: Tensor) -> Tensor:
-    """How many neurons (K,) differ in value of `neurons` (K, units, incoming weights and bias), float32 or float64.
+def count_distinct(neurons: Tensor) -> Tensor:
+    """Return how many of the neurons (K, units, incoming weights and bias), float32 or float64, differ in value: (K,).
 
     NaN where one is not finite, here and below.
     """
@@ -64,21 +66,21 @@ def distinct(neurons: Tensor) -> Tensor:
 
 
 def pairs(neurons: Tensor) -> tuple[Tensor, Tensor]:
-    """Clusters and effective rank, (K,) each, from the inner products of all pairs of the neurons (K, units, ...)."""
+    """Return the clusters (K,) and the effective rank (K,) of neurons (K, units, ...), from all pairs of them."""
     result = [(clusters(products), effective_rank(products)) for products in map(gram, neurons)]
     counts, ranks = zip(*result, strict=True)
     return torch.stack(counts), torch.stack(ranks)
 
 
 def clusters(products: Tensor) -> Tensor:
-    """How many classes the neurons are, where chains of neighbours at most NEAR apart are one.
+    """Return the number of clusters of one member's neurons, from their inner products (units, units).
 
-    Of one member, from their inner products (units, units), as is the rank below.
+    Chains of neighbours that are at most CLUSTER_RTOL apart are one cluster.
     """
     squares, numbers = products.diagonal(), torch.arange(len(products), device=products.device)
     apart = squares.unsqueeze(0) + squares.unsqueeze(1) - 2 * products
-    close = (apart <= NEAR**2 * squares.max()) | (numbers == numbers.unsqueeze(1))
-    first = numbers  # of each neuron's class, the lowest number that is known so far
+    close = (apart <= CLUSTER_RTOL**2 * squares.max()) | (numbers == numbers.unsqueeze(1))
+    first = numbers  # of each neuron's cluster, the lowest number that is known so far
     while True:
         lower = torch.where(close, first, len(products)).amin(1)
         lower = lower[lower]
@@ -88,27 +90,27 @@ def clusters(products: Tensor) -> Tensor:
 
 
 def gram(neurons: Tensor) -> Tensor:
-    """Inner products (units, units) of one member's neurons, in float64, in which small distances survive."""
+    """Return the inner products (units, units) of one member's neurons, in float64, so that small distances survive."""
     values = neurons.detach().double()
     return values @ values.T
 
 
 def mean_cosine(neurons: Tensor) -> Tensor:
-    """Mean cosine (K,) of the angle between two of the neurons (K, units, ...), over all pairs of those not zero.
+    """Return the mean cosine (K,) of the angle between two neurons (K, units, ...), over all pairs of nonzero neurons.
 
-    NaN with fewer than two.
+    It is NaN with fewer than two such neurons.
     """
     units = torch.nn.functional.normalize(neurons.detach().double(), dim=2)
     count = neurons.detach().any(2).sum(1)
-    total = units.sum(1).square().sum(1)  # of the cosines of all with all, themselves included
+    total = units.sum(1).square().sum(1)  # of the cosines of all neurons with all, each with itself included
     return torch.where(count > 1, (total - count) / (count * (count - 1)), torch.nan)
 
 
 def effective_rank(products: Tensor) -> Tensor:
-    """Effective rank: exp of the entropy of the singular values as shares of their sum; 0 where all are zero.
+    """Return the effective rank of one member's neurons, from their inner products (units, units).
 
-    Roy and Vetterli, "The effective rank", EUSIPCO 2007. The squares of the singular values are the eigenvalues of the
-    inner products.
+    It is exp of the entropy of the singular values as shares of their sum, and 0 where all are zero (Roy and Vetterli,
+    "The effective rank", EUSIPCO 2007). The squares of the singular values are the eigenvalues of the inner products.
     """
     finite = products.isfinite().all()
     singular = torch.linalg.eigvalsh(products.where(finite, 0)).clamp(min=0).sqrt()
@@ -117,25 +119,25 @@ def effective_rank(products: Tensor) -> Tensor:
 
 
 def norm(values: Tensor) -> Tensor:
-    """Euclidean norm (K,) of values (K, ...), summed in float64, in which the squares of small ones survive."""
+    """Return the Euclidean norm (K,) of values (K, ...), summed in float64, so that small squares survive."""
     result: Tensor = torch.linalg.vector_norm(values.flatten(1), dim=1, dtype=torch.float64)
     return result
 
 
 def neurons(weights: Tensor, biases: Tensor | None) -> Tensor:
-    """The neurons of a layer (K, units, ...): incoming weights, then the bias where there is one for each."""
+    """Return the neurons of a layer (K, units, ...): incoming weights, then the bias where each neuron has one."""
     flat = weights.flatten(2)
     return flat if biases is None or biases.shape != flat.shape[:2] else torch.cat([flat, biases.unsqueeze(2)], dim=2)
 
 
 def relative_update(before: Tensor, after: Tensor) -> Tensor:
-    """||after - before|| / ||before|| (K,) of weights (K, ...); inf or NaN where they were zero."""
+    """Return ||after - before|| / ||before|| (K,) of weights (K, ...); inf or NaN where they were zero."""
     ratio: Tensor = norm(after - before) / norm(before)
     return ratio
 
 
 def angle(weights: Tensor, others: Tensor) -> Tensor:
-    """The angle (K,), in degrees, between weights (K, ...) and others; NaN where one of them is zero.
+    """Return the angle (K,), in degrees, between weights (K, ...) and others; NaN where one of them is zero.
 
     By a formula that small angles survive (Kahan, "How Futile are Mindless Assessments of Roundoff", 2006, section 12).
     """
@@ -146,28 +148,29 @@ def angle(weights: Tensor, others: Tensor) -> Tensor:
 
 
 def slopes(activation: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-    """The activation's slope at each of its inputs, as autograd has it."""
+    """Return the activation's slope at each of its inputs, as autograd computes it."""
     with torch.enable_grad():
         leaf = inputs.detach().requires_grad_()
         [result] = torch.autograd.grad(activation(leaf * 1).sum(), leaf)  # a copy, as it may act in place
     return result
 
 
-def steepest(activation: nn.Module) -> float:
-    """The largest slope that the activation has anywhere."""
+def steepest_slope(activation: nn.Module) -> float:
+    """Return the largest absolute slope of the activation, from inputs between -8 and 8."""
     return slopes(activation, torch.linspace(-8, 8, 1601)).abs().max().item()
 
 
-def dead(slopes: Tensor) -> Tensor:
-    """The share (K,) of units that no input activates: none of their slopes (K, units, N) lets a gradient pass."""
+def dead_share(slopes: Tensor) -> Tensor:
+    """Return the share (K,) of dead units: all their slopes (K, units, N) are 0, so that no gradient passes."""
     share = (slopes == 0).all(2).double().mean(1)
     return torch.where(slopes.isfinite().flatten(1).all(1), share, torch.nan)
 
 
-def saturated(slopes: Tensor, steepest: float) -> Tensor:
-    """The share (K,) of units with slopes (K, units, N) below FLAT of the steepest for every input, the dead included.
+def saturated_share(slopes: Tensor, steepest: float) -> Tensor:
+    """Return the share (K,) of units of which all slopes (K, units, N) are below SATURATION_RTOL of the steepest.
 
-    Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010, section 3.
+    Dead units are saturated, too. Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", 2010, section 3.
     """
-    share = (slopes.abs() < FLAT * steepest).all(2).double().mean(1)
+    share = (slopes.abs() < SATURATION_RTOL * steepest).all(2).double().mean(1)
     return torch.where(slopes.isfinite().flatten(1).all(1), share, torch.nan)

@@ -12,7 +12,9 @@ from zeroinit.probes.probe import Metric, Probe, Readings, Subject
 from zeroinit.training.events import Gradients
 from zeroinit.training.quotient import QuotientLinear
 
-NOISE_SCALE = Metric("noise_scale/simple", "examples", "ratio of the running means of the two estimates below")
+NOISE_SCALE = Metric(
+    "noise_scale/simple", "examples", "ratio of the running means of the variance and the squared gradient"
+)
 VARIANCE = Metric("noise_scale/variance", "", "estimate of the trace of the covariance of one example's gradient")
 SQUARED_GRADIENT = Metric("noise_scale/squared_gradient", "", "estimate of the squared norm of the mean gradient")
 DECAY = 0.9  # of the running means over observed steps, whose ratio is the noise scale

@@ -51,7 +51,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Reference:
+class Baselines:
     """The accuracies that a run is judged by, on a validation set of `examples` examples.
 
     Attributes:
@@ -82,7 +82,7 @@ class Reference:
 
 
 @lru_cache(maxsize=4)
-def reference_of(data: Data) -> Reference:
+def find_baselines(data: Data) -> Baselines:
     """Return the baselines of the data, from MAX_COMPARED examples or MAX_ENTRIES numbers; the same in every dtype."""
     data = replace(data, dtype=None)
     most = max(1, MAX_ENTRIES // data.train[0][0].numel())
@@ -95,7 +95,7 @@ def reference_of(data: Data) -> Reference:
     )
     all_labels = data.val[1]
     prior = all_labels.bincount().max().item() / len(all_labels)
-    return Reference(prior, (classes[nearest] == labels).double().mean().item(), len(all_labels))
+    return Baselines(prior, (classes[nearest] == labels).double().mean().item(), len(all_labels))
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Evidence:
     result: TrainingResult
     layers: list[Layer]
     first_gradients: Mapping[str, int]
-    reference: Reference
+    baselines: Baselines
 
     @property
     def steps(self) -> int:
@@ -143,11 +143,11 @@ def judge(evidence: Evidence) -> tuple[Outcome, str]:
     if step is not None:
         return Outcome.DIVERGED, f"the loss is not finite at step {step}"
     accuracies = _describe_accuracies(evidence)
-    if evidence.reference.is_learned(evidence.accuracy):
+    if evidence.baselines.is_learned(evidence.accuracy):
         return Outcome.LEARNED, accuracies
     causes = ((outcome, cause) for outcome, find in CAUSES if (cause := find(evidence)))
     outcome, cause = next(causes, (Outcome.STUCK_AT_PRIOR, _describe_losses(evidence)))
-    if evidence.reference.is_above_prior(evidence.accuracy):
+    if evidence.baselines.is_above_prior(evidence.accuracy):
         outcome = Outcome.PARTLY_LEARNED
     return outcome, f"{accuracies}; {cause}"
 
@@ -158,7 +158,7 @@ def have_no_gradient(layers: list[Layer]) -> bool:
 
 
 def _describe_accuracies(evidence: Evidence) -> str:
-    prior, nearest = evidence.reference.prior, evidence.reference.nearest
+    prior, nearest = evidence.baselines.prior, evidence.baselines.nearest
     return f"validation accuracy {evidence.accuracy:.1%}, majority class {prior:.1%}, 1-nearest neighbour {nearest:.1%}"
 
 
@@ -183,7 +183,7 @@ def _find_too_few_steps(evidence: Evidence) -> str | None:
 def _find_dead_layer(evidence: Evidence) -> str | None:
     """A hidden layer has weights, and no unit of it passes a gradient for any example."""
     dead = next((layer for layer in evidence.layers if layer.is_dead), None)
-    return None if dead is None else f"no unit of {dead.name} passes a gradient for any of the examples looked at"
+    return None if dead is None else f"no unit of {dead.name} passes a gradient for any inspected example"
 
 
 def _find_no_gradient(evidence: Evidence) -> str | None:
@@ -232,9 +232,9 @@ CAUSES: tuple[tuple[Outcome, Callable[[Evidence], str | None]], ...] = (  # the 
 
 
 def is_hopeless(
-    step: int, inspection: Inspection, first_gradients: Mapping[str, int], is_chain: bool, reference: Reference
+    step: int, inspection: Inspection, first_gradients: Mapping[str, int], is_chain: bool, baselines: Baselines
 ) -> bool:
-    """Return whether a run that has reached this step will stay as it is, as far as can be told.
+    """Return whether a run that has reached this step will stay as it is, as far as the evidence shows.
 
     A run is not hopeless before the last predicted first gradient, nor if it is halfway to the nearest neighbour.
     Otherwise it is hopeless if it is not finite, or no weight has a gradient. In a chain of layers, it is hopeless if a
@@ -243,7 +243,7 @@ def is_hopeless(
     layers = inspection.layers
     if not all(math.isfinite(layer.gradient or 0) for layer in layers):
         return True
-    if step <= max(first_gradients.values(), default=0) or reference.is_halfway(inspection.accuracy):
+    if step <= max(first_gradients.values(), default=0) or baselines.is_halfway(inspection.accuracy):
         return False
     if have_no_gradient(layers):
         return True

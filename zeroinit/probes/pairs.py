@@ -43,9 +43,9 @@ class Pairs(Probe):
             return reason
         widths = hidden_widths(model)
         widest = max(widths, key=lambda layer: widths[layer])
-        if widths[widest] <= measures.WIDEST:
+        if widths[widest] <= measures.MAX_PAIRED_NEURONS:
             return None
-        return f"{widest} has {widths[widest]} neurons; it takes pairs of {measures.WIDEST} at most"
+        return f"{widest} has {widths[widest]} neurons; it takes pairs of {measures.MAX_PAIRED_NEURONS} at most"
 
     def on_weights(self, event: Weights) -> None:
         """Queue the metrics of each hidden layer, every other time."""

@@ -34,5 +34,5 @@ class Symmetry(Probe):
         """Queue the metrics of each hidden layer."""
         for layer in self.subject.hidden:
             neurons = measures.neurons(*event.layers[layer])
-            columns = {DISTINCT_NEURONS: measures.distinct(neurons), MEAN_COSINE: measures.mean_cosine(neurons)}
+            columns = {DISTINCT_NEURONS: measures.count_distinct(neurons), MEAN_COSINE: measures.mean_cosine(neurons)}
             self.readings.add({metric.of(layer): values for metric, values in columns.items()}, event)

@@ -1,4 +1,4 @@
-"""In which step each layer's weights have their first gradient, in theory: the wave from the output to the input."""
+"""The predicted step of the first gradient of each layer's weights: a wavefront from the output to the input."""
 
 from collections.abc import Iterator
 
@@ -12,23 +12,23 @@ TRANSPARENT = (nn.Flatten, nn.modules.dropout._DropoutNd, *POOLING)  # zero wher
 
 
 def is_chain(model: nn.Module) -> bool:
-    """Whether it is layers of weights, activations and poolings in a row, past which nothing goes."""
+    """Return whether the model is a plain sequence of layers of weights, activations and poolings."""
     if type(model).forward is not nn.Sequential.forward:
         return False
     return all(isinstance(module, (*WEIGHTS, *TRANSPARENT, *ELEMENTWISE)) for _, module in leaves(model))
 
 
-def predicted(model: nn.Module) -> dict[str, int]:
-    """{layer: the first step with a weight gradient} in exact arithmetic; a layer that never has one is not in it.
+def predict_first_gradients(model: nn.Module) -> dict[str, int]:
+    """Return {layer: the first step with a weight gradient} in exact arithmetic, without layers that never have one.
 
-    Nothing but zeros is told from the rest: a product is zero where a factor is, a sum where all terms are, and what
-    cancels by chance is not. So weights have a gradient if the layer's inputs and its deltas are not zero, biases if
-    the deltas are not; and either is no longer zero after such a step (for zero weights: Schicho 2023). Of a
-    chain of layers of weights, activations and poolings; empty for any other net.
+    The prediction only distinguishes zero from nonzero. A product is zero if a factor is zero, and a sum is zero if
+    all its terms are; terms do not cancel by chance. So weights have a gradient if the layer's inputs and its deltas
+    are nonzero, and biases have one if the deltas are nonzero. After a step with a gradient, weights and biases are
+    nonzero (for zero weights: Schicho 2023). The result is empty for a model that is no chain (`is_chain`).
     """
     if not is_chain(model):
         return {}
-    chain = list(links(model))
+    chain = list(weight_layers_with_activations(model))
     weights = [bool(layer.weight.any()) for _, layer, _ in chain]
     biases = [layer.bias is not None and bool(layer.bias.any()) for _, layer, _ in chain]
     first_steps: dict[str, int] = {}
@@ -60,8 +60,10 @@ def predicted(model: nn.Module) -> dict[str, int]:
     return first_steps
 
 
-def links(model: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.modules.conv._ConvNd, list[nn.Module]]]:
-    """The layers of weights, each with the activations up to the next."""
+def weight_layers_with_activations(
+    model: nn.Module,
+) -> Iterator[tuple[str, nn.Linear | nn.modules.conv._ConvNd, list[nn.Module]]]:
+    """Yield each layer of weights, with the activations between it and the next."""
     name, layer = "", None
     activations: list[nn.Module] = []
     for leaf, module in leaves(model):
@@ -70,13 +72,13 @@ def links(model: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.modules.conv._
                 yield name, layer, activations
             name, layer, activations = leaf, module, []
         elif isinstance(module, ELEMENTWISE):
-            activations.append(module)  # the rest lets pass what there is
+            activations.append(module)  # the other modules are transparent
     if layer is not None:
         yield name, layer, activations
 
 
 def slope_at_zero(activation: nn.Module) -> bool:
-    """Whether autograd lets anything through where all inputs are zero, which ReLU does not."""
+    """Return whether the slope at zero is nonzero in autograd. That of ReLU is zero."""
     zero = torch.zeros(1, requires_grad=True)
     activation(zero + 0).sum().backward()  # a copy, as it may act in place
     assert zero.grad is not None

@@ -21,9 +21,9 @@ from zeroinit.probes.first_gradient import FIRST_GRADIENT_PREDICTED, FirstGradie
 from zeroinit.probes.inspection import EXAMPLES, Inspection, examples_for, inspect_model
 from zeroinit.probes.metrics import skip_reasons
 from zeroinit.probes.observer import Observer
-from zeroinit.probes.outcome import EARLY_STOP_STEPS, Evidence, is_hopeless, judge, reference_of
+from zeroinit.probes.outcome import EARLY_STOP_STEPS, Evidence, find_baselines, is_hopeless, judge
 from zeroinit.probes.probe import Subject
-from zeroinit.probes.wavefront import is_chain, predicted
+from zeroinit.probes.wavefront import is_chain, predict_first_gradients
 from zeroinit.report.tables import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import hold_signals
@@ -83,7 +83,7 @@ class Session:
         if findings := lint.findings(config, self.data, model, optimizer):
             record.tags[Tag.LINT_FINDINGS] = lint.format_findings(job.params, findings)[:5000]
         self._choose_probes(job, record, model)
-        first_gradients = predicted(model)
+        first_gradients = predict_first_gradients(model)
         if FirstGradient.name in self.probes:
             record.metrics += [(FIRST_GRADIENT_PREDICTED.of(layer), step, 0) for layer, step in first_gradients.items()]
         if config.arithmetic == "quotient":
@@ -162,7 +162,7 @@ class Session:
                 record.files["weights.pt"] = state_dict_bytes(run.member.model)
         inspection = self._inspect(run)
         layers = inspection.layers if inspection else []
-        evidence = Evidence(result, layers, run.first_gradients, reference_of(self.data))
+        evidence = Evidence(result, layers, run.first_gradients, find_baselines(self.data))
         outcome, reason = judge(evidence)
         record.tags |= {Tag.OUTCOME: outcome.value, Tag.OUTCOME_REASON: reason}
         record.status = "FINISHED" if result.diverged_at is None else "FAILED"
@@ -181,7 +181,7 @@ class Session:
         run = self.runs[index]
         if not run.job.config.early_stop or not (inspection := self._inspect(run)):
             return False
-        return is_hopeless(step, inspection, run.first_gradients, is_chain(run.member.model), reference_of(self.data))
+        return is_hopeless(step, inspection, run.first_gradients, is_chain(run.member.model), find_baselines(self.data))
 
 
 def state_dict_bytes(model: nn.Module) -> bytes:

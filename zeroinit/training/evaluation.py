@@ -1,4 +1,4 @@
-"""What a training is measured by while it runs: losses and accuracies of its members on each split."""
+"""The losses and accuracies of the members of a training on each split, while it runs."""
 
 import math
 from collections.abc import Callable
@@ -18,9 +18,10 @@ Evaluate = Callable[
 
 
 def epoch_means(losses: Tensor, hits: Tensor, batch_size: int, examples: int) -> dict[str, list[float]]:
-    """Loss and accuracy of each member over the examples of an epoch's batches so far, from (steps, K) of them.
+    """Return the loss and accuracy of each member over an epoch's examples so far, as {name: values of K members}.
 
-    An epoch's last batch may be smaller than the rest.
+    `losses` and `hits` (steps of this epoch so far, K) are those of the batches. An epoch's last batch may be
+    smaller than the rest.
     """
     count = min(len(losses) * batch_size, examples)
     sizes = torch.full_like(losses[:, 0], min(batch_size, count))
@@ -34,9 +35,9 @@ def epoch_means(losses: Tensor, hits: Tensor, batch_size: int, examples: int) ->
 
 @torch.no_grad()
 def evaluate(predict: Callable[[Tensor], Tensor], data: Data, name: Literal["val", "test"]) -> dict[str, list[float]]:
-    """Mean cross-entropy and accuracy of each member on the split `name`, as {"<name>/loss", "<name>/accuracy"}.
+    """Return the mean cross-entropy and accuracy of each member on the split `name`: "<name>/loss", "<name>/accuracy".
 
-    `predict` gives logits (K, classes, N), in eval mode, for inputs (1, N, *input_shape).
+    `predict` returns logits (K, classes, N), in eval mode, for inputs (1, N, *input_shape).
     """
     stored, labels = getattr(data, name)
     loss = hits = torch.zeros(1, device=stored.device)
