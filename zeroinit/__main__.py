@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import NoReturn
 
 import zeroinit.garbage  # noqa: F401
+from zeroinit import CONF
 from zeroinit.errors import BadInput
 from zeroinit.kernels import pin_kernels
 from zeroinit.signals import never_lose_interruptions
@@ -80,9 +81,7 @@ def import_cli() -> ModuleType:
 
 def _complete() -> None:
     """Have Hydra complete what is typed, without the seconds that importing torch takes."""
-    import hydra  # only a completion needs it here
-
-    from zeroinit import CONF
+    import hydra  # here alone: the other commands import it while `starting` is shown
 
     hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(lambda cfg: None)()
 

@@ -80,7 +80,7 @@ def train_job(cfg: DictConfig) -> float | None:
     Data and store are relative to the folder of the command; with hydra.job.chdir=true the job trains in its own.
     """
     try:
-        _check_mode()
+        _check_plugins_and_axes()
         with _folder_of_command():
             job = job_of(cfg)
             with environment(job.variables):
@@ -162,7 +162,7 @@ def exit_with_bad_input(error: BadInput) -> NoReturn:
     sys.exit(error.exit_code)
 
 
-def _check_mode() -> None:
+def _check_plugins_and_axes() -> None:
     """Raise BadInput for what is no plugin, and for axes that Hydra would ignore in a single run."""
     hydra_config = HydraConfig.get()
     check_plugins(hydra_config)

@@ -24,7 +24,7 @@ class Memory(Off):
 
 def train(jobs: Sequence[Job]) -> list[Record]:
     """Train the jobs together, with the probes of their configs."""
-    return runner.run_jobs(jobs, Memory(), lambda share, accuracy: None, why=f"{len(jobs)} together")
+    return runner.run_jobs(jobs, Memory(), lambda share, accuracy: None, reason=f"{len(jobs)} together")
 
 
 def train_rows(tasks: Sequence[Task]) -> list[Row]:

@@ -31,15 +31,15 @@ def ui(sweep: str) -> Iterator[str]:
 
 def processes_of(session: int) -> list[int]:
     """The processes of a session that still run."""
-    found = []
+    pids = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if int(fields[3]) == session and fields[0] != "Z":
-            found.append(int(path.parent.name))
-    return found
+            pids.append(int(path.parent.name))
+    return pids
 
 
 @pytest.mark.usefixtures("database", "_figures")

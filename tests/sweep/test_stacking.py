@@ -66,7 +66,7 @@ def test_what_members_may_differ_in(grid: Callable[..., list[Job]]) -> None:
     jobs = grid(6, optimizer=[{"lr": 0.1}, {"lr": 0.01}], steps=[5, 7, 9], bias_scale=[{"value": 0.1}, {"value": 2}])
     [stack] = plan_stacks(jobs, 1, lambda job, workers: SMALL)
     assert [jobs[index].config.optimizer.arguments["lr"] for index in stack.jobs] == [0.01] * 3 + [0.1] * 3
-    assert stack.why == "6 together, of 16 at most"
+    assert stack.reason == "6 together, of 16 at most"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_cannot_be_stacked_trains_alone_with_the_reason(grid: Callable[...,
     stacks = plan_stacks(grid(3), 2, lambda job, workers: replace(SMALL, alone_reason="Net has a forward of its own"))
     assert stacks == [StackPlan([index], "alone: Net has a forward of its own") for index in range(3)]
     [single] = plan_stacks(grid(1), 2, lambda job, workers: SMALL)
-    assert single.why == "alone: no other run of the sweep has its data, arch and optimizer"
+    assert single.reason == "alone: no other run of the sweep has its data, arch and optimizer"
 
 
 def test_the_longest_come_first(grid: Callable[..., list[Job]]) -> None:
@@ -130,7 +130,7 @@ def test_the_same_batches_stand_together_where_that_makes_fewer_stacks(
         job.values["seeds"]["order"] = index % 2
     stacks = plan_stacks(jobs, 1, lambda job, workers: replace(SMALL, **net))
     assert [stack.jobs for stack in stacks] == expected
-    assert {stack.why for stack in stacks} == {f"{len(expected[0])} together, of {most} at most"}
+    assert {stack.reason for stack in stacks} == {f"{len(expected[0])} together, of {most} at most"}
 
 
 @pytest.mark.parametrize(

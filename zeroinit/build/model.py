@@ -19,13 +19,13 @@ from zeroinit.training.warmup import set_warmup
 from zeroinit.user_code import explain_errors
 
 
-def identity(rule: Rule) -> Rule:
-    """Return the rule as it is."""
+def keep_rule(rule: Rule) -> Rule:
+    """Return the rule unchanged."""
     return rule
 
 
 def build(
-    config: RunConfig, data: Data, wrap_rule: Callable[[Rule], Rule] = identity
+    config: RunConfig, data: Data, wrap_rule: Callable[[Rule], Rule] = keep_rule
 ) -> tuple[nn.Module, list[Filled], torch.optim.Optimizer]:
     """Build the initialised model, or its quotient, and its optimizer, on the data's device.
 

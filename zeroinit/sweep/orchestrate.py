@@ -65,7 +65,7 @@ class _Task(NamedTuple):
     """The arguments of `runner.run_in_worker` for a stack, but for the last."""
 
     jobs: list[Job]
-    why: str
+    reason: str
     sweep: str
     stacked: bool
 
@@ -81,7 +81,7 @@ class _Training:
         self._jobs = {job.config_hash: job for job in jobs}
         members = [[jobs[index] for index in stack.jobs] for stack in stacks]
         self._tasks: list[_Task | None] = [
-            _Task(group, stack.why, sweep, len(group) > 1) for group, stack in zip(members, stacks, strict=True)
+            _Task(group, stack.reason, sweep, len(group) > 1) for group, stack in zip(members, stacks, strict=True)
         ]
         self._shown_warnings: set[str] = set()
 
@@ -154,8 +154,8 @@ class _Training:
             more = f" and {len(left) - 1} more" if len(left) > 1 else ""
             rest = f"; {len(ended)} of its runs had ended and are kept" if ended else ""
             self._bar.print_line(f"tried once more: {' '.join(left[0].overrides)}{more}: {error}{rest}")
-            why = f"{len(left)} left of {task.why}" if ended else task.why
-            self._tasks[index] = task._replace(jobs=left, why=why)
+            reason = f"{len(left)} left of {task.reason}" if ended else task.reason
+            self._tasks[index] = task._replace(jobs=left, reason=reason)
 
     def _ended_before(self, death: Death, jobs: Iterable[Job]) -> list[Record]:
         """Return the records of the jobs that a worker brought to their end; mark its other runs as KILLED."""

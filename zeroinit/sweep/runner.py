@@ -23,7 +23,7 @@ def run_jobs(
     jobs: Sequence[Job],
     tracker: Tracker,
     report_progress: Callable[[float, float | None], None],
-    why: str = "a single run",
+    reason: str = "a single run",
     stacked: bool = False,
 ) -> list[Record]:
     """Train jobs together, and return their records, which are in the store.
@@ -35,10 +35,10 @@ def run_jobs(
         jobs: jobs that differ only in keys of `stacking.MAY_DIFFER`.
         tracker: where the records are kept.
         report_progress: is called with the share of the steps done, and with a validation accuracy or None.
-        why: why the jobs train together, or alone; kept as a tag.
+        reason: why the jobs train together, or alone; kept as a tag.
         stacked: whether a single job trains as a stack, so that it has the bits that it would have among others.
     """
-    plan = {Tag.STACK_SIZE: str(len(jobs)), Tag.STACK_REASON: why}
+    plan = {Tag.STACK_SIZE: str(len(jobs)), Tag.STACK_REASON: reason}
     records = [record_of(job, plan) for job in jobs]
     try:
         for record in records:
@@ -94,12 +94,16 @@ def size_of(job: Job) -> str:
 
 
 def run_in_worker(
-    jobs: Sequence[Job], why: str, sweep: str, stacked: bool, tell: Callable[[tuple[float, float | None]], None]
+    jobs: Sequence[Job],
+    reason: str,
+    sweep: str,
+    stacked: bool,
+    report_progress: Callable[[tuple[float, float | None]], None],
 ) -> list[Record]:
     """Train jobs of a sweep together, in any process, and return their records without what the store keeps.
 
     The config of each job is written to its folder first. A job whose folder cannot be written to fails alone.
-    `tell` is called with the share of the steps done and an accuracy, a few times a second.
+    `report_progress` is called with the share of the steps done and an accuracy, a few times a second.
     """
     reported, last = 0.0, None
 
@@ -108,17 +112,17 @@ def run_in_worker(
         last = last if accuracy is None else accuracy
         if time.monotonic() - reported > REPORT_SECONDS:
             reported = time.monotonic()
-            tell((share, last))
+            report_progress((share, last))
             last = None
 
     with environment(jobs[0].variables):
         tracker = open_tracker(jobs[0], sweep)
     records = train_in_folders(
         jobs,
-        lambda some: run_jobs(some, tracker, report_now_and_then, why, stacked),
-        lambda job, reason: record_lost_jobs([job], tracker, reason)[0],
+        lambda some: run_jobs(some, tracker, report_now_and_then, reason, stacked),
+        lambda job, error: record_lost_jobs([job], tracker, error)[0],
     )
-    tell((1.0, last))
+    report_progress((1.0, last))
     if tracker.is_persistent:
         for record in records:
             record.metrics = [point for point in record.metrics if point[0] == VAL_ACCURACY]

@@ -17,6 +17,7 @@ from torch import nn
 
 from zeroinit.build import batch_size_of, build, load, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
+from zeroinit.config.identity import SWEEP_ONLY_KEYS
 from zeroinit.config.read import Values
 from zeroinit.config.schema import RunConfig
 from zeroinit.environment import environment
@@ -35,7 +36,7 @@ MAY_DIFFER = (
     *(f"seeds.{stream}" for stream in ("init", "order", "augment", "forward")),
     *("epochs", "steps", "early_stop"),
     *("mode", "rerun", "save"),
-    *("claims", "published", "reference", "size"),  # a sweep's file has them for its report and for its other keys
+    *SWEEP_ONLY_KEYS,
 )
 MAX_CPU_PARAMETERS = 1_000_000  # parameters of a model of which a stack still gains a fifth on a CPU
 CPU_STACK_BYTES = 16 << 20  # of a stack on a CPU; beyond that, more members gain nothing
@@ -72,7 +73,7 @@ class StackPlan:
     """Jobs that train together, or one job that trains alone, and the reason."""
 
     jobs: list[int]  # indices into the jobs of the sweep
-    why: str
+    reason: str
 
 
 def find_limits(job: Job, workers: int) -> StackLimits:
@@ -197,8 +198,8 @@ def _stacks_of(jobs: Sequence[Job], indices: list[int], limits: StackLimits, wor
     groups, most = _group_by_batches(jobs, indices, limits)
     if limits.alone_reason or most == 1 or len(indices) == 1:
         no_other = "no other run of the sweep has its data, arch and optimizer"
-        why = f"alone: {limits.alone_reason or (no_other if len(indices) == 1 else 'memory holds one')}"
-        yield from (StackPlan([index], why) for index in indices)
+        reason = f"alone: {limits.alone_reason or (no_other if len(indices) == 1 else 'memory holds one')}"
+        yield from (StackPlan([index], reason) for index in indices)
         return
     fewest = sum(math.ceil(len(group) / most) for group in groups)
     for group in groups:
