@@ -281,7 +281,7 @@ def test_a_run_that_raises_is_told_in_one_line_and_the_others_go_on(
     assert ended.code == 1
     [line] = [line for line in ended.err.splitlines() if line.startswith("failed:")]
     assert re.search(
-        r"bias_scale\.value=100: ArithmeticError: a bug of ours \(test_command\.py, line \d+\) \(traceback in ", line
+        r"bias_scale\.value=100: ArithmeticError: a bug of ours \(test_cli\.py, line \d+\) \(traceback in ", line
     )
     assert "in faulty" in Path(re.search(r"traceback in (.*)\)", line)[1]).read_text()
     assert "Traceback" not in ended.err

@@ -237,7 +237,7 @@ def test_a_draw_is_named_by_what_it_is_for() -> None:
     fills: list[Tensor] = []
     with Draws() as draws:
         rules = [
-            record_fills(draws, fills)(Target("init", f"torch.nn.init.{name}_", "{}").resolve())
+            record_fills(draws, fills)(Target.read({"init": {"_target_": f"torch.nn.init.{name}_"}}, "init").resolve())
             for name in ("trunc_normal", "zeros")
         ]
         initialize(model, stream("init", 7), *rules, bias_scale=float)

@@ -84,7 +84,7 @@ def rateless(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
 
 
 def test_an_optimizer_without_a_rate_has_no_ramp(job_of: Callable[..., Job], digits: Data) -> None:
-    words = ("dataset=digits", "~optimizer", "+optimizer._target_=test_ramp.rateless", "steps=3")
+    words = ("dataset=digits", "~optimizer", "+optimizer._target_=test_warmup.rateless", "steps=3")
     train([member(job_of(*words), digits)], digits)
     with pytest.raises(BadInput, match=r"^ramp\.steps=5: Rateless has no learning rate lr .*; give ramp\.steps=0$"):
         member(job_of(*words, "ramp.steps=5"), digits)
