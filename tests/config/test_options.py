@@ -83,7 +83,7 @@ def test_the_options_are_those_that_are_promised() -> None:
         ],
         "bias_scale": ["constant", "fan_in"],
         "optimizer": ["adam", "adamw", "momentum", "rmsprop", "sgd"],
-        "probe": ["all", "default", "noise_scale", "none"],
+        "probe": ["all", "default", "noise_scale", "none", "snapshot"],
         "tracker": ["mlflow", "off"],
         "size": ["paper", "small", "smoke"],
     }

@@ -305,9 +305,12 @@ def test_skip_reasons() -> None:
         ),
         ("curvature", nn.Sequential(twice, nn.ELU(), twice), "layers of the net share parameters"),
     ]
+    parameters = sum(parameter.numel() for parameter in normalised.parameters())
+    too_large = f"it has {parameters:,} parameters; snapshots are of nets with 1,000 at most"
+    expected.append(("snapshot", normalised, too_large))
     for probe, model, reason in expected:
         assert skip_reasons([probe], model) == {probe: reason}
-    assert skip_reasons(all_probes(), normalised) == {}
+    assert skip_reasons(all_probes(), normalised) == {"snapshot": too_large}
     assert skip_reasons(all_probes(), plain) == {}
 
 

@@ -26,7 +26,7 @@ PREDICTED = {"first_gradient_predicted/{layer}"}  # which a session writes, befo
 
 
 def test_a_probe_has_the_name_of_its_module() -> None:
-    assert len(all_probes()) == 8
+    assert len(all_probes()) == 9
     for name, probe in all_probes().items():
         assert probe.__module__ == f"zeroinit.probes.{name}"
         assert (Path(zeroinit.probes.__path__[0]) / f"{name}.py").exists()

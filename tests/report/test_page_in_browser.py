@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers.browser import CHROMIUM, FLAGS, PATIENCE
 from helpers.reports import fake_histograms, grid, pack, plan_of
@@ -55,8 +56,19 @@ def runs_with_losses() -> list[Record]:
     runs = grid(3, 2, 2)
     for run in runs:
         run.run_id = run.tags["config_hash"].replace(" ", "")
+        run.params["arch.activation"] = "relu"
         run.metrics += [("train/loss", 2 - 0.1 * step, step) for step in range(0, 20, 5)]
     return runs
+
+
+def two_input_net() -> dict[str, Any]:
+    """A net whose boundary is x + y = 1 at step 0 and x + y = 3 at step 10, where two neurons have lines."""
+    hidden = np.array([[[1.0, 1.0], [1.0, -1.0]]] * 2)
+    output = np.array([[[1.0, 0.0], [0.0, 0.0]]] * 2)
+    biases = np.array([[0.0, 0.5]] * 2), np.array([[-1.0, 0.0], [-3.0, 0.0]])
+    points = {"points": np.array([[0.0, 0], [4, 4]]), "labels": np.array([0, 1]), "seed": np.array("0")}
+    weights = {"hidden1/weight": hidden, "hidden1/bias": biases[0], "output/weight": output, "output/bias": biases[1]}
+    return {"steps": np.array([0, 10]), **weights, **points}
 
 
 @pytest.fixture
@@ -67,7 +79,8 @@ def open_page(tmp_path: Path) -> Iterator[Open]:
     cells = group_cells(plan_of(*runs), runs)
     histograms = sum_histograms([pack(fake_histograms(2))])
     manifest = Manifest("Why do they learn?", "zeroinit -cn sweep", plan_of(*runs), baseline="init0")
-    extras = Extras(RunLinks("http://127.0.0.1:5000", "7", "zeroinit ui sweep"), [{"hidden1": 500}] * len(cells))
+    links = RunLinks("http://127.0.0.1:5000", "7", "zeroinit ui sweep")
+    extras = Extras(links, [{"hidden1": 500}] * len(cells), [two_input_net()] * len(cells))
     path = tmp_path / "report.html"
     path.write_bytes(render_page("sweep", manifest, cells, [histograms] * len(cells), ["A note."], extras))
     errors, requests = [], []
@@ -105,6 +118,7 @@ def test_the_answer_comes_first_and_then_each_part_in_its_order(open_page: Open)
         "Map of all cells",
         "Table",
         "Two cells compared",
+        "Decision boundary during training",
         "Caveats, and how to repeat it",
     ]
     assert "init0" in page.locator("#answer").inner_text()
@@ -255,3 +269,38 @@ def test_columns_are_sorted_and_chosen(open_page: Open) -> None:
     names = heads.all_inner_texts()
     assert "test loss" not in names
     assert "hidden1: neurons that differ" in names
+
+
+# the ends of the lines with this label in the first plane, in units of its axes, which go from -1.2 to 5.2
+LINES = """
+(style) => {
+  const svg = document.querySelector("#plane-charts .drawing > svg:last-child");
+  const frame = svg.querySelector("rect").getBBox();
+  const unit = ([x, y]) => [-1.2 + 6.4 * (x - frame.x) / frame.width, 5.2 - 6.4 * (y - frame.y) / frame.height];
+  const widthOf = (path) => path.parentElement.closest("[stroke-width]")?.getAttribute("stroke-width");
+  const endsOf = (path) => [0, path.getTotalLength()].map((length) => path.getPointAtLength(length));
+  return [...svg.querySelectorAll("g path")].filter((path) => widthOf(path) === style)
+    .map((path) => endsOf(path).map(({ x, y }) => unit([x, y])));
+}
+"""
+
+
+def test_the_plane_shows_the_boundary_and_the_neurons_and_plays(open_page: Open) -> None:
+    page = open_page()
+    slider, step = page.locator("#step"), page.locator("#plane-controls output")
+    page.locator("#plane-charts svg path").first.wait_for(state="attached")
+    assert step.inner_text() == "10"
+    for at, total in (("10", 3), ("0", 1)):
+        assert step.inner_text() == at
+        [boundary] = page.evaluate(LINES, "2.6")
+        assert [sum(end) for end in boundary] == pytest.approx([total] * 2, abs=0.1)
+        neurons = page.evaluate(LINES, "1.2")
+        assert [x + y for x, y in neurons[0]] == pytest.approx([0, 0], abs=0.1)
+        assert [x - y for x, y in neurons[1]] == pytest.approx([-0.5, -0.5], abs=0.1)
+        slider.focus()
+        page.keyboard.press("ArrowLeft")
+    assert state_of(page)["step"] == "0"
+    page.get_by_role("button", name="play").click()
+    page.wait_for_function("document.querySelector('#plane-controls output').textContent === '10'")
+    page.get_by_role("button", name="play").wait_for()
+    assert page.locator("#plane-charts td").first.inner_text() == "1, 1"

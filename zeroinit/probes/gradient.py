@@ -11,6 +11,7 @@ from zeroinit.probes.histogram import Histogram, histogram, quantiles
 from zeroinit.probes.probe import Columns, Metric, Probe, Readings, Subject
 from zeroinit.training.events import Gradients
 
+HISTOGRAMS_FILE = "histograms.npz"
 GRADIENT_NORM = Metric("grad/{layer}/norm", "", "Euclidean norm of the weight gradient", is_nonnegative=True)
 GRADIENT_ZEROS = Metric("grad/{layer}/zeros", "share", "share of the entries that are exactly zero")
 QUANTILES = {
@@ -49,13 +50,13 @@ class Gradient(Probe):
 
             self.readings.add_columns(measures.bit_counts(gradients), event, to_columns)
 
-    def histograms(self, member: int) -> bytes | None:
-        """Return the .npz of a member's histograms; None if there are none.
+    def files(self, member: int) -> dict[str, bytes]:
+        """Return the histograms of a member; nothing if there are none.
 
-        It holds the observed `steps` (T,), and of each layer the counts (T, 2, 255), zeros, nan and inf (T,).
+        The .npz holds the observed `steps` (T,), and of each layer the counts (T, 2, 255), zeros, nan and inf (T,).
         """
         if not any(histograms for _, _, histograms in self.observations):
-            return None
+            return {}
         rows = [
             (step, members.index(member), histograms)
             for step, members, histograms in self.observations
@@ -68,4 +69,4 @@ class Gradient(Probe):
                 arrays[f"{layer}/{part}"] = np.array([getattr(of_all[layer], part)[row] for _, row, of_all in rows])
         content = io.BytesIO()
         np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
-        return content.getvalue()
+        return {HISTOGRAMS_FILE: content.getvalue()}

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from zeroinit.probes.gradient import Gradient
 from zeroinit.probes.metrics import all_probes
 from zeroinit.probes.probe import Probe, Readings, Subject
 from zeroinit.tracker import VAL_ACCURACY, Record, Tracker
@@ -37,7 +36,7 @@ class Observer:
         self.records, self.tracker, self.steps, self.report_progress = records, tracker, steps, report_progress
         self.readings = Readings(records)
         self.probes = [probe(subject, self.readings) for name, probe in all_probes().items() if name in probes]
-        self.gradient = next((probe for probe in self.probes if isinstance(probe, Gradient)), None)
+        self.probes_with_files = list(self.probes)  # also those that are left out later
         self.step = 0  # the last observed step
         self.flushed = time.perf_counter()
         self.seconds = 0.0  # spent in probes and writes
@@ -67,9 +66,9 @@ class Observer:
             self.report_progress(event.step / self.steps, event.values[VAL_ACCURACY])
         self.seconds += time.perf_counter() - started
 
-    def histograms(self, member: int) -> bytes | None:
-        """Return the .npz of a member's gradient histograms; None if there are none."""
-        return self.gradient.histograms(member) if self.gradient else None
+    def files(self, member: int) -> dict[str, bytes]:
+        """Return the files {name: content} that the probes keep of a member."""
+        return {name: content for probe in self.probes_with_files for name, content in probe.files(member).items()}
 
     def _call_probes(self, event: Gradients | Weights, call: Callable[[Probe], None]) -> None:
         """Call each probe. One that raises is left out from then on, and the run goes on."""

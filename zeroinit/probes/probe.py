@@ -163,3 +163,7 @@ class Probe:
 
     def on_weights(self, event: Weights) -> None:
         """Measure the weights after an observed step, and those before the first step."""
+
+    def files(self, member: int) -> dict[str, bytes]:
+        """Return the files {name: content} that a member's run keeps."""
+        return {}

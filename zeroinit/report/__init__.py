@@ -27,7 +27,7 @@ from zeroinit.report.manifest import (
     replace_strays,
     training_commands,
 )
-from zeroinit.report.page import Extras, RunLinks, curve_metrics, render_page
+from zeroinit.report.page import Extras, RunLinks, curve_metrics, read_snapshots, render_page
 from zeroinit.report.select_figures import MapFunction, draw, units_of_layers
 from zeroinit.report.tables import as_csv, caption, cell_table, claim_table, explain_marks, summarize_cells
 from zeroinit.tracker import Record, Tracker, readable
@@ -244,7 +244,9 @@ def _report_files(
         finished = [record for cell in cells for record in cell.finished]
         tracker.load_histories(finished, curve_metrics(finished))
         histograms = [sum_histograms(read_histograms(cell.finished, tracker)) for cell in cells]
-        extras = Extras(_link_runs(tracker), units_of_layers(cells, tracker), watch_seconds)
+        extras = Extras(
+            _link_runs(tracker), units_of_layers(cells, tracker), read_snapshots(cells, tracker), watch_seconds
+        )
         files[PAGE] = render_page(tracker.sweep, manifest, cells, histograms, notes, extras)
     except BadInput:
         raise

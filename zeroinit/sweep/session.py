@@ -156,8 +156,7 @@ class Session:
         samples = steps * len(self.data.train[0]) / self.steps_per_epoch
         record.tags |= {Tag.TRAIN_SECONDS: f"{seconds:.3f}", Tag.SAMPLES_PER_SECOND: f"{samples / seconds:.0f}"}
         if self.tracker.is_persistent:
-            if histograms := self.observer.histograms(index):
-                record.files["histograms.npz"] = histograms
+            record.files |= self.observer.files(index)
             if run.job.config.save:
                 record.files["weights.pt"] = state_dict_bytes(run.member.model)
         inspection = self._inspect(run)

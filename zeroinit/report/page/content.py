@@ -18,6 +18,7 @@ from zeroinit.report.page.details import describe_cells, describe_gradients
 from zeroinit.report.page.extras import Extras
 from zeroinit.report.page.map import describe_map
 from zeroinit.report.page.metrics import DetailLevel, final_values, layer_metrics, round_number
+from zeroinit.report.page.planes import describe_planes
 from zeroinit.report.page.table import describe_table
 from zeroinit.report.select_figures import last_to_wake_with_reference
 from zeroinit.report.tables import caption, explain_marks, mark_n, summarize_cells
@@ -105,6 +106,7 @@ class Content:
             "table": describe_table(self, level, pool),
             "cells": describe_cells(self, level, pool),
             "gradients": describe_gradients(self.histograms, level, pool),
+            "plane": describe_planes(self.extras.snapshots) if level.steps else None,
             "facts": _describe_facts(self.records),
             "links_hint": self.extras.links.hint if self.extras.links else "",
             "watch_seconds": self.extras.watch_seconds,

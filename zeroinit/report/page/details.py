@@ -18,6 +18,7 @@ from zeroinit.report.histories import (
 )
 from zeroinit.report.page.charts import ColumnPool
 from zeroinit.report.page.metrics import DetailLevel, layer_metrics, round_number
+from zeroinit.report.page.planes import describe_plane
 from zeroinit.report.tables import mark_n
 from zeroinit.report.views.gradients import make_gradients
 from zeroinit.report.views.layers import make_layers
@@ -33,6 +34,7 @@ def describe_cells(content: "Content", level: DetailLevel, pool: ColumnPool) -> 
     cells = content.cells
     keys = naming_keys(cells)
     indices = {id(cell): index for index, cell in enumerate(cells)}
+    snapshots = content.extras.snapshots
     labelling = independent_keys([cell.params for cell in cells], keys)
     details = []
     for number, (cell, row, comparison) in enumerate(zip(cells, content.rows, content.comparisons, strict=True)):
@@ -55,6 +57,7 @@ def describe_cells(content: "Content", level: DetailLevel, pool: ColumnPool) -> 
                 "runs_planned": cell.outcomes.total(),
                 "baseline": indices[id(comparison.baseline)] if comparison.baseline else None,
                 "distinct": _count_distinct(cell, units),
+                "plane": describe_plane(cell, snapshots[number], level) if snapshots else None,
                 "layers": _describe_layers(cell, units, level, pool),
                 **_describe_gradients_of(cell, content.histograms[number], level, pool),
             }

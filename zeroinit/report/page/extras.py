@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,11 @@ class Extras:
     Attributes:
         links: Where the runs are.
         units: {layer: its number of units} of each cell.
+        snapshots: The weights of each cell's net, if it has two inputs and they were kept.
         watch_seconds: After how many seconds the page loads itself again; None for never.
     """
 
     links: RunLinks | None = None
     units: Sequence[Mapping[str, int]] = field(default=())
+    snapshots: Sequence[Mapping[str, NDArray[Any]] | None] = field(default=())
     watch_seconds: float | None = None

@@ -21,7 +21,7 @@ from zeroinit.report.page.metrics import DetailLevel, format_estimate, format_va
 from zeroinit.report.statistics import Estimate, is_share
 from zeroinit.report.views.colours import CIVIDIS, EMPTY, interpolate, is_dark
 from zeroinit.report.views.curves import name_metric
-from zeroinit.report.views.map import UNKNOWN
+from zeroinit.report.views.map import UNKNOWN, make_map
 from zeroinit.report.views.panels import arrange_panels, describe_units, elide, write_caption
 from zeroinit.report.views.view import Mark, Scale, spread_evenly
 from zeroinit.tracker import TEST_ACCURACY
@@ -56,6 +56,7 @@ def describe_map(content: "Content", level: DetailLevel, pool: ColumnPool) -> di
         "default": dict(zip(("x", "y"), _choose_axes(values), strict=True)),
         "paints": paints,
         "marks": [vars(mark) for mark in _make_marks()],
+        "title": make_map(cells).title,
         "letters": _explain_letters(cells),
     }
 

@@ -12,7 +12,7 @@ function legendEntries(view) {
   const adapt = (colour) => (isDark() ? data.dark[colour] ?? colour : colour), entries = [];
   const { colour } = view;
   if (colour?.kind === "category" && colour.label) {
-    const hasLines = view.marks.some((mark) => mark.kind === "line");
+    const hasLines = view.marks.some((mark) => mark.kind === "line" && mark.channels.colour);
     colour.domain.forEach((value, index) => {
       const text = colour.labels[index] ?? value, stroke = adapt(colour.colours[index]);
       const sign = hasLines
@@ -26,7 +26,8 @@ function legendEntries(view) {
     const cross = svgElement("path", { d: "M7 4l8 8M15 4l-8 8", stroke: paint, "stroke-width": 1.4 });
     const hollow = { fill: "none", stroke: paint, "stroke-width": 1.6 };
     const dot = svgElement("circle", { cx: 11, cy: 8, r: (mark.width || 6) / 2, ...(mark.hollow ? hollow : { fill: paint }) });
-    entries.push({ text: mark.label, sign: mark.kind === "cross" ? cross : dot });
+    const line = svgElement("line", { x1: 0, x2: 22, y1: 8, y2: 8, stroke: paint, "stroke-width": mark.width || 1.8, "stroke-dasharray": mark.dashed ? "5 3" : null });
+    entries.push({ text: mark.label, sign: { cross, line }[mark.kind] ?? dot });
   }
   return entries;
 }

@@ -6,7 +6,7 @@ function mapView() {
   const [x, y] = [axes[state.x] ?? no_axis, axes[state.y] ?? no_axis];
   const { rows, columns, row, column } = panels[`${state.x} ${state.y}`];
   const paint = paints[state.colour];
-  return { name: "map", title: paint.label, caption: paint.caption, notes: letterNotes(), x: x.x, y: y.y, colour: paint.colour,
+  return { name: "map", title: data.map.title, caption: paint.caption, notes: letterNotes(), x: x.x, y: y.y, colour: paint.colour,
     rows, columns, marks, frame: { ...paint.frame, x: x.column, y: y.column, row, column } };
 }
 
@@ -23,7 +23,7 @@ function drawMapControls() {
 
 function drawMap() {
   drawMapControls();
-  put("map-chart", chartFigure(mapView(), { onDraw: makeTilesButtons, isTitled: false }));
+  put("map-chart", chartFigure(mapView(), { onDraw: makeTilesButtons }));
 }
 
 function makeTilesButtons(svg, marks) {

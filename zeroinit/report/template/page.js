@@ -9,6 +9,7 @@ function drawAll() {
   drawTable();
   drawClaims();
   drawComparison();
+  drawPlanes();
   drawAbout();
 }
 
@@ -29,6 +30,8 @@ listen(["cell", "sheet"], drawCard);
 listen(["cell"], () => announce(`${cells[chosenCell()].label}: ${cells[chosenCell()].accuracy}`));
 listen(["filter", "sort", "up", "all"], drawTableRows);
 listen(["rows", "columns"], drawTable);
+listen(["cell", "with"], drawPlanes);
+listen(["step"], drawPlaneStep);
 listen(["cell", "with", "layer", "kind", "all"], drawComparison);
 
 drawAll();

@@ -3,7 +3,7 @@ const FIRST_STATE = {
   cell: String(data.first_cell), with: "auto", metric: data.curves?.default.metric ?? "", along: data.curves?.default.along ?? "",
   axis: data.curves?.default.axis ?? "", lines: data.curves?.default.lines ?? "", x: data.map.default.x, y: data.map.default.y,
   colour: Object.keys(data.map.paints)[1] ?? "outcome", filter: "", sort: "", up: "yes", rows: "cells", columns: "",
-  all: "", layer: "", kind: "", theme: "auto", sheet: "closed",
+  all: "", layer: "", step: "last", kind: "", theme: "auto", sheet: "closed",
 };
 let state = readState();
 const listeners = []; // [keys, function]

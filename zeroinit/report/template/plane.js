@@ -1,0 +1,123 @@
+// Nets with two inputs: decision boundary, the lines of the first neurons, and their weights, at a step that plays.
+const GRID = 60; // points of the boundary along each axis
+const PLAY_MILLISECONDS = 350;
+let player = null;
+
+const planeCells = () => [chosenCell(), otherCell()].filter((index) => cells[index]?.plane);
+
+function planeSteps() {
+  const steps = planeCells().flatMap((index) => cells[index].plane.steps);
+  return [...new Set(steps)].sort((a, b) => a - b);
+}
+
+function currentStep() {
+  const steps = planeSteps();
+  return steps.includes(+state.step) ? +state.step : steps.at(-1);
+}
+
+function drawPlanes() {
+  byId("plane").hidden = !planeCells().length;
+  if (!planeCells().length) return stopPlaying();
+  const steps = planeSteps();
+  const slider = element("input", { type: "range", id: "step", min: 0, max: steps.length - 1, "data-control": "step",
+    oninput: (event) => changeState({ step: String(planeSteps()[event.target.value]) }, true) });
+  keepFocus("plane-controls", () => put("plane-controls", button("play", togglePlaying, { id: "play", "data-control": "play" }),
+    element("span", {}, element("label", { for: "step" }, "step"), " ", slider, " ", element("output", { for: "step" }))));
+  drawPlaneStep();
+}
+
+function drawPlaneStep() {
+  if (!planeCells().length) return;
+  const step = currentStep();
+  byId("step").value = planeSteps().indexOf(step);
+  byId("step").setAttribute("aria-valuetext", `step ${step}`);
+  byId("plane-controls").querySelector("output").textContent = step;
+  put("plane-charts", planeCells().map((index) => {
+    const figure = element("div", {}, chartFigure(planeView(cells[index], step)), weightTable(cells[index].plane, step));
+    drawHolderSoon(figure);
+    return figure;
+  }));
+}
+
+function drawHolderSoon(figure) {
+  // at once, so that playing does not flicker
+  requestAnimationFrame(() => figure.isConnected && drawHolder(figure.querySelector(".drawing")));
+}
+
+function togglePlaying() {
+  if (player) return stopPlaying();
+  byId("play").textContent = "pause";
+  if (currentStep() === planeSteps().at(-1)) changeState({ step: String(planeSteps()[0]) }, true);
+  player = setInterval(() => {
+    const steps = planeSteps(), next = steps[steps.indexOf(currentStep()) + 1];
+    if (next === undefined) stopPlaying();
+    else changeState({ step: String(next) }, true);
+  }, PLAY_MILLISECONDS);
+}
+
+function stopPlaying() {
+  clearInterval(player);
+  player = null;
+  if (byId("play")) byId("play").textContent = "play";
+}
+
+function indexAt(plane, step) {
+  // of the last snapshot that is not after the step
+  return Math.max(0, d3.bisectRight(plane.steps, step) - 1);
+}
+
+function planeView(cell, step) {
+  const { view, points, labels } = data.plane, index = indexAt(cell.plane, step);
+  const frame = { x: [], y: [], group: [], class: [], tip: [], is_neuron: [], is_boundary: [], is_point: [] };
+  const add = (row) => Object.keys(frame).forEach((name) => frame[name].push(row[name] ?? (name.startsWith("is_") ? false : "")));
+  points.forEach(([x, y], number) => add({ x, y, class: labels[number], tip: `class ${labels[number]}`, is_point: true }));
+  for (const { x, y, group, tip } of neuronLines(cell.plane, index, view)) add({ x, y, group, tip, is_neuron: true });
+  for (const { x, y, group } of boundaryLines(cell.plane, index, view)) add({ x, y, group, tip: "decision boundary", is_boundary: true });
+  return { ...view, title: `${cell.label}, seed ${cell.plane.seed}, step ${cell.plane.steps[index]}`, frame };
+}
+
+function neuronLines(plane, index, view) {
+  // where the input of each neuron of the first hidden layer is zero
+  if (plane.layers.length < 2) return [];
+  const { weight, bias } = plane.layers[0], [left, right] = view.x.domain, [low, high] = view.y.domain;
+  return weight[index].flatMap(([a, b], neuron) => {
+    const c = bias?.[index][neuron] ?? 0;
+    if (!a && !b) return [];
+    const ends = Math.abs(b) > Math.abs(a) ? [left, right].map((x) => [x, -(c + a * x) / b]) : [low, high].map((y) => [-(c + b * y) / a, y]);
+    return ends.map(([x, y]) => ({ x, y, group: `neuron ${neuron}`, tip: `neuron ${neuron + 1} of ${plane.layers[0].name}` }));
+  });
+}
+
+function boundaryLines(plane, index, view) {
+  // for each class, where its logit equals the largest of the others; of two classes, once
+  const net = netAt(plane, index), [left, right] = view.x.domain, [low, high] = view.y.domain;
+  const scaleTo = (value, from, to) => from + (value / (GRID - 1)) * (to - from);
+  const logits = d3.range(GRID * GRID).map((point) => net([scaleTo(point % GRID, left, right), scaleTo(Math.floor(point / GRID), low, high)]));
+  const classes = logits[0].length === 2 ? [0] : d3.range(logits[0].length);
+  return classes.flatMap((kind) => {
+    const margins = logits.map((values) => values[kind] - d3.max(values.filter((_, other) => other !== kind)));
+    const rings = d3.contours().size([GRID, GRID]).contour(margins, 0).coordinates.flat();
+    return rings.flatMap((ring, number) => splitAtBorder(ring).flatMap((part, piece) => part.map(([x, y]) => ({
+      x: scaleTo(x - 0.5, left, right), y: scaleTo(y - 0.5, low, high), group: `boundary ${kind} ${number} ${piece}` }))));
+  });
+}
+
+function splitAtBorder(ring) {
+  // a contour is closed along the border of the grid, which is no boundary of a class
+  const isBorder = ([x, y]) => x < 0.51 || y < 0.51 || x > GRID - 0.51 || y > GRID - 0.51;
+  const parts = [[]];
+  for (const point of ring) {
+    if (isBorder(point)) parts.push([]);
+    else parts.at(-1).push(point);
+  }
+  return parts.filter((part) => part.length > 1);
+}
+
+function weightTable(plane, step) {
+  const index = indexAt(plane, step), [first, second] = plane.layers;
+  if (!second || first.weight[index].length > 12) return null;
+  const rows = first.weight[index].map((row, neuron) => [String(neuron + 1), row.map(formatNumber).join(", "),
+    formatNumber(first.bias?.[index][neuron] ?? 0), second.weight[index].map((out) => formatNumber(out[neuron])).join(", ")]);
+  return smallTable([`neuron of ${first.name}`, "weights from the inputs", "bias", `weights to ${second.name}`], rows);
+}
+
