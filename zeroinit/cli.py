@@ -30,7 +30,7 @@ from zeroinit.sweep.checks import check_jobs, forget_notes
 from zeroinit.sweep.command import Command
 from zeroinit.sweep.messages import best_val_accuracy, failure_line, new_warnings, result_line
 from zeroinit.sweep.runner import run_jobs
-from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, Tracker, without_password
+from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, Status, Tracker, without_password
 from zeroinit.tracker.provenance import COMMAND, provenance
 from zeroinit.tracker.stale import report_dead_runs
 from zeroinit.tracker.tags import Tag
@@ -94,16 +94,16 @@ def train_job(cfg: DictConfig) -> float | None:
         for line in new_warnings(record, set()):
             bar.print_line(line)
         if is_multirun():
-            bar.print_line(result_line(record) if record.status == "FINISHED" else failure_line(job, record))
+            bar.print_line(result_line(record) if record.status == Status.FINISHED else failure_line(job, record))
     if not is_multirun():
         print(result_line(record))
         if TRACEBACK in record.files:
             sys.stderr.write(record.files[TRACEBACK].decode())
         with _folder_of_command():
             _print_lines(where_to_look(tracker))
-        if record.status != "FINISHED":
+        if record.status != Status.FINISHED:
             sys.exit(1)
-    if record.status != "FINISHED" and is_search(HydraConfig.get()):
+    if record.status != Status.FINISHED and is_search(HydraConfig.get()):
         raise RunFailed(record.tags[Tag.ERROR])
     return best_val_accuracy(record)
 

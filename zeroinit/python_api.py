@@ -14,6 +14,7 @@ from rich.progress import Progress
 from zeroinit.errors import BadInput
 from zeroinit.progress import PLAIN_LINE, SECONDS_VARIABLE
 from zeroinit.report.sweep_data import Sweep, load
+from zeroinit.tracker import Status
 
 __all__ = ["load", "run_sweep"]
 
@@ -54,7 +55,7 @@ def run_sweep(config: Mapping[str, Any], sweep_file: str | None = None) -> Sweep
         raise RuntimeError("\n".join([f"zeroinit ended with the exit code {code}", *lines[-MAX_LINES:]]))
     sweep = load(str(config.get("sweep") or sweep_file or "sweep"), config.get("tracker.uri"))
     if code:
-        statuses = sweep.runs["status"].value_counts().drop("FINISHED", errors="ignore")
+        statuses = sweep.runs["status"].value_counts().drop(Status.FINISHED.value, errors="ignore")
         counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
         warnings.warn(f"some runs did not finish ({counts}); `runs` has their errors", stacklevel=2)
     return sweep

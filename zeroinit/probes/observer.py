@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from zeroinit.probes.metrics import all_probes
 from zeroinit.probes.probe import Probe, Readings, Subject
-from zeroinit.tracker import VAL_ACCURACY, Record, Tracker
+from zeroinit.tracker import VAL_ACCURACY, Record, RunWriter
 from zeroinit.tracker.tags import Tag
 from zeroinit.training.events import Event, Gradients, Metrics, Step, Weights
 
@@ -27,7 +27,7 @@ class Observer:
     def __init__(
         self,
         records: Sequence[Record],
-        tracker: Tracker,
+        tracker: RunWriter,
         steps: int,
         report_progress: Callable[[float, float | None], None],
         probes: Sequence[str],

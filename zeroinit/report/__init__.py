@@ -30,7 +30,7 @@ from zeroinit.report.manifest import (
 from zeroinit.report.page import Extras, RunLinks, curve_metrics, read_snapshots, render_page
 from zeroinit.report.select_figures import MapFunction, draw, units_of_layers
 from zeroinit.report.tables import as_csv, caption, cell_table, claim_table, explain_marks, summarize_cells
-from zeroinit.tracker import Record, Tracker, readable
+from zeroinit.tracker import Record, RunReader, SummaryStore, Tracker, readable
 
 PAGE = "report.html"
 LOCAL_UI = "http://127.0.0.1:5000"  # where `zeroinit ui` shows the runs, unless the port is taken
@@ -52,7 +52,7 @@ def announce(manifest: Manifest, tracker: Tracker) -> None:
         _describe_sweep(manifest.question, [manifest.command], tracker)
 
 
-def _describe_sweep(question: str, commands: Sequence[str], tracker: Tracker) -> None:
+def _describe_sweep(question: str, commands: Sequence[str], tracker: SummaryStore) -> None:
     """Show the question of the sweep and the commands that train its runs in the tracker."""
     tracker.describe("\n\n".join(part for part in (question, *(f"`{command}`" for command in commands)) if part))
 
@@ -128,7 +128,7 @@ def _keys_of_lines(cells: Sequence[Cell]) -> list[str]:
     return ["init", *(key for key in keys if key != "init")]
 
 
-def keep_report(files: dict[str, bytes], tracker: Tracker, description: str, anew: bool) -> str:
+def keep_report(files: dict[str, bytes], tracker: SummaryStore, description: str, anew: bool) -> str:
     """Keep the files of a report in the summary, and in the folder of the report; return the address of the page.
 
     Args:
@@ -222,7 +222,7 @@ def _check_axes(axes: Sequence[str], cells: Sequence[Cell]) -> None:
         raise BadInput(f"--map={axes[0]}: the key is given for both axes; give two of {keys}")
 
 
-def _load_claim_histories(manifest: Manifest, cells: Sequence[Cell], tracker: Tracker) -> None:
+def _load_claim_histories(manifest: Manifest, cells: Sequence[Cell], tracker: RunReader) -> None:
     """Load the metrics by which the claims are judged into the records, at every step."""
     if metrics := metrics_of_claims(manifest.claims):
         tracker.load_histories([record for cell in cells for record in cell.finished], metrics)
@@ -263,7 +263,7 @@ def _link_runs(tracker: Tracker) -> RunLinks:
     return RunLinks(LOCAL_UI, experiment, f"The links to the runs need MLflow's UI: {ui_command(tracker)}")
 
 
-def _comparison_warnings(cells: Sequence[Cell], tracker: Tracker) -> list[str]:
+def _comparison_warnings(cells: Sequence[Cell], tracker: RunReader) -> list[str]:
     """Return what a reader should know before comparing the cells."""
     contents = [(cell.params, _newest_init_csv(cell, tracker)) for cell in cells]
     inits = [(params, read_init_csv(content)) for params, content in contents if content]
@@ -282,6 +282,6 @@ def show(table: Table | None, notes: Sequence[str]) -> PatientConsole:
     return console
 
 
-def _newest_init_csv(cell: Cell, tracker: Tracker) -> bytes | None:
+def _newest_init_csv(cell: Cell, tracker: RunReader) -> bytes | None:
     """Return the init.csv of the cell's newest finished run."""
     return tracker.read_file(cell.finished[0], "init.csv") if cell.finished else None

@@ -19,7 +19,7 @@ from zeroinit.report.cells import NOT_RUN, count_probes
 from zeroinit.report.judgements import metrics_of_claims
 from zeroinit.report.manifest import MANIFEST_FILE, Manifest, read_manifest
 from zeroinit.report.tables import as_csv
-from zeroinit.tracker import TEST_ACCURACY, TEST_LOSS, VAL_ACCURACY, Record, Tracker, readable
+from zeroinit.tracker import TEST_ACCURACY, TEST_LOSS, VAL_ACCURACY, Record, Status, Tracker, readable
 from zeroinit.tracker.renamed import METRIC_POINTS, translate_row
 from zeroinit.tracker.tags import Tag
 
@@ -63,7 +63,7 @@ def collect_rows(tracker: Tracker, claims: Iterable[Claim]) -> list[dict[str, st
     for line in notes:
         sys.stderr.write(f"{line}\n")
     for record in sorted(
-        records, key=lambda record: (record.status == "FINISHED", count_probes(record), record.started)
+        records, key=lambda record: (record.status == Status.FINISHED, count_probes(record), record.started)
     ):
         newest[record.identity] = record
     metrics = metrics_of_claims(claims)
@@ -186,7 +186,7 @@ def _current_version(rows: Sequence[TableRow]) -> int:
 
 def _is_finished(row: TableRow) -> bool:
     """Return whether the run finished."""
-    return row["status"] == "FINISHED"
+    return row["status"] == Status.FINISHED
 
 
 def _names_cell(column: str) -> bool:

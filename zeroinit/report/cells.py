@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, PATH_KEYS, Identity
-from zeroinit.tracker import Record
+from zeroinit.tracker import Record, Status
 from zeroinit.tracker.tags import Tag
 
 TABLE_KEYS = ("arch", "init", "bias_scale.value")  # columns of every table; a key that differs between cells joins them
@@ -95,7 +95,7 @@ def group_cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Ite
             continue
         newest[cell_hash][identity] = newest[cell_hash].get(identity) or record
         known = finished[cell_hash].get(identity)
-        if record.status == "FINISHED" and (known is None or count_probes(record) > count_probes(known)):
+        if record.status == Status.FINISHED and (known is None or count_probes(record) > count_probes(known)):
             finished[cell_hash][identity] = record
     for cell_hash, cell in by_hash.items():
         cell.finished = list(finished[cell_hash].values())
@@ -121,7 +121,7 @@ def commonest(cell: Cell) -> tuple[str, int]:
 def outcome_of(record: Record) -> str:
     """Return the outcome of a run, or its status if the run did not end by itself or is incomplete."""
     outcome = record.tags.get(Tag.OUTCOME, "")
-    is_valid = record.status == "FINISHED" or outcome == "diverged"
+    is_valid = record.status == Status.FINISHED or outcome == "diverged"
     return outcome if outcome and is_valid else record.status.lower()
 
 

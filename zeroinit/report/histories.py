@@ -15,7 +15,7 @@ from zeroinit.probes.first_gradient import FIRST_GRADIENT, FIRST_GRADIENT_PREDIC
 from zeroinit.probes.gradient import GRADIENT_NORM
 from zeroinit.probes.symmetry import DISTINCT_NEURONS
 from zeroinit.report.statistics import Numbers, display_bounds, group_by_unit, init_draws, mean_and_interval
-from zeroinit.tracker import Record, Tracker
+from zeroinit.tracker import Record, RunReader
 
 EXPONENTS = np.arange(histogram.EXPONENTS) - 127  # of the bins of a histogram: [2^e, 2^(e+1))
 Counts = NDArray[np.int64]
@@ -149,7 +149,7 @@ def limit_layers(histograms: GradientHistograms, most: int) -> GradientHistogram
     return GradientHistograms(histograms.steps, counts, zeros, histograms.runs)
 
 
-def read_histograms(records: Sequence[Record], tracker: Tracker) -> list[bytes]:
+def read_histograms(records: Sequence[Record], tracker: RunReader) -> list[bytes]:
     """Return the histograms.npz of each run that has one."""
     return [content for record in records if (content := tracker.read_file(record, "histograms.npz"))]
 

@@ -13,7 +13,7 @@ from zeroinit.report.comparisons import BASELINE
 from zeroinit.report.figures import draw_view
 from zeroinit.report.histories import neuron_metrics
 from zeroinit.report.select_figures import MAX_WAVES, observe_cells, sum_observed, units_of_layers
-from zeroinit.tracker import TEST_ACCURACY, Tracker
+from zeroinit.tracker import TEST_ACCURACY, RunReader
 
 
 class Plots:
@@ -22,7 +22,7 @@ class Plots:
     All methods take `where`, which selects cells: {key: a value, or a list of values}, such as {"arch": "fnn"}.
     """
 
-    def __init__(self, cells: Sequence[Cell], tracker: Tracker, baseline: str = BASELINE) -> None:
+    def __init__(self, cells: Sequence[Cell], tracker: RunReader, baseline: str = BASELINE) -> None:
         self._cells, self._tracker, self._baseline = cells, tracker, baseline
 
     def curves(

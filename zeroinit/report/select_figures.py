@@ -14,7 +14,7 @@ from zeroinit.report.histories import (
     sum_histograms,
     theoretical_first_gradients,
 )
-from zeroinit.tracker import TEST_ACCURACY, Tracker
+from zeroinit.tracker import TEST_ACCURACY, RunReader
 
 if TYPE_CHECKING:
     from zeroinit.report.views import Observed, View
@@ -36,7 +36,7 @@ class ObservedCell(NamedTuple):
 
 
 def draw(
-    cells: list[Cell], tracker: Tracker, map_function: MapFunction, axes: Sequence[str], baseline: str
+    cells: list[Cell], tracker: RunReader, map_function: MapFunction, axes: Sequence[str], baseline: str
 ) -> dict[str, bytes]:
     """Return {file name: PNG} of the figures of a sweep.
 
@@ -176,7 +176,7 @@ def _limit_group(group: list[Cell], chosen: Cell) -> list[Cell]:
     return group if len(group) <= MAX_WAVES else [*others[: MAX_WAVES - 1], chosen]
 
 
-def observe_cells(cells: Sequence[Cell], keys: Sequence[str], tracker: Tracker) -> list[ObservedCell]:
+def observe_cells(cells: Sequence[Cell], keys: Sequence[str], tracker: RunReader) -> list[ObservedCell]:
     """Return what the figures of gradients are drawn from, for those of the cells that have it."""
     observed: list[ObservedCell] = []
     for cell in cells:
@@ -187,7 +187,7 @@ def observe_cells(cells: Sequence[Cell], keys: Sequence[str], tracker: Tracker) 
     return observed
 
 
-def units_of_layers(cells: Sequence[Cell], tracker: Tracker) -> list[dict[str, int]]:
+def units_of_layers(cells: Sequence[Cell], tracker: RunReader) -> list[dict[str, int]]:
     """Return {layer: its number of units} of each cell, read from one init.csv for each arch and data set."""
     known: dict[tuple[tuple[str, str], ...], dict[str, int]] = {}
     units = []

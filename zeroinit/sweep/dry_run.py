@@ -15,7 +15,7 @@ from zeroinit.report.cells import Cell, group_cells, naming_keys
 from zeroinit.report.confounding import warn_of_scale
 from zeroinit.report.identical import warn_of_identical_cells
 from zeroinit.sweep.resume import find_finished, seconds_needed
-from zeroinit.tracker import Tracker, readable
+from zeroinit.tracker import RunReader, Status, readable
 
 
 def print_findings(jobs: Sequence[Job], is_sweep: bool) -> int:
@@ -41,14 +41,19 @@ def print_findings(jobs: Sequence[Job], is_sweep: bool) -> int:
     return int(any(lines for _, lines in findings) or bool(notes))
 
 
-def print_plan(jobs: Sequence[Job], tracker: Tracker, workers: int) -> None:
+def print_plan(jobs: Sequence[Job], tracker: RunReader, workers: int) -> None:
     """Print how many runs of each cell are done, failed or to do, and how long the rest takes."""
     identities = [identity_of(job) for job in jobs]
     records, left_out = readable(tracker.records())
     runs = [(identity, job.cell_hash, job.params) for identity, job in zip(identities, jobs, strict=True)]
     all_cells = group_cells(runs, records)
     done = find_finished(jobs, tracker)
-    failed = {record.identity for cell in all_cells for record in cell.newest if record.status in ("FAILED", "KILLED")}
+    failed = {
+        record.identity
+        for cell in all_cells
+        for record in cell.newest
+        if record.status in (Status.FAILED, Status.KILLED)
+    }
     to_do = [(job, identity) for job, identity in zip(jobs, identities, strict=True) if identity not in done]
     seconds = seconds_needed([job for job, _ in to_do], readable(tracker.all_records())[0])
     keys = naming_keys(all_cells)

@@ -3,12 +3,12 @@
 import traceback
 
 from zeroinit.errors import BadInput, StoreFailed
-from zeroinit.tracker import TRACEBACK, Record, Tracker, without_password
+from zeroinit.tracker import TRACEBACK, Record, RunWriter, Status, without_password
 from zeroinit.tracker.tags import Tag
 from zeroinit.user_code import locate_error, message_of
 
 
-def write_end(record: Record, tracker: Tracker) -> None:
+def write_end(record: Record, tracker: RunWriter) -> None:
     """Write the end of a run. A run that cannot be written is FAILED, also in the store if the store still answers."""
     record.ended = True
     try:
@@ -20,7 +20,7 @@ def write_end(record: Record, tracker: Tracker) -> None:
 
 def mark_failed(record: Record, error: BaseException, earlier: str = "") -> None:
     """Mark the run as FAILED by an error, or KILLED by an interruption; `earlier` says what had failed before."""
-    record.status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+    record.status = Status.KILLED if isinstance(error, KeyboardInterrupt) else Status.FAILED
     prefix = "" if isinstance(error, BadInput | StoreFailed) else f"{type(error).__name__}: "
     location = locate_error(error)
     text = f"{earlier}{prefix}{message_of(error)}" + (f" ({location})" if location else "")

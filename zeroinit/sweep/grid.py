@@ -20,7 +20,7 @@ from zeroinit.sweep.job_folder import check_folder
 from zeroinit.sweep.pool import Pool
 from zeroinit.sweep.resume import find_finished
 from zeroinit.sweep.runner import size_of
-from zeroinit.tracker import Tracker
+from zeroinit.tracker import Status, Tracker
 from zeroinit.tracker.stale import kill_dead_runs, report_dead_runs
 from zeroinit.user_code import explain_exits
 
@@ -123,4 +123,4 @@ def _conclude(manifest: Manifest, tracker: Tracker, started: float, code: int, p
     except BadInput as error:
         error.exit_code = code or 1
         raise
-    return {record.identity for record in records if record.started >= started and record.status == "FINISHED"}
+    return {record.identity for record in records if record.started >= started and record.status == Status.FINISHED}

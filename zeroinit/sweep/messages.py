@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from zeroinit.config import Job
-from zeroinit.tracker import TEST_ACCURACY, TEST_LOSS, TRACEBACK, VAL_ACCURACY, Record
+from zeroinit.tracker import TEST_ACCURACY, TEST_LOSS, TRACEBACK, VAL_ACCURACY, Record, Status
 from zeroinit.tracker.tags import Tag
 
 
@@ -23,7 +23,7 @@ def failure_line(job: Job, record: Record) -> str:
 
 def best_val_accuracy(record: Record) -> float | None:
     """Return the best validation accuracy of a run, which an optimising sweeper maximises; None if the run failed."""
-    return max(record.history(VAL_ACCURACY).values(), default=0.0) if record.status == "FINISHED" else None
+    return max(record.history(VAL_ACCURACY).values(), default=0.0) if record.status == Status.FINISHED else None
 
 
 def new_warnings(record: Record, already_shown: set[str]) -> list[str]:

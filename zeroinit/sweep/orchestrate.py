@@ -16,7 +16,7 @@ from zeroinit.sweep.messages import failure_line, new_warnings
 from zeroinit.sweep.pool import Death, Message, Pool
 from zeroinit.sweep.resume import find_finished
 from zeroinit.sweep.stacking import StackPlan, plan_stacks
-from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, Tracker
+from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, Status, Tracker
 from zeroinit.tracker.stale import find_ended_in, kill_dead_runs
 from zeroinit.tracker.tags import Tag
 
@@ -127,7 +127,7 @@ class _Training:
             self.records[identity_of(job)] = record
             for line in new_warnings(record, self._shown_warnings):
                 self._bar.print_line(line)
-            if record.status != "FINISHED":
+            if record.status != Status.FINISHED:
                 self._bar.print_line(failure_line(job, record))
         self._bar.finish(index, len(records))
 
@@ -166,7 +166,7 @@ class _Training:
         except BadInput:  # the store does not answer; the next command reads what it has
             return []
         for record in ended:
-            trace = self._tracker.read_file(record, TRACEBACK) if record.status == "FAILED" else None
+            trace = self._tracker.read_file(record, TRACEBACK) if record.status == Status.FAILED else None
             record.files |= {TRACEBACK: trace} if trace else {}
         return ended
 

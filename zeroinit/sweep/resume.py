@@ -9,7 +9,7 @@ from zeroinit.config import Job
 from zeroinit.environment import environment
 from zeroinit.probes.curvature import Curvature
 from zeroinit.probes.metrics import all_probes
-from zeroinit.tracker import INCOMPLETE, TEST_ACCURACY, Record, Tracker, readable
+from zeroinit.tracker import TEST_ACCURACY, Record, RunReader, Status, readable
 from zeroinit.tracker.tags import Tag
 
 # keys that decide at which steps or on what probes measure, and the probes that depend on them
@@ -28,7 +28,7 @@ SPEED_PARAMS = (
 )  # runs that have these in common take the same time for a step
 
 
-def find_finished(jobs: Sequence[Job], tracker: Tracker, report: Callable[[str], None] = print) -> dict[str, Record]:
+def find_finished(jobs: Sequence[Job], tracker: RunReader, report: Callable[[str], None] = print) -> dict[str, Record]:
     """Find the jobs that were trained before, by one query.
 
     Args:
@@ -44,7 +44,7 @@ def find_finished(jobs: Sequence[Job], tracker: Tracker, report: Callable[[str],
     incomplete: dict[str, Record] = {}
     records, _ = readable(tracker.find_finished(wanted) if wanted else ())
     for record in records:
-        if record.status == INCOMPLETE:
+        if record.status == Status.INCOMPLETE:
             incomplete.setdefault(record.identity, record)
         elif record.identity not in finished and _has_all(record, wanted[record.identity]):
             finished[record.identity] = record
@@ -75,7 +75,7 @@ def seconds_needed(jobs: Sequence[Job], known: Iterable[Record]) -> list[float |
     by_speed: dict[str, list[float]] = {}
     for record in known:
         steps = max(record.history(TEST_ACCURACY), default=0)
-        if record.status == "FINISHED" and steps and Tag.TRAIN_SECONDS in record.tags:
+        if record.status == Status.FINISHED and steps and Tag.TRAIN_SECONDS in record.tags:
             rate = float(record.tags[Tag.TRAIN_SECONDS]) / int(record.tags.get(Tag.STACK_SIZE, 1)) / steps
             by_cell.setdefault(record.tags[Tag.CELL_HASH], []).append(rate)
             by_speed.setdefault(speed_key(record.params, record.tags[Tag.DEVICE]), []).append(rate)

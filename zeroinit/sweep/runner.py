@@ -12,7 +12,7 @@ from zeroinit.signals import hold_signals
 from zeroinit.sweep.failures import as_text, mark_failed, write_end
 from zeroinit.sweep.hooks import train_in_folders
 from zeroinit.sweep.session import Session
-from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, Tracker
+from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, RunWriter, Status
 from zeroinit.tracker.provenance import command_tag, provenance
 from zeroinit.tracker.tags import Tag
 
@@ -21,7 +21,7 @@ REPORT_SECONDS = 0.2  # between two reports of how far a training is
 
 def run_jobs(
     jobs: Sequence[Job],
-    tracker: Tracker,
+    tracker: RunWriter,
     report_progress: Callable[[float, float | None], None],
     reason: str = "a single run",
     stacked: bool = False,
@@ -50,7 +50,7 @@ def run_jobs(
         session.train(stacked or len(jobs) > 1)
     except BaseException as error:
         for record in records:
-            if record.status == "RUNNING":
+            if record.status == Status.RUNNING:
                 mark_failed(record, error)
         if isinstance(error, KeyboardInterrupt):
             raise
@@ -130,7 +130,7 @@ def run_in_worker(
     return records
 
 
-def record_lost_jobs(jobs: Sequence[Job], tracker: Tracker, error: str, trace: str = "") -> list[Record]:
+def record_lost_jobs(jobs: Sequence[Job], tracker: RunWriter, error: str, trace: str = "") -> list[Record]:
     """Write the jobs, whose training left no record, as FAILED runs, and return these."""
     records = [record_of(job, {Tag.ERROR: as_text(error).decode()[:5000]}) for job in jobs]
     for record in records:
@@ -140,6 +140,6 @@ def record_lost_jobs(jobs: Sequence[Job], tracker: Tracker, error: str, trace: s
             tracker.begin(record)
         except Exception as gone:  # the store fails, too; the run is still reported
             mark_failed(record, gone)
-        record.status = "FAILED"
+        record.status = Status.FAILED
         write_end(record, tracker)
     return records

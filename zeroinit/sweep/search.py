@@ -10,7 +10,7 @@ from zeroinit.config.claims import Claim
 from zeroinit.report import conclude
 from zeroinit.report.manifest import manifest_of
 from zeroinit.sweep.command import Command
-from zeroinit.tracker import TRACEBACK, Record, Tracker, readable
+from zeroinit.tracker import TRACEBACK, Record, Status, Tracker, readable
 from zeroinit.tracker.stale import kill_dead_runs
 from zeroinit.tracker.tags import Tag
 
@@ -58,7 +58,7 @@ def _print_best(path: Path, is_search: bool) -> None:
 
 
 def _have_finished(since: Sequence[Record], new: Sequence[Record]) -> bool:
-    finished = {record.identity for record in new if record.status == "FINISHED"}
+    finished = {record.identity for record in new if record.status == Status.FINISHED}
     return all(not record.identity or record.identity in finished for record in since)
 
 

@@ -28,7 +28,7 @@ from zeroinit.report.tables import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import hold_signals
 from zeroinit.sweep.failures import mark_failed, write_end
-from zeroinit.tracker import Record, Tracker
+from zeroinit.tracker import Record, RunWriter, Status
 from zeroinit.tracker.provenance import device_name
 from zeroinit.tracker.tags import MAX_TAG, Tag
 from zeroinit.training import loop
@@ -56,7 +56,7 @@ class Session:
     """
 
     def __init__(
-        self, shared: RunConfig, tracker: Tracker, report_progress: Callable[[float, float | None], None]
+        self, shared: RunConfig, tracker: RunWriter, report_progress: Callable[[float, float | None], None]
     ) -> None:
         self.shared, self.tracker, self.report_progress = shared, tracker, report_progress
         self.device = set_up_torch(shared)
@@ -164,7 +164,7 @@ class Session:
         evidence = Evidence(result, layers, run.first_gradients, find_baselines(self.data))
         outcome, reason = judge(evidence)
         record.tags |= {Tag.OUTCOME: outcome.value, Tag.OUTCOME_REASON: reason}
-        record.status = "FINISHED" if result.diverged_at is None else "FAILED"
+        record.status = Status.FINISHED if result.diverged_at is None else Status.FAILED
         with hold_signals():
             write_end(record, self.tracker)
         self.writing_seconds += time.perf_counter() - now

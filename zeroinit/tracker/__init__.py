@@ -5,18 +5,17 @@ import re
 
 from zeroinit.tracker.protocols import RunReader, RunWriter, SummaryStore, Tracker
 from zeroinit.tracker.record import (
-    INCOMPLETE,
     NEEDED_PARAMS,
     TEST_ACCURACY,
     TEST_LOSS,
     TRACEBACK,
     VAL_ACCURACY,
     Record,
+    Status,
     readable,
 )
 
 __all__ = [
-    "INCOMPLETE",
     "NEEDED_PARAMS",
     "TEST_ACCURACY",
     "TEST_LOSS",
@@ -25,6 +24,7 @@ __all__ = [
     "Record",
     "RunReader",
     "RunWriter",
+    "Status",
     "SummaryStore",
     "Tracker",
     "readable",

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from zeroinit.tracker import Record
+from zeroinit.tracker import Record, Status
 
 
 class Off:
@@ -33,11 +33,11 @@ class Off:
         pass
 
     def find_running(self) -> list[Record]:
-        return [record for record in self._records if record.status == "RUNNING"]
+        return [record for record in self._records if record.status == Status.RUNNING]
 
     def mark_killed(self, records: Sequence[Record]) -> int:
         for record in records:
-            record.status = "KILLED"
+            record.status = Status.KILLED
         return len(records)
 
     def adopt(self, record: Record) -> None:

@@ -11,20 +11,10 @@ from pathlib import Path
 from mlflow.entities import Metric, Param, RunTag
 
 from zeroinit.process import current_process, end_if_orphaned
-from zeroinit.tracker import (
-    INCOMPLETE,
-    TRACEBACK,
-    Record,
-    accepted,
-    artifacts,
-    charts,
-    mlflow_client,
-    mlflow_sql,
-    running,
-)
+from zeroinit.tracker import TRACEBACK, Record, Status, accepted, artifacts, charts, mlflow_client, mlflow_sql, running
 from zeroinit.tracker.connection import DEFAULT_URI, Connection, writing
 from zeroinit.tracker.reachable import file_of, is_server
-from zeroinit.tracker.tags import MAX_TAG, Tag
+from zeroinit.tracker.tags import MAX_TAG, Kind, Tag
 
 MAX_NOTE = 5000  # characters of an experiment's tag in MLflow's own tables
 NOTE = "mlflow.note.content"  # the tag that the UI shows as a description
@@ -59,7 +49,7 @@ class Mlflow(Connection):
         run = self.client.create_run(
             self.experiment_id,
             start_time=int(record.started * 1000),
-            tags={**record.tags, Tag.SWEEP: self.sweep, Tag.KIND: "run"},
+            tags={**record.tags, Tag.SWEEP: self.sweep, Tag.KIND: Kind.RUN},
             run_name=record.name,
         )
         record.run_id = run.info.run_id
@@ -102,7 +92,7 @@ class Mlflow(Connection):
             return
         end_if_orphaned()
         with suppress(Exception):
-            self.client.set_terminated(record.run_id, "FAILED")
+            self.client.set_terminated(record.run_id, Status.FAILED)
         with suppress(Exception):
             self._log_tags(record.run_id, {Tag.ERROR: record.tags[Tag.ERROR]})
         with suppress(Exception):
@@ -140,18 +130,18 @@ class Mlflow(Connection):
     def records(self) -> list[Record]:
         """Return every run of the sweep, newest first, with the last value of each metric."""
         with self.answering("the runs cannot be read back"):
-            return self.find_kind("run")
+            return self.find_kind(Kind.RUN)
 
     def find_finished(self, identities: Collection[str]) -> list[Record]:
         """Return the finished runs of the sweep that have one of the identities, newest first."""
         with self.answering("the runs cannot be read back"):
-            return self.find_kind("run", identities)
+            return self.find_kind(Kind.RUN, identities)
 
     def all_records(self) -> list[Record]:
         """Return every run of every sweep of the store."""
         with self.answering("the runs cannot be read back"):
             experiments = self.client.search_experiments()
-            return [record for each in experiments for record, _ in self._read(each.experiment_id, "run", None)]
+            return [record for each in experiments for record, _ in self._read(each.experiment_id, Kind.RUN, None)]
 
     def find_kind(self, kind: str, identities: Collection[str] | None = None) -> list[Record]:
         """Return the runs of the sweep that have this kind, newest first, with the last value of each metric."""
@@ -159,7 +149,7 @@ class Mlflow(Connection):
         self.artifact_uris |= {record.run_id: uri for record, uri in pairs}
         records = [record for record, _ in pairs]
         for record in records:
-            if kind == "run" and record.status == "FINISHED" and record.run_id not in self._complete:
+            if kind == Kind.RUN and record.status == Status.FINISHED and record.run_id not in self._complete:
                 self._check_complete(record)
         return records
 
@@ -172,7 +162,7 @@ class Mlflow(Connection):
         """Give the status INCOMPLETE to a record that is FINISHED in the store but lacks something there."""
         lacking = record.lacks(partial(artifacts.list_files, self.artifact_uris[record.run_id], self.uri))
         if lacking:
-            record.status, record.tags[Tag.ERROR] = INCOMPLETE, lacking
+            record.status, record.tags[Tag.ERROR] = Status.INCOMPLETE, lacking
         else:
             self._complete.add(record.run_id)
 
@@ -199,22 +189,22 @@ class Mlflow(Connection):
         The summary of an earlier sweep stays until `write_summary` replaces it.
         """
         with self.answering("the summary cannot be kept"):
-            tags = {Tag.KIND: "summary", Tag.SWEEP: self.sweep} | current_process().tags()
+            tags = {Tag.KIND: Kind.SUMMARY, Tag.SWEEP: self.sweep} | current_process().tags()
             run = self.client.create_run(self.experiment_id, tags=tags, run_name="summary")
             self._summary_id, self.artifact_uris[run.info.run_id] = run.info.run_id, run.info.artifact_uri
-            self._fill_summary(self._summary_id, files, "RUNNING")
+            self._fill_summary(self._summary_id, files, Status.RUNNING)
 
-    def _fill_summary(self, run_id: str, files: dict[str, bytes], status: str = "FINISHED") -> None:
+    def _fill_summary(self, run_id: str, files: dict[str, bytes], status: str = Status.FINISHED) -> None:
         """Write the files into a summary, then its status."""
         try:
             self._log_tags(run_id, current_process().tags())  # an older summary has those of another process
-            self.client.update_run(run_id, "RUNNING")
+            self.client.update_run(run_id, Status.RUNNING)
             self._write_files(run_id, files)
-            if status != "RUNNING":
+            if status != Status.RUNNING:
                 self.client.set_terminated(run_id, status)
         except BaseException as error:
             with suppress(Exception):
-                self.client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+                self.client.set_terminated(run_id, Status.FAILED if isinstance(error, Exception) else Status.KILLED)
             raise
 
     def write_summary(self, files: dict[str, bytes], anew: bool, description: str = "") -> str:
@@ -228,14 +218,14 @@ class Mlflow(Connection):
             description: What the UI shows above them, in Markdown; the main figures are added.
         """
         with self.answering("the summary cannot be kept"):
-            summaries = self.find_kind("summary")  # newest first
+            summaries = self.find_kind(Kind.SUMMARY)  # newest first
             run_ids = [record.run_id for record in summaries]
             if anew and self._summary_id in run_ids:
                 run_id = self._summary_id
                 self._fill_summary(run_id, files)
             elif run_ids and not anew:
                 run_id = run_ids[0]
-                if summaries[0].status == "RUNNING" and run_id != self._summary_id:
+                if summaries[0].status == Status.RUNNING and run_id != self._summary_id:
                     self._write_files(run_id, files)  # its sweep still trains, and writes the status when it ends
                 else:
                     self._fill_summary(run_id, files)
@@ -254,7 +244,7 @@ class Mlflow(Connection):
     def read_summary(self, name: str) -> bytes | None:
         """Return the content of a file of the summary; None if there is none."""
         with self.answering("the summary cannot be read"):
-            summaries = self.find_kind("summary")
+            summaries = self.find_kind(Kind.SUMMARY)
             return self.read_file(summaries[0], name) if summaries else None
 
     def describe(self, text: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
 from sqlalchemy import ColumnElement, Connection, NullPool, create_engine, select
 
-from zeroinit.tracker import Record
+from zeroinit.tracker import Record, Status
 from zeroinit.tracker.renamed import stored_names, translate_metric, translate_params, translate_tags
 from zeroinit.tracker.tags import Tag
 
@@ -40,7 +40,7 @@ def records(
         SqlRun.lifecycle_stage == "active",
     )
     if identities is not None:
-        conditions += (SqlRun.status == "FINISHED",)
+        conditions += (SqlRun.status == Status.FINISHED.value,)
     if identities is not None and len(identities) <= MAX_IN:  # else it reads all finished runs, and drops the rest
         having: Any = select(SqlTag.run_uuid).where(SqlTag.key == Tag.IDENTITY, SqlTag.value.in_(identities))
         conditions += (SqlRun.run_uuid.in_(having),)

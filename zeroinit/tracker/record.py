@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from zeroinit.tracker.tags import Tag
 
@@ -11,8 +12,17 @@ TEST_ACCURACY = "test/accuracy"  # the metric by which runs are compared
 VAL_ACCURACY = "val/accuracy"  # the metric by which a run is chosen
 TEST_LOSS = "test/loss"
 NEEDED_PARAMS = ("arch", "init", "seeds.init")  # a run without them has no row in any table
-INCOMPLETE = "INCOMPLETE"  # the status, in memory alone, of a run that is FINISHED in the store but not all there
 TRACEBACK = "traceback.txt"  # the file of a run that raised
+
+
+class Status(StrEnum):
+    """How far a run has come."""
+
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+    INCOMPLETE = "INCOMPLETE"  # in memory alone: the run is FINISHED in the store, which does not have all of it
 
 
 @dataclass
@@ -22,7 +32,7 @@ class Record:
     name: str
     params: dict[str, str]
     tags: dict[str, str]
-    status: str = "RUNNING"  # then FINISHED, FAILED or KILLED; as read from a store, also INCOMPLETE
+    status: str = Status.RUNNING  # a Status; another tool may have written another word to the store
     metrics: list[tuple[str, float, int]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     started: float = field(default_factory=time.time)

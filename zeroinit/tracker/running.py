@@ -10,7 +10,7 @@ from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
 from sqlalchemy import NullPool, create_engine, select, update
 
 from zeroinit.process import PROCESS_TAGS
-from zeroinit.tracker import Record
+from zeroinit.tracker import Record, Status
 from zeroinit.tracker.mlflow_sql import MAX_IN, chunks, connect
 from zeroinit.tracker.tags import Tag
 
@@ -27,7 +27,7 @@ def find_running_in_database(uri: str) -> list[Record]:
     """Return every RUNNING run of every sweep of a database, with the tags that TAGS names."""
     columns: Any = SqlRun.run_uuid, SqlRun.name, SqlRun.start_time, SqlTag.key, SqlTag.value
     tagged = select(*columns).join(SqlTag, SqlTag.run_uuid == SqlRun.run_uuid)
-    conditions = SqlRun.status == "RUNNING", SqlRun.lifecycle_stage == "active", SqlTag.key.in_(TAGS)
+    conditions = SqlRun.status == Status.RUNNING.value, SqlRun.lifecycle_stage == "active", SqlTag.key.in_(TAGS)
     names: dict[str, tuple[str, int]] = {}
     tags: dict[str, dict[str, str]] = defaultdict(dict)
     with connect(uri) as connection:
@@ -43,11 +43,11 @@ def find_running_in_database(uri: str) -> list[Record]:
 
 def mark_killed_in_database(uri: str, run_ids: Sequence[str]) -> int:
     """Mark the runs that are still RUNNING as KILLED, in one transaction. Returns how many."""
-    killed = {"status": "KILLED", "end_time": int(time.time() * 1000)}
+    killed = {"status": Status.KILLED.value, "end_time": int(time.time() * 1000)}
     with create_engine(uri, poolclass=NullPool).begin() as connection:
         return sum(
             connection.execute(
-                update(SqlRun).where(SqlRun.run_uuid.in_(chunk), SqlRun.status == "RUNNING").values(killed)
+                update(SqlRun).where(SqlRun.run_uuid.in_(chunk), SqlRun.status == Status.RUNNING.value).values(killed)
             ).rowcount
             for chunk in chunks(run_ids, MAX_IN)
         )
@@ -73,7 +73,7 @@ def find_running_via_client(client: MlflowClient) -> list[Record]:
 
 def mark_killed_via_client(client: MlflowClient, run_ids: Sequence[str]) -> int:
     """Mark the runs that are still RUNNING as KILLED. Returns how many."""
-    still_running = [run_id for run_id in run_ids if client.get_run(run_id).info.status == "RUNNING"]
+    still_running = [run_id for run_id in run_ids if client.get_run(run_id).info.status == Status.RUNNING]
     for run_id in still_running:
-        client.set_terminated(run_id, "KILLED")
+        client.set_terminated(run_id, Status.KILLED)
     return len(still_running)

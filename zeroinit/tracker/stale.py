@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from zeroinit.process import Process, current_process, is_alive, is_comparable, process_of_tags
-from zeroinit.tracker import Record, Tracker
-from zeroinit.tracker.tags import Tag
+from zeroinit.tracker import Record, RunReader, Status, Tracker
+from zeroinit.tracker.tags import Kind, Tag
 
 # why this process cannot know whether a RUNNING run still trains
 OTHER_HOST, OTHER_BOOT, UNTAGGED = (
@@ -45,7 +45,7 @@ def kill_dead_runs(tracker: Tracker, trains_here: bool) -> tuple[int, Counter[st
         elif not is_comparable(process):
             unknown[OTHER_HOST if process.host != here.host else OTHER_BOOT] += 1
         elif not (trains_here if process == here else is_alive(process)):
-            (summaries if record.tags.get(Tag.KIND) == "summary" else dead).append(record)
+            (summaries if record.tags.get(Tag.KIND) == Kind.SUMMARY else dead).append(record)
     if summaries:
         tracker.mark_killed(summaries)
     return (tracker.mark_killed(dead) if dead else 0), unknown
@@ -63,10 +63,10 @@ def report_dead_runs(tracker: Tracker) -> None:
         sys.stderr.write(f"zeroinit: {', '.join(parts)} {are} still marked RUNNING\n")
 
 
-def find_ended_in(process: Process, identities: Sequence[str], tracker: Tracker) -> list[Record]:
+def find_ended_in(process: Process, identities: Sequence[str], tracker: RunReader) -> list[Record]:
     """Return the runs of these identities that a process brought to their end, as FINISHED or FAILED."""
     ended: dict[str, Record] = {}
     for record in tracker.records():  # newest first
-        if record.status in ("FINISHED", "FAILED") and process_of_tags(record.tags) == process:
+        if record.status in (Status.FINISHED, Status.FAILED) and process_of_tags(record.tags) == process:
             ended.setdefault(record.identity, record)
     return [ended[identity] for identity in identities if identity in ended]

@@ -1,12 +1,21 @@
 """The names of the tags of a run. Their values are text."""
 
+from enum import StrEnum
+
 MAX_TAG = 8000  # characters of a tag, beyond which MLflow cuts it
+
+
+class Kind(StrEnum):
+    """The values of the tag `kind`."""
+
+    RUN = "run"
+    SUMMARY = "summary"  # the run that holds the summary of a sweep
 
 
 class Tag:
     """The tags that this package writes, apart from those of versions (`version.torch`) and of the process."""
 
-    KIND = "kind"  # `run`, or `summary` for the run that holds the summary of a sweep
+    KIND = "kind"  # a Kind
     SWEEP = "sweep"  # the name of the sweep
     SIZE = "size"  # the option of `size`, and what differs from it
     COMMAND = "command"  # the command that trained the run
