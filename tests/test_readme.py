@@ -108,7 +108,7 @@ def test_it_starts_with_the_two_commands_of_ci() -> None:
 
 # those of docs/laboratory.md take minutes each: test_laboratory.py runs their sweeps' first and last jobs
 @pytest.mark.usefixtures("database", "_one_process")
-@pytest.mark.parametrize(("page", "count"), [("README.md", 29), ("docs/tutorial.md", 9)])
+@pytest.mark.parametrize(("page", "count"), [("README.md", 30), ("docs/tutorial.md", 9)])
 def test_every_command_and_every_block_runs(page: str, count: int, commands: Command, tmp_path: Path) -> None:
     fill(tmp_path / "pictures", each=80)  # the images that the reader has
     assert len(run_blocks(page, commands)) == count
