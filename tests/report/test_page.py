@@ -32,7 +32,8 @@ def render(runs: list[Record], histograms: GradientHistograms | None, question: 
 
 def test_it_has_the_data_of_the_table_and_of_the_probes() -> None:
     runs = grid(2, 3, 2)
-    content = unpack(render(runs, sum_histograms([pack(fake_histograms(2))])))
+    content = unpack(render(runs, sum_histograms([pack(fake_histograms(2))] * 3)))
+    assert "added up over 3 runs a cell" in content["gradients"]["view"]["caption"]
     assert (content["question"], content["commands"], content["notes"]) == ("Why?", ["zeroinit -cn sweep"], ["a note"])
     axes = {key: axis["x"]["domain"] for key, axis in content["map"]["axes"].items()}
     assert axes == {"init": ["init0", "init1"], "bias_scale.value": ["0.01", "0.1", "1.0"]}

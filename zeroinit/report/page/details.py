@@ -149,9 +149,12 @@ def describe_gradients(
     totals = np.sum([counts.sum(axis=(0, 1)) for of_cell in known for counts in of_cell.counts.values()], axis=0)
     counts = np.zeros((1, 2, len(totals)), dtype=np.int64)
     counts[0, 1] = totals
-    whole = GradientHistograms(np.array([1]), {"all": counts}, {"all": np.array([1])}, 1)
-    observed = Observed({"init": ""}, whole, {}, {})
-    view = make_gradients([observed, observed], ["", ""]).to_data()
+    pair = [
+        GradientHistograms(np.array([1]), {"all": counts}, {"all": np.array([1])}, bound(part.runs for part in known))
+        for bound in (min, max)
+    ]
+    whole = pair[0]
+    view = make_gradients([Observed({"init": ""}, part, {}, {}) for part in pair], ["", ""]).to_data()
     first, last = bin_range(whole)
     top = float(view["y"]["domain"][1])
     low = max(int(EXPONENTS[first]), -50) if last > first else -25

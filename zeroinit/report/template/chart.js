@@ -83,6 +83,8 @@ function chartFigure(view, { level = "h3", onDraw = null, isTitled = true, name 
     const { svg, marks } = drawChart(limited, width);
     holder.replaceChildren(...[drawLegend(limited, Math.min(width, 900)), svg].filter((part) => part));
     onDraw?.(svg, marks);
+    const scrolls = holder.scrollWidth > holder.clientWidth; // then the keyboard must reach it
+    fill(holder, scrolls ? { tabindex: 0, role: "group", "aria-label": limited.title } : {}, []);
   };
   requestDrawing(holder);
   return figure;

@@ -38,5 +38,12 @@ def make_plane(points: Sequence[Sequence[float]], labels: Sequence[int]) -> View
             Mark("line", line, where="is_boundary", colour="#2B2F33", label="decision boundary", width=2.6),
             Mark("dot", {"x": "x", "y": "y", "colour": "class", "tip": "tip"}, where="is_point", width=7),
         ],
-        Scale("class", "category", classes, "text", colours=CLASS_COLOURS[: len(classes)], labels=classes),
+        Scale(
+            "class",
+            "category",
+            classes,
+            "text",
+            colours=CLASS_COLOURS[: len(classes)],
+            labels=[f"class {name}" for name in classes],
+        ),
     )
