@@ -203,9 +203,21 @@ class Estimate:
         return self.has_interval and not (mean - half >= 0 and round(mean + half, digits) <= 100)
 
 
-def estimate(records: Iterable[Record], metric: str, draws: bool | None = None) -> Estimate:
-    """Return the estimate of the metric's last value over the units of these runs; NaN if a run lacks the metric."""
-    values = group_by_unit(records, lambda record: record.last(metric), draws)
+def estimate(
+    records: Iterable[Record],
+    metric: str,
+    draws: bool | None = None,
+    last: Callable[[Record], float] | None = None,
+) -> Estimate:
+    """Return the estimate of the metric's last value over the units of these runs; NaN if a run lacks the metric.
+
+    Args:
+        records: The runs.
+        metric: The metric.
+        draws: Whether the init draws; None to find out from the records.
+        last: Returns the last value of a run, if that is known without a search.
+    """
+    values = group_by_unit(records, last or (lambda record: record.last(metric)), draws)
     n, mean, half = mean_and_interval(values)
     low, high = display_bounds(values, metric)
     return Estimate(n, float(mean), float(half), float(low), float(high))

@@ -66,7 +66,8 @@ def describe_curves(cells: Sequence[Cell], level: DetailLevel, pool: ColumnPool)
     if not metrics or not level.points:
         return None
     controls = {"metric": metrics, **CONTROLS}
-    if not all(Tag.STEPS_PER_EPOCH in record.tags for cell in cells for record in cell.finished):
+    lengths = {record.tags.get(Tag.STEPS_PER_EPOCH) for cell in cells for record in cell.finished}
+    if None in lengths or lengths == {"1"}:  # epochs are unknown, or each is a step
         controls["along"] = {"step": "step"}
     views, is_log = {}, False
     for metric in metrics:

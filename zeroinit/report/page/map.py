@@ -41,9 +41,10 @@ def describe_map(content: "Content", level: DetailLevel, pool: ColumnPool) -> di
     axes = independent_keys(params, naming_keys(cells))[:MAX_AXES]
     values = {key: sort_values(cell.get(key, "") for cell in params) for key in axes}
     metrics = dict.fromkeys(name for of_cell in content.finals for name in of_cell)
+    units = describe_units(cells)
     paints = {OUTCOME: _paint_outcomes(cells, pool)}
     for metric in [name for name in dict.fromkeys([TEST_ACCURACY, *metrics]) if name in metrics][: level.metrics]:
-        paints[metric] = _paint_metric(cells, content.finals, metric, pool)
+        paints[metric] = _paint_metric(cells, content.finals, metric, units, pool)
     pairs = [("", ""), *((key, "") for key in axes), *(("", key) for key in axes), *permutations(axes, 2)]
     return {
         "axes": {key: _describe_axis(key, values[key], params, pool) for key in axes},
@@ -107,7 +108,7 @@ def _make_marks() -> list[Mark]:
 
 
 def _paint_metric(
-    cells: Sequence[Cell], finals: Sequence[Mapping[str, Estimate]], metric: str, pool: ColumnPool
+    cells: Sequence[Cell], finals: Sequence[Mapping[str, Estimate]], metric: str, units: str, pool: ColumnPool
 ) -> dict[str, Any]:
     """Return the colours, texts and labels of the tiles for a metric."""
     results = [of_cell.get(metric) for of_cell in finals]
@@ -124,7 +125,7 @@ def _paint_metric(
     unit = " in percent" if is_share(metric) else unit
     name = name_metric(metric)
     return _paint(name, scale, values, texts, labels, colours, cells, pool) | {
-        "caption": write_caption([f"{name[0].upper()}{name[1:]}{unit} after the last step, {describe_units(cells)}"]),
+        "caption": write_caption([f"{name[0].upper()}{name[1:]}{unit} after the last step, {units}"]),
         "estimates": pool.add([format_estimate(metric, result) if result else "" for result in results]),
         "means": pool.add([None if value is None else float(f"{value:.6g}") for value in values]),
     }

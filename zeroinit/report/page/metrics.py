@@ -40,12 +40,12 @@ def layer_metrics(records: Sequence[Record]) -> dict[str, list[str]]:
 
 def final_values(cell: Cell) -> dict[str, Estimate]:
     """Return {metric: the estimate of its last value over the runs that have it}; test metrics first."""
-    names = {id(record): {name for name, _, _ in record.metrics} for record in cell.finished}
-    draws = init_draws(cell.finished)
-    return {
-        name: estimate([record for record in cell.finished if name in names[id(record)]], name, draws)
-        for name in sorted(set().union(*names.values()), key=lambda name: (not name.startswith("test/"), name))
-    }
+    last = {id(record): {name: value for name, value, _ in record.metrics} for record in cell.finished}
+    draws, finals = init_draws(cell.finished), {}
+    for name in sorted(set().union(*last.values()), key=lambda name: (not name.startswith("test/"), name)):
+        records = [record for record in cell.finished if name in last[id(record)]]
+        finals[name] = estimate(records, name, draws, lambda record: last[id(record)][name])  # noqa: B023
+    return finals
 
 
 def format_estimate(metric: str, result: Estimate) -> str:

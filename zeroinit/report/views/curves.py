@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -81,6 +82,11 @@ class Curves:
     styles: dict[str, LineStyle]
     points: int | None
 
+    @cached_property
+    def units(self) -> str:
+        """What the means are over."""
+        return describe_units(self.cells)
+
     @property
     def are_of_one_batch(self) -> bool:
         """Whether the data of some cell are one batch, so that most happens in the first epochs."""
@@ -91,7 +97,7 @@ class Curves:
         frame = _make_frame(self, along, with_runs)
         texts = {
             "title": _find_title(self.curves, self.metric),
-            "units": describe_units(self.cells),
+            "units": self.units,
             "counts": sorted({count_units(curve.cell.finished) for curve in self.curves}),
         }
         return [self._make_view(frame, texts, along, with_runs, is_log) for is_log in log_axes]

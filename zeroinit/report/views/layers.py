@@ -87,7 +87,10 @@ def _scale_values(metric: Metric, frame: pd.DataFrame) -> Scale:
     label = f"{metric.description}, {metric.unit}" if metric.unit and metric.unit != "share" else metric.description
     high = float(np.nanmax([*frame["high"], 0]))
     if metric.unit in COUNTS:
-        return Scale(label, "log", (0.9, 1.2 * max(high, 8)), "count", ticks=list_decades(max(high, 1))[1:])
+        ticks = [
+            step * decade for decade in list_decades(high)[1:] for step in (1, 2, 5) if step * decade <= 1.2 * high
+        ]
+        return Scale(label, "log", (0.9, 1.2 * max(high, 8)), "count", ticks=ticks)
     if metric.unit == "share":
         return Scale(label, "linear", (0, 1), "percent")
     low = float(np.nanmin([*frame["low"], 0]))
