@@ -46,7 +46,7 @@ function drawChart(view, width) {
   const marks = view.marks.map((mark, index) => ({ ...readMark(view, mark, layout), index }));
   const gapX = GAP / (layout.panel + GAP), stepY = layout.height + layout.above + GAP;
   const headings = Plot.text(layout.headings, { text: "text", fx: "fx", fy: "fy", frameAnchor: "top-left", lineAnchor: "bottom",
-    dy: -6, lineWidth: layout.panel / 10, fontWeight: 600, fontSize: 11, fill: "currentColor" });
+    dy: -6, lineWidth: layout.panel / 12.5, fontWeight: 600, fontSize: 11, fill: "currentColor" });
   const label = wrapText(view.x.label, Math.max(layout.panel, layout.width - layout.left - 12), 11);
   const marginTop = Math.max(layout.above, 8), marginBottom = 26 + 14 * label.length;
   const svg = Plot.plot({
