@@ -211,3 +211,15 @@ def test_a_manifest_is_read_back() -> None:
     assert [run[:2] for run in again.planned] == [run[:2] for run in manifest.planned]
     assert [run[2]["init"] for run in again.planned] == ["init0", "init0", "init1", "init1"]
     assert manifest_of(runs[::-1]).planned == manifest.planned
+
+
+def test_a_metric_whose_values_are_nearly_equal_has_a_colour() -> None:
+    """As the loss of nets that do not learn: bounds that are rounded would be equal."""
+    runs = grid(3, 1, 1)
+    for index, run in enumerate(runs):
+        run.metrics = [(name, value, step) for name, value, step in run.metrics if name != "test/loss"]
+        run.metrics.append(("test/loss", 2.302585 + 1e-7 * index, 20))
+    painted = unpack(render(runs, None))["map"]["paints"]["test/loss"]
+    domain = painted["colour"]["domain"]
+    assert sorted(set(domain)) == domain
+    assert (domain[0], domain[-1]) == pytest.approx((2.302585, 2.3025852), abs=1e-9)

@@ -23,13 +23,14 @@ from zeroinit.report.views.colours import CIVIDIS, EMPTY, interpolate, is_dark
 from zeroinit.report.views.curves import name_metric
 from zeroinit.report.views.map import UNKNOWN, make_map
 from zeroinit.report.views.panels import arrange_panels, describe_units, elide, write_caption
-from zeroinit.report.views.view import Mark, Scale, spread_evenly
+from zeroinit.report.views.view import SCALE_DIGITS, Mark, Scale, spread_evenly
 from zeroinit.tracker import TEST_ACCURACY
 
 if TYPE_CHECKING:
     from zeroinit.report.page.content import Content
 
 MAX_AXES = 6  # keys that may be an axis
+MIN_SPAN = 1e-9  # of the values of a metric, relative to the highest; closer values have one colour
 LOG_RATIO = 1000  # a range with a larger ratio has a logarithmic scale
 OUTCOME = "outcome"
 
@@ -159,7 +160,7 @@ def _paint(
     tips = [f"{text}; {counts}" for text, counts in zip(labels, _count_outcomes(cells), strict=True)]
     are_dark = [is_dark(colour) for colour in colours]
     frame: dict[str, Sequence[Any]] = {
-        "value": [float(f"{value:.4g}") if isinstance(value, float) else value for value in values],
+        "value": [float(f"{value:.{SCALE_DIGITS}g}") if isinstance(value, float) else value for value in values],
         "text": [f"{text}\n{letter}".strip() for text, letter in zip(texts, letters, strict=True)],
         "tip": labels if label == OUTCOME else tips,
         "has_value": [value is not None for value in values],
@@ -198,17 +199,18 @@ def _scale_values(metric: str, values: Sequence[float]) -> Scale:
         low, high = 0.0, 1.0
     count = len(CIVIDIS) - 1
     if low > 0 and high / low > LOG_RATIO:
-        domain = [low * (high / low) ** (index / count) for index in range(count + 1)]
+        domain = [float(f"{low * (high / low) ** (index / count):.4g}") for index in range(count + 1)]
         ticks = [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
     else:
-        high = high if high > low else low + 1
-        domain = spread_evenly(low, high, count + 1)
+        high = high if high - low > MIN_SPAN * abs(high) else low + 1
+        decimals = 4 - math.floor(math.log10(high - low))  # so that close bounds stay apart
+        domain = [round(value, decimals) for value in spread_evenly(low, high, count + 1)]
         ticks = [low, (low + high) / 2, high]
     shown = "percent" if is_share(metric) else "number"
     return Scale(
         name_metric(metric),
         "sequential",
-        [float(f"{value:.4g}") for value in domain],
+        domain,
         shown,  # type: ignore[arg-type]
         colours=CIVIDIS,
         ticks=ticks,

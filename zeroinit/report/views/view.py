@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
+SCALE_DIGITS = 9  # of the bounds of scales, which may lie close together
+
 Kind = Literal["linear", "log", "symlog", "band", "category", "sequential", "diverging"]
 Format = Literal["percent", "points", "count", "number", "power", "text"]
 MarkKind = Literal["line", "band", "dot", "interval", "tile", "text", "rule", "box", "cross"]
@@ -137,9 +139,10 @@ class View:
         return {
             **parts,
             "frame": columns,
-            **{key: _plain(vars(scale), digits) if scale else None for key, scale in scales.items()},
+            **{key: _plain(vars(scale), SCALE_DIGITS) if scale else None for key, scale in scales.items()},
             "marks": [
-                _plain(vars(mark) | {"scale": vars(mark.scale) if mark.scale else None}, digits) for mark in self.marks
+                _plain(vars(mark) | {"scale": vars(mark.scale) if mark.scale else None}, SCALE_DIGITS)
+                for mark in self.marks
             ],
         }
 
