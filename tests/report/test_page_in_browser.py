@@ -183,7 +183,11 @@ def test_the_keyboard_reaches_every_tile_and_row_with_one_stop(open_page: Open) 
         moved.add(page.evaluate(label))
     assert len(moved) >= 5
     assert page.locator("#map-chart .tile[tabindex='0']").count() == 1
-    page.keyboard.press("Enter")
+    for key in ("Enter", "ArrowDown", "Space"):
+        top = page.evaluate("scrollY")
+        page.keyboard.press(key)
+        page.wait_for_timeout(100)  # a page that scrolls takes a moment
+    assert page.evaluate("scrollY") == top
     assert page.evaluate(label).startswith(page.locator("#card-title").inner_text())
     outline = page.evaluate("getComputedStyle(document.activeElement).strokeWidth")
     assert outline == "4px"

@@ -106,6 +106,12 @@ def group_cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Ite
     return list(by_hash.values())
 
 
+def list_runs(cell: Cell) -> list[Record]:
+    """Return the newest run of each identity, and those that count in the mean though a newer run did not finish."""
+    newest = {id(record) for record in cell.newest}
+    return [*cell.newest, *(record for record in cell.finished if id(record) not in newest)]
+
+
 def commonest(cell: Cell) -> tuple[str, int]:
     """Return the most frequent outcome of the cell's runs and its count; `?` for an outcome that OUTCOMES lacks."""
     outcomes: Counter[str] = Counter()

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 from zeroinit.report.answer import summarize
 from zeroinit.report.cells import NOT_RUN, OUTCOMES, Cell, independent_keys, naming_keys
@@ -15,9 +16,9 @@ from zeroinit.report.judgements import Judgement, judge
 from zeroinit.report.manifest import Manifest, training_commands
 from zeroinit.report.page.charts import ColumnPool, describe_curves, list_dark_colours
 from zeroinit.report.page.details import describe_cells, describe_gradients
-from zeroinit.report.page.extras import Extras
+from zeroinit.report.page.extras import Extras, RunLinks
 from zeroinit.report.page.map import describe_map
-from zeroinit.report.page.metrics import DetailLevel, final_values, layer_metrics, round_number
+from zeroinit.report.page.metrics import DetailLevel, final_values, layer_metrics, remove_overflow, round_number
 from zeroinit.report.page.planes import describe_planes
 from zeroinit.report.page.table import describe_table
 from zeroinit.report.select_figures import last_to_wake_with_reference
@@ -51,10 +52,12 @@ class Content:
         extras: Extras,
     ) -> None:
         """Take what `render_page` is given."""
+        self.judgements = judge(manifest.claims, cells)
+        cells = remove_overflow(cells)
         self.name, self.manifest, self.cells, self.histograms = name, manifest, cells, histograms
         self.extras = extras
         self.comparisons = compare_with_baseline(cells, manifest.baseline)
-        self.rows, self.judgements = summarize_cells(cells, manifest.baseline), judge(manifest.claims, cells)
+        self.rows = summarize_cells(cells, manifest.baseline)
         self.commands, unknown = training_commands(manifest, cells)
         marks = explain_marks(self.rows, self.judgements)
         self.notes = [
@@ -106,14 +109,21 @@ class Content:
             "table": describe_table(self, level, pool),
             "cells": describe_cells(self, level, pool),
             "gradients": describe_gradients(self.histograms, level, pool),
-            "plane": describe_planes(self.extras.snapshots) if level.steps else None,
+            "plane": describe_planes(self.extras.snapshots) if level.steps else {},
             "facts": _describe_facts(self.records),
-            "links_hint": self.extras.links.hint if self.extras.links else "",
+            "links_hint": _explain_links(self.extras.links),
             "watch_seconds": self.extras.watch_seconds,
         }
         texts = dict.fromkeys(_texts_of(data))
         shared = {"glossary": definitions_in([*texts, *OUTCOMES]), "dark": list_dark_colours(texts)}
         return data | shared | {"columns": pool.columns}
+
+
+def _explain_links(links: RunLinks | None) -> str:
+    """Return what to do before the links work, and on which port; empty if they work."""
+    if links is None or not links.hint:
+        return ""
+    return f"{links.hint}. They work while it runs on port {urlsplit(links.address).port}, its usual port."
 
 
 def _texts_of(value: Any) -> Iterable[str]:

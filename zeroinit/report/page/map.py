@@ -39,7 +39,8 @@ def describe_map(content: "Content", level: DetailLevel, pool: ColumnPool) -> di
     """Return the axes, the panels for each pair of axes, and the paint of each metric."""
     cells = content.cells
     params = [cell.params for cell in cells]
-    axes = independent_keys(params, naming_keys(cells))[:MAX_AXES]
+    independent = independent_keys(params, naming_keys(cells))
+    axes = independent[:MAX_AXES]
     values = {key: sort_values(cell.get(key, "") for cell in params) for key in axes}
     metrics = dict.fromkeys(name for of_cell in content.finals for name in of_cell)
     units = describe_units(cells)
@@ -54,7 +55,7 @@ def describe_map(content: "Content", level: DetailLevel, pool: ColumnPool) -> di
             "y": none,
             "column": pool.add([""] * len(cells)),
         },
-        "panels": {f"{x} {y}": _arrange(params, axes, (x, y), pool) for x, y in pairs},
+        "panels": {f"{x} {y}": _arrange(params, independent, (x, y), pool) for x, y in pairs},
         "default": dict(zip(("x", "y"), _choose_axes(values), strict=True)),
         "paints": paints,
         "marks": [vars(mark) for mark in _make_marks()],
@@ -85,10 +86,10 @@ def _describe_axis(
 
 
 def _arrange(
-    params: Sequence[Mapping[str, str]], axes: Sequence[str], pair: tuple[str, str], pool: ColumnPool
+    params: Sequence[Mapping[str, str]], keys: Sequence[str], pair: tuple[str, str], pool: ColumnPool
 ) -> dict[str, Any]:
     """Return the panels for the keys that are no axis."""
-    panels = arrange_panels(params, [key for key in axes if key not in pair])
+    panels = arrange_panels(params, [key for key in keys if key not in pair])
     return {
         "rows": vars(panels.rows) if panels.rows else None,
         "columns": vars(panels.columns) if panels.columns else None,
@@ -202,7 +203,7 @@ def _scale_values(metric: str, values: Sequence[float]) -> Scale:
         domain = [float(f"{low * (high / low) ** (index / count):.4g}") for index in range(count + 1)]
         ticks = [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
     else:
-        high = high if high - low > MIN_SPAN * abs(high) else low + 1
+        high = high if high - low > MIN_SPAN * abs(high) else low + max(1, MIN_SPAN * abs(low))
         decimals = 4 - math.floor(math.log10(high - low))  # so that close bounds stay apart
         domain = [round(value, decimals) for value in spread_evenly(low, high, count + 1)]
         ticks = [low, (low + high) / 2, high]

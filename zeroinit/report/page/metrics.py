@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from zeroinit.probes.metrics import EVALUATIONS, find_metric
 from zeroinit.report.cells import Cell
 from zeroinit.report.statistics import Estimate, estimate, init_draws, is_share
 from zeroinit.tracker import Record
+
+OVERFLOW = 1e300  # the size from which a value counts as infinite
 
 
 class DetailLevel(NamedTuple):
@@ -60,6 +63,23 @@ def format_value(metric: str, value: float) -> str:
     if math.isnan(value):
         return "\N{EN DASH}"
     return f"{100 * value:.1f}%" if is_share(metric) else f"{value:.3g}"
+
+
+def remove_overflow(cells: Sequence[Cell]) -> list[Cell]:
+    """Return the cells with NaN in place of each overflowed value: MLflow stores infinity as the largest float."""
+    records: dict[int, Record] = {}  # by the ID of the stored one, which both lists of a cell may have
+
+    def clean(record: Record) -> Record:
+        if not any(abs(value) >= OVERFLOW for _, value, _ in record.metrics):
+            return record
+        if id(record) not in records:
+            metrics = [
+                (name, math.nan if abs(value) >= OVERFLOW else value, step) for name, value, step in record.metrics
+            ]
+            records[id(record)] = replace(record, metrics=metrics)
+        return records[id(record)]
+
+    return [replace(cell, finished=[*map(clean, cell.finished)], newest=[*map(clean, cell.newest)]) for cell in cells]
 
 
 def round_number(value: ArrayLike, digits: int) -> float | None:

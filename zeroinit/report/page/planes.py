@@ -1,11 +1,14 @@
 """The snapshots of nets with two inputs, as the page stores them."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroinit.arch import ACTIVATIONS
 from zeroinit.report.cells import Cell
 from zeroinit.report.histories import space_evenly
 from zeroinit.report.page.metrics import DetailLevel
@@ -16,29 +19,48 @@ MAX_NUMBERS = 3000  # of the weights of a cell at all steps
 DIGITS = 4
 
 
-def describe_planes(snapshots: Sequence[Snapshots | None]) -> dict[str, Any] | None:
-    """Return the view of all planes, without rows; None if no cell has snapshots of two inputs."""
-    known = [of_cell for of_cell in snapshots if of_cell]
-    if not known:
-        return None
-    points, labels = ([*map(tuple, known[0]["points"].tolist())], known[0]["labels"].tolist())
-    view = make_plane(points, labels).to_data()
-    return {"view": view | {"frame": {}}, "points": _round(known[0]["points"]), "labels": list(map(str, labels))}
+def describe_planes(snapshots: Sequence[Snapshots | None]) -> dict[str, dict[str, Any]]:
+    """Return {name of the examples: their points, their labels, and the view of their plane without rows}."""
+    planes: dict[str, dict[str, Any]] = {}
+    for of_cell in snapshots:
+        if of_cell is None or (name := _name_examples(of_cell)) in planes:
+            continue
+        points, labels = ([*map(tuple, of_cell["points"].tolist())], of_cell["labels"].tolist())
+        view = make_plane(points, labels).to_data() | {"frame": {}}
+        planes[name] = {"view": view, "points": _round(of_cell["points"]), "labels": list(map(str, labels))}
+    return planes
+
+
+def _name_examples(snapshots: Snapshots) -> str:
+    """Return a name that is equal for equal examples: cells differ in data set, split or normalisation."""
+    examples = [_round(snapshots["points"]), snapshots["labels"].tolist()]
+    return hashlib.sha256(json.dumps(examples).encode()).hexdigest()[:12]
+
+
+def _is_drawable(cell: Cell, layers: Sequence[str]) -> bool:
+    """Return whether net.js evaluates the net exactly: only the shipped dense nets, with their own layers."""
+    arch, hidden = cell.params.get("arch"), [f"hidden{depth}" for depth in range(1, len(layers))]
+    if list(layers) != [*hidden, "output"]:
+        return False
+    return (arch == "logistic" and not hidden) or (arch == "fnn" and cell.params.get("arch.activation") in ACTIVATIONS)
 
 
 def describe_plane(cell: Cell, snapshots: Snapshots | None, level: DetailLevel) -> dict[str, Any] | None:
-    """Return the weights of a cell's net at some steps; None without snapshots.
+    """Return the weights of a cell's net at some steps; None without snapshots, or if the page cannot evaluate the net.
 
     `activation` is the name of the function behind each hidden layer; layers are in the order of the forward pass.
     """
     if snapshots is None or not level.steps:
         return None
     layers = [name.removesuffix("/weight") for name in snapshots if name.endswith("/weight")]
+    if not _is_drawable(cell, layers):
+        return None
     size = sum(snapshots[name][0].size for name in snapshots if "/" in name)
     steps = snapshots["steps"]
     chosen = space_evenly(len(steps), max(2, min(level.steps, MAX_NUMBERS // size)))
     return {
         "seed": str(snapshots["seed"]),
+        "examples": _name_examples(snapshots),
         "activation": cell.params.get("arch.activation", ""),
         "steps": steps[chosen].tolist(),
         "layers": [

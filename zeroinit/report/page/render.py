@@ -4,6 +4,7 @@ import base64
 import gzip
 import html
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,5 @@ def _fill_template(name: str, data: dict[str, Any]) -> bytes:
     packed = gzip.compress(json.dumps(data, separators=(",", ":"), allow_nan=False).encode(), mtime=0)
     parts = {path.name: path.read_text() for path in TEMPLATE.iterdir() if path.suffix in (".css", ".js")}
     parts |= {"title": html.escape(f"{name} - zeroinit"), "data": base64.b64encode(packed).decode()}
-    for key, text in parts.items():
-        page = page.replace("{{" + key + "}}", text)
-    return page.encode()
+    # in one pass, so that a name such as {{data}} stays as it is
+    return re.sub(r"\{\{([\w.]+)\}\}", lambda match: parts[match[1]], page).encode()

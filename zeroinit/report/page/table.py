@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from zeroinit.report.cells import Cell, is_number, naming_keys, outcome_of, sort_values
+from zeroinit.report.cells import NOT_RUN, Cell, is_number, list_runs, naming_keys, outcome_of, sort_values
 from zeroinit.report.comparisons import seeds_of
 from zeroinit.report.page.charts import ColumnPool
 from zeroinit.report.page.metrics import DetailLevel, format_value
@@ -68,13 +68,13 @@ def _describe_run_columns(content: "Content", keys: Sequence[str], most: int, po
         "cell": pool.add([index for index, _ in runs]),
         "run_id": pool.add([record.run_id for _, record in runs]),
         "link": links.link("RUN_ID") if links else "",
-        "left_out": sum(cell.outcomes.total() for cell in cells) - len(runs),
+        "left_out": sum(cell.outcomes[NOT_RUN] + len(list_runs(cell)) for cell in cells) - len(runs),
     }
 
 
 def sort_runs(cell: Cell) -> list[Record]:
-    """Return the newest run of each identity, by seed."""
-    return sorted(cell.newest, key=lambda record: int(record.params["seeds.init"]))
+    """Return the runs of a cell by seed."""
+    return sorted(list_runs(cell), key=lambda record: int(record.params["seeds.init"]))
 
 
 def reason_of(record: Record) -> str:

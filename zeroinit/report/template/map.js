@@ -36,10 +36,13 @@ function makeTilesButtons(svg, marks) {
       tile.addEventListener("click", () => chooseCell(cell));
     });
   }
-  rove(svg, TILES, (tile, key, tiles) => {
-    if (key === "Enter" || key === " ") chooseCell(+tile.dataset.cell);
-    return nearestTile(tile, key, tiles);
+  svg.addEventListener("keydown", (event) => {
+    const tile = event.target.closest(TILES);
+    if (!tile || (event.key !== "Enter" && event.key !== " ")) return;
+    event.preventDefault(); // the space key would scroll the page
+    chooseCell(+tile.dataset.cell);
   });
+  rove(svg, TILES, nearestTile);
   markChosen();
 }
 

@@ -12,7 +12,7 @@ const ACTIVATIONS = {
 
 function netAt(plane, index) {
   // a function from two inputs to the logits after the step with this index
-  const activation = ACTIVATIONS[plane.activation] ?? ((x) => x);
+  const activation = ACTIVATIONS[plane.activation];
   const layers = plane.layers.map(({ weight, bias }) => [weight[index], bias?.[index]]);
   return (inputs) => layers.reduce((values, [weight, bias], depth) => {
     const sums = weight.map((row, unit) => row.reduce((sum, entry, input) => sum + entry * values[input], bias?.[unit] ?? 0));

@@ -67,7 +67,7 @@ function indexAt(plane, step) {
 }
 
 function planeView(cell, step) {
-  const { view, points, labels } = data.plane, index = indexAt(cell.plane, step);
+  const { view, points, labels } = data.plane[cell.plane.examples], index = indexAt(cell.plane, step);
   const frame = { x: [], y: [], group: [], class: [], tip: [], is_neuron: [], is_boundary: [], is_point: [] };
   const add = (row) => Object.keys(frame).forEach((name) => frame[name].push(row[name] ?? (name.startsWith("is_") ? false : "")));
   points.forEach(([x, y], number) => add({ x, y, class: labels[number], tip: `class ${labels[number]}`, is_point: true }));

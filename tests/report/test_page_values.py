@@ -1,0 +1,89 @@
+"""The page of a sweep: values that overflowed, many keys, other nets, runs that count, and odd names."""
+
+import sys
+
+import numpy as np
+import pytest
+from helpers.reports import column_of, grid, make_cells, plan_of, record, table_of, unpack
+
+from zeroinit.report.cells import group_cells
+from zeroinit.report.manifest import Manifest
+from zeroinit.report.page import Extras, RunLinks, render_page
+
+
+@pytest.mark.parametrize("values", [(sys.float_info.max, 0.5), (1e17, 1e17)])
+def test_a_metric_that_overflowed_has_no_value(values: tuple[float, float]) -> None:
+    """MLflow stores infinity as the largest float."""
+    runs = grid(2, 1, 1)
+    for run, value in zip(runs, values, strict=True):
+        run.metrics.append(("test/loss", value, 40))
+    paint = (
+        content := unpack(
+            render_page("sweep", Manifest("", "", plan_of(*runs)), group_cells(plan_of(*runs), runs), [None] * 2, [])
+        )
+    )["map"]["paints"]["test/loss"]
+    assert column_of(content, paint["means"]) == [value if value < 1e300 else None for value in values]
+    assert np.isfinite(paint["colour"]["domain"]).all()
+
+
+def test_each_of_many_keys_has_its_tiles() -> None:
+    keys = {f"key{number}": ("a", "b") for number in range(7)}
+    cells = make_cells({"init": ["zero"], **keys}, seeds=1)
+    content = unpack(render_page("sweep", Manifest("", "", []), cells, [None] * len(cells), []))
+    drawn = content["map"]
+    panels = drawn["panels"]["key0 key1"]
+    columns = [drawn["axes"]["key0"]["column"], drawn["axes"]["key1"]["column"], panels["row"], panels["column"]]
+    tiles = {*zip(*(column_of(content, column) for column in columns), strict=True)}
+    assert len(tiles) == len(cells) == 2**7
+
+
+def test_a_name_may_look_like_a_part_of_the_template() -> None:
+    runs = grid(1, 1, 1)
+    cells = group_cells(plan_of(*runs), runs)
+    page = render_page("{{data}}", Manifest("", "", plan_of(*runs)), cells, [None], [])
+    assert b"<title>{{data}} - zeroinit</title>" in page
+    assert unpack(page)["sweep"] == "{{data}}"
+
+
+@pytest.mark.parametrize(
+    ("params", "is_drawn"),
+    [
+        ({"arch.activation": "tanh"}, True),
+        ({}, False),
+        ({"arch.activation": "swish"}, False),
+        ({"arch": "mine", "arch.activation": "tanh"}, False),
+    ],
+)
+def test_only_a_net_that_the_page_evaluates_has_a_plane(params: dict[str, str], is_drawn: bool) -> None:
+    runs = grid(2, 1, 1)
+    for run in runs:
+        run.params |= params
+    cells = group_cells(plan_of(*runs), runs)
+    net = {"steps": np.array([0]), "hidden1/weight": np.ones((1, 2, 2)), "output/weight": np.ones((1, 2, 2))}
+    snapshots = [
+        net | {"points": scale * np.eye(2), "labels": np.array([0, 1]), "seed": np.array("0")} for scale in (1, 2)
+    ]
+    extras = Extras(snapshots=snapshots)
+    content = unpack(render_page("sweep", Manifest("", "", plan_of(*runs)), cells, [None] * 2, [], extras))
+    planes = [cell["plane"] for cell in content["cells"]]
+    assert [plane is not None for plane in planes] == [is_drawn] * 2
+    if is_drawn:
+        points = [content["plane"][plane["examples"]]["points"] for plane in planes]
+        assert points == [[[1, 0], [0, 1]], [[2, 0], [0, 2]]]
+
+
+def test_the_table_lists_a_finished_run_that_counts_though_a_newer_one_failed() -> None:
+    failed, finished = record("zero", 0, 0.1, "FAILED"), record("zero", 0, 0.9)
+    cells = group_cells(plan_of(finished), [failed, finished])
+    content = unpack(render_page("sweep", Manifest("", "", plan_of(finished)), cells, [None], []))
+    assert [run["outcome"] for run in table_of(content, "runs")] == ["failed", "learns"]
+    assert content["table"]["runs"]["left_out"] == 0
+
+
+def test_the_hint_on_links_names_the_port() -> None:
+    runs = grid(1, 1, 1)
+    cells = group_cells(plan_of(*runs), runs)
+    for hint, said in (("", ""), ("Run it", "Run it. They work while it runs on port 5000, its usual port.")):
+        extras = Extras(RunLinks("http://127.0.0.1:5000", "7", hint))
+        content = unpack(render_page("sweep", Manifest("", "", plan_of(*runs)), cells, [None], [], extras))
+        assert content["links_hint"] == said
