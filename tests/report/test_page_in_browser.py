@@ -256,6 +256,7 @@ def test_charts_and_tables_can_be_taken_away(open_page: Open) -> None:
     head, *rows = Path(download.value.path()).read_text().splitlines()
     assert head == "init,bias_scale.value,n,test accuracy,minus init0,test loss,outcome"
     assert [row.split(",")[0] for row in rows] == ["init2", "init2"]
+    assert [row.split(",")[2:] for row in rows] == [["2", "0.505", "0", "0.495", "learns"]] * 2  # numbers alone
 
 
 def test_columns_are_sorted_and_chosen(open_page: Open) -> None:

@@ -87,3 +87,19 @@ def test_the_hint_on_links_names_the_port() -> None:
         extras = Extras(RunLinks("http://127.0.0.1:5000", "7", hint))
         content = unpack(render_page("sweep", Manifest("", "", plan_of(*runs)), cells, [None], [], extras))
         assert content["links_hint"] == said
+
+
+def test_an_interval_is_a_column_of_numbers() -> None:
+    for seeds in (2, 3):
+        runs = grid(2, 1, seeds)
+        cells = group_cells(plan_of(*runs), runs)
+        manifest = Manifest("", "", plan_of(*runs), baseline="init0")
+        content = unpack(render_page("sweep", manifest, cells, [None] * 2, []))
+        halves = {column["name"]: column.get("interval") for column in content["table"]["cells"]}
+        if seeds == 2:
+            assert {*halves.values()} == {None}
+        else:
+            assert column_of(content, halves["test accuracy"]) == [pytest.approx(0.0248414)] * 2
+            assert column_of(content, halves["minus init0"]) == [None, 0]
+            distinct = content["map"]["paints"]["first_gradient/hidden1"]
+            assert column_of(content, distinct["halves"]) == [pytest.approx(2.48414)] * 2

@@ -17,7 +17,7 @@ from zeroinit.report.cells import (
     sort_values,
 )
 from zeroinit.report.page.charts import ColumnPool
-from zeroinit.report.page.metrics import DetailLevel, format_estimate, format_value
+from zeroinit.report.page.metrics import DetailLevel, format_estimate, format_value, list_halves
 from zeroinit.report.statistics import Estimate, is_share
 from zeroinit.report.views.colours import CIVIDIS, EMPTY, interpolate, is_dark
 from zeroinit.report.views.curves import name_metric
@@ -129,6 +129,7 @@ def _paint_metric(
     return _paint(name, scale, values, texts, labels, colours, cells, pool) | {
         "caption": write_caption([f"{name[0].upper()}{name[1:]}{unit} after the last step, {units}"]),
         "estimates": pool.add([format_estimate(metric, result) if result else "" for result in results]),
+        "halves": pool.add(list_halves(results)),
         "means": pool.add([None if value is None else float(f"{value:.6g}") for value in values]),
     }
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from zeroinit.probes.metrics import EVALUATIONS, find_metric
 from zeroinit.report.cells import Cell
+from zeroinit.report.comparisons import Difference
 from zeroinit.report.statistics import Estimate, estimate, init_draws, is_share
 from zeroinit.tracker import Record
 
@@ -80,6 +81,11 @@ def remove_overflow(cells: Sequence[Cell]) -> list[Cell]:
         return records[id(record)]
 
     return [replace(cell, finished=[*map(clean, cell.finished)], newest=[*map(clean, cell.newest)]) for cell in cells]
+
+
+def list_halves(results: Sequence[Estimate | Difference | None]) -> list[float | None]:
+    """Return the half width of each interval; None without one."""
+    return [round_number(result.half, 6) if result and result.has_interval else None for result in results]
 
 
 def round_number(value: ArrayLike, digits: int) -> float | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from zeroinit.report.cells import NOT_RUN, Cell, is_number, list_runs, naming_keys, outcome_of, sort_values
 from zeroinit.report.comparisons import seeds_of
 from zeroinit.report.page.charts import ColumnPool
-from zeroinit.report.page.metrics import DetailLevel, format_value
+from zeroinit.report.page.metrics import DetailLevel, format_value, list_halves
 from zeroinit.report.tables import CellRow, mark_n
 from zeroinit.tracker import TEST_ACCURACY, TEST_LOSS, Record
 from zeroinit.tracker.tags import Tag
@@ -35,11 +35,13 @@ def _describe_cell_columns(
     counts = [mark_n(row.accuracy.n, row.counted) for row in rows]
     columns.append(_column("n", counts, [row.accuracy.n for row in rows], pool))
     accuracies = [row.accuracy.percent(digits=1) for row in rows]
-    columns.append(_column("test accuracy", accuracies, [row.accuracy.mean for row in rows], pool))
+    halves = list_halves([row.accuracy for row in rows])
+    columns.append(_column("test accuracy", accuracies, [row.accuracy.mean for row in rows], pool, halves))
     if any(row.difference for row in rows):
         texts = [_minus(row.difference.format()) if row.difference else "" for row in rows]
         means = [row.difference.mean if row.difference else math.nan for row in rows]
-        columns.append(_column(f"minus {baseline}", texts, means, pool))
+        halves = list_halves([row.difference for row in rows])
+        columns.append(_column(f"minus {baseline}", texts, means, pool, halves))
     losses = [format_value(TEST_LOSS, row.loss) for row in rows]
     columns.append(_column("test loss", losses, [row.loss for row in rows], pool))
     columns.append(_sort_texts("outcome", [row.outcomes for row in rows], pool))
@@ -97,10 +99,17 @@ def _subtract_baselines(content: "Content", runs: Sequence[tuple[int, Record]]) 
     return differences
 
 
-def _column(name: str, texts: Sequence[str], numbers: Sequence[float], pool: ColumnPool) -> dict[str, Any]:
-    """Return a column of numbers."""
+def _column(
+    name: str,
+    texts: Sequence[str],
+    numbers: Sequence[float],
+    pool: ColumnPool,
+    halves: Sequence[float | None] = (),
+) -> dict[str, Any]:
+    """Return a column of numbers; `interval` has the half widths of their intervals, if any has one."""
     order = [float(f"{number:.6g}") if math.isfinite(number) else None for number in numbers]
-    return {"name": name, "is_number": True, "texts": pool.add(texts), "order": pool.add(order)}
+    column = {"name": name, "is_number": True, "texts": pool.add(texts), "order": pool.add(order)}
+    return column | ({"interval": pool.add(halves)} if any(half is not None for half in halves) else {})
 
 
 def _sort_texts(name: str, texts: Sequence[str], pool: ColumnPool) -> dict[str, Any]:

@@ -7,7 +7,8 @@ function tableColumns() {
   const { cells: ofCells, runs } = data.table;
   if (hasRuns()) return runs.columns;
   const metrics = Object.entries(data.map.paints).filter(([name, { means }]) => means !== undefined && !/^test\/(accuracy|loss)$/.test(name));
-  return [...ofCells, ...metrics.map(([, paint]) => ({ name: paint.label, is_number: true, texts: paint.estimates, order: paint.means, isExtra: true }))];
+  return [...ofCells, ...metrics.map(([, paint]) => ({ name: paint.label, is_number: true, texts: paint.estimates, order: paint.means,
+    interval: columnOf(paint.halves).some((half) => half !== null) ? paint.halves : undefined, isExtra: true }))];
 }
 
 function shownColumns() {
@@ -43,7 +44,14 @@ function drawTableControls() {
   keepFocus("table-controls", () => put("table-controls", element("label", {}, "filter ", filter),
     choiceButtons("rows", [["cells", "a row per cell"], ["runs", "a row per seed"]], state.rows, (rows) => changeState({ rows, columns: "", sort: "" })),
     element("details", { open: isOpen }, element("summary", {}, "columns"), element("div", { class: "boxes" }, boxes)),
-    csvButton(state.rows, () => [shownColumns().map(({ name }) => name), ...tableRows().map((row) => shownColumns().map(({ texts }) => columnOf(texts)[row]))])));
+    csvButton(state.rows, tableFile)));
+}
+
+function tableFile() {
+  // numbers as plain ASCII, with the half width of each interval in a column of its own
+  const columns = shownColumns().flatMap(({ name, is_number: isNumber, texts, order, interval }) => [[name, columnOf(isNumber ? order : texts)],
+    ...(interval === undefined ? [] : [[`${name} interval`, columnOf(interval)]])]);
+  return [columns.map(([name]) => name), ...tableRows().map((row) => columns.map(([, values]) => values[row]))];
 }
 
 function headerCell(column) {
