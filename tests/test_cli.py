@@ -1,6 +1,7 @@
 """The command, as a user runs it: single runs, sweeps, what fails, what is kept and what is printed."""
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,18 +62,40 @@ def histories(run: Run) -> dict[str, list[tuple[int, float]]]:
     }
 
 
-def test_a_single_run(zeroinit: Command) -> None:
-    """Metrics, params, tags and artifacts under the names that later work reads."""
-    ended = zeroinit(
-        "dataset=digits", "arch.hidden=[16]", "init=zero_normal", "epochs=3", "optimizer.lr=0.01", "save=true"
-    )
-    assert ended.code == 0
-    assert re.search(
-        r"fnn zero_normal x1 seed 0 dataset=digits .*: test accuracy [\d.]+%, loss [\d.]+, [a-z-]+ \(.+\)", ended.out
-    )
-    assert ended.out.splitlines()[-2:] == ["Charts:  zeroinit ui zeroinit", "Python:  zeroinit.load('zeroinit')"]
+@pytest.fixture(scope="module")
+def single_folder(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    """A folder with a store, in which one run trains for the tests of a single run."""
+    folder = tmp_path_factory.mktemp("single")
+    (folder / "mlruns").mkdir()
+    shutil.copy(empty_database, folder / "mlruns" / "mlflow.db")
+    return folder
+
+
+@pytest.fixture
+def single_run(single_folder: Path, zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Run]:
+    """What the command of a single run printed, and the run."""
+    monkeypatch.chdir(single_folder)
+    printed = Path("printed.txt")
+    if not printed.exists():
+        words = "dataset=digits", "arch.hidden=[16]", "init=zero_normal", "epochs=3", "optimizer.lr=0.01", "save=true"
+        ended = zeroinit(*words)
+        assert ended.code == 0, ended.err
+        printed.write_text(ended.out)
     [run] = runs("zeroinit")
+    return printed.read_text(), run
+
+
+def test_a_single_run_prints_its_result_and_where_to_look(single_run: tuple[str, Run]) -> None:
+    out, run = single_run
     assert run.info.status == "FINISHED"
+    assert re.search(
+        r"fnn zero_normal x1 seed 0 dataset=digits .*: test accuracy [\d.]+%, loss [\d.]+, [a-z-]+ \(.+\)", out
+    )
+    assert out.splitlines()[-2:] == ["Charts:  zeroinit ui zeroinit", "Python:  zeroinit.load('zeroinit')"]
+
+
+def test_a_single_run_has_the_metrics_that_later_work_reads(single_run: tuple[str, Run]) -> None:
+    _, run = single_run
     splits = {f"{split}/{name}" for split in ("train", "val", "test") for name in ("loss", "accuracy")}
     parts = [f"{layer}/{part}" for layer in ("hidden1", "output") for part in ("norm", "zeros", "p05", "p50", "p95")]
     symmetry = {f"symmetry/hidden1/{part}" for part in ("distinct", "cosine")}
@@ -80,27 +103,30 @@ def test_a_single_run(zeroinit: Command) -> None:
         f"{name}/{layer}" for name in ("first_gradient", "first_gradient_predicted") for layer in ("hidden1", "output")
     }
     assert set(run.data.metrics) == splits | {f"grad/{part}" for part in parts} | symmetry | first_gradients
-    assert histories(run)["first_gradient/hidden1"] == [(2, 2)]
-    assert histories(run)["first_gradient/output"] == [(1, 1)]
-    assert histories(run)["first_gradient_predicted/hidden1"] == [(0, 2)]
-    assert [step for step, _ in histories(run)["val/loss"]] == [0, 10, 20, 30]
-    assert [step for step, _ in histories(run)["grad/output/norm"]] == [*range(1, 21), 26]
-    assert histories(run)["grad/hidden1/zeros"][0] == (1, 1.0)
-    tags = set(run.data.tags)
-    assert {
-        "sweep",
-        "config_hash",
-        "cell_hash",
-        "outcome",
-        "outcome_reason",
-        "arithmetic",
-        "device",
-        "train_seconds",
-        "samples_per_second",
-    } <= tags
-    assert {"tracking_seconds", "version.torch", "version.zeroinit", "git.commit", "git.dirty"} <= tags
+
+
+def test_a_single_run_is_measured_at_the_documented_steps(single_run: tuple[str, Run]) -> None:
+    taken = histories(single_run[1])
+    assert taken["first_gradient/hidden1"] == [(2, 2)]
+    assert taken["first_gradient/output"] == [(1, 1)]
+    assert taken["first_gradient_predicted/hidden1"] == [(0, 2)]
+    assert [step for step, _ in taken["val/loss"]] == [0, 10, 20, 30]
+    assert [step for step, _ in taken["grad/output/norm"]] == [*range(1, 21), 26]
+    assert taken["grad/hidden1/zeros"][0] == (1, 1.0)
+
+
+def test_a_single_run_has_the_tags_and_params_that_later_work_reads(single_run: tuple[str, Run]) -> None:
+    _, run = single_run
+    hashes = {"sweep", "config_hash", "cell_hash", "outcome", "outcome_reason", "arithmetic", "device"}
+    times = {"train_seconds", "samples_per_second", "tracking_seconds"}
+    versions = {"version.torch", "version.zeroinit", "git.commit", "git.dirty"}
+    assert hashes | times | versions <= set(run.data.tags)
     assert float(run.data.tags["tracking_seconds"]) > 0
     assert run.data.params["init"] == "zero_normal"
+
+
+def test_a_single_run_keeps_its_init_its_histograms_and_its_weights(single_run: tuple[str, Run]) -> None:
+    _, run = single_run
     assert artifact(run, "init.csv").read_text().splitlines()[:2] == [
         "parameter,shape,rule,mean,std,zeros,rule_mean,rule_std,rule_mean_error,rule_std_error",
         "hidden1.weight,16x64,zeros_(),0.0,0.0,1.0,0.0,0.0,0.0,0.0",

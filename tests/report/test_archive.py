@@ -62,17 +62,18 @@ def results(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
     return run
 
 
-def test_the_claims_of_a_table_are_judged_again_without_the_store(
-    zeroinit: Callable[..., Any], results: Callable[..., tuple[int, str]], database: Path
-) -> None:
+@pytest.fixture
+def results_page(zeroinit: Callable[..., Any], results: Callable[..., tuple[int, str]], database: Path) -> str:
+    """RESULTS.md of a sweep of the user's own, whose table is in kept/table.csv."""
     Path("own").mkdir()
     Path("own/mine.yaml").write_text(SWEEP)
     assert zeroinit("-cd", "own", "-cn", "mine").code == 0
     code, said = results("mine", "--files", "own", "--table", "kept/table.csv")
     assert (code, said) == (0, "6 runs in kept/table.csv, reported in RESULTS.md\n")
-    page, table = Path("RESULTS.md").read_text(), Path("kept/table.csv").read_text()
-    assert str(Path.cwd()) not in page + table
+    return Path("RESULTS.md").read_text()
 
+
+def test_the_claims_of_a_table_are_judged_as_the_sweep_judged_them(results_page: str) -> None:
     tracker = Mlflow(None)
     tracker.find("mine")
     content = tracker.read_summary("claims.csv")
@@ -80,25 +81,35 @@ def test_the_claims_of_a_table_are_judged_again_without_the_store(
     judged = list(csv.DictReader(io.StringIO(content.decode())))
     assert [row["verdict"] for row in judged[:1]] == ["supported"]
     for row in judged:  # the page says of each claim what the sweep's own report said, with the runs' own numbers
-        [line] = [line for line in page.splitlines() if f"| {row['statement']} |" in line]
+        [line] = [line for line in results_page.splitlines() if f"| {row['statement']} |" in line]
         assert line.split(" | ")[0].strip("|* ") == row["verdict"]
         assert row["finding"].replace("|", " or ") in line
-    assert "a paper  or  its figure" in page  # a bar would end the cell
-    assert "## mine\n\nDo zero weights learn the digits?\n" in page
-    assert re.search(r"^\| zero \| 2† \| - \| \d+\.\d\d, \d+\.\d\d \| stuck-at-prior \|$", page, re.MULTILINE)
-    assert re.search(r"^\| default \| 2 \| 50 \| ", page, re.MULTILINE)
-    assert "\n\n† The init draws nothing: n counts batch orders.\n\n" in page
-    assert "dataset=digits" in page
-    assert "float32 (native)" in page
-    assert re.search(r"lr=0\.001; (cpu|cuda:0) \(.+\), .+ kernels, torch \d", page)
+    assert "a paper  or  its figure" in results_page  # a bar would end the cell
 
+
+def test_results_have_the_question_the_cells_and_the_conditions(results_page: str) -> None:
+    assert str(Path.cwd()) not in results_page + Path("kept/table.csv").read_text()
+    assert "## mine\n\nDo zero weights learn the digits?\n" in results_page
+    assert re.search(r"^\| zero \| 2† \| - \| \d+\.\d\d, \d+\.\d\d \| stuck-at-prior \|$", results_page, re.MULTILINE)
+    assert re.search(r"^\| default \| 2 \| 50 \| ", results_page, re.MULTILINE)
+    assert "\n\n† The init draws nothing: n counts batch orders.\n\n" in results_page
+    assert "dataset=digits" in results_page
+    assert "float32 (native)" in results_page
+    assert re.search(r"lr=0\.001; (cpu|cuda:0) \(.+\), .+ kernels, torch \d", results_page)
+
+
+def test_results_need_no_store_and_grow_with_it(
+    results_page: str, zeroinit: Callable[..., Any], results: Callable[..., tuple[int, str]]
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # where no store is
         assert results("--files", "own", "--table", "kept/table.csv")[0] == 0
-    assert Path("RESULTS.md").read_text() == page
+    assert Path("RESULTS.md").read_text() == results_page
     assert zeroinit("-cd", "own", "-cn", "mine", "seed=2").code == 0
     assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("9 runs in ")
     assert re.search(r"^\| zero \| 3† \| - \| \d+\.\d\d ± ", Path("RESULTS.md").read_text(), re.MULTILINE)
+    tracker = Mlflow(None)
+    tracker.find("mine")
     params = next(record.params for record in tracker.records() if record.params["init"] == "zero")
     tracker.begin_summary({MANIFEST_FILE: Manifest("", "", [("cut-short-2", "another", params)]).to_json()})
     assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("10 runs in ")

@@ -35,7 +35,6 @@ def make_wavefront(cells: Sequence[Observed], keys: Sequence[str]) -> View:
     frame = pd.DataFrame(rows).reindex(columns=[*names, *flags])
     frame[flags] = frame[flags].eq(True)
     frame["has_text"] = [isinstance(text, str) and text != "" for text in frame["text"]]
-    tile = {"x": "step", "y": "layer"}
     return View(
         "wave",
         _find_title(cells, layers, keys),
@@ -51,33 +50,39 @@ def make_wavefront(cells: Sequence[Observed], keys: Sequence[str]) -> View:
         frame,
         Scale("observed step", "band", steps, "count"),
         Scale("layer", "band", layers, "text", labels=[elide(layer) for layer in layers], reverse=True),
-        [
-            Mark("tile", tile | {"colour": "median", "opacity": "opacity", "tip": "tip"}, where="is_tile"),
-            Mark("tile", tile | {"tip": "tip"}, where="is_zero", colour=PALE),
-            Mark(
-                "cross",
-                tile,
-                where="is_zero",
-                colour="#6F757B",
-                label="every entry is exactly 0" if frame["is_zero"].any() else "",
-                width=4,
-            ),
-            Mark(
-                "dot",
-                tile,
-                "is_theory",
-                THEORY,
-                label="first gradient in theory" if frame["is_theory"].any() else "",
-                width=9,
-                hollow=True,
-            ),
-            Mark("dot", tile, "is_first", "#000000", label="first gradient (median)", width=4.5),
-            Mark("text", tile | {"text": "text"}, where="has_text", anchor="start", shift=(7, 0)),
-        ],
+        _make_marks(frame),
         _scale_sizes(frame["median"]),
         panels.rows,
         panels.columns,
     )
+
+
+def _make_marks(frame: pd.DataFrame) -> list[Mark]:
+    """Return the marks: tiles, crosses where all is zero, and the first gradients in theory and in the runs."""
+    tile = {"x": "step", "y": "layer"}
+    return [
+        Mark("tile", tile | {"colour": "median", "opacity": "opacity", "tip": "tip"}, where="is_tile"),
+        Mark("tile", tile | {"tip": "tip"}, where="is_zero", colour=PALE),
+        Mark(
+            "cross",
+            tile,
+            where="is_zero",
+            colour="#6F757B",
+            label="every entry is exactly 0" if frame["is_zero"].any() else "",
+            width=4,
+        ),
+        Mark(
+            "dot",
+            tile,
+            "is_theory",
+            THEORY,
+            label="first gradient in theory" if frame["is_theory"].any() else "",
+            width=9,
+            hollow=True,
+        ),
+        Mark("dot", tile, "is_first", "#000000", label="first gradient (median)", width=4.5),
+        Mark("text", tile | {"text": "text"}, where="has_text", anchor="start", shift=(7, 0)),
+    ]
 
 
 def _scale_sizes(medians: Any) -> Scale:
