@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import Ended
 
@@ -35,10 +36,36 @@ WORDS = ("dataset=digits", "arch.hidden=[4],[3,3]", "steps=5", "seed=0,1", "prob
         (["default", "zero"], "default,zero"),
         ([[4], [3, 3]], "[4],[3,3]"),
         ([None, False], "null,false"),
+        (np.array([0.5, 2.0]), "0.5,2.0"),
+        (np.float64(0.5), "0.5"),
     ],
 )
 def test_values_become_what_one_types(value: object, text: str) -> None:
-    assert _format_value(value) == text
+    assert _format_value("key", value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [([], r"^seed=\[\]: an axis needs a value$"), ({1}, r"^seed=\{1\}: give a number, a text, or")],
+)
+def test_values_that_are_no_axis_are_refused(value: object, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        run_sweep({"seed": value})
+
+
+@pytest.mark.usefixtures("database")
+def test_a_command_that_stores_nothing_is_refused() -> None:
+    with pytest.raises(BadInput, match="it stored no sweep; leave out tracker=off, and mode"):
+        run_sweep(CONFIG | {"mode": "plan"})
+
+
+@pytest.mark.usefixtures("database")
+def test_the_name_of_a_sweep_file_is_known() -> None:
+    """Also if the file names another sweep, or another store."""
+    Path("own").mkdir()
+    Path("own/mine.yaml").write_text("defaults: [config, _self_]\nsweep: another\nhydra: {mode: MULTIRUN}\n")
+    config = {key: value for key, value in CONFIG.items() if key != "sweep"}
+    assert run_sweep(config, "mine", "own").name == "another"
 
 
 @pytest.mark.usefixtures("database")

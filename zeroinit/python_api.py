@@ -1,6 +1,9 @@
 """Sweeps in Python: `zeroinit.load` reads one, `zeroinit.run_sweep` runs one."""
 
+import ast
 import os
+import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,15 +17,16 @@ from rich.progress import Progress
 from zeroinit.errors import BadInput
 from zeroinit.progress import PLAIN_LINE, SECONDS_VARIABLE
 from zeroinit.report.sweep_data import Sweep, load
-from zeroinit.tracker import Status
 
 __all__ = ["load", "run_sweep"]
 
 BAD_INPUT, INTERRUPTED = 2, 130  # exit codes of the command
+PREFIX = "zeroinit: "  # of a message of the command
+LOAD_LINE = re.compile(r"Python:  zeroinit\.load\((.*)\)")  # the line that the command ends with
 MAX_LINES = 20  # of the command's output in an error
 
 
-def run_sweep(config: Mapping[str, Any], sweep_file: str | None = None) -> Sweep:
+def run_sweep(config: Mapping[str, Any], sweep_file: str | None = None, config_dir: str | None = None) -> Sweep:
     """Run a sweep under a progress bar, and return its runs. Runs that were trained before are not trained again.
 
     The sweep trains in processes of its own, with the kernels and the threads of the command `zeroinit`, so its runs
@@ -31,7 +35,8 @@ def run_sweep(config: Mapping[str, Any], sweep_file: str | None = None) -> Sweep
     Args:
         config: {key: value}, as one types them after `zeroinit -m`. A list, a tuple or a range is an axis; a list
             within it is one value, such as the widths of a net. A text is taken as it would be typed.
-        sweep_file: The name of a file in `sweeps/`, such as quickstart; None for the config alone.
+        sweep_file: The name of a sweep's file, such as quickstart; None for the config alone.
+        config_dir: A folder with sweeps and options of your own, as after `-cd`.
 
     Raises:
         BadInput: The command refuses the config; the message is the command's.
@@ -41,23 +46,27 @@ def run_sweep(config: Mapping[str, Any], sweep_file: str | None = None) -> Sweep
         >>> sweep = zeroinit.run_sweep({"arch": "fnn", "init": ["default", "zero_normal"], "seed": range(3)})
         >>> sweep.difference()
     """
-    words = ["-cn", sweep_file] if sweep_file else ["-m"]
-    words += [f"{key}={_format_value(value)}" for key, value in config.items()]
+    words = ["-m", *(["-cd", config_dir] if config_dir else []), *(["-cn", sweep_file] if sweep_file else [])]
+    words += [f"{key}={_format_value(key, value)}" for key, value in config.items()]
     with tempfile.TemporaryFile("w+") as output:
-        code, lines = _run(words, output)
+        code, errors = _run(words, output)
         output.seek(0)
-        lines += output.read().splitlines()
+        lines = output.read().splitlines()
     if code == BAD_INPUT:
-        raise BadInput(lines[0].removeprefix("zeroinit: ") if lines else f"zeroinit {' '.join(words)}")
+        sentences = [line.removeprefix(PREFIX) for line in errors if line.startswith(PREFIX)]
+        raise BadInput(sentences[-1] if sentences else " ".join(errors))
     if code == INTERRUPTED:
         raise KeyboardInterrupt
-    if code not in (0, 1):
-        raise RuntimeError("\n".join([f"zeroinit ended with the exit code {code}", *lines[-MAX_LINES:]]))
-    sweep = load(str(config.get("sweep") or sweep_file or "sweep"), config.get("tracker.uri"))
+    arguments = next((match[1] for line in lines[::-1] if (match := LOAD_LINE.fullmatch(line))), None)
+    if code not in (0, 1) or any(line.startswith("Traceback") for line in errors):
+        raise RuntimeError("\n".join([f"zeroinit ended with the exit code {code}", *errors[-MAX_LINES:]]))
+    if arguments is None:
+        raise BadInput(f"zeroinit {' '.join(words)}: it stored no sweep; leave out tracker=off, and mode")
+    sweep = load(*ast.literal_eval(f"({arguments},)"))
     if code:
-        statuses = sweep.runs["status"].value_counts().drop(Status.FINISHED.value, errors="ignore")
+        statuses = sweep.runs["status"].value_counts().drop("FINISHED", errors="ignore")
         counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
-        warnings.warn(f"some runs did not finish ({counts}); `runs` has their errors", stacklevel=2)
+        warnings.warn(f"some runs did not finish ({counts}); `outcome_reason` says why", stacklevel=2)
     return sweep
 
 
@@ -79,16 +88,30 @@ def _run(words: Sequence[str], output: TextIO) -> tuple[int, list[str]]:
                 else:
                     lines.append(line.rstrip("\n"))
                     bar.console.print(lines[-1], markup=False, highlight=False, soft_wrap=True)
-        except KeyboardInterrupt:  # the command gets it, too, unless a notebook sends it to this process alone
-            process.terminate()
+        except KeyboardInterrupt:
+            _end(process)
             raise
     return process.returncode, lines
 
 
-def _format_value(value: Any) -> str:
+def _end(process: "subprocess.Popen[str]") -> None:
+    """Wait until an interrupted command has kept what is done. A notebook interrupts this process alone."""
+    try:
+        process.wait(1)  # a terminal has interrupted both
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+def _format_value(key: str, value: Any) -> str:
     """Return a value as one types it; the values of an axis with commas between them."""
+    value = value.tolist() if hasattr(value, "tolist") else value  # an array, or a number of numpy or torch
+    if isinstance(value, set | frozenset | Mapping):
+        raise BadInput(f"{key}={value}: give a number, a text, or a list of them")
     if isinstance(value, list | tuple | range):
-        return ",".join(_format_single(item) for item in value)
+        if not value:
+            raise BadInput(f"{key}=[]: an axis needs a value")
+        return ",".join(map(_format_single, value))
     return _format_single(value)
 
 

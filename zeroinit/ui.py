@@ -7,11 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from tempfile import TemporaryFile
+from typing import IO
 
 import requests
 
 from zeroinit.errors import BadInput
-from zeroinit.tracker.charts import link_of
+from zeroinit.tracker import without_password
+from zeroinit.tracker.charts import VIEW_TAG, link_of
 from zeroinit.tracker.mlflow import Mlflow
 from zeroinit.tracker.reachable import is_server
 
@@ -40,19 +44,27 @@ def main(arguments: Sequence[str]) -> int:
     tracker = Mlflow(typed.uri)
     tracker.key = "--uri" if typed.uri else tracker.key
     tracker.find(typed.sweep)
+    _prepare_view(tracker)
     if is_server(tracker.uri):
         print(link_of(tracker.experiment_id, tracker.shown))
         return 0
     port = _choose_port(typed.port)
-    with _start_server(tracker.uri, port) as server:
+    with TemporaryFile() as log, _start_server(tracker.uri, port, log) as server:
         try:
-            _wait_for_answer(server, port)
+            _wait_for_answer(server, port, log)
             print(f"{link_of(tracker.experiment_id, f'http://{HOST}:{port}')}\nCtrl-C ends MLflow's UI.", flush=True)
             return server.wait()
         except KeyboardInterrupt:
             return 0
         finally:
             server.terminate()
+
+
+def _prepare_view(tracker: Mlflow) -> None:
+    """Give an experiment that no sweep has concluded the view that the link names, unless the store is read-only."""
+    if VIEW_TAG not in tracker.client.get_experiment(tracker.experiment_id).tags:
+        with suppress(BadInput):
+            tracker.prepare_charts(["init"])
 
 
 def _choose_port(port: int | None) -> int:
@@ -73,21 +85,26 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _start_server(uri: str, port: int) -> "subprocess.Popen[bytes]":
+def _start_server(uri: str, port: int, log: IO[bytes]) -> "subprocess.Popen[bytes]":
     """Start MLflow's UI with one worker, and without the processes that run jobs of language models."""
-    words = ["-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", HOST, "--port", str(port), "--workers", "1"]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    quiet = subprocess.DEVNULL
-    return subprocess.Popen([sys.executable, *words], env=environment, stdout=quiet, stderr=quiet)
+    words = ["-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"]
+    # the store is no word of the command, which other users of this machine can read
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_BACKEND_STORE_URI": uri}
+    return subprocess.Popen([sys.executable, *words], env=environment, stdout=log, stderr=log)
 
 
-def _wait_for_answer(server: "subprocess.Popen[bytes]", port: int) -> None:
-    """Wait until the UI answers. Raises BadInput if it ends, or does not answer in time."""
+def _wait_for_answer(server: "subprocess.Popen[bytes]", port: int, log: IO[bytes]) -> None:
+    """Wait until the UI answers. Raises BadInput with the last line of its log if it ends or does not answer."""
     deadline = time.monotonic() + START_SECONDS
+    session = requests.Session()
+    session.trust_env = False  # no proxy stands between this machine and itself
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            requests.get(f"http://{HOST}:{port}/health", timeout=5).raise_for_status()
+            session.get(f"http://{HOST}:{port}/health", timeout=5).raise_for_status()
             return
         except requests.RequestException:
             time.sleep(0.2)
-    raise BadInput(f"--port={port}: MLflow's UI did not start; `mlflow ui` says why")
+    log.seek(0)
+    lines = log.read().decode(errors="replace").split("\n")
+    last = without_password(next((line.strip() for line in reversed(lines) if line.strip()), "it wrote nothing"))
+    raise BadInput(f"--port={port}: MLflow's UI did not start within {START_SECONDS} s ({last})")

@@ -13,7 +13,7 @@ from zeroinit.report.cells import Cell, group_cells
 from zeroinit.report.comparisons import (
     ABOVE,
     BELOW,
-    UNCLEAR,
+    TOO_FEW,
     compare_with_baseline,
     describe_widening,
 )
@@ -75,7 +75,7 @@ def test_only_runs_with_equal_seeds_are_pairs() -> None:
     assert comparison.difference.n == 2
     assert comparison.difference.values == pytest.approx([-40, -32])
     assert comparison.difference.format() == "-40.00, -32.00"
-    assert comparison.difference.direction == UNCLEAR
+    assert comparison.difference.direction == TOO_FEW
 
 
 def test_a_cell_without_a_pair_does_not_widen_the_others() -> None:
@@ -102,6 +102,17 @@ def test_n_counts_draws_of_the_init_not_runs() -> None:
     assert comparison.difference
     assert comparison.difference.n == 2
     assert comparison.difference.values == pytest.approx([-9.5, -10.5])
+
+
+def test_cells_of_the_baseline_that_differ_in_keys_of_the_init_are_compared_key_by_key() -> None:
+    runs = [make_runs(*words) for words in (("default", DEFAULT), ("mine", WORSE), ("default", WORSE), ("mine", CLOSE))]
+    for index, group in enumerate(runs):
+        for run in group:
+            run.params["init.layers"] = f"layer{index // 2}"
+            run.tags["cell_hash"] += str(index // 2)
+            run.tags["config_hash"] += str(index // 2)
+    directions = [c.difference.direction for c in compare_with_baseline(make_cells(*runs)) if c.difference]
+    assert directions == [BELOW, ABOVE]
 
 
 def test_another_baseline() -> None:
@@ -151,6 +162,26 @@ def test_the_answer_of_two_groups_begins_with_their_sum() -> None:
         sentences[0] == "Of 2 comparisons with default, 1 is above it, 1 is below it, and 0 show no clear difference."
     )
     assert [sentence.partition(":")[0] for sentence in sentences[1:]] == ["bias_scale.value=1", "bias_scale.value=9"]
+
+
+def test_the_answer_of_two_seeds_says_that_they_are_too_few() -> None:
+    few = [make_runs("default", DEFAULT[:2]), make_runs("mine", WORSE[:2])]
+    assert answer(*few) == ["default reaches 90.0%, 92.0%; too few seeds for an interval: mine (-10.00, -9.00 points)."]
+    assert answer(*few, make_runs("default", DEFAULT[:2], "9"), make_runs("mine", WORSE[:2], "9"))[0] == (
+        "All 2 comparisons with default have too few seeds for an interval, which needs 3."
+    )
+
+
+def test_inits_of_one_name_are_distinguished_by_their_keys() -> None:
+    groups = [make_runs("default", DEFAULT), make_runs("mine", WORSE), make_runs("mine", CLOSE)]
+    for index, group in enumerate(groups[1:]):
+        for run in group:
+            run.params["init.bias.std"] = str(index)
+            run.tags["cell_hash"] += str(index)
+            run.tags["config_hash"] += str(index)
+    [sentence] = answer(*groups)
+    assert "mine, bias.std=0 (" in sentence
+    assert "mine, bias.std=1 (" in sentence
 
 
 def test_the_answer_without_a_baseline_is_the_range() -> None:

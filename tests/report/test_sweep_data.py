@@ -174,4 +174,4 @@ def test_charts_show_the_selected_cells_alone(sweep: Sweep) -> None:
     with pytest.raises(BadInput, match=r"where=\{'init': 'nope'\}: no cell with a finished run has these values"):
         sweep.plot.map(where={"init": "nope"})
     with pytest.raises(BadInput, match=r"baseline=zero: no cell can be compared with this init"):
-        sweep.plot.differences("zero", where={"init": "default"})
+        sweep.plot.differences("zero", where={"init": "zero"})

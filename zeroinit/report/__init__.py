@@ -50,6 +50,7 @@ def announce(manifest: Manifest, tracker: Tracker) -> None:
     if tracker.is_persistent:
         tracker.begin_summary({MANIFEST_FILE: manifest.to_json()})
         _describe_sweep(manifest.question, [manifest.command], tracker)
+        tracker.prepare_charts(_keys_of_lines(group_cells(manifest.planned, [])))
 
 
 def _describe_sweep(question: str, commands: Sequence[str], tracker: SummaryStore) -> None:

@@ -1,13 +1,19 @@
 """The answer of a sweep in sentences: which inits differ from the baseline, by how much, and which do not learn."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from zeroinit.report.cells import Cell, independent_keys, naming_keys
-from zeroinit.report.comparisons import ABOVE, BASELINE, BELOW, Comparison
-from zeroinit.report.judgements import LEARNED_NOTHING
+from zeroinit.report.cells import Cell, independent_keys, name_inits, naming_keys
+from zeroinit.report.comparisons import ABOVE, BASELINE, BELOW, TOO_FEW, UNCLEAR, Comparison
+from zeroinit.report.judgements import learned_nothing
 from zeroinit.report.statistics import Estimate, estimate
 from zeroinit.tracker import TEST_ACCURACY
 
+DIRECTIONS = {  # in the order of a sentence
+    ABOVE: "above it",
+    BELOW: "below it",
+    UNCLEAR: "no clear difference",
+    TOO_FEW: "too few seeds for an interval",
+}
 MAX_GROUPS = 8  # groups of cells that have a sentence of their own
 
 
@@ -51,11 +57,15 @@ def _describe_range(cells: Sequence[Cell]) -> str:
 def _count_directions(compared: Sequence[Comparison], baseline: str) -> str:
     """Return how many of the comparisons lie above and below the baseline."""
     directions = [comparison.difference.direction for comparison in compared if comparison.difference]
-    above, below = directions.count(ABOVE), directions.count(BELOW)
-    return (
-        f"Of {len(compared)} comparisons with {baseline}, {above} {'is' if above == 1 else 'are'} above it, {below} "
-        f"{'is' if below == 1 else 'are'} below it, and {len(compared) - above - below} show no clear difference."
-    )
+    above, below, few = (directions.count(direction) for direction in (ABOVE, BELOW, TOO_FEW))
+    if few == len(directions):
+        return f"All {few} comparisons with {baseline} have too few seeds for an interval, which needs 3."
+    unclear = len(directions) - above - below - few
+    parts = [f"{above} {'is' if above == 1 else 'are'} above it", f"{below} {'is' if below == 1 else 'are'} below it"]
+    parts.append(f"{unclear} {'shows' if unclear == 1 else 'show'} no clear difference")
+    if few:
+        parts.append(f"{few} {'has' if few == 1 else 'have'} too few seeds for an interval")
+    return f"Of {len(compared)} comparisons with {baseline}, {', '.join(parts[:-1])}, and {parts[-1]}."
 
 
 def _describe_group(group: Sequence[Comparison], keys: Sequence[str], baseline: str) -> str:
@@ -63,36 +73,18 @@ def _describe_group(group: Sequence[Comparison], keys: Sequence[str], baseline: 
     reference = group[0].baseline
     assert reference
     where = reference.label(keys)
-    dead = [comparison for comparison in group if _learned_nothing(comparison.cell)]
-    others = [comparison for comparison in group if comparison not in dead]
+    named = dict(zip(map(id, group), name_inits([part.cell.params for part in group]), strict=True))
+    dead = [part for part in group if learned_nothing(part.cell)]
+    others = [part for part in group if not learned_nothing(part.cell)]
     parts = [f"{baseline} reaches {_accuracy(reference)}"]
-    for direction, words in ((ABOVE, "above"), (BELOW, "below")):
+    for direction, words in DIRECTIONS.items():
         chosen = [part for part in others if part.difference and part.difference.direction == direction]
         if chosen:
-            parts.append(f"{words} it: {_join(map(_with_difference, chosen))}")
-    unclear = [part for part in others if part.difference and part.difference.direction not in (ABOVE, BELOW)]
-    if unclear:
-        parts.append(f"no clear difference: {_join(map(_with_difference, unclear))}")
+            items = [f"{named[id(part)]} ({part.difference.format()} points)" for part in chosen if part.difference]
+            parts.append(f"{words}: {_join(items)}")
     if dead:
-        parts.append(f"does not learn: {_join(map(_with_accuracy, dead))}")
+        parts.append(f"does not learn: {_join([f'{named[id(part)]} ({_accuracy(part.cell)})' for part in dead])}")
     return f"{where + ': ' if where else ''}{'; '.join(parts)}."
-
-
-def _with_difference(comparison: Comparison) -> str:
-    """Return `zero_normal (-2.24 ± 1.66 points)`."""
-    assert comparison.difference
-    return f"{comparison.cell.params['init']} ({comparison.difference.format()} points)"
-
-
-def _with_accuracy(comparison: Comparison) -> str:
-    """Return `zero (10.0% ± 0.0)`."""
-    return f"{comparison.cell.params['init']} ({_accuracy(comparison.cell)})"
-
-
-def _learned_nothing(cell: Cell) -> bool:
-    """Return whether every run of the cell ended without learning."""
-    outcomes = [outcome for outcome, count in cell.outcomes.items() if count]
-    return all(outcome.removesuffix(" (stopped)") in LEARNED_NOTHING for outcome in outcomes)
 
 
 def _accuracy(cell: Cell) -> str:
@@ -101,7 +93,6 @@ def _accuracy(cell: Cell) -> str:
     return result.percent(digits=1)
 
 
-def _join(items: Iterable[str]) -> str:
+def _join(words: Sequence[str]) -> str:
     """Return `a, b and c`."""
-    words = list(items)
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]

@@ -146,6 +146,18 @@ def naming_keys(cells: Sequence[Cell]) -> list[str]:
     return [key for key in TABLE_KEYS if key in values] + sorted(key for key in differing if key not in TABLE_KEYS)
 
 
+def name_inits(params: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the name of the init of each of these params, with the keys `init.*` that differ between its cells."""
+    names = []
+    for values in params:
+        alike = [other for other in params if other["init"] == values["init"]]
+        keys = dict.fromkeys(key for other in alike for key in other if key.startswith("init."))
+        differing = [key for key in keys if len({other.get(key) for other in alike}) > 1]
+        parts = [f"{key.removeprefix('init.')}={values[key]}" for key in differing if key in values]
+        names.append(", ".join([values["init"], *parts]))
+    return names
+
+
 def independent_keys(params: Sequence[Mapping[str, str]], keys: Iterable[str]) -> list[str]:
     """Return the keys that distinguish these params: keys with several values that no earlier such key determines.
 

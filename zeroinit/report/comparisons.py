@@ -18,7 +18,7 @@ from zeroinit.tracker import TEST_ACCURACY, Record
 
 BASELINE = "default"  # the init that others are compared with, unless the sweep names another
 
-ABOVE, BELOW, UNCLEAR = "above", "below", "no clear difference"
+ABOVE, BELOW, UNCLEAR, TOO_FEW = "above", "below", "no clear difference", "too few seeds"
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Difference:
 
     @property
     def direction(self) -> str:
-        """ABOVE or BELOW the baseline if the whole interval lies there, else UNCLEAR."""
+        """ABOVE or BELOW the baseline if the whole interval lies there, else UNCLEAR; TOO_FEW without an interval."""
         if not self.has_interval:
-            return UNCLEAR
+            return TOO_FEW
         return ABOVE if self.low > 0 else BELOW if self.high < 0 else UNCLEAR
 
     def format(self) -> str:
@@ -95,10 +95,16 @@ def compare_with_baseline(cells: Sequence[Cell], baseline: str = BASELINE) -> li
     (Bonferroni).
 
     Args:
-        cells: The cells of a sweep, at most one of each init for equal values of the other keys.
-        baseline: The name of an init.
+        cells: The cells of a sweep.
+        baseline: The name of an init. If its cells differ in keys of the init, such as `init.layers`, a cell is
+            compared with the one that agrees with it in these keys, too.
     """
-    keys = [key for key in naming_keys(cells) if not key.startswith("init")]
+    of_baseline = [cell.params for cell in cells if cell.params["init"] == baseline]
+    keys = [
+        key
+        for key in naming_keys(cells)
+        if not key.startswith("init") or (key != "init" and len({params.get(key) for params in of_baseline}) > 1)
+    ]
     groups: dict[tuple[str | None, ...], list[Cell]] = {}
     for cell in cells:
         groups.setdefault(tuple(cell.params.get(key) for key in keys), []).append(cell)

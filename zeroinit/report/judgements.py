@@ -27,6 +27,12 @@ LEARNED_NOTHING = ("stuck-at-prior", "symmetric", "dead-layer", "saturated", "di
 MAX_FINDINGS = 3  # different findings that are listed of a cell's runs
 
 
+def learned_nothing(cell: Cell) -> bool:
+    """Return whether every run of the cell ended without learning."""
+    outcomes = [outcome for outcome, count in cell.outcomes.items() if count]
+    return all(outcome.removesuffix(" (stopped)") in LEARNED_NOTHING for outcome in outcomes)
+
+
 class Answer(NamedTuple):
     """What the runs say about a claim.
 

@@ -1,6 +1,7 @@
 """The charts of a sweep as matplotlib figures, which a researcher may change and save for a paper."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Literal
 
 from matplotlib.figure import Figure
@@ -58,7 +59,7 @@ class Plots:
             BadInput: No cell is selected, or none has a baseline.
         """
         name = baseline or self._baseline
-        view = views.make_differences(self._select(where), name)
+        view = views.make_differences(self._cells, name, self._select(where))
         if view is None:
             raise BadInput(f"baseline={name}: no cell can be compared with this init")
         return draw_view(view)
@@ -140,7 +141,10 @@ class Plots:
     def _draw_observed(self, make: Callable[..., views.View], where: Mapping[str, Any] | None, most: int) -> Figure:
         """Draw a view of gradients of the first `most` selected cells that have them."""
         cells, keys = self._select(where), naming_keys(self._cells)
-        labels, observed = sum_observed(observe_cells(cells, keys, self._tracker)[:most])
+        parts = (part for cell in cells for part in observe_cells([cell], keys, self._tracker))
+        labels, observed = sum_observed(list(islice(parts, most)))
         if not observed:
-            raise BadInput("no run kept its gradients; train with probe=default or probe=all")
+            raise BadInput(
+                "gradients: no run kept them, or the runs of each cell share no observed step; train with probe=default"
+            )
         return draw_view(make(labels, observed, keys))

@@ -86,9 +86,10 @@ class Sweep:
 
         Columns: the keys that name a cell; `n` and `counted`, what n counts; `accuracy`, the mean of the final test
         accuracy, with its standard deviation `std` over the n units; `interval`, the half width of Student's 95%
-        interval; `low` and `high`, its bounds within 0 and 1; `loss`; and `outcome` of its runs.
+        interval; `low` and `high`, its bounds within 0 and 1; `difference` from the baseline in percentage points, with
+        `difference_interval`, `comparisons` and `direction` as in `difference()`; `loss`; and `outcomes` of its runs.
         """
-        return pd.DataFrame([_typed(row.columns()) for row in summarize_cells(self._cells)])
+        return pd.DataFrame([_typed(row.columns()) for row in summarize_cells(self._cells, self.baseline)])
 
     def curves(self, metric: str = TEST_ACCURACY) -> pd.DataFrame:
         """Return a metric over training, in long form.

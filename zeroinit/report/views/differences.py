@@ -1,11 +1,11 @@
 """Each cell minus the baseline: a forest plot of paired differences of test accuracy."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
 
-from zeroinit.report.cells import Cell, naming_keys, sort_values
+from zeroinit.report.cells import Cell, name_inits, naming_keys, sort_values
 from zeroinit.report.comparisons import (
     ABOVE,
     BASELINE,
@@ -15,7 +15,7 @@ from zeroinit.report.comparisons import (
     compare_with_baseline,
     describe_widening,
 )
-from zeroinit.report.judgements import LEARNED_NOTHING
+from zeroinit.report.judgements import learned_nothing
 from zeroinit.report.views.colours import style_init
 from zeroinit.report.views.panels import Panels, arrange_panels, elide, format_n, join_words, write_caption
 from zeroinit.report.views.view import Mark, Scale, View
@@ -26,7 +26,9 @@ MIN_REACH, MAX_JUMP = 1.0, 4  # points, and times the nearer differences: what i
 MAX_NAMES = 2  # inits that a title names
 
 
-def make_differences(cells: Sequence[Cell], baseline: str = BASELINE) -> View | None:
+def make_differences(
+    cells: Sequence[Cell], baseline: str = BASELINE, shown: Collection[Cell] | None = None
+) -> View | None:
     """Return the forest plot of each cell minus the cell of the baseline; None without a pair of runs.
 
     The axis fits the differences under discussion. Others are at its edge, with their value as text.
@@ -34,14 +36,16 @@ def make_differences(cells: Sequence[Cell], baseline: str = BASELINE) -> View | 
     Args:
         cells: The cells of a sweep.
         baseline: The name of the baseline init.
+        shown: The cells that have a line; None for all. The others count for the width of the intervals.
     """
-    compared = [part for part in compare_with_baseline(cells, baseline) if part.difference and part.difference.n]
+    lines = {id(cell) for cell in (cells if shown is None else shown)}
+    pairs = [part for part in compare_with_baseline(cells, baseline) if part.difference and part.difference.n]
+    compared = [part for part in pairs if id(part.cell) in lines]
     if not compared:
         return None
     params = [part.cell.params for part in compared]
     keys = naming_keys(cells)
-    # an init with several values of its arguments has a line for each
-    names = _name_inits(params, [key for key in keys if key.startswith("init.")])
+    names = name_inits(params)
     panels = arrange_panels(params, [key for key in keys if not key.startswith("init")])
     domain = _choose_domain(compared)
     order = sort_values(names)
@@ -67,23 +71,6 @@ def make_differences(cells: Sequence[Cell], baseline: str = BASELINE) -> View | 
         panels.rows,
         panels.columns,
     )
-
-
-def _name_inits(params: Sequence[dict[str, str]], keys: Sequence[str]) -> list[str]:
-    """Return the name of the init of each cell, with those of the keys in which cells of this init differ."""
-    names = []
-    for values in params:
-        alike = [other for other in params if other["init"] == values["init"]]
-        differing = [key for key in keys if len({other.get(key) for other in alike}) > 1]
-        parts = [f"{key.removeprefix('init.')}={values[key]}" for key in differing if key in values]
-        names.append(", ".join([values["init"], *parts]))
-    return names
-
-
-def learned_nothing(cell: Cell) -> bool:
-    """Return whether every run of the cell ended without learning."""
-    outcomes = [outcome for outcome, count in cell.outcomes.items() if count]
-    return all(outcome.removesuffix(" (stopped)") in LEARNED_NOTHING for outcome in outcomes)
 
 
 def _choose_domain(compared: Sequence[Comparison]) -> tuple[float, float]:
@@ -151,7 +138,7 @@ def _find_title(compared: Sequence[Comparison], baseline: str) -> str:
     inits = list(dict.fromkeys(part.cell.params["init"] for part in learning))
     dead = f"{join_words(silent)} {'does' if len(silent) == 1 else 'do'} not learn" if silent else ""
     if not inits:
-        return f"{dead}: no difference from {baseline} is small"
+        return dead
     if not any(part.difference.has_interval for part in learning if part.difference):
         counts = {part.difference.n for part in learning if part.difference}
         return f"Test accuracy minus {baseline}: {format_n(counts)} is too few for intervals"
