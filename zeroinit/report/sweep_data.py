@@ -10,7 +10,7 @@ import pandas as pd
 
 from zeroinit.errors import BadInput
 from zeroinit.report.answer import summarize
-from zeroinit.report.cells import group_cells, naming_keys, outcome_of
+from zeroinit.report.cells import group_cells, list_runs, naming_keys, outcome_of
 from zeroinit.report.comparisons import Comparison, compare_with_baseline, describe_widening
 from zeroinit.report.histories import GradientHistograms, sum_histograms
 from zeroinit.report.manifest import MANIFEST_FILE, Manifest, manifest_of, read_manifest
@@ -76,8 +76,7 @@ class Sweep:
         rows = []
         for cell in self._cells:
             finished = {id(record) for record in cell.finished}
-            shown = [*cell.newest, *(record for record in cell.finished if not _is_among(record, cell.newest))]
-            rows += [_run_row(record, id(record) in finished) for record in shown]
+            rows += [_run_row(record, id(record) in finished) for record in list_runs(cell)]
         return pd.DataFrame(rows)
 
     @cached_property
@@ -211,10 +210,6 @@ def load(sweep: str, uri: str | None = None) -> Sweep:
     tracker.key = "uri"
     tracker.find(sweep)
     return Sweep(tracker)
-
-
-def _is_among(record: Record, records: Iterable[Record]) -> bool:
-    return any(record is other for other in records)
 
 
 def _run_row(record: Record, counts: bool) -> dict[str, Any]:
