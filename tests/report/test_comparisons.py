@@ -158,9 +158,8 @@ def test_the_answer_of_two_groups_begins_with_their_sum() -> None:
         make_runs("default", DEFAULT), make_runs("mine", WORSE), make_runs("default", WORSE, "9"),
         make_runs("mine", CLOSE, "9"),
     )  # fmt: skip
-    assert (
-        sentences[0] == "Of 2 comparisons with default, 1 is above it, 1 is below it, and 0 show no clear difference."
-    )
+    counts = "1 is above it, 1 is below it, and 0 show no clear difference."
+    assert sentences[0] == f"Of 2 comparisons with default (n = 4), {counts}"
     assert [sentence.partition(":")[0] for sentence in sentences[1:]] == ["bias_scale.value=1", "bias_scale.value=9"]
 
 
@@ -168,7 +167,7 @@ def test_the_answer_of_two_seeds_says_that_they_are_too_few() -> None:
     few = [make_runs("default", DEFAULT[:2]), make_runs("mine", WORSE[:2])]
     assert answer(*few) == ["default reaches 90.0%, 92.0%; too few seeds for an interval: mine (-10.00, -9.00 points)."]
     assert answer(*few, make_runs("default", DEFAULT[:2], "9"), make_runs("mine", WORSE[:2], "9"))[0] == (
-        "All 2 comparisons with default have too few seeds for an interval, which needs 3."
+        "All 2 comparisons with default (n = 2) have too few seeds for an interval, which needs 3."
     )
 
 

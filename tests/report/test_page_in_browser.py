@@ -259,6 +259,23 @@ def test_charts_and_tables_can_be_taken_away(open_page: Open) -> None:
     assert [row.split(",")[2:] for row in rows] == [["2", "0.505", "0", "0.495", "learns"]] * 2  # numbers alone
 
 
+def test_a_filter_by_key_and_value_is_exact(tmp_path: Path) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    runs = grid(11, 1, 1)  # init1 and init10
+    path = tmp_path / "report.html"
+    manifest, cells = Manifest("", "", plan_of(*runs)), group_cells(plan_of(*runs), runs)
+    path.write_bytes(render_page("sweep", manifest, cells, [None] * len(cells), []))
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(path.as_uri())
+        for typed, count in (("init=init1", 1), ("init1", 2), ("init=init", 11), ("init=init1 nothing", 0)):
+            page.get_by_label("filter").fill(typed)
+            page.wait_for_function(f"() => document.querySelectorAll('#table tbody tr').length === {count}")
+        browser.close()
+
+
 def test_columns_are_sorted_and_chosen(open_page: Open) -> None:
     page = open_page()
     heads = page.locator("#table-rows th")

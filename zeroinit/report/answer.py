@@ -56,16 +56,18 @@ def _describe_range(cells: Sequence[Cell]) -> str:
 
 def _count_directions(compared: Sequence[Comparison], baseline: str) -> str:
     """Return how many of the comparisons lie above and below the baseline."""
-    directions = [comparison.difference.direction for comparison in compared if comparison.difference]
+    differences = [comparison.difference for comparison in compared if comparison.difference]
+    directions, counts = [part.direction for part in differences], sorted({part.n for part in differences})
+    n = f"n = {counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else "")
     above, below, few = (directions.count(direction) for direction in (ABOVE, BELOW, TOO_FEW))
     if few == len(directions):
-        return f"All {few} comparisons with {baseline} have too few seeds for an interval, which needs 3."
+        return f"All {few} comparisons with {baseline} ({n}) have too few seeds for an interval, which needs 3."
     unclear = len(directions) - above - below - few
     parts = [f"{above} {'is' if above == 1 else 'are'} above it", f"{below} {'is' if below == 1 else 'are'} below it"]
     parts.append(f"{unclear} {'shows' if unclear == 1 else 'show'} no clear difference")
     if few:
         parts.append(f"{few} {'has' if few == 1 else 'have'} too few seeds for an interval")
-    return f"Of {len(compared)} comparisons with {baseline}, {', '.join(parts[:-1])}, and {parts[-1]}."
+    return f"Of {len(compared)} comparisons with {baseline} ({n}), {', '.join(parts[:-1])}, and {parts[-1]}."
 
 
 def _describe_group(group: Sequence[Comparison], keys: Sequence[str], baseline: str) -> str:

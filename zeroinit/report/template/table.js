@@ -22,7 +22,11 @@ function tableRows() {
   const columns = tableColumns(), words = state.filter.toLowerCase().split(/\s+/).filter((word) => word);
   const rows = d3.range(columnOf(columns[0].texts).length);
   const texts = (row) => [cells[cellOfRow(row)].label, ...columns.filter(({ isExtra }) => !isExtra).map((column) => columnOf(column.texts)[row])].join(" ").toLowerCase();
-  const matching = words.length ? rows.filter((row) => words.every((word) => texts(row).includes(word))) : rows;
+  // `init=zero` is that init alone, as long as a row has it; any other word may be a part
+  const parts = (row) => cells[cellOfRow(row)].label.toLowerCase().split(/,?\s+/);
+  const exact = new Set(words.filter((word) => word.includes("=") && rows.some((row) => parts(row).includes(word))));
+  const hasWord = (row, word) => (exact.has(word) ? parts(row).includes(word) : texts(row).includes(word));
+  const matching = words.length ? rows.filter((row) => words.every((word) => hasWord(row, word))) : rows;
   const column = columns.find(({ name }) => name === state.sort);
   if (!column) return matching;
   const order = columnOf(column.order), sign = state.up === "yes" ? 1 : -1;
