@@ -50,6 +50,7 @@ SLOW = (
     *("test_store_failures", "test_stack", "test_resume", "test_bad_input", "test_renamed", "test_compose"),
     *("test_orchestrate", "test_config", "test_tracker", "test_laboratory", "test_unknown_keys", "test_init"),
     *("test_outcome", "test_hydra_jobs", "test_ties", "test_user_exits", "test_report_command", "test_commands"),
+    *("test_page_in_browser", "test_conclude", "test_sweep_data", "test_watch", "test_python_api", "test_snapshot"),
     *(
         "test_environment",
         "test_dtype",
