@@ -12,7 +12,8 @@ from mlflow import MlflowClient
 
 from zeroinit import load
 from zeroinit.errors import BadInput
-from zeroinit.report.sweep_data import Sweep
+from zeroinit.report.sweep_data import Sweep, _run_row
+from zeroinit.tracker import Record
 
 WORDS = ("dataset=digits", "arch.hidden=[8]", "steps=30", "seed=0,1,2", "init=default,zero,zero_normal", "sweep=small")
 
@@ -136,6 +137,11 @@ def test_a_sweep_of_failed_runs_has_frames_too(zeroinit: Callable[..., Ended]) -
     assert lost.answer == ["No run has finished yet."]
     assert pd.isna(lost.cells["accuracy"]).all()
     assert lost.difference().empty
+
+
+def test_a_run_that_raised_has_its_error_as_the_reason() -> None:
+    failed = Record("a run", {"init": "zero"}, {"error": "ValueError: no data"}, "FAILED")
+    assert _run_row(failed, False)["outcome_reason"] == "ValueError: no data"
 
 
 # ---- charts

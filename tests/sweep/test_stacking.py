@@ -20,7 +20,7 @@ SMALL = StackLimits(
 
 @pytest.fixture(scope="module")
 def grid(job_of: Callable[..., Job]) -> Callable[..., list[Job]]:
-    """The jobs of XOR with so many seeds, and what else is asked for; `key=[a,b]` alternates."""
+    """The jobs of XOR with this number of seeds and these overrides; `key=[a,b]` alternates."""
     job = job_of("dataset=digits", "arch=logistic", "steps=10")
 
     def make(count: int, /, **changes: object) -> list[Job]:

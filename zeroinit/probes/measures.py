@@ -167,7 +167,7 @@ def dead_share(slopes: Tensor) -> Tensor:
 
 
 def saturated_share(slopes: Tensor, steepest: float) -> Tensor:
-    """Return the share (K,) of units of which all slopes (K, units, N) are below SATURATION_RTOL of the steepest.
+    """Return the share (K,) of units whose slopes (K, units, N) are all below SATURATION_RTOL of the steepest.
 
     Dead units are saturated, too. Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", 2010, section 3.

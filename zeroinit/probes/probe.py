@@ -41,7 +41,7 @@ class Metric:
         return self.name.replace("{layer}", layer)
 
     def layer_of(self, name: str) -> str:
-        """Return the layer of which `name` is this metric; empty if it is of no layer, or another metric."""
+        """Return the layer in `name` if it is this metric of a layer; else an empty text."""
         start, slot, end = self.name.partition("{layer}")
         is_ours = slot and name.startswith(start) and name.endswith(end) and len(name) > len(start) + len(end)
         return name[len(start) : len(name) - len(end)] if is_ours else ""

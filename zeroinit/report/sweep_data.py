@@ -70,7 +70,8 @@ class Sweep:
         """One row for each run, the newest of each identity.
 
         Columns: `run_id`; `status` and `outcome`; `counts`, whether the run is in the means; every param under its key,
-        as a number, a boolean, a list or a text; the last value of every metric under its name; `outcome_reason`;
+        as a number, a boolean, a list or a text; the last value of every metric under its name; `outcome_reason`,
+        the numbers behind the outcome or the error of a run that failed;
         `train_seconds`; `started`, the time in UTC.
         """
         rows = []
@@ -218,7 +219,8 @@ def _run_row(record: Record, counts: bool) -> dict[str, Any]:
     row |= {"counts": counts} | {key: _parse(value) for key, value in record.params.items()}
     row |= {name: value for name, value, _ in record.metrics}
     seconds = float(record.tags.get(Tag.TRAIN_SECONDS, math.nan))
-    row |= {"outcome_reason": record.tags.get(Tag.OUTCOME_REASON, ""), "train_seconds": seconds}
+    reason = record.tags.get(Tag.OUTCOME_REASON) or record.tags.get(Tag.ERROR, "")
+    row |= {"outcome_reason": reason, "train_seconds": seconds}
     return row | {"started": pd.Timestamp(record.started, unit="s", tz="UTC")}
 
 

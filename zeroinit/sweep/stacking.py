@@ -38,7 +38,7 @@ MAY_DIFFER = (
     *("mode", "rerun", "save"),
     *SWEEP_ONLY_KEYS,
 )
-MAX_CPU_PARAMETERS = 1_000_000  # parameters of a model of which a stack still gains a fifth on a CPU
+MAX_CPU_PARAMETERS = 1_000_000  # parameters of the largest model whose stack is a fifth faster on a CPU
 CPU_STACK_BYTES = 16 << 20  # of a stack on a CPU; beyond that, more members gain nothing
 # members that a stack on a CPU may have whatever their size: a model that is large alone leaves the cache, too
 MIN_CPU_LIMIT = 8

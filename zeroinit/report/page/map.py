@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from zeroinit.probes.metrics import find_metric
 from zeroinit.report.cells import (
-    NOT_RUN,
     OUTCOMES,
     Cell,
     commonest,
@@ -21,9 +20,9 @@ from zeroinit.report.page.metrics import DetailLevel, format_estimate, format_va
 from zeroinit.report.statistics import Estimate, is_share
 from zeroinit.report.views.colours import CIVIDIS, EMPTY, interpolate, is_dark
 from zeroinit.report.views.curves import name_metric
-from zeroinit.report.views.map import UNKNOWN, make_map
+from zeroinit.report.views.map import count_outcomes, letter_of, make_map, mark_tiles
 from zeroinit.report.views.panels import arrange_panels, describe_units, elide, write_caption
-from zeroinit.report.views.view import SCALE_DIGITS, Mark, Scale, spread_evenly
+from zeroinit.report.views.view import SCALE_DIGITS, Scale, spread_evenly
 from zeroinit.tracker import TEST_ACCURACY
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def describe_map(content: "Content", level: DetailLevel, pool: ColumnPool) -> di
         "panels": {f"{x} {y}": _arrange(params, independent, (x, y), pool) for x, y in pairs},
         "default": dict(zip(("x", "y"), _choose_axes(values), strict=True)),
         "paints": paints,
-        "marks": [vars(mark) for mark in _make_marks()],
+        "marks": [vars(mark) for mark in mark_tiles("value", "has_value")],
         "title": make_map(cells).title,
         "letters": _explain_letters(cells),
     }
@@ -98,17 +97,6 @@ def _arrange(
     }
 
 
-def _make_marks() -> list[Mark]:
-    """Return the marks: tiles with a colour or without, and their texts in white or in black."""
-    tile = {"x": "x", "y": "y"}
-    return [
-        Mark("tile", tile | {"colour": "value", "tip": "tip"}, where="has_value"),
-        Mark("tile", tile | {"tip": "tip"}, where="is_empty", colour=EMPTY),
-        Mark("text", tile | {"text": "text"}, where="is_dark", colour="#FFFFFF"),
-        Mark("text", tile | {"text": "text"}, where="is_bright", colour="#000000"),
-    ]
-
-
 def _paint_metric(
     cells: Sequence[Cell], finals: Sequence[Mapping[str, Estimate]], metric: str, units: str, pool: ColumnPool
 ) -> dict[str, Any]:
@@ -142,7 +130,7 @@ def _paint_outcomes(cells: Sequence[Cell], pool: ColumnPool) -> dict[str, Any]:
     values = [word if word in OUTCOMES else None for word in words]
     colours = [OUTCOMES[word].colour if word in OUTCOMES else EMPTY for word in words]
     counts = [f"{commonest(cell)[1]}/{cell.outcomes.total()}" for cell in cells]
-    paint = _paint(OUTCOME, scale, values, counts, _count_outcomes(cells), colours, cells, pool)
+    paint = _paint(OUTCOME, scale, values, counts, list(map(count_outcomes, cells)), colours, cells, pool)
     caption = "Outcome of the runs; of a cell with several, the most frequent, with the number of its runs."
     return paint | {"caption": caption}
 
@@ -158,8 +146,8 @@ def _paint(
     pool: ColumnPool,
 ) -> dict[str, Any]:
     """Return the columns of the tiles; a text is below the letter of the outcome."""
-    letters = [_letter_of(cell) for cell in cells]
-    tips = [f"{text}; {counts}" for text, counts in zip(labels, _count_outcomes(cells), strict=True)]
+    letters, counted = map(letter_of, cells), list(map(count_outcomes, cells))
+    tips = [f"{text}; {counts}" for text, counts in zip(labels, counted, strict=True)]
     are_dark = [is_dark(colour) for colour in colours]
     frame: dict[str, Sequence[Any]] = {
         "value": [float(f"{value:.{SCALE_DIGITS}g}") if isinstance(value, float) else value for value in values],
@@ -175,17 +163,6 @@ def _paint(
         "colour": vars(scale),
         "frame": {name: pool.add(column) for name, column in frame.items()},
     }
-
-
-def _letter_of(cell: Cell) -> str:
-    """Return the letter of the cell's most frequent outcome; empty without a run."""
-    outcome = commonest(cell)[0]
-    return "" if outcome == NOT_RUN else OUTCOMES[outcome].letter if outcome in OUTCOMES else UNKNOWN
-
-
-def _count_outcomes(cells: Sequence[Cell]) -> list[str]:
-    """Return `2 learned, 1 symmetric` for each cell."""
-    return [", ".join(f"{count} {word}" for word, count in cell.outcomes.most_common() if count) for cell in cells]
 
 
 def _explain_letters(cells: Sequence[Cell]) -> list[tuple[str, str]]:

@@ -50,7 +50,7 @@ def make_gradients(cells: Sequence[Observed], labels: Sequence[str]) -> View:
     """Return the weight gradients by sign and power of two: layers down, the cells and their difference along.
 
     Args:
-        cells: One cell, or two of which the second is subtracted from the first at the steps that both have.
+        cells: One cell, or two. The view then also shows the first minus the second, at the steps that both have.
         labels: The name of each cell, `key=value, ...`.
     """
     layers = order_layers([[n for n in cells[0].gradients.layers if n in cells[-1].gradients.layers]], MAX_LAYERS)

@@ -77,7 +77,6 @@ def make_map(cells: Sequence[Cell], x: str = "", y: str = "") -> View:
         | _describe_tile(cell, has_intervals)
         for cell, row, column in zip(cells, panels.row_of, panels.column_of, strict=True)
     ]
-    tile = {"x": "x", "y": "y"}
     return View(
         "map",
         _find_title(cells),
@@ -86,12 +85,7 @@ def make_map(cells: Sequence[Cell], x: str = "", y: str = "") -> View:
         Scale(x, "band", along, "text", labels=[elide(value) for value in along]),
         # numbers grow upwards, names go down
         Scale(y, "band", up, "text", labels=[elide(value) for value in up], reverse=not all(map(is_number, up))),
-        [
-            Mark("tile", tile | {"colour": "accuracy", "tip": "tip"}, where="has_accuracy", width=1),
-            Mark("tile", tile | {"tip": "tip"}, where="is_empty", colour=EMPTY, width=1),
-            Mark("text", tile | {"text": "text"}, where="is_dark", colour="#FFFFFF"),
-            Mark("text", tile | {"text": "text"}, where="is_bright", colour="#000000"),
-        ],
+        mark_tiles("accuracy", "has_accuracy", width=1),
         Scale(
             "test accuracy",
             "sequential",
@@ -108,23 +102,48 @@ def make_map(cells: Sequence[Cell], x: str = "", y: str = "") -> View:
 def _describe_tile(cell: Cell, has_interval: bool) -> dict[str, Any]:
     """Return what the tile of a cell shows: its accuracy from 0 to 1, and its outcome."""
     accuracy = estimate(cell.finished, TEST_ACCURACY)
-    outcome, count = commonest(cell)
-    total = cell.outcomes.total() - cell.outcomes[NOT_RUN]
-    letter = "" if outcome == NOT_RUN else OUTCOMES[outcome].letter if outcome in OUTCOMES else UNKNOWN
-    letter += f" {count}/{total}" if count < total else ""
+    count, total = commonest(cell)[1], cell.outcomes.total() - cell.outcomes[NOT_RUN]
+    letter = letter_of(cell) + (f" {count}/{total}" if count < total else "")
     is_known = math.isfinite(accuracy.mean)
     has_dark_tile = is_known and is_dark(interpolate(CIVIDIS, accuracy.mean))
     number = accuracy.percent(digits=1, sign="") if has_interval else f"{100 * accuracy.mean:.1f}"
-    counts = ", ".join(f"{times} {word}" for word, times in cell.outcomes.most_common() if times)
     return {
         "accuracy": accuracy.mean,
         "text": f"{number}\n{letter}" if is_known else letter or "\N{EN DASH}",
-        "tip": f"{accuracy.percent(digits=1)} (n = {accuracy.n}); {counts}",
+        "tip": f"{accuracy.percent(digits=1)} (n = {accuracy.n}); {count_outcomes(cell)}",
         "has_accuracy": is_known,
         "is_empty": not is_known,
         "is_dark": has_dark_tile,
         "is_bright": not has_dark_tile,
     }
+
+
+def mark_tiles(colour: str, where: str, width: float = 0) -> list[Mark]:
+    """Return the marks of a map: tiles with a colour or without, and their texts in white or in black.
+
+    Args:
+        colour: The column that has the colour.
+        where: The column that says which tiles have one.
+        width: The width of the line around a tile.
+    """
+    tile = {"x": "x", "y": "y"}
+    return [
+        Mark("tile", tile | {"colour": colour, "tip": "tip"}, where=where, width=width),
+        Mark("tile", tile | {"tip": "tip"}, where="is_empty", colour=EMPTY, width=width),
+        Mark("text", tile | {"text": "text"}, where="is_dark", colour="#FFFFFF"),
+        Mark("text", tile | {"text": "text"}, where="is_bright", colour="#000000"),
+    ]
+
+
+def letter_of(cell: Cell) -> str:
+    """Return the letter of the cell's most frequent outcome; empty without a run."""
+    outcome = commonest(cell)[0]
+    return "" if outcome == NOT_RUN else OUTCOMES[outcome].letter if outcome in OUTCOMES else UNKNOWN
+
+
+def count_outcomes(cell: Cell) -> str:
+    """Return `2 learned, 1 symmetric`."""
+    return ", ".join(f"{count} {word}" for word, count in cell.outcomes.most_common() if count)
 
 
 def _find_title(cells: Sequence[Cell]) -> str:
