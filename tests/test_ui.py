@@ -1,6 +1,10 @@
 """The command `zeroinit ui`: what it refuses, and the port that it takes."""
 
+import io
 import socket
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -41,6 +45,26 @@ def test_a_port_that_is_taken_is_refused_if_it_was_typed(monkeypatch: pytest.Mon
             ui.main(["mine", "--port", str(port)])
         monkeypatch.setattr(ui, "FIRST_PORT", port)
         assert port < ui._choose_port(None) < port + ui.PORTS
+
+
+def test_no_proxy_stands_before_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # where nothing answers
+    monkeypatch.setattr(ui, "START_SECONDS", 5)
+    with HTTPServer(("127.0.0.1", 0), Healthy) as server, subprocess.Popen(["sleep", "60"]) as other:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        try:
+            ui._wait_for_answer(other, server.server_port, io.BytesIO())
+        finally:
+            other.kill()
+
+
+class Healthy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        """Stay silent."""
 
 
 def test_the_link_has_no_password() -> None:

@@ -41,8 +41,8 @@ def test_runs_that_differ_in_their_config_have_the_same_data_and_code() -> None:
 
 def test_only_the_key_of_image_folder_is_hashed_under_its_old_name(job_of: Callable[..., Job]) -> None:
     """A user's function may have both arguments, and each of them counts."""
-    words = ("dataset._target_=mine.data", "+dataset.val_fraction=0.5")
-    first, second = (job_of(*words, f"+dataset.held_out={value}").values for value in (0.1, 0.2))
+    data, other = "dataset._target_=mine.data", "+dataset.val_fraction=0.5"
+    first, second = (job_of(data, f"+dataset.held_out={value}", other).values for value in (0.1, 0.2))
     assert hashes(first) != hashes(second)
     renamed = {**first, "dataset": {**first["dataset"]}}
     renamed["dataset"]["held_out"] = renamed["dataset"].pop("val_fraction")

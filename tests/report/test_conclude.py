@@ -94,6 +94,7 @@ def test_another_reference_changes_the_comparison_and_no_run(zeroinit: Callable[
     assert "minus zero" in ended.out
     assert load("mine").baseline == "zero"
     assert load("mine").difference()["init"].tolist() == ["default"]
+    assert load("mine").cells.set_index("init")["comparisons"].to_dict() == {"default": 1, "zero": 0}
 
 
 @pytest.mark.usefixtures("database")

@@ -172,6 +172,13 @@ def test_each_chart_is_a_figure_that_saves_as_pdf(
     assert title.lower() in texts.lower()
 
 
+def test_intervals_stay_as_wide_where_fewer_cells_are_shown(sweep: Sweep) -> None:
+    figure = sweep.plot.differences(where={"init": "zero"})
+    texts = " ".join(" ".join(text.get_text() for text in figure.findobj(Text)).split())
+    assert "widened for 2 comparisons" in texts
+    assert "zero_normal" not in texts
+
+
 def test_charts_show_the_selected_cells_alone(sweep: Sweep) -> None:
     figure = sweep.plot.curves(where={"init": "zero"})
     texts = " ".join(text.get_text() for text in figure.findobj(Text))
