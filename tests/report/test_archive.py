@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from zeroinit import load
 from zeroinit.config.claims import parse_claims
 from zeroinit.report import cli
 from zeroinit.report.archive import format_table, merge_rows, read_table
@@ -80,6 +81,10 @@ def test_the_claims_of_a_table_are_judged_as_the_sweep_judged_them(results_page:
     assert content
     judged = list(csv.DictReader(io.StringIO(content.decode())))
     assert [row["verdict"] for row in judged[:1]] == ["supported"]
+    sweep = load("mine")
+    assert list(sweep.claims["verdict"]) == [row["verdict"] for row in judged]
+    assert list(sweep.claims["finding"]) == [row["finding"] for row in judged]
+    assert sweep.answer[0] == f"Supported: All zero stays ({judged[0]['finding']})."
     for row in judged:  # the page says of each claim what the sweep's own report said, with the runs' own numbers
         [line] = [line for line in results_page.splitlines() if f"| {row['statement']} |" in line]
         assert line.split(" | ")[0].strip("|* ") == row["verdict"]

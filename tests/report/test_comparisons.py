@@ -1,4 +1,4 @@
-"""Each init compared with the baseline: pairs, intervals, and the answer in sentences."""
+"""Each init compared with the baseline: pairs and intervals."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,6 @@ import pytest
 from helpers.reports import plan_of, record
 from scipy import stats
 
-from zeroinit.report.answer import summarize
 from zeroinit.report.cells import Cell, group_cells
 from zeroinit.report.comparisons import (
     ABOVE,
@@ -134,70 +133,3 @@ def test_another_baseline() -> None:
 def test_the_caption_says_how_intervals_are_widened(inits: int, text: str) -> None:
     groups = [make_runs(f"init{index}", WORSE) for index in range(inits)]
     assert describe_widening(compare_with_baseline(make_cells(make_runs("default", DEFAULT), *groups))) == text
-
-
-# ---- the answer
-
-
-def answer(*groups: list[Record]) -> list[str]:
-    return summarize(compare_with_baseline(make_cells(*groups)))
-
-
-def test_the_answer_of_one_group_is_one_sentence() -> None:
-    dead = make_runs("zero", [0.1, 0.1, 0.1, 0.1])
-    for run in dead:
-        run.tags["outcome"] = "stuck-at-prior"
-    assert answer(make_runs("default", DEFAULT), make_runs("close", CLOSE), make_runs("worse", WORSE), dead) == [
-        "default reaches 91.5% ± 2.1; below it: worse (-10.00 ± 1.98 points); "
-        "no clear difference: close (-0.25 ± 3.64 points); does not learn: zero (10.0% ± 0.0)."
-    ]
-
-
-def test_the_answer_of_two_groups_begins_with_their_sum() -> None:
-    sentences = answer(
-        make_runs("default", DEFAULT), make_runs("mine", WORSE), make_runs("default", WORSE, "9"),
-        make_runs("mine", CLOSE, "9"),
-    )  # fmt: skip
-    counts = "1 is above it, 1 is below it, and 0 show no clear difference."
-    assert sentences[0] == f"Of 2 comparisons with default (n = 4), {counts}"
-    assert [sentence.partition(":")[0] for sentence in sentences[1:]] == ["bias_scale.value=1", "bias_scale.value=9"]
-
-
-def test_the_answer_of_two_seeds_says_that_they_are_too_few() -> None:
-    few = [make_runs("default", DEFAULT[:2]), make_runs("mine", WORSE[:2])]
-    assert answer(*few) == ["default reaches 90.0%, 92.0%; too few seeds for an interval: mine (-10.00, -9.00 points)."]
-    assert answer(*few, make_runs("default", DEFAULT[:2], "9"), make_runs("mine", WORSE[:2], "9"))[0] == (
-        "All 2 comparisons with default (n = 2) have too few seeds for an interval, which needs 3."
-    )
-
-
-def test_inits_of_one_name_are_distinguished_by_their_keys() -> None:
-    groups = [make_runs("default", DEFAULT), make_runs("mine", WORSE), make_runs("mine", CLOSE)]
-    for index, group in enumerate(groups[1:]):
-        for run in group:
-            run.params["init.bias.std"] = str(index)
-            run.tags["cell_hash"] += str(index)
-            run.tags["config_hash"] += str(index)
-    [sentence] = answer(*groups)
-    assert "mine, bias.std=0 (" in sentence
-    assert "mine, bias.std=1 (" in sentence
-
-
-def test_the_answer_without_a_baseline_is_the_range() -> None:
-    assert answer(make_runs("mine", DEFAULT), make_runs("mine", WORSE, "9")) == [
-        "Test accuracy is 91.5% ± 2.1 at best (bias_scale.value=1) and 81.5% ± 2.1 at worst (bias_scale.value=9)."
-    ]
-    assert answer(make_runs("mine", DEFAULT)) == ["Test accuracy is 91.5% ± 2.1."]
-
-
-def test_the_answer_without_a_run() -> None:
-    failed = make_runs("mine", [0.5])
-    failed[0].status = "FAILED"
-    assert answer(failed) == ["No run has finished yet."]
-
-
-def test_a_long_answer_is_cut_and_says_so() -> None:
-    groups = [make_runs(init, DEFAULT, str(scale)) for scale in range(1, 12) for init in ("default", "mine")]
-    sentences = answer(*groups)
-    assert len(sentences) == 10
-    assert sentences[-1] == "The table has 3 more comparisons of this kind."

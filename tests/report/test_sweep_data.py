@@ -112,7 +112,7 @@ def test_the_latex_table_has_a_row_for_each_cell(sweep: Sweep) -> None:
 def test_the_text_begins_with_the_answer(sweep: Sweep) -> None:
     assert repr(sweep).splitlines()[0] == "Sweep 'small', 9 runs in 3 cells"
     assert repr(sweep).splitlines()[1] == sweep.answer[0]
-    assert sweep.answer[0].startswith("default reaches")
+    assert sweep.answer[0].startswith("Of 2 comparisons with default (")
 
 
 def test_errors_name_what_is_accepted(sweep: Sweep) -> None:

@@ -81,7 +81,7 @@ def conclude(
     _load_claim_histories(manifest, cells, tracker)
     warnings, answer = _comparison_warnings(cells, tracker), _answer(manifest, cells)
     console = _print_tables(manifest, cells, [*left_out, *stray_notes])
-    for line in [*answer[:1], *_shorten(warnings, tracker.is_persistent)]:
+    for line in [*answer, *_shorten(warnings, tracker.is_persistent)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if tracker.is_persistent:
         _describe_sweep(manifest.question, training_commands(manifest, cells)[0], tracker)
@@ -108,7 +108,8 @@ def _print_tables(manifest: Manifest, cells: Sequence[Cell], notes: Sequence[str
 
 def _answer(manifest: Manifest, cells: Sequence[Cell]) -> list[str]:
     """Return the answer of the sweep in sentences."""
-    return summarize(compare_with_baseline(cells, manifest.baseline), manifest.baseline)
+    comparisons = compare_with_baseline(cells, manifest.baseline)
+    return summarize(comparisons, judge(manifest.claims, cells), manifest.baseline)
 
 
 def _shorten(warnings: Sequence[str], has_report: bool) -> list[str]:

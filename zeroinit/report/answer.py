@@ -1,46 +1,168 @@
-"""The answer of a sweep in sentences: which inits differ from the baseline, by how much, and which do not learn."""
+"""The answer of a sweep in sentences: the verdicts of its claims, then how each init compares with the baseline."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
-from zeroinit.report.cells import Cell, independent_keys, name_inits, naming_keys
+from zeroinit.report.cells import Cell, independent_keys, name_inits, naming_keys, sort_values
 from zeroinit.report.comparisons import ABOVE, BASELINE, BELOW, TOO_FEW, UNCLEAR, Comparison
-from zeroinit.report.judgements import learned_nothing
-from zeroinit.report.statistics import Estimate, estimate
+from zeroinit.report.judgements import REFUTED, SUPPORTED, UNDETERMINED, Judgement, learned_nothing
+from zeroinit.report.statistics import estimate
 from zeroinit.tracker import TEST_ACCURACY
 
-DIRECTIONS = {  # in the order of a sentence
-    ABOVE: "above it",
-    BELOW: "below it",
-    UNCLEAR: "no clear difference",
-    TOO_FEW: "too few seeds for an interval",
-}
-MAX_GROUPS = 8  # groups of cells that have a sentence of their own
+FEW = "too few seeds for an interval"
+NOT_LEARNING = "does not learn"  # the result of a cell whose difference is beside the point
+RESULTS = (NOT_LEARNING, BELOW, ABOVE, UNCLEAR, TOO_FEW)  # in the order of a sentence
+MAX_SENTENCES = 8  # on claims, and on inits
+MAX_LABELS = 2  # combinations of values that a sentence names one by one
 
 
-def summarize(comparisons: Sequence[Comparison], baseline: str = BASELINE) -> list[str]:
-    """Return the answer: a sentence on all comparisons, then one on each group of cells that share a baseline.
+def summarize(
+    comparisons: Sequence[Comparison], judgements: Sequence[Judgement] = (), baseline: str = BASELINE
+) -> list[str]:
+    """Return the answer in sentences, the most important one first.
+
+    These are the verdict of each claim, how many cells differ from the baseline, and how each init compares with it.
 
     Args:
         comparisons: The comparison of each cell of the sweep.
+        judgements: The judgements of its claims, those of one claim beside each other.
         baseline: The name of the baseline init.
     """
     cells = [comparison.cell for comparison in comparisons]
     finished = [cell for cell in cells if cell.finished]
     if not finished:
         return ["No run has finished yet."]
-    compared = [comparison for comparison in comparisons if comparison.difference and comparison.difference.n]
-    if not compared:
-        return [_describe_range(finished)]
+    verdicts = _cut([_describe_verdict(group) for group in _group_by_claim(judgements)], "claims")
+    pairs = [comparison for comparison in comparisons if comparison.difference and comparison.difference.n]
+    if not pairs:
+        return [*verdicts, _describe_range(finished)]
     keys = [key for key in naming_keys(cells) if not key.startswith("init")]
-    varying = independent_keys([cell.params for cell in cells], keys)
-    groups: dict[int, list[Comparison]] = {}
-    for comparison in compared:
-        groups.setdefault(id(comparison.baseline), []).append(comparison)
-    sentences = [_describe_group(group, varying, baseline) for group in groups.values()]
-    more = len(sentences) - MAX_GROUPS
-    rest = [f"The table has {more} more comparisons of this kind."] if more > 0 else []
-    overall = [_count_directions(compared, baseline)] if len(groups) > 1 else []
-    return [*overall, *sentences[:MAX_GROUPS], *rest]
+    varying = independent_keys([pair.cell.params for pair in pairs], keys)
+    by_init: dict[str, list[Comparison]] = {}
+    for name, pair in zip(name_inits([pair.cell.params for pair in pairs]), pairs, strict=True):
+        by_init.setdefault(name, []).append(pair)
+    inits = [f"{name}: {_describe_init(group, varying, baseline)}." for name, group in by_init.items()]
+    return [*verdicts, f"{count_directions(pairs, baseline)}.", *_cut(inits, "inits")]
+
+
+def _cut(sentences: Sequence[str], things: str) -> list[str]:
+    """Return the first sentences, and how many more there are."""
+    more = len(sentences) - MAX_SENTENCES
+    return [*sentences[:MAX_SENTENCES], *([f"The tables have {more} more {things}."] if more > 0 else [])]
+
+
+# ---- claims
+
+
+def _group_by_claim(judgements: Sequence[Judgement]) -> list[list[Judgement]]:
+    """Return the judgements of each claim."""
+    return [list(group) for _, group in groupby(judgements, lambda judgement: judgement.number)]
+
+
+def _describe_verdict(judgements: Sequence[Judgement]) -> str:
+    """Return `Supported: A beats B (in 2 of 2 cases, +1.20 to +2.40 points).` for the judgements of a claim."""
+    verdicts = [judgement.answer.verdict for judgement in judgements]
+    claim, answer = judgements[0].claim.statement, judgements[0].answer
+    if len(judgements) == 1:
+        return f"{answer.verdict.capitalize()}: {claim} ({answer.finding or answer.needed})."
+    order = [verdict for verdict in (SUPPORTED, REFUTED, UNDETERMINED) if verdict in verdicts]
+    if len(order) > 1:
+        counts = ", ".join(f"{verdict} in {verdicts.count(verdict)}" for verdict in order)
+        return f"{counts.capitalize()} of {len(verdicts)} cases: {claim}."
+    differences = [judgement.answer.difference for judgement in judgements]
+    numbers = "" if any(map(math.isnan, differences)) else f", {_join_range(differences, '{:+.2f}')} points"
+    return f"{order[0].capitalize()}: {claim} (in {len(verdicts)} of {len(verdicts)} cases{numbers})."
+
+
+# ---- comparisons
+
+
+def count_directions(pairs: Sequence[Comparison], baseline: str) -> str:
+    """Return how many cells lie above and below the baseline, and the accuracy of the baseline."""
+    differences = [pair.difference for pair in pairs if pair.difference]
+    directions, counts = [part.direction for part in differences], sorted({part.n for part in differences})
+    references = {id(pair.baseline): pair.baseline for pair in pairs if pair.baseline}
+    n = f"n = {counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else "")
+    reference = f"{baseline} ({_describe_accuracies(list(references.values()))}, {n})"
+    if len(pairs) == 1:
+        return f"The baseline is {reference}"
+    above, below, few = (directions.count(direction) for direction in (ABOVE, BELOW, TOO_FEW))
+    if few == len(directions):
+        return f"All {few} comparisons with {reference} have too few seeds for an interval, which needs 3"
+    unclear = len(directions) - above - below - few
+    parts = [f"{above} {'is' if above == 1 else 'are'} above it", f"{below} {'is' if below == 1 else 'are'} below it"]
+    parts.append(f"{unclear} {'shows' if unclear == 1 else 'show'} no clear difference")
+    if few:
+        parts.append(f"{few} {'has' if few == 1 else 'have'} too few seeds for an interval")
+    return f"Of {len(pairs)} comparisons with {reference}, {', '.join(parts[:-1])}, and {parts[-1]}"
+
+
+def _describe_init(pairs: Sequence[Comparison], keys: Sequence[str], baseline: str) -> str:
+    """Return what an init does in which cells: does not learn, or ends above or below the baseline.
+
+    Args:
+        pairs: The cells of the init.
+        keys: The keys that distinguish the cells.
+        baseline: The name of the baseline init.
+    """
+    by_result: dict[str, list[Comparison]] = {}
+    for pair in pairs:
+        by_result.setdefault(_result_of(pair), []).append(pair)
+    results = [result for result in RESULTS if result in by_result]
+    clauses = []
+    for result in results:
+        is_rest = len(results) > 1 and result == results[-1]
+        condition = "elsewhere" if is_rest else _describe_condition(by_result[result], pairs, keys)
+        words, numbers = _describe_result(result, by_result[result], baseline)
+        parts = words, condition, f"({numbers})" if numbers else ""
+        clauses.append(" ".join(part for part in parts if part))
+    return "; ".join(clauses)
+
+
+def _result_of(pair: Comparison) -> str:
+    """Return the result of a cell: whether it learns and, if so, the direction of its difference."""
+    assert pair.difference
+    return NOT_LEARNING if learned_nothing(pair.cell) else pair.difference.direction
+
+
+def _describe_result(result: str, pairs: Sequence[Comparison], baseline: str) -> tuple[str, str]:
+    """Return a result in words, and the numbers to add in parentheses."""
+    differences = [pair.difference for pair in pairs if pair.difference]
+    if result == NOT_LEARNING:
+        return NOT_LEARNING, _describe_accuracies([pair.cell for pair in pairs])
+    halves = [part.half for part in differences if part.has_interval]
+    widest = f"intervals up to ± {max(halves):.2f}" if len(halves) > 1 else ""
+    if result in (ABOVE, BELOW):
+        sizes = _join_range([abs(part.mean) for part in differences], "{:.2f}")
+        return f"{sizes}{'' if widest else f' ± {halves[0]:.2f}'} points {result} {baseline}", widest
+    means = _join_range([part.mean for part in differences], "{:+.2f}")
+    numbers = f"{differences[0].format()} points" if len(differences) == 1 else f"{means} points"
+    return UNCLEAR if result == UNCLEAR else FEW, ", ".join(part for part in (numbers, widest) if part)
+
+
+def _join_range(numbers: Iterable[float], form: str) -> str:
+    """Return the smallest and the largest number, once if they look the same."""
+    ordered = sorted(numbers)
+    return " to ".join(dict.fromkeys(form.format(number) for number in (ordered[0], ordered[-1])))
+
+
+def _describe_condition(chosen: Sequence[Comparison], pairs: Sequence[Comparison], keys: Sequence[str]) -> str:
+    """Return which of the cells are chosen: `with arch=fnn and bias_scale.value=1 or 100`; empty if all are."""
+    if len(chosen) == len(pairs):
+        return f"in all {len(pairs)} cases" if len(pairs) > 1 else ""
+    values = {key: sort_values(pair.cell.params.get(key, "") for pair in chosen) for key in keys}
+    inside = [pair for pair in pairs if all(pair.cell.params.get(key, "") in values[key] for key in keys)]
+    if len(inside) == len(chosen):  # the chosen cells are all that have one of these values of each key
+        of_all = {key: {pair.cell.params.get(key, "") for pair in pairs} for key in keys}
+        parts = [f"{key}={' or '.join(values[key])}" for key in keys if len(values[key]) < len(of_all[key])]
+        return f"with {' and '.join(parts)}"
+    if len(chosen) <= MAX_LABELS:
+        return f"with {' and with '.join(pair.cell.label(keys) for pair in chosen)}"
+    return f"in {len(chosen)} of {len(pairs)} cases"
+
+
+# ---- accuracies
 
 
 def _describe_range(cells: Sequence[Cell]) -> str:
@@ -49,52 +171,17 @@ def _describe_range(cells: Sequence[Cell]) -> str:
     ranked = sorted(cells, key=lambda cell: -estimate(cell.finished, TEST_ACCURACY).mean)
     best, worst = ranked[0], ranked[-1]
     if best is worst or not keys:
-        return f"Test accuracy is {_accuracy(best)}."
-    ends = f"{_accuracy(best)} at best ({best.label(keys)}) and {_accuracy(worst)} at worst ({worst.label(keys)})"
-    return f"Test accuracy is {ends}."
+        return f"Test accuracy is {_describe_accuracies([best])}."
+    ends = [
+        f"{_describe_accuracies([cell])} at {end} ({cell.label(keys)})"
+        for cell, end in ((best, "best"), (worst, "worst"))
+    ]
+    return f"Test accuracy is {' and '.join(ends)}."
 
 
-def _count_directions(compared: Sequence[Comparison], baseline: str) -> str:
-    """Return how many of the comparisons lie above and below the baseline."""
-    differences = [comparison.difference for comparison in compared if comparison.difference]
-    directions, counts = [part.direction for part in differences], sorted({part.n for part in differences})
-    n = f"n = {counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else "")
-    above, below, few = (directions.count(direction) for direction in (ABOVE, BELOW, TOO_FEW))
-    if few == len(directions):
-        return f"All {few} comparisons with {baseline} ({n}) have too few seeds for an interval, which needs 3."
-    unclear = len(directions) - above - below - few
-    parts = [f"{above} {'is' if above == 1 else 'are'} above it", f"{below} {'is' if below == 1 else 'are'} below it"]
-    parts.append(f"{unclear} {'shows' if unclear == 1 else 'show'} no clear difference")
-    if few:
-        parts.append(f"{few} {'has' if few == 1 else 'have'} too few seeds for an interval")
-    return f"Of {len(compared)} comparisons with {baseline} ({n}), {', '.join(parts[:-1])}, and {parts[-1]}."
-
-
-def _describe_group(group: Sequence[Comparison], keys: Sequence[str], baseline: str) -> str:
-    """Return a sentence on the inits that are compared with one cell of the baseline."""
-    reference = group[0].baseline
-    assert reference
-    where = reference.label(keys)
-    named = dict(zip(map(id, group), name_inits([part.cell.params for part in group]), strict=True))
-    dead = [part for part in group if learned_nothing(part.cell)]
-    others = [part for part in group if not learned_nothing(part.cell)]
-    parts = [f"{baseline} reaches {_accuracy(reference)}"]
-    for direction, words in DIRECTIONS.items():
-        chosen = [part for part in others if part.difference and part.difference.direction == direction]
-        if chosen:
-            items = [f"{named[id(part)]} ({part.difference.format()} points)" for part in chosen if part.difference]
-            parts.append(f"{words}: {_join(items)}")
-    if dead:
-        parts.append(f"does not learn: {_join([f'{named[id(part)]} ({_accuracy(part.cell)})' for part in dead])}")
-    return f"{where + ': ' if where else ''}{'; '.join(parts)}."
-
-
-def _accuracy(cell: Cell) -> str:
-    """Return the test accuracy of a cell with its interval."""
-    result: Estimate = estimate(cell.finished, TEST_ACCURACY)
-    return result.percent(digits=1)
-
-
-def _join(words: Sequence[str]) -> str:
-    """Return `a, b and c`."""
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+def _describe_accuracies(cells: Sequence[Cell]) -> str:
+    """Return the test accuracy of a cell with its interval, or the range of the means of several."""
+    results = [estimate(cell.finished, TEST_ACCURACY) for cell in cells]
+    if len(results) == 1:
+        return results[0].percent(digits=1)
+    return _join_range([result.mean for result in results], "{:.1%}")

@@ -13,6 +13,7 @@ from zeroinit.report.answer import summarize
 from zeroinit.report.cells import group_cells, list_runs, naming_keys, outcome_of
 from zeroinit.report.comparisons import Comparison, compare_with_baseline, describe_widening
 from zeroinit.report.histories import GradientHistograms, sum_histograms
+from zeroinit.report.judgements import Judgement, judge, metrics_of_claims
 from zeroinit.report.manifest import MANIFEST_FILE, Manifest, manifest_of, read_manifest
 from zeroinit.report.tables import summarize_cells
 from zeroinit.tracker import TEST_ACCURACY, Record, Tracker, readable
@@ -163,7 +164,24 @@ class Sweep:
     @property
     def answer(self) -> list[str]:
         """The answer of the sweep in sentences."""
-        return summarize(self._comparisons(None), self.baseline)
+        return summarize(self._comparisons(None), self._judgements, self.baseline)
+
+    @cached_property
+    def claims(self) -> pd.DataFrame:
+        """One row for each claim of the sweep's file and each cell, or pair of cells, that it is about.
+
+        Columns: `claim`, its number from 1; `verdict`; `statement`; `compared`; `n` and `counted`, what n counts;
+        `difference` in percentage points, with `interval`, the half width of Student's 95% interval, not widened;
+        `finding`; `needed`, what would decide it; and `source`.
+        """
+        return pd.DataFrame([judgement.columns() for judgement in self._judgements])
+
+    @cached_property
+    def _judgements(self) -> list[Judgement]:
+        """The judgements of the sweep's claims."""
+        if metrics := metrics_of_claims(self._manifest.claims):
+            self._tracker.load_histories([record for cell in self._cells for record in cell.finished], metrics)
+        return judge(self._manifest.claims, self._cells)
 
     def to_latex(self, baseline: str | None = None) -> str:
         """Return a LaTeX table (booktabs) of the cells, with the accuracy and the difference from the baseline.

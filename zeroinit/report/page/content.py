@@ -95,7 +95,7 @@ class Content:
         data = {
             "sweep": self.name,
             "question": self.manifest.question or _compose_question(self.cells, varying),
-            "answer": summarize(self.comparisons, self.manifest.baseline),
+            "answer": summarize(self.comparisons, self.judgements, self.manifest.baseline),
             "baseline": self.manifest.baseline,
             "commands": self.commands,
             "conditions": _describe_conditions(self.cells, keys, self.manifest.baseline),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from zeroinit.report.answer import count_directions
 from zeroinit.report.cells import Cell, name_inits, naming_keys, sort_values
 from zeroinit.report.comparisons import (
     ABOVE,
@@ -145,13 +146,7 @@ def _find_title(compared: Sequence[Comparison], baseline: str) -> str:
     if len(inits) <= MAX_NAMES:
         sentences = [_describe_init(init, learning, baseline) for init in inits]
         return "; ".join([*sentences, *([dead] if dead and len(silent) <= MAX_NAMES else [])])
-    directions = [part.difference.direction for part in learning if part.difference]
-    above, below = directions.count(ABOVE), directions.count(BELOW)
-    parts = [f"{above} {'ends' if above == 1 else 'end'} above {baseline}"] if above else []
-    parts += [f"{below} {'ends' if below == 1 else 'end'} below {'it' if parts else baseline}"] if below else []
-    if not parts:
-        return f"No cell shows a clear difference from {baseline}"
-    return f"Of {len(learning)} cells that learn, {join_words(parts)}"
+    return count_directions(compared, baseline)
 
 
 def _describe_init(init: str, learning: Sequence[Comparison], baseline: str) -> str:
