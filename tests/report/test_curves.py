@@ -36,7 +36,7 @@ def lines_of(view: View, **panel: str) -> dict[str, list[float]]:
 def test_the_comparison_has_every_cell_over_epochs() -> None:
     runs = [record(init, seed, 0.5 + 0.1 * seed) for init in ("zero", "default") for seed in (0, 1, 2)]
     view = make_curves(group_cells(plan_of(*runs), runs))
-    assert view.frame["x"].tolist() == [0, 2, 0, 2]
+    assert view.frame["epoch"].tolist() == [0, 2, 0, 2]
     assert view.frame["mean"].tolist() == pytest.approx([0.1, 0.6] * 2)
     assert view.frame["low"].tolist() == pytest.approx([0.1, 0.6 - 0.24841] * 2, abs=1e-4)  # 4.303 * 0.1 / sqrt(3)
     assert view.colour
@@ -58,7 +58,7 @@ def test_the_runs_may_have_lines_in_place_of_bands_and_steps_a_logarithmic_axis(
 
 def test_curves_may_be_thinned_to_their_ends() -> None:
     cells = with_courses(make_cells({"init": ["zero"]}), lambda of: [i / 100 for i in range(50)])
-    assert make_curves(cells, points=3).frame["x"].tolist() == [0, 24, 49]
+    assert make_curves(cells, points=3).frame["epoch"].tolist() == [0, 24, 49]
 
 
 def test_logistic_regression_of_one_init_is_a_grey_baseline_in_the_panels_of_its_data() -> None:

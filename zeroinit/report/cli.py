@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import zeroinit.garbage  # noqa: F401
 from zeroinit import SWEEPS
 from zeroinit.errors import BadInput
 from zeroinit.report import remake

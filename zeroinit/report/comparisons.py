@@ -130,12 +130,10 @@ def subtract_cells(cell: Cell, other: Cell, comparisons: int = 1) -> Difference:
         other: The other cell.
         comparisons: The number of comparisons for which the interval is widened.
     """
-    by_seeds = {seeds_of(record): record.last(TEST_ACCURACY) for record in other.finished}
+    by_seeds = {record.seeds: record.last(TEST_ACCURACY) for record in other.finished}
     draws = init_draws(cell.finished) or init_draws(other.finished)
     pairs = _pairs(cell, other)
-    return subtract_runs(
-        pairs, lambda record: record.last(TEST_ACCURACY) - by_seeds[seeds_of(record)], draws, comparisons
-    )
+    return subtract_runs(pairs, lambda record: record.last(TEST_ACCURACY) - by_seeds[record.seeds], draws, comparisons)
 
 
 def subtract_runs(
@@ -156,15 +154,10 @@ def subtract_runs(
     return Difference(n, round(100 * float(mean), 9), round(100 * float(half), 9), values, comparisons)
 
 
-def seeds_of(record: Record) -> tuple[tuple[str, str], ...]:
-    """Return the seeds of all streams, by which runs are paired."""
-    return tuple(sorted((key, value) for key, value in record.params.items() if key.startswith("seeds.")))
-
-
 def _pairs(cell: Cell, other: Cell) -> list[Record]:
     """Return the runs of the cell whose seeds the other cell has, too."""
-    seeds = {seeds_of(record) for record in other.finished}
-    return [record for record in cell.finished if seeds_of(record) in seeds]
+    seeds = {record.seeds for record in other.finished}
+    return [record for record in cell.finished if record.seeds in seeds]
 
 
 def describe_widening(comparisons: Sequence[Comparison]) -> str:

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
@@ -185,32 +185,37 @@ def parse_histograms(content: bytes) -> Mapping[str, Counts]:
         return {name: arrays[name] for name in arrays.files if not name.endswith(("/nan", "/inf"))}
 
 
+def metrics_of(records: Iterable[Record]) -> list[str]:
+    """Return the names of the metrics that some of the records have, in the order in which they first occur."""
+    return list(dict.fromkeys(name for record in records for name in record.histories))
+
+
 def first_gradients(records: Sequence[Record]) -> dict[str, list[int]]:
     """Return {layer: the step of its first gradient in each run that has one}."""
     steps: dict[str, list[int]] = {}
     for record in records:
-        for name, value, _ in record.metrics:
+        for name in record.histories:
             if layer := FIRST_GRADIENT.layer_of(name):
-                steps.setdefault(layer, []).append(int(value))
+                steps.setdefault(layer, []).append(int(record.last(name)))
     return steps
 
 
 def theoretical_first_gradients(records: Sequence[Record]) -> dict[str, int]:
     """Return {layer: the step of its first gradient in theory} of the first run; empty for nets without a theory."""
-    metrics = records[0].metrics if records else []
-    return {layer: int(value) for name, value, _ in metrics if (layer := FIRST_GRADIENT_PREDICTED.layer_of(name))}
+    names = [(record, name) for record in records[:1] for name in record.histories]
+    return {
+        layer: int(record.last(name)) for record, name in names if (layer := FIRST_GRADIENT_PREDICTED.layer_of(name))
+    }
 
 
 def gradient_layers(records: Sequence[Record]) -> list[str]:
     """Return the layers whose gradients were observed, from the input to the output."""
-    names = dict.fromkeys(name for record in records for name, _, _ in record.metrics)
-    return [layer for name in names if (layer := GRADIENT_NORM.layer_of(name))]
+    return [layer for name in metrics_of(records) if (layer := GRADIENT_NORM.layer_of(name))]
 
 
 def neuron_metrics(records: Sequence[Record]) -> list[str]:
     """Return the metric of distinct neurons of each layer that has it, from the input to the output."""
-    names = dict.fromkeys(name for record in records for name, _, _ in record.metrics)
-    return [name for name in names if DISTINCT_NEURONS.layer_of(name)]
+    return [name for name in metrics_of(records) if DISTINCT_NEURONS.layer_of(name)]
 
 
 def thin_steps(steps: Counts, most: int, latest: int) -> Counts:

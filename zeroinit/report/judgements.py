@@ -15,7 +15,7 @@ from zeroinit.report.claims import (
     label_pairs,
     match_cells,
 )
-from zeroinit.report.comparisons import Difference, seeds_of, subtract_cells, subtract_runs
+from zeroinit.report.comparisons import Difference, subtract_cells, subtract_runs
 from zeroinit.report.histories import first_gradients
 from zeroinit.report.statistics import DRAWS, count_units, init_draws, name_units, seeds_needed
 from zeroinit.tracker import TEST_ACCURACY, Record
@@ -145,8 +145,8 @@ def _subtract_number(cell: Cell, percent: Any) -> Difference:
 
 def _describe_unpaired(cell: Cell, other: Cell | None) -> str:
     """Return how many runs are not part of the comparison, in parentheses."""
-    partners = {seeds_of(record) for record in (other or cell).finished}
-    both = sum(seeds_of(record) in partners for record in cell.finished)
+    partners = {record.seeds for record in (other or cell).finished}
+    both = sum(record.seeds in partners for record in cell.finished)
     left = sum(side.outcomes.total() - both for side in (cell, other) if side)
     return f" ({left} {'run' if left == 1 else 'runs'} {'without a pair' if other else 'not finished'})" if left else ""
 

@@ -74,18 +74,13 @@ def name_units(records: Sequence[Record]) -> str:
     """
     if init_draws(records):
         return DRAWS
-    ends = {tuple(sorted((name, value) for name, value, _ in _last_values(record))) for record in records}
+    ends = {tuple(sorted((name, record.last(name)) for name in record.histories)) for record in records}
     if len(records) > 1 and len(ends) == 1:
         return IDENTICAL
     return next(
         (word for key, word in OTHER_SEEDS.items() if len({record.params.get(key) for record in records}) > 1),
         IDENTICAL,
     )
-
-
-def _last_values(record: Record) -> Iterable[tuple[str, float, int]]:
-    """Return the last point of each metric."""
-    return {name: (name, value, step) for name, value, step in record.metrics}.values()
 
 
 def mean_and_interval(values: Values, confidence: float = CONFIDENCE) -> tuple[int, Numbers, Numbers]:
@@ -203,21 +198,15 @@ class Estimate:
         return self.has_interval and not (mean - half >= 0 and round(mean + half, digits) <= 100)
 
 
-def estimate(
-    records: Iterable[Record],
-    metric: str,
-    draws: bool | None = None,
-    last: Callable[[Record], float] | None = None,
-) -> Estimate:
+def estimate(records: Iterable[Record], metric: str, draws: bool | None = None) -> Estimate:
     """Return the estimate of the metric's last value over the units of these runs; NaN if a run lacks the metric.
 
     Args:
         records: The runs.
         metric: The metric.
         draws: Whether the init draws; None to find out from the records.
-        last: Returns the last value of a run, if that is known without a search.
     """
-    values = group_by_unit(records, last or (lambda record: record.last(metric)), draws)
+    values = group_by_unit(records, lambda record: record.last(metric), draws)
     n, mean, half = mean_and_interval(values)
     low, high = display_bounds(values, metric)
     return Estimate(n, float(mean), float(half), float(low), float(high))

@@ -12,7 +12,7 @@ from zeroinit.errors import BadInput
 from zeroinit.report.answer import summarize
 from zeroinit.report.cells import group_cells, list_runs, naming_keys, outcome_of
 from zeroinit.report.comparisons import Comparison, compare_with_baseline, describe_widening
-from zeroinit.report.histories import GradientHistograms, sum_histograms
+from zeroinit.report.histories import GradientHistograms, metrics_of, sum_histograms
 from zeroinit.report.judgements import Judgement, judge, metrics_of_claims
 from zeroinit.report.manifest import MANIFEST_FILE, Manifest, manifest_of, read_manifest
 from zeroinit.report.tables import summarize_cells
@@ -105,7 +105,7 @@ class Sweep:
             BadInput: No run has the metric.
         """
         finished = [record for cell in self._cells for record in cell.finished]
-        names = dict.fromkeys(name for record in finished for name, _, _ in record.metrics)
+        names = metrics_of(finished)
         if metric not in names:
             raise BadInput(f"metric={metric}: no finished run has it; the metrics are {', '.join(names) or 'none'}")
         self._tracker.load_histories(finished, [metric])

@@ -38,6 +38,7 @@ def records(
     conditions: tuple[ColumnElement[bool], ...] = (
         SqlRun.experiment_id == int(experiment_id),
         SqlRun.lifecycle_stage == "active",
+        SqlRun.run_uuid.in_(select(SqlTag.run_uuid).where(SqlTag.key == Tag.KIND, SqlTag.value == kind)),
     )
     if identities is not None:
         conditions += (SqlRun.status == Status.FINISHED.value,)
@@ -53,13 +54,13 @@ def records(
         runs = connection.execute(select(*columns).where(*conditions).order_by(*order)).all()
         for table, by_run in ((SqlParam, params), (SqlTag, tags)):
             pairs = select(table.run_uuid, table.key, table.value).join(SqlRun, SqlRun.run_uuid == table.run_uuid)
-            for run_id, key, value in connection.execute(pairs.where(*conditions)):
+            for run_id, key, value in connection.execute(pairs.where(*conditions)).all():
                 by_run[run_id][key] = value
         last = SqlLatestMetric
         points = select(last.run_uuid, last.key, last.value, last.step, last.is_nan)
         for run_id, key, value, step, is_nan in connection.execute(
             points.join(SqlRun, SqlRun.run_uuid == last.run_uuid).where(*conditions).order_by(last.key)
-        ):
+        ).all():
             metrics[run_id].append((translate_metric(key), math.nan if is_nan else value, step))
     wanted = {*identities} if identities is not None else set()
     translated = {run_id: (translate_params(params[run_id]), translate_tags(tags[run_id])) for run_id, *_ in runs}
@@ -81,7 +82,7 @@ def histories(
     conditions = SqlRun.experiment_id == int(experiment_id), table.key.in_(names), ~table.is_nan
     with connect(uri) as connection:
         points = select(*columns).join(SqlRun, SqlRun.run_uuid == table.run_uuid).where(*conditions)
-        for run_id, key, value, step in connection.execute(points.order_by(table.step)):
+        for run_id, key, value, step in connection.execute(points.order_by(table.step)).all():
             metric = translate_metric(key)
             by_run_and_metric[run_id, metric].append((metric, value, step))
     return by_run_and_metric

@@ -1,10 +1,12 @@
 """The record of a run, and when a stored run is complete."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 from zeroinit.tracker.tags import Tag
 
@@ -39,6 +41,10 @@ class Record:
     run_id: str = ""
     ended: bool = False  # whether its end was written
     tracking: float = 0.0  # seconds spent on its probes and on its writes, up to the last write
+    # the list that was indexed, its length then, and {metric: {step: value}} of it
+    _index: tuple[list[tuple[str, float, int]], int, dict[str, dict[int, float]]] = field(
+        default_factory=lambda: ([], 0, {}), init=False, repr=False, compare=False
+    )
 
     @property
     def identity(self) -> str:
@@ -70,11 +76,27 @@ class Record:
 
     def history(self, metric: str) -> dict[int, float]:
         """Return {step: value} of a metric."""
-        return {step: value for name, value, step in self.metrics if name == metric}
+        return self.histories.get(metric, {})
 
     def last(self, metric: str) -> float:
         """Return the last value of a metric; NaN if it was never measured."""
-        return next((value for name, value, _ in reversed(self.metrics) if name == metric), float("nan"))
+        values = self.histories.get(metric)
+        return values[next(reversed(values))] if values else math.nan
+
+    @cached_property
+    def seeds(self) -> tuple[tuple[str, str], ...]:
+        """The seeds of all streams, by which runs of several cells are paired."""
+        return tuple(sorted((key, value) for key, value in self.params.items() if key.startswith("seeds.")))
+
+    @property
+    def histories(self) -> dict[str, dict[int, float]]:
+        """The values {step: value} of each metric, in the order in which they were measured."""
+        if self._index[0] is not self.metrics or self._index[1] != len(self.metrics):
+            by_metric: dict[str, dict[int, float]] = {}
+            for name, value, step in self.metrics:
+                by_metric.setdefault(name, {})[step] = value
+            self._index = self.metrics, len(self.metrics), by_metric
+        return self._index[2]
 
 
 def readable(records: Iterable[Record]) -> tuple[list[Record], list[str]]:

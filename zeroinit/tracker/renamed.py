@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from zeroinit.tracker.tags import Tag
@@ -59,6 +60,7 @@ def translate_params(params: Mapping[str, str]) -> dict[str, str]:
     return translated
 
 
+@cache
 def translate_command(command: str) -> str:
     """Return a command that was typed before 0.2.0 as one types it today."""
     try:
@@ -120,6 +122,7 @@ def _translate_claim(claim: Mapping[str, Any]) -> dict[str, Any]:
     return translated | ({"test": RENAMED_CLAIM_TESTS[test]} if test in [*RENAMED_CLAIM_TESTS] else {})
 
 
+@cache
 def translate_metric(name: str) -> str:
     """Return today's name of a stored metric."""
     group, slash, rest = name.partition("/")

@@ -8,10 +8,11 @@ from typing import Any
 
 from zeroinit.probes.metrics import EVALUATIONS
 from zeroinit.report.cells import Cell
+from zeroinit.report.histories import metrics_of
 from zeroinit.report.page.metrics import DetailLevel
 from zeroinit.report.views.colours import brighten
 from zeroinit.report.views.curves import collect_curves
-from zeroinit.report.views.view import View
+from zeroinit.report.views.view import View, plain_column
 from zeroinit.tracker.tags import Tag
 
 CONTROLS: dict[str, dict[str, str]] = {  # of the chart of all inits: {name: {value: label}}
@@ -28,8 +29,8 @@ class ColumnPool:
         """Begin without columns."""
         self.columns: list[list[Any] | dict[str, list[Any]]] = []
         self._indices: dict[str, int] = {}
-        self._frames: dict[tuple[Any, ...], dict[str, int]] = {}  # the columns of a frame, by its id and its used names
-        self._alive: list[Any] = []  # the frames, so that no other gets the id of one of them
+        self._of_frames: dict[tuple[int, str], int] = {}  # by the id of a frame and the name of a column
+        self._frames: dict[int, Any] = {}  # the frames, so that no other gets the id of one of them
 
     def add(self, values: Sequence[Any]) -> int:
         """Return the index of the column with these values."""
@@ -41,18 +42,19 @@ class ColumnPool:
 
     def add_view(self, view: View) -> dict[str, Any]:
         """Return the data of a view, with the index of each of its columns."""
-        key = (id(view.frame), *sorted({column for mark in view.marks for column in mark.channels.values()}))
-        if key in self._frames:
-            return replace(view, frame=view.frame[:0]).to_data() | {"frame": self._frames[key]}
-        data = view.to_data()
-        data["frame"] = {name: self.add(values) for name, values in data["frame"].items()}
-        self._frames[key], self._alive = data["frame"], [*self._alive, view.frame]
+        data = replace(view, frame=view.frame[:0]).to_data()
+        self._frames[id(view.frame)] = view.frame
+        for name in data["frame"]:
+            key = id(view.frame), name
+            if key not in self._of_frames:
+                self._of_frames[key] = self.add(plain_column(view.frame[name]))
+            data["frame"][name] = self._of_frames[key]
         return data
 
 
 def _shorten(values: Sequence[Any]) -> list[Any] | dict[str, list[Any]]:
     """Return the column; one of few texts as these texts, and the index of each value among them."""
-    texts = dict.fromkeys(values) if values and all(isinstance(value, str) for value in values) else {}
+    texts = dict.fromkeys(values) if values and isinstance(values[0], str) else {}
     if not texts or len(texts) > len(values) / 3:
         return list(values)
     indices = {text: index for index, text in enumerate(texts)}
@@ -61,7 +63,7 @@ def _shorten(values: Sequence[Any]) -> list[Any] | dict[str, list[Any]]:
 
 def describe_curves(cells: Sequence[Cell], level: DetailLevel, pool: ColumnPool) -> dict[str, Any] | None:
     """Return the views of the curves of all inits, for each choice of metric, axis and lines; None without curves."""
-    names = {name for cell in cells for record in cell.finished for name, _, _ in record.metrics}
+    names = metrics_of(record for cell in cells for record in cell.finished)
     metrics = {metric.name: metric.description for metric in EVALUATIONS if metric.has_curve and metric.name in names}
     if not metrics or not level.points:
         return None
@@ -71,12 +73,11 @@ def describe_curves(cells: Sequence[Cell], level: DetailLevel, pool: ColumnPool)
         controls["along"] = {"step": "step"}
     views, is_log = {}, False
     for metric in metrics:
-        curves = collect_curves(cells, metric, level.points)
+        curves = collect_curves(cells, metric, level.points, with_runs=True)
         is_log = curves.are_of_one_batch
-        for along, lines in product(controls["along"], controls["lines"]):
-            pair = curves.make_views(along, lines == "runs", [False, True])  # type: ignore[arg-type]
-            for axis, view in zip(controls["axis"], pair, strict=True):
-                views[f"{metric} {along} {axis} {lines}"] = pool.add_view(view)
+        for along, axis, lines in product(*(controls[name] for name in CONTROLS)):
+            view = curves.make_view(along, axis == "log", lines == "runs")  # type: ignore[arg-type]
+            views[f"{metric} {along} {axis} {lines}"] = pool.add_view(view)
     default = {name: next(iter(options)) for name, options in controls.items()}
     return {
         "controls": [

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from zeroinit.probes.metrics import EVALUATIONS, find_metric
 from zeroinit.report.cells import Cell
 from zeroinit.report.comparisons import Difference
+from zeroinit.report.histories import metrics_of
 from zeroinit.report.statistics import Estimate, estimate, init_draws, is_share
 from zeroinit.tracker import Record
 
@@ -28,9 +29,9 @@ class DetailLevel(NamedTuple):
 
 def curve_metrics(records: Sequence[Record]) -> list[str]:
     """Return the metrics of the records that have a curve, which must be loaded at every step."""
-    names = dict.fromkeys(name for record in records for name, _, _ in record.metrics)
-    names = {metric.name: None for metric in EVALUATIONS if metric.name in names} | names
-    return [name for name in names if (metric := find_metric(name)) and metric.has_curve]
+    names = metrics_of(records)
+    ordered = dict.fromkeys([*(metric.name for metric in EVALUATIONS if metric.name in names), *names])
+    return [name for name in ordered if (metric := find_metric(name)) and metric.has_curve]
 
 
 def layer_metrics(records: Sequence[Record]) -> dict[str, list[str]]:
@@ -44,11 +45,9 @@ def layer_metrics(records: Sequence[Record]) -> dict[str, list[str]]:
 
 def final_values(cell: Cell) -> dict[str, Estimate]:
     """Return {metric: the estimate of its last value over the runs that have it}; test metrics first."""
-    last = {id(record): {name: value for name, value, _ in record.metrics} for record in cell.finished}
     draws, finals = init_draws(cell.finished), {}
-    for name in sorted(set().union(*last.values()), key=lambda name: (not name.startswith("test/"), name)):
-        records = [record for record in cell.finished if name in last[id(record)]]
-        finals[name] = estimate(records, name, draws, lambda record: last[id(record)][name])  # noqa: B023
+    for name in sorted(metrics_of(cell.finished), key=lambda name: (not name.startswith("test/"), name)):
+        finals[name] = estimate([record for record in cell.finished if name in record.histories], name, draws)
     return finals
 
 
@@ -71,7 +70,8 @@ def remove_overflow(cells: Sequence[Cell]) -> list[Cell]:
     records: dict[int, Record] = {}  # by the ID of the stored one, which both lists of a cell may have
 
     def clean(record: Record) -> Record:
-        if not any(abs(value) >= OVERFLOW for _, value, _ in record.metrics):
+        values = [value for of_metric in record.histories.values() for value in of_metric.values()]
+        if not any(map(OVERFLOW.__le__, map(abs, values))):
             return record
         if id(record) not in records:
             metrics = [

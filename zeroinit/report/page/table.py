@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from zeroinit.report.cells import NOT_RUN, Cell, is_number, list_runs, naming_keys, outcome_of, sort_values
-from zeroinit.report.comparisons import seeds_of
 from zeroinit.report.page.charts import ColumnPool
 from zeroinit.report.page.metrics import DetailLevel, format_value, list_halves
 from zeroinit.report.tables import CellRow, mark_n
@@ -92,9 +91,9 @@ def _subtract_baselines(content: "Content", runs: Sequence[tuple[int, Record]]) 
     for index, record in runs:
         baseline = content.comparisons[index].baseline
         if baseline and id(baseline) not in by_baseline:
-            values = {seeds_of(other): other.last(TEST_ACCURACY) for other in baseline.finished}
+            values = {other.seeds: other.last(TEST_ACCURACY) for other in baseline.finished}
             by_baseline[id(baseline)] = values
-        value = by_baseline[id(baseline)].get(seeds_of(record), math.nan) if baseline else math.nan
+        value = by_baseline[id(baseline)].get(record.seeds, math.nan) if baseline else math.nan
         differences.append(100 * (record.last(TEST_ACCURACY) - value))
     return differences
 

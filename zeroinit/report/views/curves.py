@@ -21,7 +21,6 @@ from zeroinit.report.views.panels import (
     describe_bands,
     describe_units,
     elide,
-    format_n,
     list_decades,
     stack_parts,
     write_caption,
@@ -31,9 +30,10 @@ from zeroinit.tracker import TEST_ACCURACY
 from zeroinit.tracker.tags import Tag
 
 FLAGS = ("is_mean", "is_run", "has_band")
-COLUMNS = ("row", "column", "line", "dash", "width", "x", "mean", "low", "high", "tip", "group", *FLAGS)
+Along = Literal["epoch", "step"]  # what the horizontal axis counts
 
-Along = Literal["epoch", "step"]
+ALONGS: tuple[Along, ...] = ("epoch", "step")
+COLUMNS = ("row", "column", "line", "dash", "width", *ALONGS, "mean", "low", "high", "tip", "group", *FLAGS)
 
 
 class Run(NamedTuple):
@@ -62,7 +62,7 @@ class Curve(NamedTuple):
 
 @dataclass(frozen=True)
 class Curves:
-    """The curves of a metric, from which charts with several axes are made.
+    """The curves of a metric, from which charts with several axes are made. They share a frame.
 
     Attributes:
         cells: The cells.
@@ -83,39 +83,37 @@ class Curves:
     points: int | None
 
     @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The frame of all charts."""
+        return _make_frame(self)
+
+    @cached_property
     def units(self) -> str:
         """What the means are over."""
         return describe_units(self.cells)
+
+    @cached_property
+    def counts(self) -> list[int]:
+        """The numbers of units of the curves."""
+        return sorted({count_units(curve.cell.finished) for curve in self.curves})
 
     @property
     def are_of_one_batch(self) -> bool:
         """Whether the data of some cell are one batch, so that most happens in the first epochs."""
         return any(cell.finished and _steps_per_epoch(cell) == 1 for cell in self.cells)
 
-    def make_views(self, along: Along, with_runs: bool, log_axes: Sequence[bool]) -> list[View]:
-        """Return a view for each of some axes, logarithmic or not; they share a frame."""
-        frame = _make_frame(self, along, with_runs)
-        texts = {
-            "title": _find_title(self.curves, self.metric),
-            "units": self.units,
-            "counts": sorted({count_units(curve.cell.finished) for curve in self.curves}),
-        }
-        return [self._make_view(frame, texts, along, with_runs, is_log) for is_log in log_axes]
-
-    def _make_view(
-        self, frame: pd.DataFrame, texts: dict[str, Any], along: Along, with_runs: bool, is_log: bool
-    ) -> View:
+    def make_view(self, along: Along, is_log: bool, with_runs: bool) -> View:
+        """Return a chart: with an axis of epochs or of steps, logarithmic or not, and with runs or with bands."""
         epochs = [(curve.measure_time(curve.history.steps, "epoch"), curve.history) for curve in self.curves]
         limits = choose_limits(epochs, self.metric, is_log or along == "step")
-        is_percent = is_share(self.metric)
         return View(
             "comparison",
-            texts["title"],
-            _describe(self, texts["units"], texts["counts"], with_runs, limits),
-            frame,
+            _find_title(self.curves, self.metric),
+            _describe(self, with_runs, limits),
+            self.frame,
             _scale_time(self.curves, along, is_log),
-            Scale(_label_metric(self.metric), "linear", limits, "percent" if is_percent else "number"),
-            _make_marks(with_runs),
+            Scale(_label_metric(self.metric), "linear", limits, "percent" if is_share(self.metric) else "number"),
+            _make_marks(along, with_runs),
             self._scale_colours(),
             self.panels.rows,
             self.panels.columns,
@@ -156,17 +154,17 @@ def make_curves(
         with_runs: Whether the lines of the runs are shown in place of the bands.
         points: The largest number of points of a line; None for all.
     """
-    curves = collect_curves(cells, metric, points)
+    curves = collect_curves(cells, metric, points, with_runs)
     if is_log is None:
         is_log = along == "step" or curves.are_of_one_batch
-    return curves.make_views(along, with_runs, [is_log])[0]
+    return curves.make_view(along, is_log, with_runs)
 
 
-def collect_curves(cells: Sequence[Cell], metric: str, points: int | None = None) -> Curves:
+def collect_curves(cells: Sequence[Cell], metric: str, points: int | None, with_runs: bool) -> Curves:
     """Return the curves of a metric, as `make_curves` takes them."""
     key, panels, placed = place_lines(cells)
     curves = [
-        Curve(cell, row, column, name, history, _list_runs(cell, metric, points))
+        Curve(cell, row, column, name, history, _list_runs(cell, metric, points) if with_runs else ())
         for cell, row, column, name in placed
         if (history := average_history(cell.finished, metric))
     ]
@@ -182,17 +180,17 @@ def _list_runs(cell: Cell, metric: str, points: int | None) -> list[Run]:
         if values := record.history(metric):
             steps = np.array(sorted(values))[space_evenly(len(values), points or len(values))]
             seed = record.params["seeds.init"]
-            runs.append(Run(record.run_id, seed, steps, [values[int(step)] for step in steps]))
+            runs.append(Run(record.run_id, seed, steps, [values[step] for step in steps.tolist()]))
     return runs
 
 
-def _make_marks(with_runs: bool) -> list[Mark]:
+def _make_marks(along: Along, with_runs: bool) -> list[Mark]:
     """Return the marks: bands or runs, and means above them."""
-    line = {"x": "x", "y": "mean", "colour": "line", "group": "group", "dash": "dash", "tip": "tip"}
+    line = {"x": along, "y": "mean", "colour": "line", "group": "group", "dash": "dash", "tip": "tip"}
     mean = Mark("line", line | {"width": "width"}, where="is_mean")
     if with_runs:
         return [Mark("line", line, where="is_run", width=0.7, opacity=0.5), mean]
-    band = {"x": "x", "low": "low", "high": "high", "colour": "line", "group": "group"}
+    band = {"x": along, "low": "low", "high": "high", "colour": "line", "group": "group"}
     return [Mark("band", band, where="has_band", opacity=0.18), mean]
 
 
@@ -240,34 +238,39 @@ def _estimate_end(history: History, index: int = -1) -> Estimate:
     return Estimate(int(history.n[index]), *numbers)
 
 
-def _make_frame(parts: Curves, along: Along, with_runs: bool) -> pd.DataFrame:
-    """Return a row for each point of each line: x in epochs or steps; mean, low and high in the metric's unit."""
-    styles, points = parts.styles, parts.points
-    widths = dict(zip(styles, choose_widths(len(styles)), strict=True))
+def _make_frame(parts: Curves) -> pd.DataFrame:
+    """Return a row for each point of each line: its epoch and step; mean, low and high in the metric's unit."""
+    widths = dict(zip(parts.styles, choose_widths(len(parts.styles)), strict=True))
     lines: list[dict[str, Any]] = []  # of each line the values of its columns: arrays, or one value for all points
     for number, curve in enumerate(parts.curves):
         history = curve.history
-        chosen = space_evenly(len(history.steps), points or len(history.steps))
+        chosen = space_evenly(len(history.steps), parts.points or len(history.steps))
         shared: dict[str, Any] = {"row": curve.row, "column": curve.column, "line": curve.name}
-        shared |= {"dash": styles[curve.name].dash, "width": widths[curve.name]}
-        mean = {"x": curve.measure_time(history.steps[chosen], along), "mean": history.mean[chosen]}
+        shared |= {"dash": parts.styles[curve.name].dash, "width": widths[curve.name]}
+        mean: dict[str, Any] = {"group": f"{number}", "is_mean": True, "is_run": False, "mean": history.mean[chosen]}
         mean |= {"low": history.lower[chosen], "high": history.upper[chosen]}
-        mean |= {"tip": [_write_tip(curve, index, parts.metric, along) for index in chosen], "group": f"{number}"}
-        mean |= {"is_mean": True, "is_run": False, "has_band": np.isfinite(history.lower[chosen])}
-        lines.append(shared | mean)
-        for run in curve.runs if with_runs else ():
-            line = {"x": curve.measure_time(run.steps, along), "mean": run.values, "low": np.nan, "high": np.nan}
-            line |= {"tip": f"{curve.name}, seed {run.seed}", "group": f"{number} {run.run_id}"}
-            lines.append(shared | line | {"is_mean": False, "is_run": True, "has_band": False})
+        mean |= {"has_band": np.isfinite(history.lower[chosen])}
+        mean |= {"tip": [_write_tip(curve, index, parts.metric) for index in chosen]}
+        lines.append(shared | mean | _measure_times(curve, history.steps[chosen]))
+        for run in curve.runs:
+            line = {"group": f"{number} {run.run_id}", "is_mean": False, "is_run": True, "has_band": False}
+            line |= {"mean": run.values, "low": np.nan, "high": np.nan, "tip": f"{curve.name}, seed {run.seed}"}
+            lines.append(shared | line | _measure_times(curve, run.steps))
     return stack_parts(lines, COLUMNS)
 
 
-def _write_tip(curve: Curve, index: int, metric: str, along: Along) -> str:
-    """Return the text of a point: `default, epoch 3: 97.73% ± 0.11 (n = 3)`."""
+def _measure_times(curve: Curve, steps: Any) -> dict[str, Any]:
+    """Return the epochs and the steps of these steps, by the name of the axis."""
+    return {along: curve.measure_time(steps, along) for along in ALONGS}
+
+
+def _write_tip(curve: Curve, index: int, metric: str) -> str:
+    """Return the text of a point: `default, epoch 3, step 1284: 97.73% ± 0.11 (n = 3)`."""
     end = _estimate_end(curve.history, index)
     value = end.percent(digits=2) if is_share(metric) else f"{end.mean:.3g} {end.spread()}".strip()
-    time = float(curve.measure_time(curve.history.steps[index], along))
-    return f"{curve.name}, {along} {time:.4g}: {value} ({format_n([end.n])})"
+    step = int(curve.history.steps[index])
+    epoch = "" if _steps_per_epoch(curve.cell) == 1 else f"epoch {curve.measure_time(step, 'epoch'):.4g}, "
+    return f"{curve.name}, {epoch}step {step}: {value} (n = {end.n})"
 
 
 def _find_title(curves: Sequence[Curve], metric: str) -> str:
@@ -282,9 +285,9 @@ def _find_title(curves: Sequence[Curve], metric: str) -> str:
     return f"{name} ends between {100 * low:.1f}% ({elide(lowest)}) and {100 * high:.1f}% ({elide(highest)})"
 
 
-def _describe(parts: Curves, units: str, counts: Sequence[int], with_runs: bool, limits: Limits) -> str:
+def _describe(parts: Curves, with_runs: bool, limits: Limits) -> str:
     """Return the caption."""
-    band = "thin lines: the runs" if with_runs else f"band: {describe_bands(counts)}"
+    band = "thin lines: the runs" if with_runs else f"band: {describe_bands(parts.counts)}"
     is_cut = is_share(parts.metric) and limits[0] > 0
     cut = f"the axis begins at {100 * limits[0]:.3g}%" if is_cut else ""
-    return write_caption([f"{name_metric(parts.metric).capitalize()}, {units}", band, cut, parts.panels.shared])
+    return write_caption([f"{name_metric(parts.metric).capitalize()}, {parts.units}", band, cut, parts.panels.shared])

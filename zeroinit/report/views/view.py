@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+DIGITS = 4  # of the numbers of a frame
 SCALE_DIGITS = 9  # of the bounds of scales, which may lie close together
 
 Kind = Literal["linear", "log", "symlog", "band", "category", "sequential", "diverging"]
@@ -129,11 +130,11 @@ class View:
     columns: Facet | None = None
     notes: Sequence[str] = field(default=())
 
-    def to_data(self, digits: int = 4) -> dict[str, Any]:
+    def to_data(self, digits: int = DIGITS) -> dict[str, Any]:
         """Return the view as values that JSON has: the frame by columns, numbers with `digits` significant digits."""
         used = {column for mark in self.marks for column in (*mark.channels.values(), mark.where) if column}
         used |= {facet.column for facet in (self.rows, self.columns) if facet}
-        columns = {str(name): _plain_column(self.frame[name], digits) for name in self.frame.columns if name in used}
+        columns = {str(name): plain_column(self.frame[name], digits) for name in self.frame.columns if name in used}
         parts = {"name": self.name, "title": self.title, "caption": self.caption, "notes": list(self.notes)}
         scales = {"x": self.x, "y": self.y, "colour": self.colour, "rows": self.rows, "columns": self.columns}
         return {
@@ -147,8 +148,8 @@ class View:
         }
 
 
-def _plain_column(column: "pd.Series[Any]", digits: int) -> list[Any]:
-    """Return the values of a column as JSON has them."""
+def plain_column(column: "pd.Series[Any]", digits: int = DIGITS) -> list[Any]:
+    """Return the values of a column as JSON has them, numbers with `digits` significant digits."""
     if column.dtype.kind in "biu":
         return list(column.tolist())
     if column.dtype.kind == "f":
