@@ -110,6 +110,6 @@ def test_the_page_shows_a_new_probe_as_it_is_declared(
     assert "Test accuracy in percent after the last step" in paints["test/accuracy"]["caption"]
     assert column_of(content, depth["means"]) == [2]
     [cell] = content["cells"]
-    assert cell["layers"]["made_up/{layer}/height"]["title"] == "Height of the layer"
-    assert cell["layers"]["made_up/{layer}/height"]["y"]["label"] == "height of the layer, metres"
+    assert content["layers"]["made_up/{layer}/height"]["title"] == "Height of the layer"
+    assert content["layers"]["made_up/{layer}/height"]["y"]["label"] == "height of the layer, metres"
     assert "made_up/{layer}/depth" not in cell["layers"]

@@ -56,7 +56,7 @@ def test_it_has_the_data_of_the_table_and_of_the_probes() -> None:
     assert cell["theory"] == {"hidden1": 2}
     layers = cell["layers"]["symmetry/{layer}/distinct"]
     assert column_of(content, layers["frame"]["x"]) == list(range(30))
-    assert cell["distinct"] == [["hidden1", "4", "4"]]
+    assert cell["distinct"] == [["hidden1", "4"]]
     drawn = cell["gradients"]
     assert drawn["steps"] == [1, 2, 3, 4]
     assert drawn["low"] == 120 - 127
@@ -75,7 +75,7 @@ def test_a_grid_from_the_command_line_gets_a_question() -> None:
 @pytest.mark.parametrize(
     ("more", "most", "said"),
     [
-        (20_000, 10**9, ["histograms at 20 steps a cell", "curves of 25 points"]),
+        (12_000, 10**9, ["histograms at 20 steps a cell", "curves of 25 points"]),
         (10**9, 100_000, ["histograms at 20 steps a cell", "curves of 25 points"]),
         (2_000, 10**9, ["no histograms", "curves of 25 points"]),
     ],

@@ -279,7 +279,7 @@ def test_a_filter_by_key_and_value_is_exact(tmp_path: Path) -> None:
 def test_columns_are_sorted_and_chosen(open_page: Open) -> None:
     page = open_page()
     heads = page.locator("#table-rows th")
-    page.get_by_role("button", name="bias_scale.value", exact=True).click()
+    page.locator("#table-rows").get_by_role("button", name="bias_scale.value", exact=True).click()
     firsts = page.locator("#table-rows tbody tr td:nth-child(2)")
     assert firsts.all_inner_texts() == ["0.1"] * 3 + ["1.0"] * 3
     page.get_by_role("button", name="bias_scale.value \N{BLACK UP-POINTING TRIANGLE}").click()

@@ -10,7 +10,7 @@ from zeroinit.probes.metrics import EVALUATIONS
 from zeroinit.report.cells import Cell
 from zeroinit.report.histories import metrics_of
 from zeroinit.report.page.metrics import DetailLevel
-from zeroinit.report.views.colours import brighten
+from zeroinit.report.views.colours import EMPTY, PALE, PURPLE_ORANGE, REDS, brighten
 from zeroinit.report.views.curves import collect_curves
 from zeroinit.report.views.view import View, plain_column
 from zeroinit.tracker.tags import Tag
@@ -19,6 +19,12 @@ CONTROLS: dict[str, dict[str, str]] = {  # of the chart of all inits: {name: {va
     "along": {"epoch": "epoch", "step": "step"},
     "axis": {"linear": "linear", "log": "logarithmic"},
     "lines": {"mean": "mean with band", "runs": "single seeds"},
+}
+# On a dark page, what is near the background is small: the middle of differences, few exact zeros, tiles without value.
+DARK_TILES = {PALE: "#30363C", EMPTY: "#8E959D"}  # the letters on an empty tile are dark
+DARK_SCALES = {
+    ",".join(PURPLE_ORANGE): ("#FFD08A", "#F0962E", "#8A5A22", "#262B31", "#5A4A8C", "#9A82E0", "#D9CCFF"),
+    ",".join(REDS): ("#2A2020", "#5C2720", "#8F3226", "#BC3A2B", "#E5452F"),
 }
 
 

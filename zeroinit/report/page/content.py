@@ -14,14 +14,16 @@ from zeroinit.report.glossary import definitions_in
 from zeroinit.report.histories import GradientHistograms
 from zeroinit.report.judgements import Judgement, judge
 from zeroinit.report.manifest import Manifest, training_commands
-from zeroinit.report.page.charts import ColumnPool, describe_curves, list_dark_colours
-from zeroinit.report.page.details import describe_cells, describe_gradients
+from zeroinit.report.page.charts import DARK_SCALES, DARK_TILES, ColumnPool, describe_curves, list_dark_colours
+from zeroinit.report.page.details import describe_cells
 from zeroinit.report.page.extras import Extras, RunLinks
+from zeroinit.report.page.first_cell import choose_first_cell
+from zeroinit.report.page.gradients import describe_gradients
 from zeroinit.report.page.map import describe_map
 from zeroinit.report.page.metrics import DetailLevel, final_values, layer_metrics, remove_overflow, round_number
+from zeroinit.report.page.pairs import describe_layers, describe_wavefronts
 from zeroinit.report.page.planes import describe_planes
 from zeroinit.report.page.table import describe_table
-from zeroinit.report.select_figures import last_to_wake_with_reference
 from zeroinit.report.tables import caption, explain_marks, mark_n, summarize_cells
 from zeroinit.report.views.differences import make_differences
 from zeroinit.tracker import Record
@@ -79,18 +81,13 @@ class Content:
         layers = sum(map(len, layer_metrics(self.records[:1]).values()))
         return len(self.cells) * layers + 4 * len(self.records)
 
-    def _choose_first_cell(self) -> int:
-        """Return the cell that the page shows first: the one whose last layer wakes last."""
-        if not self.records:
-            return 0
-        last = last_to_wake_with_reference(self.cells)[-1]
-        return next(index for index, cell in enumerate(self.cells) if cell is last)
-
     def at(self, level: DetailLevel, full: DetailLevel) -> dict[str, Any]:
         """Return the data with the detail of a level; `full` is the level of small sweeps."""
         keys = naming_keys(self.cells)
         pool = ColumnPool()
         varying = independent_keys([cell.params for cell in self.cells], keys)
+        layers, layer_parts = describe_layers(self.cells, self.extras.units, level, pool)
+        wavefront, wavefront_parts = describe_wavefronts(self.cells, self.histograms, level, pool)
         forest = make_differences(self.cells, self.manifest.baseline)
         data = {
             "sweep": self.name,
@@ -101,21 +98,25 @@ class Content:
             "conditions": _describe_conditions(self.cells, keys, self.manifest.baseline),
             "notes": self.notes,
             "omissions": _describe_omissions(level, full),
-            "first_cell": self._choose_first_cell(),
+            "first_cell": choose_first_cell(self.cells, self.extras.units),
             "claims": [_describe_claim(judgement) for judgement in self.judgements],
             "curves": describe_curves(self.cells, level, pool),
             "differences": pool.add_view(forest) if forest else None,
             "map": describe_map(self, level, pool),
             "table": describe_table(self, level, pool),
-            "cells": describe_cells(self, level, pool),
-            "gradients": describe_gradients(self.histograms, level, pool),
+            "cells": describe_cells(self, level, layer_parts, wavefront_parts),
+            "label_keys": " \N{MIDDLE DOT} ".join(varying),
+            "layers": layers,
+            "wavefront": wavefront,
+            "gradients": describe_gradients(self.histograms, level),
             "plane": describe_planes(self.extras.snapshots) if level.steps else {},
             "facts": _describe_facts(self.records),
             "links_hint": _explain_links(self.extras.links),
             "watch_seconds": self.extras.watch_seconds,
         }
         texts = dict.fromkeys(_texts_of(data))
-        shared = {"glossary": definitions_in([*texts, *OUTCOMES]), "dark": list_dark_colours(texts)}
+        dark = {"dark": list_dark_colours(texts), "dark_tiles": DARK_TILES, "dark_scales": DARK_SCALES}
+        shared = {"glossary": definitions_in([*texts, *OUTCOMES]), **dark}
         return data | shared | {"columns": pool.columns}
 
 

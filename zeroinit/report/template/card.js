@@ -1,13 +1,7 @@
 // The chosen cell in short: beside the map, or at the bottom of a small screen.
-function outcomeChip(word, text, colour) {
-  const attributes = { class: "word", style: colour ? `background:${colour};color:${hasDarkText(colour) ? "#111" : "#fff"}` : null };
+function outcomeChip({ outcome: word, outcomes: text, colour, is_dark: isDarkColour }) {
+  const attributes = { class: "word", style: colour ? `background:${colour};color:${isDarkColour ? "#fff" : "#111"}` : null };
   return data.glossary[word] ? element("button", { type: "button", "data-term": word, ...attributes }, text) : element("span", attributes, text);
-}
-
-function hasDarkText(colour) {
-  const channel = (value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
-  const { r, g, b } = d3.rgb(colour);
-  return 0.2126 * channel(r / 255) + 0.7152 * channel(g / 255) + 0.0722 * channel(b / 255) > 0.179;
 }
 
 function drawCard() {
@@ -16,10 +10,10 @@ function drawCard() {
   sheet.classList.toggle("open", state.sheet === "open");
   const facts = [["test accuracy", cell.accuracy], ["n", cell.marked_n],
     cell.difference ? [`minus ${data.baseline}, points`, cell.difference] : null,
-    ...cell.distinct.map(([layer, start, end]) => [`distinct neurons of ${layer}`, start === end ? end : `${start}, then ${end}`])];
+    ...cell.distinct.map(([layer, text]) => [`distinct neurons of ${layer}`, text])];
   put("card", element("div", { class: "card-head" }, element("h3", { id: "card-title" }, cell.label),
     button("\u00d7", closeSheet, { class: "close", "aria-label": "close" })),
-  element("p", {}, outcomeChip(cell.outcome, cell.outcomes, cell.colour)),
+  element("p", {}, outcomeChip(cell)),
   element("dl", {}, facts.filter((fact) => fact).flatMap(([name, text]) => [element("dt", {}, explain(name)), element("dd", {}, text)])),
   listRuns(chosenCell()),
   element("p", {}, button("compare with another cell", () => showComparison(), { class: "link" })));

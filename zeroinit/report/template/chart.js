@@ -9,18 +9,13 @@ function axisOptions(scale, isVertical) {
 }
 
 function axisTicks(scale, room) {
-  // where ticks are, and their texts
-  if (isBand(scale)) {
-    const values = scale.ticks.length ? scale.ticks : scale.domain;
-    const texts = new Map(scale.domain.map((value, index) => [value, scale.labels[index] ?? formatValue(value, scale.format)]));
-    const stride = Math.max(1, Math.ceil(values.length / Math.max(1, room)));
-    return { ticks: values.filter((_, index) => index % stride === 0), tickFormat: (value) => texts.get(value) };
-  }
-  const texts = new Map(scale.ticks.map((value, index) => [value, scale.labels[index]]));
-  const tickFormat = (value) => texts.get(value) ?? formatValue(value, scale.format);
-  if (!scale.ticks.length) return { ticks: Math.max(2, Math.min(6, Math.floor(room / 1.6))), tickFormat };
-  const stride = Math.ceil(scale.ticks.length / Math.max(2, room));
-  return { ticks: scale.ticks.filter((_, index) => index % stride === 0), tickFormat };
+  // where ticks are, and their texts; a channel of texts, as Plot would leave out some of a logarithmic axis
+  const values = scale.ticks.length ? scale.ticks : isBand(scale) ? scale.domain : null;
+  const known = new Map((isBand(scale) ? scale.domain : scale.ticks).map((value, index) => [value, scale.labels[index]]));
+  const text = (value) => known.get(value) ?? formatValue(value, scale.format);
+  if (!values) return { ticks: Math.max(2, Math.min(6, Math.floor(room / 1.6))), text };
+  const stride = Math.max(1, Math.ceil(values.length / Math.max(2, room)));
+  return { ticks: values.filter((_, index) => index % stride === 0), text };
 }
 
 const shorten = (text, width) => (textWidth(text, 11) <= width ? text : `${text.slice(0, Math.floor(width / LETTER) - 1)}\u2026`);
@@ -35,9 +30,9 @@ function drawAxes(view, layout) {
     ...(isBand(x) ? [] : [Plot.gridX({ ticks: horizontal.ticks, ...grid })]),
     ...(isBand(y) ? [] : [Plot.gridY({ ticks: vertical.ticks, ...grid })]),
     Plot.axisX({ ...horizontal, label: null, anchor: "bottom", tickSize: isBand(x) ? 0 : 4,
-      ...(hasTextsInTiles(view) ? { tickFormat: (value) => shorten(horizontal.tickFormat(value), layout.panel / x.domain.length - 4) } : {}) }),
+      ...(hasTextsInTiles(view) ? { text: (value) => shorten(horizontal.text(value), layout.panel / x.domain.length - 4) } : {}) }),
     Plot.axisY({ ...vertical, label: null, anchor: "left", tickSize: isBand(y) ? 0 : 4,
-      ...(isBand(y) ? { tickFormat: (value) => shorten(vertical.tickFormat(value), layout.left - 12) } : {}) }),
+      ...(isBand(y) ? { text: (value) => shorten(vertical.text(value), layout.left - 12) } : {}) }),
   ];
 }
 
@@ -46,7 +41,7 @@ function drawChart(view, width) {
   const marks = view.marks.map((mark, index) => ({ ...readMark(view, mark, layout), index }));
   const gapX = GAP / (layout.panel + GAP), stepY = layout.height + layout.above + GAP;
   const headings = Plot.text(layout.headings, { text: "text", fx: "fx", fy: "fy", frameAnchor: "top-left", lineAnchor: "bottom",
-    dy: -6, lineWidth: layout.panel / 12.5, fontWeight: 600, fontSize: 11, fill: "currentColor" });
+    dy: -6, lineWidth: layout.panel / 13.5, fontWeight: 600, fontSize: 11, fill: "currentColor" });
   const label = wrapText(view.x.label, Math.max(layout.panel, layout.width - layout.left - 12), 11);
   const marginTop = Math.max(layout.above, 8), marginBottom = 26 + 14 * label.length;
   const svg = Plot.plot({
@@ -74,7 +69,7 @@ function chartFigure(view, { level = "h3", onDraw = null, isTitled = true, name 
   const holder = element("div", { class: "drawing" });
   const more = countPanels(view) > MAX_PANELS ? button(limited === view ? "show fewer panels" : `show all ${countPanels(view)} panels`,
     () => toggleAll(name), { "data-control": `all ${name}` }) : null;
-  const figure = element("figure", {}, isTitled ? element(level, {}, explain(view.title)) : null,
+  const figure = element("figure", {}, isTitled && view.title ? element(level, {}, explain(view.title)) : null,
     view.y.label ? element("p", { class: "axis" }, axisTitle(view.y)) : null, holder,
     element("figcaption", {}, explain([view.caption, ...view.notes].join(" "))),
     element("p", { class: "exports" }, more, exportButtons(limited, () => holder)));

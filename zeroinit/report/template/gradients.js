@@ -1,54 +1,44 @@
-// The view of two cells' weight gradients in one layer, and of their difference, from the stored shares.
-function sharesOf(cell, layer) {
-  // a function from (index of a step, power of two, sign) to the share of the entries there
-  const { low, layers } = cell.gradients, { shares } = layers[layer];
-  const bins = shares.length ? shares[0].length / 2 : 0;
-  return (index, power, sign) => (power < low || power >= low + bins ? 0 : shares[index][(sign > 0 ? bins : 0) + power - low] / 1000);
+// The rows of the chart of weight gradients, for the two cells that a reader chooses. They are made and subtracted here,
+// as the rows of all pairs of cells would make the page large.
+function readGradients(cell, layer) {
+  // {step: {zeros, isAbsent, bins: {number of the bin, negative for negative entries: share}}}
+  const { steps, low, layers } = cell.gradients, { zeros, shares, median } = layers[layer];
+  return new Map(steps.map((step, position) => {
+    const half = shares[position].length / 2, offset = low - data.gradients.low + 1;
+    const bins = shares[position].map((share, index) => [index < half ? -(offset + index) : offset + index - half, share / 1000]);
+    return [step, { zeros: zeros[position], isAbsent: median[position] === null, bins: new Map(bins) }];
+  }));
 }
 
-function readCell(cell, layer) {
-  const shares = sharesOf(cell, layer), { steps, layers } = cell.gradients;
-  const index = new Map(steps.map((step, position) => [step, position]));
-  return { steps, zeros: (step) => layers[layer].zeros[index.get(step)], at: (step, power, sign) => shares(index.get(step), power, sign),
-    isAbsent: (step) => layers[layer].median[index.get(step)] === null, isDifference: false };
+function subtractGradients(first, second) {
+  const common = [...first.keys()].filter((step) => second.has(step));
+  return new Map(common.map((step) => {
+    const [a, b] = [first.get(step), second.get(step)];
+    const bins = [...new Set([...a.bins.keys(), ...b.bins.keys()])].map((bin) => [bin, (a.bins.get(bin) ?? 0) - (b.bins.get(bin) ?? 0)]);
+    return [step, { zeros: a.zeros - b.zeros, isAbsent: false, bins: new Map(bins) }];
+  }));
 }
 
-function subtractCells(first, second) {
-  return { steps: first.steps.filter((step) => second.steps.includes(step)), zeros: (step) => first.zeros(step) - second.zeros(step),
-    at: (step, power, sign) => first.at(step, power, sign) - second.at(step, power, sign), isAbsent: () => false, isDifference: true };
-}
-
-function addRows(frame, part, column) {
-  const { low, bins, band } = data.gradients;
-  const add = (step, from, to, share, isBin, tip) => {
-    const values = { step, low: from, high: to, middle: 0, share, tip, column, is_bin: isBin && !part.isDifference,
-      is_zeros: !isBin && !part.isDifference, is_difference: part.isDifference, is_absent: !isBin && part.isAbsent(step) };
-    for (const [name, value] of Object.entries(values)) (frame[name] ??= []).push(value);
-  };
-  const percent = (share) => `${formatNumber(100 * share)}%`;
-  for (const step of part.steps) {
-    const zeros = part.zeros(step);
-    add(step, -band, band, zeros, false, `step ${step}: exact zeros ${percent(zeros)}`);
-    for (const sign of [-1, 1]) {
-      for (let bin = 0; bin < bins; bin++) {
-        const share = part.at(step, low + bin, sign);
-        if (!share) continue;
-        const [near, far] = [band + bin, band + bin + 1], text = `${sign < 0 ? "\u2212" : ""}${formatPower(low + bin)}`;
-        add(step, sign > 0 ? near : -far, sign > 0 ? far : -near, share, true, `step ${step}: ${text}: ${percent(share)}`);
-      }
+function listTiles(part, isDifference) {
+  const { edges, names, band } = data.gradients, rows = [];
+  const add = (step, [low, high], share, name, isZeros, isAbsent) => rows.push({ step, low, high, share, middle: 0,
+    tip: `step ${step}: ${name}: ${FORMATS.percent(share)}`, is_bin: !isZeros && !isDifference, is_zeros: isZeros && !isDifference,
+    is_difference: isDifference, is_absent: isAbsent });
+  for (const [step, { zeros, isAbsent, bins }] of part) {
+    add(step, [-band, band], zeros, "exact zeros", true, isAbsent);
+    for (const [bin, share] of bins) {
+      const [near, far] = edges[Math.abs(bin) - 1], name = names[Math.abs(bin) - 1];
+      if (share) add(step, bin > 0 ? [near, far] : [-far, -near], share, bin > 0 ? name : `\u2212${name}`, false, false);
     }
   }
+  return Object.fromEntries(Object.keys(rows[0] ?? {}).map((name) => [name, rows.map((row) => row[name])]));
 }
 
-function gradientView(first, second, layer) {
-  const has = (cell) => cell?.gradients?.layers[layer];
-  const parts = [[first, "A"], [second, "B"]].filter(([cell]) => has(cell)).map(([cell, name]) => [`${name}: ${cell.label}`, readCell(cell, layer)]);
-  if (!parts.length) return null;
-  const { view, steps } = data.gradients;
-  if (parts.length === 2) parts.push([view.columns.values[2], subtractCells(parts[0][1], parts[1][1])]);
-  const frame = {}, observed = new Set(parts.flatMap(([, part]) => part.steps)), names = parts.map(([name]) => name);
-  for (const [name, part] of parts) addRows(frame, part, name);
-  return { ...view, title: `Weight gradients of ${layer}`, frame, rows: null, x: { ...view.x, domain: steps.filter((step) => observed.has(step)) },
-    columns: { column: "column", values: names, headings: names } };
+function gradientView(pair, layer) {
+  const known = pair.filter(({ cell }) => cell.gradients?.layers[layer]).map(({ name, cell }) => [`${name}: ${cell.label}`, readGradients(cell, layer)]);
+  const parts = known.map(([head, part]) => ({ head, frame: listTiles(part, false) }));
+  const { view, titles } = data.gradients;
+  if (known.length === 2) parts.push({ head: view.columns.values[2], frame: listTiles(subtractGradients(known[0][1], known[1][1]), true) });
+  return joinParts({ ...view, title: titles[layer] }, parts);
 }
 

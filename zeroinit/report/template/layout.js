@@ -39,7 +39,7 @@ function layOut(view, width) {
   const panels = listPanels(view, across, wraps);
   const panel = Math.max(size.width, Math.min(size.most, (room - GAP * (across - 1)) / across));
   const headings = view.rows || view.columns ? panels : [];
-  const lines = Math.max(0, ...headings.map(({ text }) => Math.ceil((text.length * LETTER * 1.15) / panel)));
+  const lines = Math.max(0, ...headings.map(({ text }) => Math.ceil((text.length * LETTER * 1.25) / panel)));
   const positions = new Map(panels.map(({ key, fx, fy }) => [key, [fx, fy]]));
   return { left, across, down: wraps ? Math.ceil(panels.length / across) : down, panel, height: size.height,
     above: headings.length ? lines * LINE + 10 : 0, headings, width: left + 12 + across * panel + (across - 1) * GAP,

@@ -1,11 +1,14 @@
 // The legend of a view as SVG, which is on the page and in exported charts.
-const BAR_WIDTH = 240; // pixels
+const BAR_WIDTH = 240, BAR_LEFT = 10; // pixels
+const MAX_TICKS = 8; // of a bar of colours
 const measure = document.createElement("canvas").getContext("2d");
 
 function textWidth(text, size = 12) {
   measure.font = `${size}px system-ui, sans-serif`;
   return measure.measureText(text).width;
 }
+
+const hasRows = ({ frame }, { where }) => !where || columnOf(frame[where]).includes(true);
 
 function legendEntries(view) {
   // texts with a drawing of the sign before each
@@ -21,7 +24,7 @@ function legendEntries(view) {
       entries.push({ text, sign });
     });
   }
-  for (const mark of view.marks.filter(({ label }) => label)) {
+  for (const mark of view.marks.filter((mark) => mark.label && hasRows(view, mark))) {
     const paint = mark.colour ? adapt(mark.colour) : "currentColor";
     const cross = svgElement("path", { d: "M7 4l8 8M15 4l-8 8", stroke: paint, "stroke-width": 1.4 });
     const hollow = { fill: "none", stroke: paint, "stroke-width": 1.6 };
@@ -37,12 +40,13 @@ function colourBar(scale) {
   const width = BAR_WIDTH, name = `bar${Math.random().toString(36).slice(2)}`;
   const last = scale.domain.length - 1;
   const position = d3.scaleLinear(scale.domain, scale.domain.map((_, index) => (index / last) * width)).clamp(true);
-  const stops = scale.colours.map((colour, index) => svgElement("stop", { offset: index / last, "stop-color": colour }));
-  const ticks = scale.ticks.length ? scale.ticks : [scale.domain[0], scale.domain[last]];
-  const texts = ticks.map((tick, index) => svgElement("text", { x: position(tick), y: 40, "text-anchor": index === 0 ? "start" : index === ticks.length - 1 ? "end" : "middle" },
-    scale.labels[index] ?? formatValue(tick, scale.format)));
+  const stops = coloursOf(scale).map((colour, index) => svgElement("stop", { offset: index / last, "stop-color": colour }));
+  const all = scale.ticks.length ? scale.ticks : [scale.domain[0], scale.domain[last]], stride = Math.ceil(all.length / MAX_TICKS);
+  const ticks = all.filter((_, index) => index % stride === 0);
+  const texts = ticks.map((tick) => svgElement("text", { x: BAR_LEFT + position(tick), y: 40, "text-anchor": "middle" },
+    scale.labels[all.indexOf(tick)] ?? formatValue(tick, scale.format)));
   return [svgElement("defs", {}, svgElement("linearGradient", { id: name }, stops)),
-    svgElement("text", { x: 0, y: 11 }, scale.label), svgElement("rect", { x: 0, y: 16, width, height: 10, fill: `url(#${name})` }), ...texts];
+    svgElement("text", { x: 0, y: 11 }, scale.label), svgElement("rect", { x: BAR_LEFT, y: 16, width, height: 10, fill: `url(#${name})` }), ...texts];
 }
 
 function drawLegend(view, width) {
@@ -50,7 +54,7 @@ function drawLegend(view, width) {
   const scales = [view.colour, ...view.marks.map((mark) => mark.scale)].filter((scale) => scale?.label && scale.kind !== "category" && scale.colours.length);
   const items = [...legendEntries(view).map(({ text, sign }) => ({ width: 46 + textWidth(text), height: 20,
     make: () => [sign, svgElement("text", { x: 28, y: 12 }, text)] })),
-  ...scales.map((scale) => ({ width: Math.max(BAR_WIDTH, textWidth(scale.label)) + 36, height: 48, make: () => colourBar(scale) }))];
+  ...scales.map((scale) => ({ width: Math.max(BAR_WIDTH, textWidth(scale.label)) + 46, height: 48, make: () => colourBar(scale) }))];
   let x = 0, y = 0, height = 0;
   for (const item of items) {
     if (x && (x + item.width > width || item.height !== height)) [x, y] = [0, y + height];
@@ -60,6 +64,6 @@ function drawLegend(view, width) {
   }
   if (!items.length) return null;
   const whole = { width, height: y + height, viewBox: `0 0 ${width} ${y + height}` };
-  return svgElement("svg", { ...whole, class: "legend", role: "img", "aria-label": "legend" }, group);
+  return svgElement("svg", { ...whole, class: "legend", overflow: "visible", role: "img", "aria-label": "legend" }, group);
 }
 

@@ -15,12 +15,15 @@ function colourFunction(scale) {
     const colours = new Map(scale.domain.map((value, index) => [value, scale.colours[index]]));
     return (value) => colours.get(value);
   }
-  return d3.scaleLinear(scale.domain, scale.colours).clamp(true);
+  return d3.scaleLinear(scale.domain, coloursOf(scale)).clamp(true);
 }
 
+const coloursOf = (scale) => (isDark() && data.dark_scales[scale.colours.join()]) || scale.colours;
+
 function adaptColour(view) {
-  // lines and texts on a dark page are brighter; what is on tiles is not
-  return isDark() && !hasTiles(view) ? (colour) => data.dark[colour] ?? colour : (colour) => colour;
+  // lines and texts on a dark page are brighter; what is on tiles is not, and some tiles have a colour of their own
+  const colours = hasTiles(view) ? data.dark_tiles : data.dark;
+  return isDark() ? (colour) => colours[colour] ?? colour : (colour) => colour;
 }
 
 function readMark(view, mark, layout) {

@@ -52,11 +52,11 @@ def make_layers(cell: Cell, kind: str, metrics: Sequence[str], units: Mapping[st
             Mark("band", line | {"low": "low", "high": "high"}, where="is_positive", opacity=0.18),
             Mark("line", line | {"y": "mean", "tip": "tip"}, where="is_positive"),
         ],
-        Scale("layer", "category", names, "text", colours=_choose_colours(len(names)), labels=[*map(elide, names)]),
+        Scale("layer", "category", names, "text", colours=choose_colours(len(names)), labels=[*map(elide, names)]),
     )
 
 
-def _choose_colours(count: int) -> list[str]:
+def choose_colours(count: int) -> list[str]:
     """Return a colour for each layer: distinct ones for a few, shades for many."""
     if count <= len(OTHER_COLOURS):
         return list(OTHER_COLOURS[:count])
@@ -87,9 +87,8 @@ def _scale_values(metric: Metric, frame: pd.DataFrame) -> Scale:
     label = f"{metric.description}, {metric.unit}" if metric.unit and metric.unit != "share" else metric.description
     high = float(np.nanmax([*frame["high"], 0]))
     if metric.unit in COUNTS:
-        ticks = [
-            step * decade for decade in list_decades(high)[1:] for step in (1, 2, 5) if step * decade <= 1.2 * high
-        ]
+        decades = [10**power for power in range(len(str(int(high))))]
+        ticks = [factor * decade for decade in decades for factor in (1, 2, 5) if factor * decade <= 1.2 * high]
         return Scale(label, "log", (0.9, 1.2 * max(high, 8)), "count", ticks=ticks)
     if metric.unit == "share":
         return Scale(label, "linear", (0, 1), "percent")

@@ -147,11 +147,10 @@ def format_power(exponent: int) -> str:
 
 
 def list_decades(last: float) -> list[int]:
-    """Return 0, 1, 10, ... up to the last step."""
-    ticks = [0, 1]
-    while ticks[-1] * 10 <= last:
-        ticks.append(ticks[-1] * 10)
-    return ticks
+    """Return 0, 1, 10, ... up to the last step; below 10 also 2 and 5, so that there are several ticks."""
+    factors = (1, 2, 5) if last < 10 else (1,)
+    powers = range(len(str(int(last))))
+    return [0, 1, *(tick for power in powers for factor in factors if 1 < (tick := factor * 10**power) <= last)]
 
 
 def join_words(words: Collection[str]) -> str:

@@ -17,15 +17,16 @@ THEORY = "#D55E00"
 MAX_PALENESS = 0.75  # of a tile nearly all of whose entries are zero
 
 
-def make_wavefront(cells: Sequence[Observed], keys: Sequence[str]) -> View:
+def make_wavefront(cells: Sequence[Observed], keys: Sequence[str], chosen_steps: Sequence[int] | None = None) -> View:
     """Return the wavefront of cells: a panel for each, its layers from the output down, its first observed steps along.
 
     Args:
         cells: The cells.
         keys: The keys that may differ between them.
+        chosen_steps: The observed steps to show; None to choose them by the first gradients of the cells.
     """
     layers = order_layers([cell.gradients.layers for cell in cells], MAX_LAYERS)
-    steps = choose_steps(cells)
+    steps = choose_steps(cells) if chosen_steps is None else chosen_steps
     panels = arrange_panels([cell.params for cell in cells], keys)
     rows: list[dict[str, Any]] = []
     for cell, row, column in zip(cells, panels.row_of, panels.column_of, strict=True):

@@ -1,0 +1,100 @@
+"""The weight gradients as the page stores them: of each cell its shares, and the view of two cells without rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from zeroinit.report.cells import Cell
+from zeroinit.report.histories import (
+    EXPONENTS,
+    GradientHistograms,
+    bin_range,
+    first_gradients,
+    theoretical_first_gradients,
+    thin_steps,
+)
+from zeroinit.report.page.metrics import DetailLevel, round_number
+from zeroinit.report.views.gradients import MIN_EXPONENT, make_gradients
+from zeroinit.report.views.observed import Observed
+from zeroinit.report.views.panels import format_power
+
+LOWEST_BIN = MIN_EXPONENT - int(EXPONENTS[0])  # which also holds all smaller entries
+BINS_WITHOUT_ENTRIES = (102, 128)  # of cells whose gradients are all zero
+
+
+def describe_shares(cell: Cell, histograms: GradientHistograms | None, level: DetailLevel) -> dict[str, Any]:
+    """Return the first gradients and the histograms of a cell.
+
+    Of the histograms, each step has the median of log2 |g| over the nonzero entries, the share of exact zeros, and the
+    thousandths of all entries in each power of two from `low` on, negative entries first.
+    """
+    first, theory = first_gradients(cell.finished), theoretical_first_gradients(cell.finished)
+    shared = {
+        "first": {layer: [min(steps), max(steps), len(steps)] for layer, steps in first.items()},
+        "theory": theory,
+    }
+    if histograms is None or not level.steps:
+        return shared | {"gradients": None}
+    latest = max([0, *theory.values(), *(step for steps in first.values() for step in steps)])
+    thinned = histograms.at(thin_steps(histograms.steps, level.steps, latest))
+    low, end = _bins_of([thinned])
+    layers = {}
+    for layer in thinned.layers:
+        entries = thinned.nonzero(layer) + thinned.zeros[layer]
+        counts = thinned.counts[layer][:, :, low:end].copy()
+        counts[:, :, :1] += thinned.counts[layer][:, :, :low].sum(axis=2, keepdims=True)
+        shares = counts / np.maximum(entries, 1)[:, None, None]
+        # a bin with any entry stays visible, though its share may round to nothing
+        thousandths = np.where(shares > 0, np.maximum(1, np.rint(1000 * shares)), 0).astype(int)
+        layers[layer] = {
+            "median": [round_number(value, 4) for value in thinned.quantiles(layer, [0.5])[:, 0]],
+            "zeros": [round_number(value, 4) for value in thinned.zero_share(layer)],
+            "shares": thousandths.reshape(len(thousandths), -1).tolist(),
+        }
+    return shared | {"gradients": {"steps": thinned.steps.tolist(), "low": int(EXPONENTS[low]), "layers": layers}}
+
+
+def _bins_of(histograms: Sequence[GradientHistograms]) -> tuple[int, int]:
+    """Return the range of bins that have entries in one of the histograms, the end excluded."""
+    ranges = [bins for part in histograms if (bins := bin_range(part))[1]]
+    if not ranges:
+        return BINS_WITHOUT_ENTRIES
+    low = max(min(first for first, _ in ranges), LOWEST_BIN)
+    return low, max(low + 1, *(end for _, end in ranges))
+
+
+def describe_gradients(histograms: Sequence[GradientHistograms | None], level: DetailLevel) -> dict[str, Any] | None:
+    """Return the view of two cells' gradients and their difference, without rows, for bins that hold all cells.
+
+    The page makes the rows for the two cells that a reader chooses: bin `i` holds the entries of the power of two
+    `low + i`, it is from `edges[i][0]` to `edges[i][1]`, and is called `names[i]`. The band of exact zeros is from
+    `-band` to `band`.
+    """
+    known = [of_cell for of_cell in histograms if of_cell]
+    if not known or not level.steps:
+        return None
+    low, end = _bins_of(known)
+    counts = np.zeros((1, 2, len(EXPONENTS)), dtype=np.int64)
+    counts[0, 1, low:end] = 1
+    pair = [
+        GradientHistograms(np.array([1]), {"all": counts}, {"all": np.array([1])}, bound(part.runs for part in known))
+        for bound in (min, max)
+    ]
+    view = make_gradients([Observed({"init": ""}, part, {}, {}) for part in pair], ["", ""]).to_data()
+    exponents = range(int(EXPONENTS[low]), int(EXPONENTS[low]) + end - low)
+    band = float(view["y"]["domain"][1]) - len(exponents)
+    layers = dict.fromkeys(layer for of_cell in known for layer in of_cell.layers)
+    return {
+        "view": view | {"frame": {}, "rows": None, "x": view["x"] | {"domain": _list_steps(known)}},
+        "low": int(EXPONENTS[low]),
+        "edges": [[band + index, band + index + 1] for index in range(len(exponents))],
+        "names": [format_power(exponent) for exponent in exponents],
+        "band": band,
+        "titles": {layer: f"Weight gradients of {layer}" for layer in layers},
+    }
+
+
+def _list_steps(histograms: Sequence[GradientHistograms]) -> list[int]:
+    """Return the steps at which a cell was observed."""
+    return sorted({int(step) for part in histograms for step in part.steps})
