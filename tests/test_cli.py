@@ -34,6 +34,7 @@ from zeroinit.training.cohort import Member
 pytestmark = pytest.mark.usefixtures("database")
 
 Command = Callable[..., object]
+LINES_OF_A_SCREEN = 55  # of a full-screen terminal
 QUICK = ("dataset=digits", "arch=logistic", "steps=30")
 
 
@@ -578,8 +579,10 @@ def test_the_return_value_is_the_best_validation_accuracy(zeroinit: Command, mon
 def test_help_is_for_a_person(zeroinit: Command) -> None:
     ended = zeroinit("--help")
     assert ended.code == 0
-    for words in ("zeroinit -cn quickstart", "init: constant, default", "bias_scale: constant, fan_in", "optimizer.lr"):
+    for words in ("zeroinit -cn figure3", "zeroinit list", "init: constant, default", "bias_scale: constant, fan_in"):
         assert words in ended.out
+    assert re.search(r"^ +optimizer.lr +0.001 +The learning rate$", ended.out, re.MULTILINE)  # with its default
+    assert len(ended.out.splitlines()) <= 2 * LINES_OF_A_SCREEN
 
 
 def test_a_terminal_is_told_that_it_starts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

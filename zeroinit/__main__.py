@@ -2,9 +2,11 @@
 
 import atexit
 import os
+import platform
 import signal
 import sys
 import threading
+from importlib.metadata import version
 from types import ModuleType
 from typing import NoReturn
 
@@ -23,6 +25,12 @@ def main() -> None:
     try:
         if {"-sc", "--shell-completion"} & set(sys.argv):
             _complete()
+        elif sys.argv[1:] == ["--version"]:
+            print(_describe_versions())
+        elif sys.argv[1:2] == ["list"]:
+            from zeroinit import list_sweeps
+
+            sys.exit(list_sweeps.main(sys.argv[2:]))
         elif sys.argv[1:2] == ["ui"]:
             from zeroinit import ui  # MLflow takes seconds to import
 
@@ -77,6 +85,12 @@ def import_cli() -> ModuleType:
         sys.stderr.write("\033[K")  # erases the line
         sys.stderr.flush()
     return cli
+
+
+def _describe_versions() -> str:
+    """Return the version of zeroinit, and those of the packages that decide a result."""
+    others = ", ".join(f"{name} {version(name)}" for name in ("torch", "mlflow", "hydra-core"))
+    return f"zeroinit {version('zeroinit')} (Python {platform.python_version()}, {others})"
 
 
 def _complete() -> None:

@@ -22,7 +22,7 @@ from zeroinit.errors import BadInput
 
 REFERENCE = Path(__file__).with_name("keys.md")
 HELP = CONF / "hydra" / "help" / "zeroinit.yaml"
-HELP_LIST = re.compile(r"(?<=change a value with key=value\n\n).*?(?=\n  Every key with its value)", re.DOTALL)
+HELP_LIST = re.compile(r"(?<=change a value with key=value\n\n).*?(?=\n  All about each key)", re.DOTALL)
 INTRODUCTION = """# Every key of a run
 
 `./dev docs` writes this page from the comments in [`conf/config.yaml`](../../conf/config.yaml) and from the checks in
@@ -114,12 +114,16 @@ def is_hashed(key: str) -> bool:
     return group not in KEYS_WITHOUT_EFFECT and not (group == "dataset" and name in PATH_KEYS)
 
 
+def write_value(value: Any) -> str:
+    """Return a value as it is typed on the command line."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def format_default(by_option: dict[str, Any]) -> str:
     """Return the value, or each value with the options that have it."""
     options: dict[str, list[str]] = {}
     for option, value in by_option.items():
-        text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-        options.setdefault(text, []).append(option)
+        options.setdefault(write_value(value), []).append(option)
     if len(options) == 1:
         return f"`{next(iter(options))}`"
     return ", ".join(f"`{text}` ({', '.join(names)})" for text, names in options.items())
@@ -151,14 +155,20 @@ def make_reference(comments: dict[str, str], defaults: dict[str, dict[str, Any]]
 
 
 def make_help_list(comments: dict[str, str], defaults: dict[str, dict[str, Any]]) -> str:
-    """Return the lines of the help: the first sentence on each key that has a value and that a user types."""
-    lines = []
+    """Return the lines of the help: each key that a user types, its default, and the first sentence on it."""
+    lines, run = [], OmegaConf.create(default_values())
     for key, comment in comments.items():
-        values = defaults.get(key, {}).values()
-        if not values or any(isinstance(value, dict) for value in values) or key.partition(".")[0] in SWEEP_ONLY_KEYS:
+        by_option = defaults.get(key, {})
+        if not by_option or any(isinstance(value, dict) for value in by_option.values()):
             continue
+        if key.partition(".")[0] in SWEEP_ONLY_KEYS:
+            continue
+        value = OmegaConf.select(run, key, default=min(by_option.items())[1])
+        is_list = OmegaConf.is_list(value) or isinstance(value, list)
+        default = f"[{','.join(map(write_value, value))}]" if is_list else write_value(value)
         sentence = re.split(r"(?<=\.) ", comment)[0].removesuffix(".")
-        lines += textwrap.wrap(sentence, 116, initial_indent=f"{key:<26}", subsequent_indent=" " * 26)
+        start = f"{key:<25}{default:<12}  "
+        lines += textwrap.wrap(sentence, 116, initial_indent=start, subsequent_indent=" " * 39)
     return "".join(f"    {line}\n" for line in lines)
 
 

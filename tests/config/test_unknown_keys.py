@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import Ended
 
 from zeroinit.config import Job
 from zeroinit.config.unknown import known_keys, references_of
@@ -153,3 +154,12 @@ def test_references() -> None:
 def test_the_nearest_key_is_one_that_can_be_typed() -> None:
     assert {"optimizer.lr", "arch.hidden", "init.rest.weight", "claims", "probe.measure"} <= {*known_keys()}
     assert not [key for key in known_keys() if key.startswith(("size", "published")) or "_target_" in key]
+
+
+def test_a_key_of_an_option_on_an_axis_is_given_with_two_plus_signs(zeroinit: Callable[..., Ended]) -> None:
+    """The default option of dataset has no root; Hydra composes it before the axes."""
+    words = ("-cn", "figure3", "size=paper", "seed=0", "init=zero", "mode=plan")
+    ended = zeroinit(*words, "dataset.root=nowhere")
+    assert ended.code == 2
+    assert "or give ++dataset.root=nowhere if the function, or an option on an axis, takes it" in ended.err
+    assert "dataset.root=nowhere, which should hold MNIST/raw" in zeroinit(*words, "++dataset.root=nowhere").err

@@ -74,6 +74,8 @@ def test_the_summary_has_the_answer_and_the_charts_have_a_view(zeroinit: Callabl
     note = summary.data.tags["mlflow.note.content"]
     assert answer in note
     assert f"![map.png](get-artifact?path=map.png&run_uuid={summary.info.run_id})" in note
+    assert f"[report.html](get-artifact?path=report.html&run_uuid={summary.info.run_id})" in note
+    assert f"[charts of all runs](#/experiments/{summary.info.experiment_id}/runs?" in note
     client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
     assert client.get_experiment_by_name("mine").tags[VIEW_TAG].startswith("deflate;")
 

@@ -109,7 +109,8 @@ def _describe_unknown_key(match: re.Match[str]) -> str:
     if key.startswith("hydra."):
         return f"{line}: Hydra has no such key"
     if key.rpartition(".")[0] in FUNCTION_NODES:
-        return f"{line}: the config has no such key; {suggest_key(key)}, or give +{line} if the function takes it"
+        advice = f"give ++{line} if the function, or an option on an axis, takes it"
+        return f"{line}: the config has no such key; {suggest_key(key)}, or {advice}"
     return f"{line}: there is no such key; {suggest_key(key, line.partition('=')[2])}"
 
 

@@ -191,6 +191,15 @@ def claim_table(judgements: Sequence[Judgement]) -> Table:
 # ---- before training
 
 
+def sweeps_table(sweeps: Sequence[tuple[str, str, str]]) -> Table:
+    """Return the table of sweep files: (name, question, numbers of runs and times) of each."""
+    table = _plain_table(["sweep", "question", "runs and time"])
+    table.columns[0].no_wrap = True
+    for row in sweeps:
+        table.add_row(*row)
+    return table
+
+
 def run_findings_table(rules: Mapping[str, str], findings: Sequence[tuple[str, str]]) -> Table:
     """Return the table of the rules {name: what it requires} and the findings (rule, text) of one run."""
     table = _plain_table(["rule", "holds where", "found"])

@@ -40,10 +40,11 @@ def encode_view(keys: Sequence[str]) -> str:
     return "deflate;" + base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
 
 
-def link_of(experiment_id: str, address: str) -> str:
-    """Return the link to the charts of an experiment, in the UI at this address."""
+def link_of(experiment_id: str, address: str = "") -> str:
+    """Return the link to the charts of an experiment, in the UI at this address, or from another page of the UI."""
     query = f"workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey={VIEW}"
-    return f"{base_of(address)}/#/experiments/{experiment_id}/runs?{query}"
+    base = f"{base_of(address)}/" if address else ""
+    return f"{base}#/experiments/{experiment_id}/runs?{query}"
 
 
 def base_of(address: str) -> str:

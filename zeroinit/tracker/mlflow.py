@@ -215,7 +215,7 @@ class Mlflow(Connection):
         Args:
             files: {name: content}.
             anew: Whether they replace the last summary; otherwise they are added to it.
-            description: What the UI shows above them, in Markdown; the main figures are added.
+            description: What the UI shows above them, in Markdown; links and the main figures are added.
         """
         with self.answering("the summary cannot be kept"):
             summaries = self.find_kind(Kind.SUMMARY)  # newest first
@@ -234,7 +234,7 @@ class Mlflow(Connection):
                 run_id, run_ids = self._summary_id, [self._summary_id, *run_ids]
                 self._fill_summary(run_id, files)
             if description:
-                self.client.set_tag(run_id, NOTE, _with_figures(description, run_id, files)[:MAX_TAG])
+                self.client.set_tag(run_id, NOTE, _add_links(description, run_id, self.experiment_id, files)[:MAX_TAG])
             if anew:
                 for older in run_ids[run_ids.index(run_id) + 1 :]:
                     self.client.delete_run(older)
@@ -276,8 +276,13 @@ class Mlflow(Connection):
         return "" if self.uri == usual else self.shown
 
 
-def _with_figures(description: str, run_id: str, files: Mapping[str, bytes]) -> str:
-    """Return the description with the main figures, as the UI loads the files of a run."""
-    names = [name for name in MAIN_FIGURES if name in files]
-    figures = [f"![{name}](get-artifact?path={name}&run_uuid={run_id})" for name in names]
-    return "\n\n".join([description, *figures])
+def _add_links(description: str, run_id: str, experiment_id: str, files: Mapping[str, bytes]) -> str:
+    """Return the description with links and the main figures, by addresses relative to the UI's."""
+
+    def address_of(name: str) -> str:
+        return f"get-artifact?path={name}&run_uuid={run_id}"
+
+    reports = [f"[{name}]({address_of(name)})" for name in files if name.endswith(".html")]
+    links = " \N{MIDDLE DOT} ".join([*reports, f"[charts of all runs]({charts.link_of(experiment_id)})"])
+    figures = [f"![{name}]({address_of(name)})" for name in MAIN_FIGURES if name in files]
+    return "\n\n".join([description, links, *figures])
