@@ -118,14 +118,14 @@ def test_the_map_has_a_tile_for_each_cell() -> None:
     assert list(view.y.domain) == ["0.5", "9", "10"]
     assert not view.y.reverse  # numbers grow upwards
     assert len(view.frame) == len(cells) == 18
-    assert view.frame["accuracy"].tolist() == pytest.approx([0.5, *[float("nan")], *[0.5] * 16], nan_ok=True)
+    assert view.frame["value"].tolist() == pytest.approx([0.5, *[float("nan")], *[0.5] * 16], nan_ok=True)
     assert view.frame["text"].tolist() == ["50.0, 50.0\nO 2/3", "\N{EN DASH}", *["50.0, 50.0\nO"] * 16]
     [empty] = view.frame[view.frame["is_empty"]].to_dict("records")
     assert (empty["x"], empty["y"], empty["column"]) == ("100", "10", "init=zero")
     assert "with n = 2 both values; letters: O learns" in view.caption
     assert "n = 0" not in view.caption
     assert "grey: no finished run" in view.caption
-    assert view.title == "Of 18 cells, 17 learn and 1 has not run"
+    assert view.title == "Of 18 cells, 16 learn, 1 is mixed and 1 has not run"
     json.dumps(view.to_data(), allow_nan=False)
 
 
@@ -138,6 +138,20 @@ def test_the_title_of_a_map_counts_every_cell() -> None:
     assert make_map(cells).title == "Of 7 cells, 2 learn, 2 have a dead layer, 1 is symmetric and 2 have other outcomes"
     assert make_map(cells[-2:]).title == "Of 2 cells, 1 is saturated and 1 is of another outcome"
     assert make_map(cells[:2]).title == "All 2 cells learn"
+
+
+def test_a_cell_whose_runs_have_several_outcomes_counts_as_mixed() -> None:
+    cells = make_cells({"init": ["zero", "default", "constant"]})
+    for cell, outcomes in zip(
+        cells, ({"learned": 2}, {"partly-learned": 2, "learned": 1}, {"not run": 1, "learned": 2}), strict=True
+    ):
+        cell.outcomes.clear()
+        cell.outcomes.update(outcomes)
+    view = make_map(cells)
+    assert view.title == "Of 3 cells, 2 learn and 1 is mixed"
+    assert [text.partition("\n")[2] for text in view.frame["text"]] == ["L", "A 2/3", "L"]
+    assert "2/3: two of three runs have this outcome, and the title counts the cell as mixed" in view.caption
+    assert "mixed" not in make_map(cells[::2]).caption
 
 
 def test_the_axes_of_a_map_may_be_named() -> None:

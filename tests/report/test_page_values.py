@@ -9,6 +9,7 @@ from helpers.reports import column_of, grid, make_cells, plan_of, record, table_
 from zeroinit.report.cells import group_cells
 from zeroinit.report.manifest import Manifest
 from zeroinit.report.page import Extras, RunLinks, render_page
+from zeroinit.report.views import make_map
 
 
 @pytest.mark.parametrize("values", [(sys.float_info.max, 0.5), (1e17, 1e17)])
@@ -35,6 +36,20 @@ def test_each_of_many_keys_has_its_tiles() -> None:
     columns = [drawn["axes"]["key0"]["column"], drawn["axes"]["key1"]["column"], panels["row"], panels["column"]]
     tiles = {*zip(*(column_of(content, column) for column in columns), strict=True)}
     assert len(tiles) == len(cells) == 2**7
+
+
+def test_the_page_and_the_figure_have_one_map() -> None:
+    cells = make_cells({"init": ["zero", "default"], "optimizer.lr": ["10", "9"], "bias_scale.value": ["1", "100"]})
+    drawn = (content := unpack(render_page("sweep", Manifest("", "", []), cells, [None] * 8, [])))["map"]
+    figure = make_map(cells)
+    x, y = drawn["default"]["x"], drawn["default"]["y"]
+    assert (x, y, drawn["title"]) == (figure.x.label, figure.y.label, figure.title)
+    scales = drawn["axes"][x]["x"], drawn["axes"][y]["y"], drawn["paints"]["test/accuracy"]["colour"]
+    as_data = figure.to_data()
+    assert scales == (as_data["x"], as_data["y"], as_data["colour"])
+    tiles = drawn["paints"]["test/accuracy"]["frame"]
+    for column in ("value", "tip", "has_value", "is_empty", "is_dark", "is_bright"):
+        assert column_of(content, tiles[column]) == as_data["frame"][column]
 
 
 def test_a_name_may_look_like_a_part_of_the_template() -> None:

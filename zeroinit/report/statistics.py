@@ -166,6 +166,12 @@ class Estimate:
         """The standard deviation of the units; NaN with fewer than two."""
         return self.half * math.sqrt(self.n) / stdtrit(self.n - 1, (1 + CONFIDENCE) / 2) if self.n > 1 else math.nan
 
+    def format(self, metric: str, digits: int = 1) -> str:
+        """Format a metric: `97.9% ± 1.0` for a share, else `0.123 ± 0.01`; a dash without a mean."""
+        if self.n == 0 or math.isnan(self.mean):
+            return "\N{EN DASH}"
+        return self.percent(digits) if is_share(metric) else f"{self.mean:.3g} {self.spread()}".strip()
+
     def percent(self, digits: int, sign: str = "%") -> str:
         """Format a share in percent, with an interval that stays within 0 to 100%.
 

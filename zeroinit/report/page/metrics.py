@@ -12,7 +12,7 @@ from zeroinit.probes.metrics import EVALUATIONS, find_metric
 from zeroinit.report.cells import Cell
 from zeroinit.report.comparisons import Difference
 from zeroinit.report.histories import metrics_of
-from zeroinit.report.statistics import Estimate, estimate, init_draws, is_share
+from zeroinit.report.statistics import Estimate, estimate, init_draws
 from zeroinit.tracker import Record
 
 OVERFLOW = 1e300  # the size from which a value counts as infinite
@@ -49,20 +49,6 @@ def final_values(cell: Cell) -> dict[str, Estimate]:
     for name in sorted(metrics_of(cell.finished), key=lambda name: (not name.startswith("test/"), name)):
         finals[name] = estimate([record for record in cell.finished if name in record.histories], name, draws)
     return finals
-
-
-def format_estimate(metric: str, result: Estimate) -> str:
-    """Return the mean with its interval: `97.9% ± 1.0` for a share, else `0.123 ± 0.01`; a dash without a mean."""
-    if result.n == 0 or math.isnan(result.mean):
-        return "\N{EN DASH}"
-    return result.percent(digits=1) if is_share(metric) else f"{result.mean:.3g} {result.spread()}".strip()
-
-
-def format_value(metric: str, value: float) -> str:
-    """Return a value: `97.9%` for a share, else three digits; a dash for NaN."""
-    if math.isnan(value):
-        return "\N{EN DASH}"
-    return f"{100 * value:.1f}%" if is_share(metric) else f"{value:.3g}"
 
 
 def remove_overflow(cells: Sequence[Cell]) -> list[Cell]:

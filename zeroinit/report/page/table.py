@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from zeroinit.report.cells import NOT_RUN, Cell, is_number, list_runs, naming_keys, outcome_of, sort_values
 from zeroinit.report.page.charts import ColumnPool
-from zeroinit.report.page.metrics import DetailLevel, format_value, list_halves
+from zeroinit.report.page.metrics import DetailLevel, list_halves
 from zeroinit.report.tables import CellRow, mark_n
+from zeroinit.report.views.metrics import format_value
 from zeroinit.tracker import TEST_ACCURACY, TEST_LOSS, Record
 from zeroinit.tracker.tags import Tag
 

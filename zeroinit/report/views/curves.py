@@ -8,13 +8,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from zeroinit.probes.metrics import find_metric
 from zeroinit.report.cells import Cell
 from zeroinit.report.histories import History, average_history, space_evenly
 from zeroinit.report.statistics import Estimate, count_units, is_share
 from zeroinit.report.views.colours import LineStyle, choose_widths
 from zeroinit.report.views.limits import Limits, choose_limits
 from zeroinit.report.views.lines import place_lines, style_lines
+from zeroinit.report.views.metrics import label_metric, name_metric
 from zeroinit.report.views.panels import (
     MAX_LETTERS,
     Panels,
@@ -112,7 +112,7 @@ class Curves:
             _describe(self, with_runs, limits),
             self.frame,
             _scale_time(self.curves, along, is_log),
-            Scale(_label_metric(self.metric), "linear", limits, "percent" if is_share(self.metric) else "number"),
+            Scale(label_metric(self.metric), "linear", limits, "percent" if is_share(self.metric) else "number"),
             _make_marks(along, with_runs),
             self._scale_colours(),
             self.panels.rows,
@@ -207,22 +207,6 @@ def _scale_time(curves: Sequence[Curve], along: Along, is_log: bool) -> Scale:
     return Scale(along, "linear", (0, last), "count")
 
 
-def name_metric(metric: str) -> str:
-    """Return what the probe that writes a metric says of it: `test accuracy`, `hidden1: distinct neurons`."""
-    declared = find_metric(metric)
-    if not declared:
-        return metric.replace("/", " ")
-    layer = declared.layer_of(metric)
-    return f"{layer}: {declared.description}" if layer else declared.description
-
-
-def _label_metric(metric: str) -> str:
-    """Return the name of a metric with its unit."""
-    declared = find_metric(metric)
-    unit = declared.unit if declared and not is_share(metric) else ""
-    return f"{name_metric(metric)}{', ' + unit if unit else ''}"
-
-
 def _name_with_end(name: str, curves: Sequence[Curve], metric: str) -> str:
     """Return the name of a line and where it ends, `default: 97.73% ± 0.11`."""
     histories = [curve.history for curve in curves if curve.name == name]
@@ -267,10 +251,9 @@ def _measure_times(curve: Curve, steps: Any) -> dict[str, Any]:
 def _write_tip(curve: Curve, index: int, metric: str) -> str:
     """Return the text of a point: `default, epoch 3, step 1284: 97.73% ± 0.11 (n = 3)`."""
     end = _estimate_end(curve.history, index)
-    value = end.percent(digits=2) if is_share(metric) else f"{end.mean:.3g} {end.spread()}".strip()
     step = int(curve.history.steps[index])
     epoch = "" if _steps_per_epoch(curve.cell) == 1 else f"epoch {curve.measure_time(step, 'epoch'):.4g}, "
-    return f"{curve.name}, {epoch}step {step}: {value} (n = {end.n})"
+    return f"{curve.name}, {epoch}step {step}: {end.format(metric, digits=2)} (n = {end.n})"
 
 
 def _find_title(curves: Sequence[Curve], metric: str) -> str:

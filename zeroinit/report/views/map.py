@@ -1,9 +1,11 @@
 """The map of a sweep: the accuracy of each cell as colour and its outcome as a letter, over any two keys."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from zeroinit.report.cells import (
@@ -16,9 +18,11 @@ from zeroinit.report.cells import (
     naming_keys,
     sort_values,
 )
-from zeroinit.report.statistics import estimate, explain_intervals
+from zeroinit.report.statistics import Estimate, estimate, explain_intervals, is_share
 from zeroinit.report.views.colours import CIVIDIS, EMPTY, interpolate, is_dark
+from zeroinit.report.views.metrics import describe_metric, format_value, name_metric
 from zeroinit.report.views.panels import (
+    Panels,
     arrange_panels,
     describe_fixed,
     describe_units,
@@ -26,12 +30,16 @@ from zeroinit.report.views.panels import (
     join_words,
     write_caption,
 )
-from zeroinit.report.views.view import Mark, Scale, View, spread_evenly
+from zeroinit.report.views.view import Format, Mark, Scale, View, spread_evenly
 from zeroinit.tracker import TEST_ACCURACY
 
 MAX_WIDE_TILES = 8  # side by side, which have room for intervals
 MAX_OUTCOMES = 4  # that a title counts
 UNKNOWN = "?"  # the letter of an outcome that OUTCOMES lacks
+MIXED = "mixed"  # of a title: the runs of a cell have several outcomes
+OUTCOME = "outcome"
+MIN_SPAN = 1e-9  # of the values of a metric, relative to the highest; closer values have one colour
+LOG_RATIO = 1000  # a range with a larger ratio has a logarithmic scale
 VERBS = {  # of a cell, and of several
     "learned": ("learns", "learn"),
     "learns": ("learns", "learn"),
@@ -42,6 +50,7 @@ VERBS = {  # of a cell, and of several
     "diverged": ("diverged", "diverged"),
     "failed": ("failed", "failed"),
     NOT_RUN: ("has not run", "have not run"),
+    MIXED: ("is mixed", "are mixed"),
 }
 
 
@@ -68,77 +77,165 @@ def make_map(cells: Sequence[Cell], x: str = "", y: str = "") -> View:
     first, second = choose_axes(cells)
     x = x or (first if first != y else second)
     y = y or (second if second != x else first)
-    along, up = (sort_values(cell.params.get(key, "") for cell in cells) for key in (x, y))
+    scales = scale_axis(cells, x), scale_axis(cells, y, is_vertical=True)
+    panels = arrange_map(cells, (x, y))
+    tiles_across = len(scales[0].domain) * (len(panels.columns.values) if panels.columns else 1)
+    results = [estimate(cell.finished, TEST_ACCURACY) for cell in cells]
+    painting = paint_metric(cells, results, TEST_ACCURACY, tiles_across <= MAX_WIDE_TILES)
+    places = {"row": panels.row_of, "column": panels.column_of}
+    places |= {axis: [cell.params.get(key, "") for cell in cells] for axis, key in (("x", x), ("y", y))}
+    frame = pd.DataFrame({**places, **painting.columns})
+    parts = [painting.caption, *_explain_tiles(cells), describe_fixed(cells, (x, y))]
+    title, caption = find_map_title(cells), write_caption(parts)
+    return View("map", title, caption, frame, *scales, mark_tiles(1), painting.scale, panels.rows, panels.columns)
+
+
+def scale_axis(cells: Sequence[Cell], key: str, is_vertical: bool = False) -> Scale:
+    """Return the scale of a key: vertical, numbers grow upwards and names go down."""
+    values = sort_values(cell.params.get(key, "") for cell in cells)
+    is_reverse = is_vertical and not all(map(is_number, values))
+    return Scale(key, "band", values, "text", labels=[elide(value) or "none" for value in values], reverse=is_reverse)
+
+
+def arrange_map(cells: Sequence[Cell], axes: tuple[str, str]) -> Panels:
+    """Return the panels of a map, for the keys that are no axis."""
     params = [cell.params for cell in cells]
-    panels = arrange_panels(params, [key for key in independent_keys(params, naming_keys(cells)) if key not in (x, y)])
-    has_intervals = len(along) * (len(panels.columns.values) if panels.columns else 1) <= MAX_WIDE_TILES
-    rows = [
-        {"row": row, "column": column, "x": cell.params.get(x, ""), "y": cell.params.get(y, "")}
-        | _describe_tile(cell, has_intervals)
-        for cell, row, column in zip(cells, panels.row_of, panels.column_of, strict=True)
-    ]
-    return View(
-        "map",
-        _find_title(cells),
-        _describe(cells, (x, y), has_intervals),
-        pd.DataFrame(rows),
-        Scale(x, "band", along, "text", labels=[elide(value) for value in along]),
-        # numbers grow upwards, names go down
-        Scale(y, "band", up, "text", labels=[elide(value) for value in up], reverse=not all(map(is_number, up))),
-        mark_tiles("accuracy", "has_accuracy", width=1),
-        Scale(
-            "test accuracy",
-            "sequential",
-            spread_evenly(0, 1, len(CIVIDIS)),
-            "percent",
-            colours=CIVIDIS,
-            ticks=[0, 0.25, 0.5, 0.75, 1],
-        ),
-        panels.rows,
-        panels.columns,
-    )
+    return arrange_panels(params, [key for key in independent_keys(params, naming_keys(cells)) if key not in axes])
 
 
-def _describe_tile(cell: Cell, has_interval: bool) -> dict[str, Any]:
-    """Return what the tile of a cell shows: its accuracy from 0 to 1, and its outcome."""
-    accuracy = estimate(cell.finished, TEST_ACCURACY)
-    count, total = commonest(cell)[1], cell.outcomes.total() - cell.outcomes[NOT_RUN]
-    letter = letter_of(cell) + (f" {count}/{total}" if count < total else "")
-    is_known = math.isfinite(accuracy.mean)
-    has_dark_tile = is_known and is_dark(interpolate(CIVIDIS, accuracy.mean))
-    number = accuracy.percent(digits=1, sign="") if has_interval else f"{100 * accuracy.mean:.1f}"
-    return {
-        "accuracy": accuracy.mean,
-        "text": f"{number}\n{letter}" if is_known else letter or "\N{EN DASH}",
-        "tip": f"{accuracy.percent(digits=1)} (n = {accuracy.n}); {count_outcomes(cell)}",
-        "has_accuracy": is_known,
-        "is_empty": not is_known,
-        "is_dark": has_dark_tile,
-        "is_bright": not has_dark_tile,
-    }
-
-
-def mark_tiles(colour: str, where: str, width: float = 0) -> list[Mark]:
+def mark_tiles(width: float = 0) -> list[Mark]:
     """Return the marks of a map: tiles with a colour or without, and their texts in white or in black.
 
     Args:
-        colour: The column that has the colour.
-        where: The column that says which tiles have one.
         width: The width of the line around a tile.
     """
     tile = {"x": "x", "y": "y"}
     return [
-        Mark("tile", tile | {"colour": colour, "tip": "tip"}, where=where, width=width),
+        Mark("tile", tile | {"colour": "value", "tip": "tip"}, where="has_value", width=width),
         Mark("tile", tile | {"tip": "tip"}, where="is_empty", colour=EMPTY, width=width),
         Mark("text", tile | {"text": "text"}, where="is_dark", colour="#FFFFFF"),
         Mark("text", tile | {"text": "text"}, where="is_bright", colour="#000000"),
     ]
 
 
-def letter_of(cell: Cell) -> str:
-    """Return the letter of the cell's most frequent outcome; empty without a run."""
-    outcome = commonest(cell)[0]
-    return "" if outcome == NOT_RUN else OUTCOMES[outcome].letter if outcome in OUTCOMES else UNKNOWN
+class Painting(NamedTuple):
+    """The tiles of a map for a metric or for the outcome.
+
+    Attributes:
+        label: What is shown.
+        scale: The scale of the colours.
+        columns: {column of the frame: a value of each cell}.
+        caption: What the number on a tile is, without a full stop.
+    """
+
+    label: str
+    scale: Scale
+    columns: dict[str, list[Any]]
+    caption: str
+
+
+def paint_metric(
+    cells: Sequence[Cell], results: Sequence[Estimate | None], metric: str, has_intervals: bool = False
+) -> Painting:
+    """Return the tiles for the last value of a metric.
+
+    Args:
+        cells: The cells.
+        results: The estimate of each cell; None without one.
+        metric: The metric.
+        has_intervals: Whether the tiles of an accuracy have room for intervals.
+    """
+    values = [result.mean if result and math.isfinite(result.mean) else None for result in results]
+    scale = scale_values(metric, [value for value in values if value is not None])
+    tips = [f"{result.format(metric)} (n = {result.n})" if result and result.n else "no value" for result in results]
+    tips = [f"{tip}; {count_outcomes(cell)}" for tip, cell in zip(tips, cells, strict=True)]
+    texts = ["" if value is None else format_value(metric, value).removesuffix("%") for value in values]
+    if has_intervals:
+        texts = [
+            result.percent(digits=1, sign="") if text and result else text
+            for result, text in zip(results, texts, strict=True)
+        ]
+    colours = ["" if value is None else _colour_of(scale, value) for value in values]
+    known = [result for result in results if result]
+    parts = [
+        f"{describe_metric(metric)} after the last step, {describe_units(cells)}",
+        explain_intervals(known, digits=1) if has_intervals else "",
+    ]
+    columns = _paint_tiles(cells, values, texts, colours) | {"tip": tips}
+    return Painting(name_metric(metric), scale, columns, "; ".join(part for part in parts if part))
+
+
+def paint_outcomes(cells: Sequence[Cell]) -> Painting:
+    """Return the tiles for the outcome."""
+    words = [commonest(cell)[0] for cell in cells]
+    known = [word for word in OUTCOMES if word in words]
+    colours = [OUTCOMES[word].colour for word in known]
+    scale = Scale(OUTCOME, "category", known, "text", colours=colours, labels=known)
+    values = [word if word in OUTCOMES else None for word in words]
+    of_cells = [OUTCOMES[word].colour if word else "" for word in values]
+    columns = _paint_tiles(cells, values, [""] * len(cells), of_cells) | {"tip": list(map(count_outcomes, cells))}
+    return Painting(OUTCOME, scale, columns, "Outcome of the runs; of a cell with several, the most frequent")
+
+
+def _paint_tiles(
+    cells: Sequence[Cell], values: Sequence[float | str | None], texts: Sequence[str], colours: Sequence[str]
+) -> dict[str, list[Any]]:
+    """Return the columns of tiles with these values, texts and colours; a tile without a value has no colour."""
+    letters = map(_letter_of, cells)
+    are_known = [value is not None for value in values]
+    are_dark = [bool(colour) and is_dark(colour) for colour in colours]
+    return {
+        "value": list(values),
+        "text": [f"{text}\n{letter}".strip() or "\N{EN DASH}" for text, letter in zip(texts, letters, strict=True)],
+        "has_value": are_known,
+        "is_empty": [not known for known in are_known],
+        "is_dark": are_dark,
+        "is_bright": [not dark for dark in are_dark],
+    }
+
+
+def scale_values(metric: str, values: Sequence[float]) -> Scale:
+    """Return the colours of a metric: from 0 to 1 for an accuracy, else over the values."""
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    count, labels = len(CIVIDIS), []
+    if metric.endswith("accuracy"):
+        domain, ticks = spread_evenly(0, 1, count), [0, 0.25, 0.5, 0.75, 1]
+    elif low > 0 and high / low > LOG_RATIO:
+        domain = [float(f"{low * (high / low) ** (index / (count - 1)):.4g}") for index in range(count)]
+        ticks = [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
+    else:
+        high = high if high - low > MIN_SPAN * abs(high) else low + max(1, MIN_SPAN * abs(low))
+        decimals = 4 - math.floor(math.log10(high - low))  # so that close bounds stay apart
+        domain = [round(value, decimals) for value in spread_evenly(low, high, count)]
+        ticks = [low, (low + high) / 2, high]
+        labels = [format_value(metric, tick) for tick in ticks]
+    form: Format = "percent" if is_share(metric) else "number"
+    return Scale(name_metric(metric), "sequential", domain, form, colours=CIVIDIS, ticks=ticks, labels=labels)
+
+
+def _colour_of(scale: Scale, value: float) -> str:
+    """Return the colour of a value of a sequential scale."""
+    share = np.interp(value, scale.domain, np.linspace(0, 1, len(scale.domain)))
+    return interpolate(scale.colours, float(share))
+
+
+def _letter_of(cell: Cell) -> str:
+    """Return the letter of the cell's most frequent outcome, `L 2/3` if not all runs have it; empty without a run."""
+    outcome, count = commonest(cell)
+    if outcome == NOT_RUN:
+        return ""
+    letter = OUTCOMES[outcome].letter if outcome in OUTCOMES else UNKNOWN
+    return f"{letter} {count}/{_count_runs(cell)}" if is_mixed(cell) else letter
+
+
+def _count_runs(cell: Cell) -> int:
+    """Return the number of runs of the cell that were started."""
+    return cell.outcomes.total() - cell.outcomes[NOT_RUN]
+
+
+def is_mixed(cell: Cell) -> bool:
+    """Return whether the runs of the cell have several outcomes."""
+    return commonest(cell)[1] < _count_runs(cell)
 
 
 def count_outcomes(cell: Cell) -> str:
@@ -146,13 +243,10 @@ def count_outcomes(cell: Cell) -> str:
     return ", ".join(f"{count} {word}" for word, count in cell.outcomes.most_common() if count)
 
 
-def _find_title(cells: Sequence[Cell]) -> str:
-    """Return how many cells have the outcomes that are the most frequent."""
-    outcomes: dict[str, int] = {}
-    for cell in cells:
-        outcome = commonest(cell)[0]
-        outcomes[outcome] = outcomes.get(outcome, 0) + 1
-    ranked = sorted(outcomes.items(), key=lambda item: -item[1])
+def find_map_title(cells: Sequence[Cell]) -> str:
+    """Return how many cells have which outcome; a cell whose runs have several outcomes counts as mixed."""
+    outcomes = Counter(MIXED if is_mixed(cell) else commonest(cell)[0] for cell in cells)
+    ranked = outcomes.most_common()
     if len(ranked) == 1:
         does = _do(*ranked[0]).partition(" ")[2]
         return f"All {len(cells)} cells {does}" if len(cells) > 1 else f"The cell {does}"
@@ -169,20 +263,24 @@ def _do(outcome: str, count: int) -> str:
     return f"{count} {VERBS.get(outcome, (f'is {word}', f'are {word}'))[count > 1]}"
 
 
-def _describe(cells: Sequence[Cell], axes: tuple[str, str], has_intervals: bool) -> str:
-    """Return the caption, with the legend of the letters."""
-    outcomes = {commonest(cell)[0] for cell in cells}
-    letters = [f"{OUTCOMES[outcome].letter} {outcome}" for outcome in OUTCOMES if outcome in outcomes]
-    letters += [f"{UNKNOWN} another"] if UNKNOWN in outcomes else []
-    totals = [(commonest(cell)[1], cell.outcomes.total() - cell.outcomes[NOT_RUN]) for cell in cells]
-    is_mixed = any(count < total for count, total in totals)
-    estimates = [estimate(cell.finished, TEST_ACCURACY) for cell in cells]
-    parts = [
-        f"Test accuracy in percent after the last step, {describe_units(cells)}",
-        explain_intervals(estimates, digits=1) if has_intervals else "",
-        f"letters: {', '.join(letters)}" if letters else "",
-        "2/3: two of three runs have this outcome" if is_mixed else "",
+def explain_letters(cells: Sequence[Cell]) -> list[tuple[str, str]]:
+    """Return (letter, outcome) of the outcomes on the tiles."""
+    words = {commonest(cell)[0] for cell in cells}
+    letters = [(style.letter, word) for word, style in OUTCOMES.items() if word in words]
+    return letters + ([(UNKNOWN, "another")] if UNKNOWN in words else [])
+
+
+def _explain_tiles(cells: Sequence[Cell]) -> list[str]:
+    """Return the parts of a caption on the letters and on what is grey."""
+    letters = ", ".join(f"{letter} {word}" for letter, word in explain_letters(cells))
+    return [
+        f"letters: {letters}" if letters else "",
+        explain_mixed(cells),
         "grey: no finished run" if not all(cell.finished for cell in cells) else "",
-        describe_fixed(cells, axes),
     ]
-    return write_caption(parts)
+
+
+def explain_mixed(cells: Sequence[Cell]) -> str:
+    """Return what the fraction beside a letter is; empty if no cell has one."""
+    is_shown = any(map(is_mixed, cells))
+    return "2/3: two of three runs have this outcome, and the title counts the cell as mixed" if is_shown else ""

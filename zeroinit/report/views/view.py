@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pandas as pd
 
@@ -42,6 +42,10 @@ class Scale:
     ticks: Sequence[float] = ()
     labels: Sequence[str] = ()
     reverse: bool = False
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the scale as values that JSON has."""
+        return cast("dict[str, Any]", _plain(vars(self), SCALE_DIGITS))
 
 
 @dataclass(frozen=True)
