@@ -15,7 +15,7 @@ from zeroinit.config.claims import parse_claims
 from zeroinit.report import cli
 from zeroinit.report.archive import format_table, merge_rows, read_table
 from zeroinit.report.manifest import MANIFEST_FILE, Manifest
-from zeroinit.report.results_page import SweepFile, format_results
+from zeroinit.report.results_page import SweepFile, format_results, read_sweep_file
 from zeroinit.tracker.mlflow import Mlflow
 
 SWEEP = """\
@@ -86,16 +86,25 @@ def test_the_claims_of_a_table_are_judged_as_the_sweep_judged_them(results_page:
     assert list(sweep.claims["finding"]) == [row["finding"] for row in judged]
     assert sweep.answer[0] == f"Supported: All zero stays ({judged[0]['finding']})."
     for row in judged:  # the page says of each claim what the sweep's own report said, with the runs' own numbers
-        [line] = [line for line in results_page.splitlines() if f"| {row['statement']} |" in line]
-        assert line.split(" | ")[0].strip("|* ") == row["verdict"]
-        assert row["finding"].replace("|", " or ") in line
-    assert "a paper  or  its figure" in results_page  # a bar would end the cell
+        assert f"\n{row['claim']}. {row['statement']} ({row['source']}).\n" in results_page
+        lines = [
+            line.strip("| ").split(" | ")
+            for line in results_page.splitlines()
+            if line.startswith(f"| {row['claim']} |")
+        ]
+        assert (row["verdict"], row["finding"]) in [
+            (line[1].strip("*"), line[-1].partition("; to decide")[0]) for line in lines
+        ]
 
 
 def test_results_have_the_question_the_cells_and_the_conditions(results_page: str) -> None:
     assert str(Path.cwd()) not in results_page + Path("kept/table.csv").read_text()
     assert "## mine\n\nDo zero weights learn the digits?\n" in results_page
-    assert re.search(r"^\| zero \| 2† \| - \| \d+\.\d\d, \d+\.\d\d \| stuck-at-prior \|$", results_page, re.MULTILINE)
+    assert re.search(
+        r"^\| zero \| 2† \| - \| \d+\.\d\d, \d+\.\d\d \| -\d+\.\d\d, -\d+\.\d\d \| stuck-at-prior \|$",
+        results_page,
+        re.MULTILINE,
+    )
     assert re.search(r"^\| default \| 2 \| 50 \| ", results_page, re.MULTILINE)
     assert "\n\n† The init draws nothing: n counts batch orders.\n\n" in results_page
     assert "dataset=digits" in results_page
@@ -118,7 +127,7 @@ def test_results_need_no_store_and_grow_with_it(
     params = next(record.params for record in tracker.records() if record.params["init"] == "zero")
     tracker.begin_summary({MANIFEST_FILE: Manifest("", "", [("cut-short-2", "another", params)]).to_json()})
     assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("10 runs in ")
-    assert "| 0 | - | - | not run |" in Path("RESULTS.md").read_text()
+    assert "| 0 | - | - | - | not run |" in Path("RESULTS.md").read_text()
 
 
 def row(sweep: str, seed: int, accuracy: float, size: str = "paper", init: str = "default") -> dict[str, str]:
@@ -161,7 +170,8 @@ def test_a_page_by_hand() -> None:
     assert "| 2 | 90 | 90.00, 92.00 | learns |" in page
     assert "2 runs, 2 hours." in page
     assert "Of 1 judgements 0 supported, 0 refuted, 1 undetermined." in page  # the small one is of another size
-    assert "| undetermined | figure10 | So it is | init=default against 90% | 2 | +1.00 ± 12.71 points" in page
+    assert "### Claims of figure10\n\n1. So it is (" in page
+    assert "| 1 | undetermined | init=default against 90% | 2 | +1.00 ± 12.71 points" in page
 
 
 def test_a_newer_run_replaces_an_older_run_of_its_config() -> None:
@@ -253,6 +263,22 @@ def test_nothing_is_compared_across_devices() -> None:
     page = format_results(merge_rows([], rows), {"a": SweepFile("Why?", parse_claims([claim]))})
     assert "Of 1 judgements 1 supported" in page
     assert "| cuda |" in page
+
+
+def test_cells_are_compared_with_the_reference_of_the_sweeps_file() -> None:
+    """40 and 42% minus 60 and 61%: -20 and -19 points, as the table of the command has them."""
+    Path("a.yaml").write_text("# Why?\nreference: zero\n")
+    shares = {"default": (0.4, 0.42), "zero": (0.6, 0.61)}
+    rows = [
+        row("a", seed, share, init=init) | {"cell_hash": init, "identity": f"{init}{seed}-data-1"}
+        for init, of_seeds in shares.items()
+        for seed, share in enumerate(of_seeds)
+    ]
+    page = format_results(merge_rows([], rows), {"a": read_sweep_file(Path("a.yaml"))})
+    assert "| init | n | ours | minus zero | outcome |" in page
+    assert "| default | 2 | 40.00, 42.00 | -20.00, -19.00 | learns |" in page
+    assert "| zero | 2 | 60.00, 61.00 |  | learns |" in page
+    assert "minus default" in format_results(merge_rows([], rows), {"a": SweepFile("Why?", [])})
 
 
 def test_missing_runs_leave_a_claim_undetermined() -> None:
