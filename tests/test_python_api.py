@@ -1,11 +1,16 @@
 """`zeroinit.run_sweep`: a sweep from Python is the sweep of the command line."""
 
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import Ended
+from helpers.runs_table import rows_of_runs
 
 import zeroinit as package
 from zeroinit import load, run_sweep
@@ -97,3 +102,19 @@ def test_runs_that_fail_are_a_warning_and_rows() -> None:
 def test_the_package_has_no_other_names() -> None:
     with pytest.raises(AttributeError, match="module 'zeroinit' has no attribute 'lod'"):
         package.lod  # noqa: B018
+
+
+@pytest.mark.usefixtures("database")
+def test_an_interruption_in_python_keeps_what_is_done_and_ends_the_sweep() -> None:
+    """A notebook interrupts its own process alone, so the command must be interrupted by it."""
+    config = {"dataset": "digits", "steps": [5, 10**7], "sweep": "cut", "hydra.launcher.workers": 1}
+    lines = f"import zeroinit; zeroinit.run_sweep({config})"
+    with subprocess.Popen([sys.executable, "-c", lines], stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 240  # it takes 10 s on a quiet machine
+        while rows_of_runs() < 3 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+    assert "KeyboardInterrupt" in err
+    sweep = load("cut")
+    assert dict(zip(sweep.runs["steps"], sweep.runs["status"], strict=True)) == {5: "FINISHED", 10**7: "KILLED"}
