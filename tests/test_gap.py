@@ -23,8 +23,10 @@ def second(weights: Tensor) -> float:
 
 @pytest.mark.parametrize("activation", ["elu", "tanh", "sigmoid"])
 def test_the_first_updates_of_gradient_descent_are_of_rank_one(activation: str, job_of: JobOf, course: Course) -> None:
-    """The output's is the mean error times the activations of the biases, which no input moves yet; the hidden one's at
-    step 2 the errors that come back through it, in the same proportion to each neuron.
+    """No input changes the hidden activations yet, and each neuron gets the same errors in another proportion.
+
+    The update of the output is the mean error times the activations of the biases. The update of the hidden layer at
+    step 2 has the errors that come back through the output.
     """
     words = (
         "dataset=digits",
@@ -61,8 +63,10 @@ def test_biases_of_many_sizes_wake_apart_and_have_more_directions(job_of: JobOf,
 def test_of_pixels_that_are_not_centred_adam_makes_weights_for_their_sum(
     mean: float, least: float, most: float, job_of: JobOf, course: Course
 ) -> None:
-    """The share of the hidden weights' squares that lies along (1, ..., 1): Adam's first steps are of one size in every
-    weight, and of one sign where pixels are positive. 0.305 is the mean of the digits' pixels.
+    """The share of the hidden weights' squares along (1, ..., 1) depends on the mean of the pixels.
+
+    Adam's first steps have the same size for every weight, and the same sign where pixels are positive. The mean of the
+    digits' pixels is 0.305.
     """
     words = ("dataset=digits", f"dataset.normalize.mean={mean}", "init=zero_normal", "arch.hidden=[64]", "steps=12")
     for state in course(job_of(*words))[2:]:

@@ -138,8 +138,9 @@ def test_a_constant_a_layer_is_one_neuron_a_layer_where_arithmetic_is_exact(
 
 
 def test_one_row_for_all_neurons_parts_those_of_every_hidden_layer_but_the_last(job_of: JobOf, course: Course) -> None:
-    """w_ij = v_j sends neuron j's error back by v_j; only a layer next to the softmax, whose errors add up to zero,
-    is spared. In float64, where what rounding parts is 1e-9 of what theory does, or less.
+    """With w_ij = v_j, neuron j gets its error times v_j; the errors of a softmax add up to zero, so its input is spared.
+
+    In float64, differences by rounding are 1e-9 of those by theory, or less.
     """
     words = ["dataset=digits", "arch.hidden=[12,9,7]", "init=row_constant", "optimizer=sgd", "steps=60"]
     words += ["dtype=float64"]

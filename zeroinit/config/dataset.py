@@ -45,6 +45,7 @@ class DatasetConfig:
 
     @classmethod
     def parse(cls, values: Values) -> Self:
+        """Return the values of the keys `dataset`. Raises BadInput."""
         source = Target.read(values, "dataset", without=SHARED_KEYS)
         val_fraction: Any = source.arguments.get("val_fraction")
         has_fraction = source.is_shipped and "val_fraction" in source.arguments  # a user's may have another meaning

@@ -45,6 +45,7 @@ class InitRules:
 
     @classmethod
     def parse(cls, values: Values, key: str) -> Self:
+        """Return the rules below a key, `init` or `init.rest`. Raises BadInput."""
         return cls(Target.read(values, f"{key}.weight"), Target.read(values, f"{key}.bias"))
 
     def resolve(self) -> tuple[partial[Any], partial[Any]]:
@@ -73,6 +74,7 @@ class InitConfig:
 
     @classmethod
     def parse(cls, values: Values) -> Self:
+        """Return the rules of the keys `init`. Raises BadInput."""
         rules, rest = InitRules.parse(values, "init"), InitRules.parse(values, "init.rest")
         layers = read(values, "init.layers")
         if layers is None:
@@ -97,6 +99,7 @@ class Seeds:
 
     @classmethod
     def parse(cls, values: Values) -> Self:
+        """Return the seeds of the keys `seeds`. Raises BadInput."""
         read_int(values, "seed", 0, most=MAX_SEED)
         return cls(*(read_int(values, f"seeds.{stream}", 0, most=MAX_SEED) for stream in cls.__dataclass_fields__))
 
@@ -114,6 +117,7 @@ class Duration:
 
     @classmethod
     def parse(cls, values: Values) -> Self:
+        """Return the duration from `epochs` and `steps`. Raises BadInput if both or neither are given."""
         epochs, steps = read(values, "epochs"), read(values, "steps")
         if epochs is not None and steps is not None:
             raise BadInput(f"epochs={epochs} and steps={steps}: give one of them and set the other to null")
@@ -141,6 +145,7 @@ class ProbeConfig:
 
     @classmethod
     def parse(cls, values: Values) -> Self:
+        """Return the values of the keys `probe`. Raises BadInput."""
         measure, curvature_steps = read(values, "probe.measure"), read(values, "probe.curvature")
         accepted = f"give a list of {', '.join(all_probes())}, or probe=default, all or none"
         if not isinstance(measure, list):
@@ -184,6 +189,7 @@ class Size:
 
     @classmethod
     def parse(cls, values: Values) -> Self | None:
+        """Return the values of the keys `size`; None for a sweep without sizes."""
         node = values.get("size")
         if not isinstance(node, dict) or not node.get("name"):
             return None

@@ -41,6 +41,7 @@ class Data:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
+        """The shape of one example, without the batch axis."""
         return tuple(self.train[0].shape[1:])
 
     def notes_for(self, overrides: Sequence[str]) -> list[str]:
@@ -57,6 +58,8 @@ class Data:
         return inputs.to(self.dtype) if inputs.is_floating_point() and self.dtype else inputs
 
     def to(self, device: torch.device) -> "Data":
+        """Return the data with all splits on the device."""
+
         def move(pair: Split) -> Split:
             return pair[0].to(device), pair[1].to(device)
 

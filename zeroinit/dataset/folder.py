@@ -187,6 +187,7 @@ def _hash_files(root: Path, samples: Samples) -> str:
 
 
 def digest(text: str) -> str:
+    """Return the first 16 hexadecimal digits of the text's SHA-256."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

@@ -28,6 +28,7 @@ class Part:
 
 
 def has_validation_folder(root: Path) -> bool:
+    """Return whether the folder has val/."""
     return (root / "val").is_dir()
 
 

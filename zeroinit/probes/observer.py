@@ -46,6 +46,7 @@ class Observer:
         return any(probe.is_due(step) for probe in self.probes)
 
     def __call__(self, event: Event) -> None:
+        """Give an event of the training to the probes that are due, and write their metrics."""
         started = time.perf_counter()
         if isinstance(event, Gradients):
             self.step = event.step

@@ -1,0 +1,1 @@
+"""How the jobs of a sweep train: together in stacks, in several processes, and each only once."""

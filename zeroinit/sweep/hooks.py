@@ -13,8 +13,11 @@ from zeroinit.tracker import Record
 class JobHooks(Protocol):
     """Called for a job in the process that trains it; `Job.hooks` holds it pickled."""
 
-    def start(self) -> None: ...
-    def end(self, record: Record) -> None: ...
+    def start(self) -> None:
+        """Run before the job trains."""
+
+    def end(self, record: Record) -> None:
+        """Run after the job has trained, with its record."""
 
 
 def train_in_folders(

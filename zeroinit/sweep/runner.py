@@ -63,6 +63,7 @@ def run_jobs(
 
 
 def record_of(job: Job, tags: dict[str, str]) -> Record:
+    """Return the record of a job before it trains: its params, and its tags with these added."""
     identifying = {
         Tag.IDENTITY: identity_of(job),
         Tag.CONFIG_HASH: job.config_hash,

@@ -24,6 +24,7 @@ def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 
 @contextmanager
 def connect(uri: str) -> Iterator[Connection]:
+    """Yield a connection to the database."""
     with create_engine(uri, poolclass=NullPool).connect() as connection:
         yield connection
 

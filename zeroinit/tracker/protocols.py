@@ -18,11 +18,15 @@ class RunWriter(Protocol):
         It needs no open store.
         """
 
-    def open(self, sweep: str) -> None: ...
+    def open(self, sweep: str) -> None:
+        """Connect to the store, and find or make the experiment of the sweep. Raises BadInput."""
+
     def begin(self, record: Record) -> None:
         """Write what is known of a run before it trains. Raises StoreFailed."""
 
-    def flush(self, record: Record) -> None: ...
+    def flush(self, record: Record) -> None:
+        """Write the metrics that are not in the store yet."""
+
     def end(self, record: Record) -> None:
         """Write the files, then metrics and tags, then the status. Raises StoreFailed; the run is then not FINISHED."""
 
@@ -45,25 +49,57 @@ class RunReader(Protocol):
 
     sweep: str  # the name of the sweep, after `open`
 
-    def records(self) -> list[Record]: ...
-    def find_finished(self, identities: Collection[str]) -> list[Record]: ...
-    def find_running(self) -> list[Record]: ...
-    def all_records(self) -> list[Record]: ...
-    def load_histories(self, records: Sequence[Record], metrics: Sequence[str]) -> None: ...
-    def read_file(self, record: Record, name: str) -> bytes | None: ...
+    def records(self) -> list[Record]:
+        """Return every run of the sweep, newest first."""
+
+    def find_finished(self, identities: Collection[str]) -> list[Record]:
+        """Return the finished runs of the sweep that have one of the identities, newest first."""
+
+    def find_running(self) -> list[Record]:
+        """Return the runs of every sweep of the store that are marked RUNNING, summaries included."""
+
+    def all_records(self) -> list[Record]:
+        """Return every run of every sweep of the store."""
+
+    def load_histories(self, records: Sequence[Record], metrics: Sequence[str]) -> None:
+        """Put all values of these metrics into the records that have them."""
+
+    def read_file(self, record: Record, name: str) -> bytes | None:
+        """Return the content of an artifact; None if the run has no such file."""
 
 
 class SummaryStore(Protocol):
     """Writes and reads the summary of a sweep: its table, page and figures, and what its charts need."""
 
-    def begin_summary(self, files: dict[str, bytes]) -> None: ...
-    def write_summary(self, files: dict[str, bytes], anew: bool, description: str = "") -> str: ...
-    def read_summary(self, name: str) -> bytes | None: ...
-    def describe(self, text: str) -> None: ...
-    def prepare_charts(self, keys: Sequence[str]) -> None: ...
-    def report_folder(self) -> Path: ...
-    def uri_to_give(self) -> str: ...
-    def runs_address(self) -> tuple[str, str]: ...
+    def begin_summary(self, files: dict[str, bytes]) -> None:
+        """Begin the summary of a sweep with these files {name: content}."""
+
+    def write_summary(self, files: dict[str, bytes], anew: bool, description: str = "") -> str:
+        """Write files {name: content} into the summary, and return where that is.
+
+        Args:
+            files: The files.
+            anew: Whether they replace the last summary; otherwise they are added to it.
+            description: What is shown above them, in Markdown.
+        """
+
+    def read_summary(self, name: str) -> bytes | None:
+        """Return the content of a file of the summary; None if there is none."""
+
+    def describe(self, text: str) -> None:
+        """Show a description of the sweep, in Markdown."""
+
+    def prepare_charts(self, keys: Sequence[str]) -> None:
+        """Make the charts of the sweep open with a line for each combination of the keys' values."""
+
+    def report_folder(self) -> Path:
+        """Return the folder of the sweep's report, whose path stays the same."""
+
+    def uri_to_give(self) -> str:
+        """Return the uri that another command needs to find the store; empty if it needs none."""
+
+    def runs_address(self) -> tuple[str, str]:
+        """Return the address of the server, empty for a database, and the ID of the experiment."""
 
 
 class Tracker(RunWriter, RunReader, SummaryStore, Protocol):

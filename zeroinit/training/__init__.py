@@ -1,0 +1,1 @@
+"""How a network trains: the loop, stacks of networks, and ties between neurons."""

@@ -14,14 +14,35 @@ Batch = tuple[Tensor, Tensor, str]  # inputs (K or 1, N, *input_shape), labels (
 class TrainedModel(Protocol):
     """K members that train together; K is 1 for a plain model. The leading axis of what it returns is the member."""
 
-    def backward(self, inputs: Tensor, labels: Tensor, reduction: str) -> tuple[Tensor, Tensor]: ...
-    def update(self, step: int) -> None: ...
-    def predict(self, inputs: Tensor) -> Tensor: ...
-    def gradients(self) -> dict[str, Tensor]: ...
-    def gradients_in(self, batch: Batch, dtype: torch.dtype, values: Mapping[str, Tensor]) -> dict[str, Tensor]: ...
-    def activations(self, inputs: Tensor) -> Activations: ...
-    def losses(self, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> Tensor: ...
-    def layers(self) -> Layers: ...
-    def tensors(self) -> dict[str, Tensor]: ...
-    def retain(self, slots: Sequence[int]) -> None: ...
-    def write_back(self) -> None: ...
+    def backward(self, inputs: Tensor, labels: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
+        """Leave the gradients of a batch in the parameters. Return each member's mean loss (K,) and hits (K,)."""
+
+    def update(self, step: int) -> None:
+        """Take step number `step` (from 1) of the optimizer."""
+
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Return the logits (K, classes, N) of inputs (K or 1, N, *input_shape), in eval mode."""
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Return each parameter's gradient (K, *shape); zeros if backward did not reach it."""
+
+    def gradients_in(self, batch: Batch, dtype: torch.dtype, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return each parameter's gradient of a batch in that dtype, with these values (K, *shape) of some."""
+
+    def activations(self, inputs: Tensor) -> Activations:
+        """Return the inputs of the activation after each layer, for inputs (1, N, *input_shape), in eval mode."""
+
+    def losses(self, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> Tensor:
+        """Return each member's mean cross-entropy (K,) with these parameters, differentiable, in eval mode."""
+
+    def layers(self) -> Layers:
+        """Return each layer's weights (K, *shape) and biases (K, units)."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return each parameter (K, *shape), as a view that can be written to."""
+
+    def retain(self, slots: Sequence[int]) -> None:
+        """Keep the members in these slots, and drop the others."""
+
+    def write_back(self) -> None:
+        """Copy the trained values to the models of the members."""
