@@ -25,7 +25,7 @@ HELP = CONF / "hydra" / "help" / "zeroinit.yaml"
 HELP_LIST = re.compile(r"(?<=change a value with key=value\n\n).*?(?=\n  All about each key)", re.DOTALL)
 INTRODUCTION = """# Every key of a run
 
-`./dev docs` writes this page from the comments in [`conf/config.yaml`](../../conf/config.yaml) and from the checks in
+`./dev docs` writes this page from the comments in `conf/config.yaml` and from the checks in
 `zeroinit/config/`. Change a value with `key=value`, and choose an option with `group=option`.
 
 A key that is *hashed* belongs to the identity of a run: with another value it is another run. A key that changes

@@ -15,19 +15,19 @@ class Kind(StrEnum):
 class Tag:
     """The tags that this package writes, apart from those of versions (`version.torch`) and of the process."""
 
-    KIND = "kind"  # a Kind
+    KIND = "kind"  # `run`, or `summary` for the run that holds the summary of a sweep
     SWEEP = "sweep"  # the name of the sweep
     SIZE = "size"  # the option of `size`, and what differs from it
-    COMMAND = "command"  # the command that trained the run
+    COMMAND = "command"  # the command that trained the run, as it was typed, without passwords
     IDENTITY = "identity"  # config hash, data hash, version of the training code and hash of the user's code
-    CONFIG_HASH = "config_hash"  # of all keys that can change a number
-    CELL_HASH = "cell_hash"  # of the same keys without the seeds
-    INIT_HASH = "init_hash"  # of the model's parameters and buffers before it trains
+    CONFIG_HASH = "config_hash"  # a hash of all keys that can change a number
+    CELL_HASH = "cell_hash"  # a hash of the same keys without the seeds
+    INIT_HASH = "init_hash"  # a hash of the model's parameters and buffers before it trains
     ARITHMETIC = "arithmetic"  # what the training does with neurons that are copies of one another
     QUOTIENT = "quotient"  # how many neurons each layer has after copies became one
     STACK_SIZE = "stack_size"  # the number of runs that trained together
     STACK_REASON = "stack_reason"  # why they trained together, or why the run trained alone
-    STEPS_PER_EPOCH = "steps_per_epoch"
+    STEPS_PER_EPOCH = "steps_per_epoch"  # the number of steps in a pass over the training set
     TEST_CLASS_COUNTS = "test_class_counts"  # the number of examples of each class in the test set, as JSON
     LINT_FINDINGS = "lint_findings"  # what the checks before the training found
     SKIPPED_PROBES = "skipped_probes"  # which probes do not apply, or failed
@@ -37,14 +37,14 @@ class Tag:
     STOPPED_AT = "stopped_at"  # the step after which it stopped early
     DIVERGED_AT = "diverged_at"  # the step at which the loss was not finite
     LAST_STEP = "last_step"  # the step after which it ended
-    TRAIN_SECONDS = "train_seconds"  # of the training of all runs of its stack
-    SAMPLES_PER_SECOND = "samples_per_second"
-    TRACKING_SECONDS = "tracking_seconds"  # of its probes and writes
+    TRAIN_SECONDS = "train_seconds"  # the seconds until its end, in which all runs of its stack trained
+    SAMPLES_PER_SECOND = "samples_per_second"  # the training examples of this run in that time
+    TRACKING_SECONDS = "tracking_seconds"  # the seconds that its probes and its writes took
     ARTIFACTS = "artifacts"  # the names of its files, as sorted JSON
     DEVICE = "device"  # the device and its model
     CPU = "cpu"  # the model of the processor
     CPU_CAPABILITY = "cpu_capability"  # the instructions that torch uses
     KERNELS = "kernels"  # the settings of the libraries for matrix products
-    TORCH_VERSION = "version.torch"
-    GIT_COMMIT = "git.commit"
-    GIT_DIRTY = "git.dirty"
+    TORCH_VERSION = "version.torch"  # the version of torch
+    GIT_COMMIT = "git.commit"  # the commit of the repository in which the command was typed
+    GIT_DIRTY = "git.dirty"  # whether that repository had changes that were not committed
