@@ -67,20 +67,6 @@ def test_each_metric_of_a_run_is_declared_once() -> None:
     assert find_metric("mine/hidden1") is None
 
 
-def test_the_readme_names_the_metrics_of_each_probe() -> None:
-    text = (Path(zeroinit.__file__).parents[1] / "README.md").read_text()
-    _, _, table = text.partition("| probe | metrics | |")
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", table.partition("\n\n")[0], re.MULTILINE))
-    for probe, metrics in rows.items():
-        names = set()
-        for pattern in re.findall(r"`([^`]+)`", metrics):
-            start, _, words = pattern.partition("/{")
-            names |= {f"{start}/{word}" for word in words.strip("}").split(",")} if words else {start}
-        names = {name.replace("<layer>", "{layer}") for name in names}
-        assert names == {metric.name for metric in all_probes()[probe].metrics}
-    assert {*rows} == {*all_probes()}
-
-
 class MadeUp(Probe):
     name = "made_up"
     metrics = (

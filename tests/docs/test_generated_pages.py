@@ -1,0 +1,38 @@
+"""The lists of the docs are those of the code."""
+
+import runpy
+from typing import Any
+
+import pytest
+from helpers.pages import ROOT
+
+from zeroinit.probes.metrics import all_probes
+from zeroinit.probes.outcome import Outcome
+from zeroinit.report.glossary import GLOSSARY
+from zeroinit.tracker.tags import Tag
+
+WRITER: dict[str, Any] = runpy.run_path(str(ROOT / "docs" / "reference" / "write_pages.py"))
+
+
+@pytest.mark.parametrize("page", WRITER["PAGES"])
+def test_its_lists_are_up_to_date(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    assert WRITER["LIST"].search(text)
+    assert WRITER["fill_lists"](text) == text, "./dev docs"
+
+
+def test_each_list_is_on_a_page() -> None:
+    texts = "".join((ROOT / "docs" / page).read_text() for page in WRITER["PAGES"])
+    assert {name for _, name, _ in WRITER["LIST"].findall(texts)} == {*WRITER["LISTS"]}
+
+
+def test_every_probe_tag_outcome_and_term_is_listed() -> None:
+    metrics = WRITER["list_probes"]()
+    for name, probe in all_probes().items():
+        assert f"### {name}\n" in metrics
+        assert all(f"`{metric.name.replace('{layer}', '<layer>')}`" in metrics for metric in probe.metrics)
+    tags = {value for key, value in vars(Tag).items() if key.isupper()}
+    assert tags
+    assert all(f"| `{tag}` |" in WRITER["list_tags"]() for tag in tags)
+    assert all(f"| `{outcome}` |" in WRITER["list_outcomes"]() for outcome in Outcome)
+    assert all(f"**{name}**" in WRITER["list_terms"]() for name in GLOSSARY)
