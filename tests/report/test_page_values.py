@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers.reports import column_of, grid, make_cells, plan_of, record, table_of, unpack
 
+from zeroinit.config.claims import Claim, ClaimTest
 from zeroinit.report.cells import group_cells
 from zeroinit.report.manifest import Manifest
 from zeroinit.report.page import Extras, RunLinks, render_page
@@ -95,13 +96,16 @@ def test_the_table_lists_a_finished_run_that_counts_though_a_newer_one_failed() 
     assert content["table"]["runs"]["left_out"] == 0
 
 
-def test_the_hint_on_links_names_the_port() -> None:
+def test_the_hint_on_links_says_how_to_start_what_shows_the_runs() -> None:
     runs = grid(1, 1, 1)
     cells = group_cells(plan_of(*runs), runs)
-    for hint, said in (("", ""), ("Run it", "Run it. They work while it runs on port 5000, its usual port.")):
+    said = "Run it. It prints its address; the links work while it runs at:"
+    for hint, shown in (("", ""), ("Run it", said)):
         extras = Extras(RunLinks("http://127.0.0.1:5000", "7", hint))
         content = unpack(render_page("sweep", Manifest("", "", plan_of(*runs)), cells, [None], [], extras))
-        assert content["links_hint"] == said
+        path = "/#/experiments/7/runs/RUN_ID?workflowType=machine_learning"
+        assert content["links"] == {"address": "http://127.0.0.1:5000", "path": path, "hint": shown}
+    assert unpack(render_page("sweep", Manifest("", "", plan_of(*runs)), cells, [None], []))["links"] is None
 
 
 def test_an_interval_is_a_column_of_numbers() -> None:
@@ -118,3 +122,48 @@ def test_an_interval_is_a_column_of_numbers() -> None:
             assert column_of(content, halves["minus init0"]) == [None, 0]
             distinct = content["map"]["paints"]["first_gradient/hidden1"]
             assert column_of(content, distinct["halves"]) == [pytest.approx(2.48414)] * 2
+
+
+def test_claims_are_a_file_of_typed_columns() -> None:
+    runs = grid(2, 1, 3)
+    for run in runs[:3]:
+        run.metrics[1] = ("test/accuracy", 0.9 + 0.01 * int(run.params["seeds.init"]), 20)
+    claims = [
+        Claim("It is better.", ClaimTest("superior"), {"init": "init0"}, {"init": "init1"}, source="us"),
+        Claim("It reaches it.", ClaimTest("non_inferior"), {"init": ["init0", "none"]}, 97.5, margin=1.5),
+        Claim("It fails.", ClaimTest("does_not_learn"), {"init": "init1"}),
+    ]
+    cells = group_cells(plan_of(*runs), runs)
+    page = render_page("sweep", Manifest("", "", plan_of(*runs), claims=claims), cells, [None] * 2, [])
+    heads, *rows = unpack(page)["claims_file"]
+    first, second, absent, third = (dict(zip(heads, row, strict=True)) for row in rows)
+    assert (first["statement"], first["test"], first["source"]) == ("It is better.", "superior", "us")
+    assert (first["cells"], first["reference"], first["margin"]) == ("init=init0", "init=init1", 0)
+    assert (first["n"], first["mean"], first["low"], first["high"]) == (3, 40, 40, 40)
+    assert (second["cells"], second["reference"], second["margin"]) == ("init=init0|none", 97.5, 1.5)
+    assert second["mean"] == pytest.approx(-6.5)
+    assert second["low"] < -6.5 < second["high"]
+    assert (absent["n"], absent["verdict"], absent["mean"]) == (0, "undetermined", None)
+    assert (third["mean"], third["low"], third["verdict"]) == (None, None, "refuted")
+    assert unpack(render_page("sweep", Manifest("", "", plan_of(*runs)), cells, [None] * 2, []))["claims_file"] == []
+
+
+def test_options_are_defined_by_the_comments_of_their_files() -> None:
+    runs = [record(init, 0, 0.5) for init in ("zero_normal", "of_a_user", "../config")]
+    cells = group_cells(plan_of(*runs), runs)
+    glossary = unpack(render_page("sweep", Manifest("", "", plan_of(*runs)), cells, [None] * 3, []))["glossary"]
+    assert glossary["init=zero_normal"] == "Weights zero, biases N(0, 1): the biases break the symmetry."
+    assert glossary["arch=fnn"].startswith("Fully connected")
+    assert not {"init=of_a_user", "init=../config", "bias_scale.value=1"} & {*glossary}
+
+
+def test_a_key_that_another_determines_is_shown_on_demand() -> None:
+    cells = make_cells({"init": ["a", "b"], "optimizer": ["sgd", "adam"]}, seeds=1)
+    for cell in cells:
+        cell.params["optimizer.lr"] = {"sgd": "0.1", "adam": "0.001"}[cell.params["optimizer"]]
+    content = unpack(render_page("sweep", Manifest("", "", []), cells, [None] * len(cells), []))
+    for columns in (content["table"]["cells"], content["table"]["runs"]["columns"]):
+        keys = {column["name"]: column["is_extra"] for column in columns if column.get("is_key")}
+        assert keys == {"init": False, "optimizer": False, "optimizer.lr": True}
+    assert content["label_keys"] == "init \N{MIDDLE DOT} optimizer"
+    assert content["cells"][1]["values"] == "a \N{MIDDLE DOT} adam"

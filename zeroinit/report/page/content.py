@@ -5,26 +5,26 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 from zeroinit.report.answer import summarize
-from zeroinit.report.cells import NOT_RUN, OUTCOMES, Cell, independent_keys, naming_keys
+from zeroinit.report.cells import NOT_RUN, Cell, independent_keys, naming_keys
 from zeroinit.report.comparisons import compare_with_baseline
-from zeroinit.report.glossary import definitions_in
 from zeroinit.report.histories import GradientHistograms
-from zeroinit.report.judgements import Judgement, judge
+from zeroinit.report.judgements import judge
 from zeroinit.report.manifest import Manifest, training_commands
 from zeroinit.report.page.charts import DARK_SCALES, DARK_TILES, ColumnPool, describe_curves, list_dark_colours
+from zeroinit.report.page.claims import describe_claim, list_claims
 from zeroinit.report.page.details import describe_cells
 from zeroinit.report.page.extras import Extras, RunLinks
 from zeroinit.report.page.first_cell import choose_first_cell
 from zeroinit.report.page.gradients import describe_gradients
 from zeroinit.report.page.map import describe_map
-from zeroinit.report.page.metrics import DetailLevel, final_values, layer_metrics, remove_overflow, round_number
+from zeroinit.report.page.metrics import DetailLevel, final_values, layer_metrics, remove_overflow
 from zeroinit.report.page.pairs import describe_layers, describe_wavefronts
 from zeroinit.report.page.planes import describe_planes
 from zeroinit.report.page.table import describe_table
-from zeroinit.report.tables import caption, explain_marks, mark_n, summarize_cells
+from zeroinit.report.page.terms import define_terms
+from zeroinit.report.tables import caption, explain_marks, summarize_cells
 from zeroinit.report.views.differences import make_differences
 from zeroinit.tracker import Record
 from zeroinit.tracker.tags import Tag
@@ -99,7 +99,8 @@ class Content:
             "notes": self.notes,
             "omissions": _describe_omissions(level, full),
             "first_cell": choose_first_cell(self.cells, self.extras.units),
-            "claims": [_describe_claim(judgement) for judgement in self.judgements],
+            "claims": [describe_claim(judgement) for judgement in self.judgements],
+            "claims_file": list_claims(self.judgements),
             "curves": describe_curves(self.cells, level, pool),
             "differences": pool.add_view(forest) if forest else None,
             "map": describe_map(self, level, pool),
@@ -111,20 +112,28 @@ class Content:
             "gradients": describe_gradients(self.histograms, level),
             "plane": describe_planes(self.extras.snapshots) if level.steps else {},
             "facts": _describe_facts(self.records),
-            "links_hint": _explain_links(self.extras.links),
-            "watch_seconds": self.extras.watch_seconds,
+            "links": _describe_links(self.extras.links),
+            "watch": _describe_watch(self.extras.watch_seconds),
         }
         texts = dict.fromkeys(_texts_of(data))
         dark = {"dark": list_dark_colours(texts), "dark_tiles": DARK_TILES, "dark_scales": DARK_SCALES}
-        shared = {"glossary": definitions_in([*texts, *OUTCOMES]), **dark}
+        shared = {"glossary": define_terms(texts, self.cells), **dark}
         return data | shared | {"columns": pool.columns}
 
 
-def _explain_links(links: RunLinks | None) -> str:
-    """Return what to do before the links work, and on which port; empty if they work."""
-    if links is None or not links.hint:
-        return ""
-    return f"{links.hint}. They work while it runs on port {urlsplit(links.address).port}, its usual port."
+def _describe_links(links: RunLinks | None) -> dict[str, str] | None:
+    """Return the address of MLflow's UI, the path of a run in it, and what to do before the links work."""
+    if links is None:
+        return None
+    hint = f"{links.hint}. It prints its address; the links work while it runs at:" if links.hint else ""
+    return {"address": links.address, "path": links.path("RUN_ID"), "hint": hint}
+
+
+def _describe_watch(seconds: float | None) -> dict[str, Any] | None:
+    """Return when the page was made, and after how many seconds it loads itself again; None for never."""
+    if seconds is None:
+        return None
+    return {"seconds": seconds, "updated": datetime.now().astimezone().strftime("%H:%M:%S")}
 
 
 def _texts_of(value: Any) -> Iterable[str]:
@@ -176,13 +185,6 @@ def _compose_question(cells: Sequence[Cell], varying: Sequence[str]) -> str:
     if not varying:
         return f"How does one configuration train on {data}?"
     return f"How {'does' if len(varying) == 1 else 'do'} {', '.join(varying)} affect training on {data}?"
-
-
-def _describe_claim(judgement: Judgement) -> dict[str, str | int | float | None]:
-    """Return the data of a judgement."""
-    columns = judgement.columns()
-    data = {key: round_number(value, 6) if isinstance(value, float) else value for key, value in columns.items()}
-    return data | {"n": mark_n(judgement.answer.n, judgement.counted)}
 
 
 def _describe_facts(records: Sequence[Record]) -> list[tuple[str, str]]:

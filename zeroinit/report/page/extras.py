@@ -21,9 +21,9 @@ class RunLinks:
     experiment: str
     hint: str = ""
 
-    def link(self, run_id: str) -> str:
-        """Return the link to a run."""
-        return f"{self.address}/#/experiments/{self.experiment}/runs/{run_id}?workflowType=machine_learning"
+    def path(self, run_id: str) -> str:
+        """Return the path of a run behind the address."""
+        return f"/#/experiments/{self.experiment}/runs/{run_id}?workflowType=machine_learning"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,16 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from zeroinit.report.cells import NOT_RUN, Cell, is_number, list_runs, naming_keys, outcome_of, sort_values
+from zeroinit.report.cells import (
+    NOT_RUN,
+    Cell,
+    independent_keys,
+    is_number,
+    list_runs,
+    naming_keys,
+    outcome_of,
+    sort_values,
+)
 from zeroinit.report.page.charts import ColumnPool
 from zeroinit.report.page.metrics import DetailLevel, list_halves
 from zeroinit.report.tables import CellRow, mark_n
@@ -22,6 +31,7 @@ def describe_table(content: "Content", level: DetailLevel, pool: ColumnPool) -> 
     keys = naming_keys(cells)
     differing = [key for key in keys if len({cell.params.get(key) for cell in cells}) > 1] or keys[:2]
     return {
+        "metrics": [TEST_ACCURACY, TEST_LOSS],  # of those of the map, the metrics that have a column of their own
         "cells": _describe_cell_columns(content.rows, cells, differing, baseline, pool),
         "runs": _describe_run_columns(content, differing, level.runs, pool),
     }
@@ -31,7 +41,7 @@ def _describe_cell_columns(
     rows: Sequence[CellRow], cells: Sequence[Cell], keys: Sequence[str], baseline: str, pool: ColumnPool
 ) -> list[dict[str, Any]]:
     """Return the columns of the table of cells."""
-    columns = [_sort_texts(key, [cell.params.get(key, "") for cell in cells], pool) for key in keys]
+    columns = _describe_keys(keys, cells, cells, pool)
     counts = [mark_n(row.accuracy.n, row.counted) for row in rows]
     columns.append(_column("n", counts, [row.accuracy.n for row in rows], pool))
     accuracies = [row.accuracy.percent(digits=1) for row in rows]
@@ -48,11 +58,30 @@ def _describe_cell_columns(
     return columns
 
 
+def _describe_keys(
+    keys: Sequence[str], rows: Sequence[Cell], cells: Sequence[Cell], pool: ColumnPool
+) -> list[dict[str, Any]]:
+    """Return the columns of the keys; a key that another determines is shown on demand only.
+
+    Args:
+        keys: The keys.
+        rows: The cell of each row.
+        cells: All cells.
+        pool: Where the columns are.
+    """
+    independent = independent_keys([cell.params for cell in cells], keys) or keys
+    columns = []
+    for key in keys:
+        column = _sort_texts(key, [cell.params.get(key, "") for cell in rows], pool)
+        columns.append(column | {"is_key": True, "is_extra": key not in independent})
+    return columns
+
+
 def _describe_run_columns(content: "Content", keys: Sequence[str], most: int, pool: ColumnPool) -> dict[str, Any]:
     """Return the columns of the table of runs, the cell of each run, and its ID and link."""
     runs = [(index, record) for index, cell in enumerate(content.cells) for record in sort_runs(cell)[:most]]
-    cells, links = content.cells, content.extras.links
-    columns = [_sort_texts(key, [cells[index].params.get(key, "") for index, _ in runs], pool) for key in keys]
+    cells = content.cells
+    columns = _describe_keys(keys, [cells[index] for index, _ in runs], cells, pool)
     seeds = [record.params["seeds.init"] for _, record in runs]
     columns.append(_sort_texts("seed", seeds, pool))
     for metric in (TEST_ACCURACY, TEST_LOSS):
@@ -64,12 +93,11 @@ def _describe_run_columns(content: "Content", keys: Sequence[str], most: int, po
         texts = ["" if math.isnan(value) else _minus(f"{value:+.2f}") for value in differences]
         columns.append(_column(f"minus {content.manifest.baseline}", texts, differences, pool))
     columns.append(_sort_texts("outcome", [outcome_of(record) for _, record in runs], pool))
-    columns.append(_sort_texts("reason", [reason_of(record) for _, record in runs], pool))
+    columns.append(_sort_texts("reason", [reason_of(record) for _, record in runs], pool) | {"is_extra": True})
     return {
         "columns": columns,
         "cell": pool.add([index for index, _ in runs]),
         "run_id": pool.add([record.run_id for _, record in runs]),
-        "link": links.link("RUN_ID") if links else "",
         "left_out": sum(cell.outcomes[NOT_RUN] + len(list_runs(cell)) for cell in cells) - len(runs),
     }
 

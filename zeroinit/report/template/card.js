@@ -4,44 +4,62 @@ function outcomeChip({ outcome: word, outcomes: text, colour, is_dark: isDarkCol
   return data.glossary[word] ? element("button", { type: "button", "data-term": word, ...attributes }, text) : element("span", attributes, text);
 }
 
-function drawCard() {
-  const cell = cells[chosenCell()];
-  const sheet = byId("card");
-  sheet.classList.toggle("open", state.sheet === "open");
-  const facts = [["test accuracy", cell.accuracy], ["n", cell.marked_n],
-    cell.difference ? [`minus ${data.baseline}, points`, cell.difference] : null,
+function cardParts(index) {
+  const cell = cells[index];
+  const facts = [["test accuracy", cell.accuracy], ["n", cell.marked_n], ...(cell.difference ? [[`minus ${data.baseline}, points`, cell.difference]] : []),
     ...cell.distinct.map(([layer, text]) => [`distinct neurons of ${layer}`, text])];
-  put("card", element("div", { class: "card-head" }, element("h3", { id: "card-title" }, cell.label),
-    button("\u00d7", closeSheet, { class: "close", "aria-label": "close" })),
-  element("p", {}, outcomeChip(cell)),
-  element("dl", {}, facts.filter((fact) => fact).flatMap(([name, text]) => [element("dt", {}, explain(name)), element("dd", {}, text)])),
-  listRuns(chosenCell()),
-  element("p", {}, button("compare with another cell", () => showComparison(), { class: "link" })));
+  return [element("div", {}, element("p", {}, outcomeChip(cell)),
+    element("dl", {}, facts.flatMap(([name, text]) => [element("dt", {}, explain(name)), element("dd", {}, text)])),
+    element("p", {}, button("compare with another cell", () => showComparison(index), { class: "link" }))), listRuns(index)];
+}
+
+function drawCard() {
+  byId("card").classList.toggle("open", state.sheet === "open");
+  put("card", element("div", { class: "card-head" }, element("h3", { id: "card-title" }, explain(cells[chosenCell()].label)),
+    button("\u00d7", closeSheet, { class: "close", "aria-label": "close" })), cardParts(chosenCell()));
 }
 
 function closeSheet() {
-  changeState({ sheet: "closed" }, true);
-  document.querySelector(`${TILES}[aria-pressed=true]`)?.focus();
+  const row = byId("table-rows").querySelector(`tr[data-row="${state.row}"] button.row`);
+  changeState({ sheet: "closed", row: "" }, true);
+  (row ?? document.querySelector(`${TILES}[aria-pressed=true]`))?.focus({ preventScroll: true });
 }
 
-function showComparison() {
-  changeState({ sheet: "closed" }, true);
-  byId("compare").scrollIntoView();
+function showComparison(index) {
+  changeState({ sheet: "closed", cell: String(index), at: "compare" }, true);
+  goTo("compare");
   byId("compare").querySelector("select")?.focus();
 }
 
 function listRuns(index) {
   // runs with the same outcome and reason share a line
-  const { columns, cell, run_id: id, link } = data.table.runs;
+  const { columns, cell, run_id: id } = data.table.runs;
   const texts = Object.fromEntries(columns.map((column) => [column.name, columnOf(column.texts)]));
-  const ids = columnOf(id);
-  const rows = d3.range(ids.length).filter((row) => columnOf(cell)[row] === index);
-  const groups = d3.groups(rows, (row) => `${texts.outcome[row]}\n${texts.reason[row]}`);
-  const lines = groups.map(([, [first, ...rest]]) => element("li", {}, "seed ", [first, ...rest].flatMap((row, position) => [
-    position ? ", " : "", link && ids[row] ? element("a", { href: link.replace("RUN_ID", ids[row]), title: texts["test accuracy"][row] }, texts.seed[row]) : texts.seed[row]]),
-  `: ${[texts.outcome[first], texts.reason[first]].filter((text) => text).join(", ")}`));
+  const rows = d3.range(columnOf(id).length).filter((row) => columnOf(cell)[row] === index);
+  const linkOf = (row) => (runLink(columnOf(id)[row]) ? element("a", { href: runLink(columnOf(id)[row]), title: texts["test accuracy"][row] }, texts.seed[row]) : texts.seed[row]);
+  const lines = d3.groups(rows, (row) => `${texts.outcome[row]}\n${texts.reason[row]}`).map(([, [first, ...rest]]) => element("li", {},
+    "seed ", linkOf(first), rest.flatMap((row) => [", ", linkOf(row)]), `: ${[texts.outcome[first], texts.reason[first]].filter((text) => text).join(", ")}`));
   const more = cells[index].runs_planned - rows.length;
   return element("ul", { class: "runs" }, lines, more > 0 ? element("li", {}, `${more} more ${more > 1 ? "runs" : "run"}, not run yet or not shown`) : null);
+}
+
+function runLink(id) {
+  return id && data.links ? uiAddress() + data.links.path.replace("RUN_ID", id) : null;
+}
+
+function uiAddress() {
+  // where MLflow's UI is: what the reader has given, if that is an address of the web
+  try {
+    const { protocol, origin } = new URL(/:\/\//.test(state.ui) ? state.ui : `http://${state.ui}`);
+    return state.ui && /^https?:$/.test(protocol) ? origin : data.links.address;
+  } catch {
+    return data.links.address;
+  }
+}
+
+function linkControls() {
+  return data.links.hint ? element("span", { class: "address" }, data.links.hint, " ", element("input", { type: "text", inputmode: "url", value: state.ui || data.links.address,
+    "aria-label": "address of MLflow's UI", "data-control": "ui", onchange: (event) => changeState({ ui: event.target.value.trim() }, true) })) : "";
 }
 
 document.addEventListener("keydown", (event) => event.key === "Escape" && state.sheet === "open" && closeSheet());

@@ -60,7 +60,18 @@ function drawChart(view, width) {
   });
   svg.setAttribute("role", "img");
   for (const group of svg.querySelectorAll("g[aria-label]")) group.removeAttribute("aria-label"); // groups have no names
+  for (const name of ["pointerover", "focusin"]) svg.addEventListener(name, (event) => showTipOf(event.target, marks));
+  for (const name of ["pointerout", "focusout"]) svg.addEventListener(name, hideDefinition);
   return { svg, marks };
+}
+
+function showTipOf(target, marks) {
+  // of a tile or a dot; beside the panel of tiles, so that it hides none, unless the panel is high
+  const group = target.closest("[class^=rows-]"), part = marks.find(({ index }) => group?.classList.contains(`rows-${index}`));
+  if (!part?.get.tip || target.__data__ === undefined) return;
+  const { left, top, bottom } = target.getBoundingClientRect(), panel = target.parentElement.getBoundingClientRect();
+  const isLow = part.mark.kind === "tile" && panel.height < 0.6 * innerHeight;
+  showTip(part.get.tip(part.rows[target.__data__]), isLow ? { left, top: panel.top, bottom: panel.bottom } : { left, top, bottom }, true);
 }
 
 function chartFigure(view, { level = "h3", onDraw = null, isTitled = true, name = view.name } = {}) {
@@ -75,8 +86,11 @@ function chartFigure(view, { level = "h3", onDraw = null, isTitled = true, name 
     element("p", { class: "exports" }, more, exportButtons(limited, () => holder)));
   holder.draw = () => {
     const width = Math.max(280, holder.clientWidth || figure.clientWidth || 600);
-    const { svg, marks } = drawChart(limited, width);
-    holder.replaceChildren(...[drawLegend(limited, Math.min(width, 900)), svg].filter((part) => part));
+    const shown = { ...limited, hidden: hiddenIn(name) };
+    const { svg, marks } = drawChart(shown, width);
+    const control = holder.contains(document.activeElement) && document.activeElement.dataset.control;
+    holder.replaceChildren(...[drawLegend(shown, Math.min(width, 900), name), svg].filter((part) => part));
+    if (control) [...holder.querySelectorAll("[data-control]")].find((node) => node.dataset.control === control)?.focus();
     onDraw?.(svg, marks);
     const scrolls = holder.scrollWidth > holder.clientWidth; // then the keyboard must reach it
     fill(holder, scrolls ? { tabindex: 0, role: "group", "aria-label": limited.title } : {}, []);
@@ -105,12 +119,13 @@ function requestDrawing(holder) {
 function drawHolder(holder) {
   holder.isDrawn = true;
   holder.drawnWidth = holder.clientWidth;
+  holder.drawnHidden = state.hidden;
   holder.draw();
 }
 
 function redrawAll(isForced) {
   for (const holder of document.querySelectorAll(".drawing")) {
-    if (isForced || (holder.isDrawn && holder.clientWidth !== holder.drawnWidth)) drawHolder(holder);
+    if (isForced || (holder.isDrawn && (holder.clientWidth !== holder.drawnWidth || holder.drawnHidden !== state.hidden))) drawHolder(holder);
   }
 }
 

@@ -11,7 +11,6 @@ function drawClaims() {
     element("td", {}, row.needed || "\u2013"))));
   put("judged", element("thead", {}, element("tr", {}, CLAIM_HEADS.map((text) => element("th", { scope: "col", class: text === "n" ? "number" : null }, text)))),
     element("tbody", {}, lines));
-  put("claims-controls", csvButton("claims", () => [[...CLAIM_HEADS, "source"],
-    ...data.claims.map((row) => [row.statement, row.verdict, row.compared, row.n, row.finding, row.needed, row.source])]));
+  put("claims-controls", csvButton("claims", () => data.claims_file));
 }
 

@@ -64,7 +64,7 @@ function nearestTile(tile, key, tiles) {
 }
 
 function chooseCell(index) {
-  changeState({ cell: String(index), sheet: "open" });
+  changeState({ cell: String(index), sheet: "open", row: "" });
 }
 
 function raise(tile) {

@@ -31,7 +31,8 @@ function readMark(view, mark, layout) {
   const where = mark.where && columnOf(view.frame[mark.where]);
   const columns = Object.fromEntries(Object.entries(mark.channels).map(([name, column]) => [name, columnOf(view.frame[column])]));
   const length = Object.values(columns)[0]?.length ?? 0;
-  const rows = d3.range(length).filter((row) => (!where || where[row]) && layout.locate(row));
+  const isHidden = hiddenRows(view, mark);
+  const rows = d3.range(length).filter((row) => (!where || where[row]) && layout.locate(row) && !isHidden(row));
   const get = Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, (row) => column[row]]));
   const adapt = adaptColour(view);
   const scale = mark.scale ?? view.colour;
@@ -42,7 +43,6 @@ function readMark(view, mark, layout) {
   return { rows, get, colour, facet, mark, view };
 }
 
-const pointer = ({ get }) => (get.tip ? { title: get.tip, tip: true } : {});
 const numbersOnly = (get) => (row) => (get(row) === null ? NaN : get(row));
 
 function drawLine({ rows, get, colour, facet, mark }) {
@@ -61,7 +61,7 @@ function drawPoints({ rows, get, facet }) {
 }
 
 function drawTile({ rows, get, colour, facet, mark, view, index }) {
-  const shared = { fill: colour, fillOpacity: get.opacity ?? mark.opacity, className: `rows-${index}`, ...facet, ...pointer({ get }) };
+  const shared = { fill: colour, fillOpacity: get.opacity ?? mark.opacity, className: `rows-${index}`, ...facet };
   if (!get.low) return [Plot.cell(rows, { x: get.x, y: get.y, inset: 0.5, ...shared })];
   if (isBand(view.x)) return [Plot.barY(rows, { x: get.x, y1: get.low, y2: get.high, insetLeft: 0.25, insetRight: 0.25, ...shared })];
   return [Plot.barX(rows, { y: get.y, x1: get.low, x2: get.high, ...shared })];
@@ -88,9 +88,9 @@ function drawBox({ rows, get, colour, facet, view }) {
     tick(rows, { ...shared, [value]: get.q50, stroke: colour })];
 }
 
-function drawDot({ rows, get, colour, facet, mark }) {
+function drawDot({ rows, get, colour, facet, mark, index }) {
   const face = mark.hollow ? { fill: "var(--chart)", stroke: colour, strokeWidth: 1.6 } : { fill: colour, fillOpacity: mark.opacity };
-  return [Plot.dot(rows, { x: get.x, y: get.y, r: (mark.width || 6) / 2, ...face, ...facet, ...pointer({ get }) })];
+  return [Plot.dot(rows, { x: get.x, y: get.y, r: (mark.width || 6) / 2, className: `rows-${index}`, ...face, ...facet })];
 }
 
 const DRAW = {

@@ -1,49 +1,35 @@
 // The start of the page: each part is drawn, and again when the state that it shows changes.
-function drawAll() {
-  drawThemeButton();
-  drawHead();
-  drawCurves();
-  drawDifferences();
-  drawMap();
-  drawCard();
-  drawTable();
-  drawClaims();
-  drawComparison();
-  drawPlanes();
-  drawAbout();
-}
+const draws = { drawThemeButton, drawHead, drawCurves, drawDifferences, drawMap, drawCard, drawTable, drawClaims, drawComparison, drawPlanes, drawAbout,
+  drawNav, drawWatch };
+for (const draw of Object.values(draws)) draw();
 
-const hasPart = (part) => (changed) => changed.has("all") || changed.has(part);
-
-listen(["theme"], () => {
+function drawAnew() {
   drawThemeButton();
   redrawAll(true);
-});
+}
+
+listen(["theme"], drawAnew);
 listen(["metric", "along", "axis", "lines", "all"], drawCurves);
 listen(["all"], drawDifferences);
 listen(["x", "y", "colour", "all"], drawMap);
-listen(["cell", "with"], () => {
-  markChosen();
-  markRows();
-});
-listen(["cell", "sheet"], drawCard);
+listen(["cell", "with"], markChosen);
+listen(["cell", "with", "row"], markRows);
+listen(["cell", "sheet", "ui"], drawCard);
 listen(["cell"], () => announce(`${cells[chosenCell()].label}: ${cells[chosenCell()].accuracy}`));
-listen(["filter", "sort", "up", "all"], drawTableRows);
+listen(["filter", "sort", "up", "all", "ui"], drawTableRows);
 listen(["rows", "columns"], drawTable);
 listen(["cell", "with"], drawPlanes);
 listen(["step"], drawPlaneStep);
 listen(["cell", "with", "layer", "kind", "all"], drawComparison);
+listen(["watch"], drawWatch);
+listen(["hidden"], () => redrawAll(false));
 
-drawAll();
-systemIsDark.addEventListener("change", () => {
-  drawThemeButton();
-  redrawAll(true);
-});
+systemIsDark.addEventListener("change", drawAnew);
+narrowScreen.addEventListener("change", drawTableRows);
 for (const [name, value] of [["beforeprint", true], ["afterprint", false]]) {
   addEventListener(name, () => {
     isPrinting = value;
-    drawThemeButton();
-    redrawAll(true);
+    drawAnew();
   });
 }
 let timer;
@@ -51,4 +37,6 @@ addEventListener("resize", () => {
   clearTimeout(timer);
   timer = setTimeout(() => redrawAll(false), 150);
 });
-if (data.watch_seconds) setTimeout(() => location.reload(), 1000 * data.watch_seconds);
+if (history.state?.place) restorePlace(history.state.place);
+else if (state.at) goTo(state.at);
+if (data.watch) setInterval(loadAgain, 1000 * data.watch.seconds);

@@ -3,7 +3,7 @@ const FIRST_STATE = {
   cell: String(data.first_cell), with: "auto", metric: data.curves?.default.metric ?? "", along: data.curves?.default.along ?? "",
   axis: data.curves?.default.axis ?? "", lines: data.curves?.default.lines ?? "", x: data.map.default.x, y: data.map.default.y,
   colour: Object.keys(data.map.paints)[1] ?? "outcome", filter: "", sort: "", up: "yes", rows: "cells", columns: "",
-  all: "", layer: "", step: "last", kind: "", theme: "auto", sheet: "closed",
+  all: "", layer: "", step: "last", kind: "", theme: "auto", sheet: "closed", row: "", at: "", ui: "", watch: "", hidden: "",
 };
 let state = readState();
 const listeners = []; // [keys, function]
@@ -14,6 +14,7 @@ function readState() {
   const next = { ...FIRST_STATE, ...Object.fromEntries(known) };
   if (!cells[+next.cell]) next.cell = FIRST_STATE.cell;
   if (!cells[+next.with] && next.with !== "none") next.with = FIRST_STATE.with;
+  if (!byId(next.at)) next.at = "";
   if (!(next.colour in data.map.paints)) next.colour = FIRST_STATE.colour;
   if (!(`${next.x} ${next.y}` in data.map.panels)) Object.assign(next, { x: FIRST_STATE.x, y: FIRST_STATE.y });
   return next;

@@ -1,19 +1,20 @@
-// The table of cells or of runs: filter, order, columns.
+// The table of cells or of runs: filter, order, columns, and the card of the row that is open.
 const MAX_ROWS = 300; // that are shown before the reader asks for all
 const MAX_LETTERS = 50; // in a line of a table
+const narrowScreen = matchMedia("(max-width: 700px)");
 const hasRuns = () => state.rows === "runs";
 
 function tableColumns() {
   const { cells: ofCells, runs } = data.table;
   if (hasRuns()) return runs.columns;
-  const metrics = Object.entries(data.map.paints).filter(([name, { means }]) => means !== undefined && !/^test\/(accuracy|loss)$/.test(name));
+  const metrics = Object.entries(data.map.paints).filter(([name, { means }]) => means !== undefined && !data.table.metrics.includes(name));
   return [...ofCells, ...metrics.map(([, paint]) => ({ name: paint.label, is_number: true, texts: paint.estimates, order: paint.means,
-    interval: columnOf(paint.halves).some((half) => half !== null) ? paint.halves : undefined, isExtra: true }))];
+    interval: columnOf(paint.halves).some((half) => half !== null) ? paint.halves : undefined, is_extra: true }))];
 }
 
 function shownColumns() {
   const names = state.columns ? new Set(state.columns.split("|")) : null;
-  return tableColumns().filter(({ name, isExtra }) => (names ? names.has(name) : !isExtra));
+  return tableColumns().filter(({ name, is_extra: isExtra }) => (names ? names.has(name) : !isExtra));
 }
 
 const cellOfRow = (row) => (hasRuns() ? columnOf(data.table.runs.cell)[row] : row);
@@ -21,7 +22,8 @@ const cellOfRow = (row) => (hasRuns() ? columnOf(data.table.runs.cell)[row] : ro
 function tableRows() {
   const columns = tableColumns(), words = state.filter.toLowerCase().split(/\s+/).filter((word) => word);
   const rows = d3.range(columnOf(columns[0].texts).length);
-  const texts = (row) => [cells[cellOfRow(row)].label, ...columns.filter(({ isExtra }) => !isExtra).map((column) => columnOf(column.texts)[row])].join(" ").toLowerCase();
+  const searched = columns.filter(({ is_extra: isExtra, is_key: isKey }) => isKey || !isExtra);
+  const texts = (row) => [cells[cellOfRow(row)].label, ...searched.map((column) => columnOf(column.texts)[row])].join(" ").toLowerCase();
   // `init=zero` is that init alone, as long as a row has it; any other word may be a part
   const parts = (row) => cells[cellOfRow(row)].label.toLowerCase().split(/,?\s+/);
   const exact = new Set(words.filter((word) => word.includes("=") && rows.some((row) => parts(row).includes(word))));
@@ -46,7 +48,7 @@ function drawTableControls() {
   const filter = element("input", { type: "search", value: state.filter, "data-control": "filter", placeholder: "init=zero",
     oninput: (event) => changeState({ filter: event.target.value }, true) });
   keepFocus("table-controls", () => put("table-controls", element("label", {}, "filter ", filter),
-    choiceButtons("rows", [["cells", "a row per cell"], ["runs", "a row per seed"]], state.rows, (rows) => changeState({ rows, columns: "", sort: "" })),
+    choiceButtons("rows", [["cells", "a row per cell"], ["runs", "a row per seed"]], state.rows, (rows) => changeState({ rows, columns: "", sort: "", row: "" })),
     element("details", { open: isOpen }, element("summary", {}, "columns"), element("div", { class: "boxes" }, boxes)),
     csvButton(state.rows, tableFile)));
 }
@@ -58,23 +60,34 @@ function tableFile() {
   return [columns.map(([name]) => name), ...tableRows().map((row) => columns.map(([, values]) => values[row]))];
 }
 
+const classOf = ({ is_key: isKey, is_number: isNumber }, text = "") => [isKey && "key", isNumber && "number", text.length > MAX_LETTERS && "long"].filter((part) => part).join(" ");
+
 function headerCell(column) {
   const isSorted = state.sort === column.name;
   const direction = !isSorted ? "none" : state.up === "yes" ? "ascending" : "descending";
   const arrow = { none: "", ascending: " \u25b2", descending: " \u25bc" }[direction];
   const sort = () => changeState({ sort: column.name, up: isSorted ? (state.up === "yes" ? "no" : "yes") : column.is_number ? "no" : "yes" });
-  return element("th", { scope: "col", class: column.is_number ? "number" : null, "aria-sort": direction },
+  return element("th", { scope: "col", class: classOf(column), "aria-sort": direction },
     button(column.name + arrow, sort, { "data-control": `sort ${column.name}`, "data-term": firstTerm(column.name) }));
 }
 
 function tableRow(row, columns) {
-  const cell = cellOfRow(row), { run_id: id, link } = data.table.runs;
-  const texts = columns.map(({ texts: of }) => columnOf(of)[row] || "\u2013");
-  const run = hasRuns() && link && columnOf(id)[row];
-  return element("tr", { "data-cell": cell, onclick: (event) => event.target.closest("a, [data-term]") || chooseCell(cell) },
-    texts.map((text, index) => element("td", { class: columns[index].is_number ? "number" : text.length > MAX_LETTERS ? "long" : null },
-      index ? text : button(text, () => {}, { class: "link row", "aria-label": `show ${cells[cell].label}` }))),
-    run ? element("td", {}, element("a", { href: link.replace("RUN_ID", run) }, "MLflow")) : null);
+  const cell = cellOfRow(row), link = hasRuns() && runLink(columnOf(data.table.runs.run_id)[row]);
+  const open = (text, term) => button(text, () => {}, { class: "link row", "aria-label": `show ${cells[cell].label}`, "aria-expanded": "false", "data-term": term });
+  const term = (name, text) => (`${name}=${text}` in data.glossary ? `${name}=${text}` : null);
+  const parts = columns.map((column, index) => {
+    const text = (columnOf(column.texts)[row] ?? "") || "\u2013";
+    const content = index || narrowScreen.matches ? element("span", { "data-term": term(column.name, text) }, text) : open(text, term(column.name, text));
+    return element("td", { class: classOf(column, text) }, content);
+  });
+  return element("tr", { "data-cell": cell, "data-row": row, onclick: (event) => event.target.closest("a") || toggleRow(row) },
+    narrowScreen.matches ? element("th", { scope: "row", class: "key" }, open(cells[cell].values)) : null, parts,
+    link ? element("td", {}, element("a", { href: link }, "MLflow")) : null);
+}
+
+function toggleRow(row) {
+  const isOpen = state.row === String(row);
+  changeState({ cell: String(cellOfRow(row)), row: isOpen ? "" : String(row), sheet: isOpen ? "closed" : "open" });
 }
 
 function drawTable() {
@@ -83,22 +96,43 @@ function drawTable() {
 }
 
 function drawTableRows() {
-  const columns = shownColumns(), rows = tableRows();
+  const isNarrow = narrowScreen.matches, rows = tableRows();
+  // on a narrow screen the values of all keys are in one column, which stays where it is
+  const columns = shownColumns().filter(({ is_key: isKey }) => !isNarrow || !isKey);
   const shown = state.all.split(",").includes("table") ? rows : rows.slice(0, MAX_ROWS);
-  const hasLinks = hasRuns() && data.table.runs.link;
-  const heads = [...columns.map(headerCell), hasLinks ? element("th", { scope: "col" }, "run") : null];
+  const hasLinks = hasRuns() && data.links;
+  const heads = [isNarrow ? element("th", { scope: "col", class: "key" }, data.label_keys) : null, ...columns.map(headerCell),
+    hasLinks ? element("th", { scope: "col" }, "run") : null];
   keepFocus("table-rows", () => put("table-rows", element("table", { class: "rows" },
     element("thead", {}, element("tr", {}, heads)), element("tbody", {}, shown.map((row) => tableRow(row, columns))))));
-  const missing = hasRuns() ? data.table.runs.left_out : 0;
+  const missing = hasRuns() ? data.table.runs.left_out : 0, box = byId("table-rows");
   put("table-note", `${rows.length} ${hasRuns() ? "runs" : "cells"}. `, missing ? `${missing} more are not run yet or not shown. ` : "",
-    shown.length < rows.length ? button(`show all ${rows.length} rows`, () => toggleAll("table")) : "", hasLinks ? data.links_hint : "");
-  const body = byId("table-rows").querySelector("tbody");
+    box.scrollWidth > box.clientWidth + 1 ? "Scroll the table sideways for more columns. " : "",
+    shown.length < rows.length ? button(`show all ${rows.length} rows`, () => toggleAll("table")) : "", hasLinks ? linkControls() : "");
+  const body = box.querySelector("tbody");
   setRovingStop(body, "button.row", body.querySelector("button.row"));
   rove(body, "button.row", (item, key, items) => items[items.indexOf(item) + ({ ArrowDown: 1, ArrowUp: -1 }[key] ?? NaN)]);
+  fixKeys(box);
   markRows();
 }
 
+function fixKeys(box) {
+  // the columns of the keys stay at the left
+  let left = 0;
+  for (const head of box.querySelectorAll("thead .key")) {
+    for (const { cells: parts } of box.querySelectorAll("tr")) parts[head.cellIndex].style.left = `${left}px`;
+    left += head.offsetWidth;
+  }
+}
+
 function markRows() {
-  for (const row of document.querySelectorAll("#table-rows tr[data-cell]")) row.setAttribute("aria-current", +row.dataset.cell === chosenCell());
+  // the row of the chosen cell, and below the open row its card
+  byId("table-rows").querySelector("tr.detail")?.remove();
+  for (const row of document.querySelectorAll("#table-rows tr[data-cell]")) {
+    const isOpen = row.dataset.row === state.row;
+    row.setAttribute("aria-current", +row.dataset.cell === chosenCell());
+    row.querySelector("button.row").setAttribute("aria-expanded", isOpen);
+    if (isOpen) row.after(element("tr", { class: "detail" }, element("td", { colspan: row.cells.length }, element("div", {}, cardParts(cellOfRow(+state.row))))));
+  }
 }
 

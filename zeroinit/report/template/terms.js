@@ -22,16 +22,20 @@ function explain(text, known = new Set()) {
   return [...nodes, text.slice(end)].filter((node) => node !== "");
 }
 
-function showDefinition(target) {
-  const tooltip = byId("tooltip");
-  tooltip.textContent = data.glossary[target.dataset.term];
+function showTip(text, { left, top, bottom }, isAbove = false) {
+  // beside a box on the screen, not over it
+  const tooltip = byId("tooltip"), { style } = tooltip;
+  tooltip.textContent = text;
   tooltip.hidden = false;
+  style.left = `${scrollX + Math.max(8, Math.min(left, document.documentElement.clientWidth - tooltip.offsetWidth - 8))}px`;
+  const hasRoom = { true: top - tooltip.offsetHeight - 6 > 0, false: bottom + 6 + tooltip.offsetHeight < innerHeight };
+  const goesAbove = hasRoom[isAbove] ? isAbove : hasRoom[!isAbove] ? !isAbove : isAbove;
+  style.top = `${scrollY + (goesAbove ? top - tooltip.offsetHeight - 6 : bottom + 6)}px`;
+}
+
+function showDefinition(target) {
+  showTip(data.glossary[target.dataset.term], target.getBoundingClientRect());
   target.setAttribute("aria-describedby", "tooltip");
-  const box = target.getBoundingClientRect();
-  const left = Math.max(8, Math.min(box.left, innerWidth - tooltip.offsetWidth - 8));
-  const below = box.bottom + 6 + tooltip.offsetHeight < innerHeight;
-  tooltip.style.left = `${left + scrollX}px`;
-  tooltip.style.top = `${scrollY + (below ? box.bottom + 6 : box.top - tooltip.offsetHeight - 6)}px`;
 }
 
 function hideDefinition() {
