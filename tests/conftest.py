@@ -14,6 +14,7 @@ from zeroinit.kernels import pin_kernels
 pin_kernels()  # before torch is imported
 
 import torch
+from helpers.report_page import open_page  # noqa: F401 # a fixture
 from helpers.trainings import train_members
 from hydra import compose, initialize_config_dir
 from hydra._internal.hydra import Hydra

@@ -1,23 +1,19 @@
 """The page of a sweep in a browser: its parts, its address, its keyboard, its contrast and its files."""
 
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from helpers.browser import CHROMIUM, FLAGS, PATIENCE
-from helpers.reports import fake_histograms, grid, pack, plan_of
+from helpers.report_page import Open
+from helpers.reports import grid, plan_of
 
 from zeroinit.report.cells import group_cells
-from zeroinit.report.histories import sum_histograms
 from zeroinit.report.manifest import Manifest
-from zeroinit.report.page import Extras, RunLinks, render_page
-from zeroinit.tracker import Record
+from zeroinit.report.page import render_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")]
-Open = Callable[..., Any]
 THEMES = ("light", "dark")
 MIN_CONTRAST, MIN_LARGE_CONTRAST = 4.5, 3  # of text, WCAG 2.1 AA
 
@@ -50,57 +46,6 @@ NAMES = """
     || node.labels?.[0]?.textContent || node.textContent,
 ])
 """
-
-
-def runs_with_losses() -> list[Record]:
-    runs = grid(3, 2, 2)
-    for run in runs:
-        run.run_id = run.tags["config_hash"].replace(" ", "")
-        run.params["arch.activation"] = "relu"
-        run.metrics += [("train/loss", 2 - 0.1 * step, step) for step in range(0, 20, 5)]
-    return runs
-
-
-def two_input_net() -> dict[str, Any]:
-    """A net whose boundary is x + y = 1 at step 0 and x + y = 3 at step 10, where two neurons have lines."""
-    hidden = np.array([[[1.0, 1.0], [1.0, -1.0]]] * 2)
-    output = np.array([[[1.0, 0.0], [0.0, 0.0]]] * 2)
-    biases = np.array([[0.0, 0.5]] * 2), np.array([[-1.0, 0.0], [-3.0, 0.0]])
-    points = {"points": np.array([[0.0, 0], [4, 4]]), "labels": np.array([0, 1]), "seed": np.array("0")}
-    weights = {"hidden1/weight": hidden, "hidden1/bias": biases[0], "output/weight": output, "output/bias": biases[1]}
-    return {"steps": np.array([0, 10]), **weights, **points}
-
-
-@pytest.fixture
-def open_page(tmp_path: Path) -> Iterator[Open]:
-    """Opens the page of a sweep with 6 cells; nothing on it may raise, or ask the network."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    runs = runs_with_losses()
-    cells = group_cells(plan_of(*runs), runs)
-    histograms = sum_histograms([pack(fake_histograms(2))])
-    manifest = Manifest("Why do they learn?", "zeroinit -cn sweep", plan_of(*runs), baseline="init0")
-    links = RunLinks("http://127.0.0.1:5000", "7", "zeroinit ui sweep")
-    extras = Extras(links, [{"hidden1": 500}] * len(cells), [two_input_net()] * len(cells))
-    path = tmp_path / "report.html"
-    path.write_bytes(render_page("sweep", manifest, cells, [histograms] * len(cells), ["A note."], extras))
-    errors, requests = [], []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-
-        def open_at(address: str = "", width: int = 1280, theme: str = "light") -> Any:
-            context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=theme)
-            page = context.new_page()
-            page.set_default_timeout(PATIENCE)
-            page.on("pageerror", lambda error: errors.append(str(error)))
-            page.on("request", lambda request: requests.append(request.url))
-            page.goto(f"{path.as_uri()}{address}")
-            page.locator("#map-chart .tile").first.wait_for()
-            return page
-
-        yield open_at
-        browser.close()
-    assert errors == []
-    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
 def state_of(page: Any) -> dict[str, str]:
@@ -215,9 +160,10 @@ def test_a_term_is_defined_on_focus_and_on_hover(open_page: Open) -> None:
     assert not page.locator("#tooltip").is_visible()
 
 
+@pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("theme", THEMES)
-def test_texts_have_contrast_and_controls_have_names(theme: str, open_page: Open) -> None:
-    page = open_page("#rows=runs", theme=theme)
+def test_texts_have_contrast_and_controls_have_names(theme: str, width: int, open_page: Open) -> None:
+    page = open_page("#rows=runs&row=2&sheet=open", width, theme)
     contrasts = page.evaluate(CONTRASTS)
     assert len(contrasts) > 100
     assert [part for part in contrasts if part[2] < (MIN_LARGE_CONTRAST if part[3] else MIN_CONTRAST)] == []

@@ -80,7 +80,7 @@ function chartFigure(view, { level = "h3", onDraw = null, isTitled = true, name 
   const holder = element("div", { class: "drawing" });
   const more = countPanels(view) > MAX_PANELS ? button(limited === view ? "show fewer panels" : `show all ${countPanels(view)} panels`,
     () => toggleAll(name), { "data-control": `all ${name}` }) : null;
-  const figure = element("figure", {}, isTitled && view.title ? element(level, {}, explain(view.title)) : null,
+  const figure = element("figure", {}, isTitled ? element(level, {}, explain(view.title)) : null,
     view.y.label ? element("p", { class: "axis" }, axisTitle(view.y)) : null, holder,
     element("figcaption", {}, explain([view.caption, ...view.notes].join(" "))),
     element("p", { class: "exports" }, more, exportButtons(limited, () => holder)));

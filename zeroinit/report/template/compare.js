@@ -68,10 +68,11 @@ function joinParts(view, parts) {
   return { ...view, ...scales, frame, rows: null, columns: { column: "panel", values: heads, headings: heads } };
 }
 
-function pairFigure(view, pair, partOf, headOf) {
+function pairFigure(view, pair, partOf, headOf, isTitled = true) {
   // the chart of both cells, with the captions of both
   const parts = pair.filter(({ cell }) => partOf(cell)).map((item) => ({ ...partOf(item.cell), head: headOf(item), name: item.name }));
-  return chartFigure({ ...joinParts(view, parts), caption: joinCaptions(parts) }, { level: "h4" });
+  const title = isTitled ? view.title : parts.map(({ head }) => head).join("; ");
+  return chartFigure({ ...joinParts(view, parts), title, caption: joinCaptions(parts) }, { level: "h4", isTitled });
 }
 
 function joinCaptions(parts) {
@@ -82,7 +83,7 @@ function joinCaptions(parts) {
 function compareWavefronts(pair) {
   if (!pair.some(({ cell }) => cell.wavefront)) return null;
   return element("div", {}, element("h3", {}, explain("Wavefront")),
-    pairFigure({ ...data.wavefront, title: "" }, pair, (cell) => cell.wavefront, ({ name, cell }) => `${name}: ${cell.wavefront.title}`));
+    pairFigure(data.wavefront, pair, (cell) => cell.wavefront, ({ name, cell }) => `${name}: ${cell.wavefront.title}`, false));
 }
 
 function chooseKind(pair, kinds) {

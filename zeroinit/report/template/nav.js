@@ -1,6 +1,6 @@
 // Links to the sections: the state has the section that a reader went to, and the link of the section on the screen is marked.
 const sectionsOf = () => [...document.querySelectorAll("main > section:not([hidden])")];
-const linkTo = (id, text) => element("a", { href: `#at=${id}`, onclick: (event) => {
+const linkTo = (id, text) => element("a", { href: `#${id}`, onclick: (event) => {
   event.preventDefault(); // the address holds the whole state
   changeState({ at: id });
   goTo(id);
@@ -24,7 +24,7 @@ function goTo(id, offset = 0) {
 function markSection() {
   const current = sectionsOf().findLast((section) => section.getBoundingClientRect().top < 0.35 * innerHeight)?.id ?? "top";
   for (const link of document.querySelectorAll("#nav a")) {
-    if (link.hash !== `#at=${current}`) link.removeAttribute("aria-current");
+    if (link.hash !== `#${current}`) link.removeAttribute("aria-current");
     else if (!link.hasAttribute("aria-current")) {
       link.setAttribute("aria-current", "true");
       byId("nav").scrollTo({ left: link.offsetLeft - 40 });

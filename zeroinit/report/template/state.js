@@ -14,7 +14,7 @@ function readState() {
   const next = { ...FIRST_STATE, ...Object.fromEntries(known) };
   if (!cells[+next.cell]) next.cell = FIRST_STATE.cell;
   if (!cells[+next.with] && next.with !== "none") next.with = FIRST_STATE.with;
-  if (!byId(next.at)) next.at = "";
+  next.at = [location.hash.slice(1), next.at].find((id) => id && byId(id)) ?? ""; // `#map` is an address, too
   if (!(next.colour in data.map.paints)) next.colour = FIRST_STATE.colour;
   if (!(`${next.x} ${next.y}` in data.map.panels)) Object.assign(next, { x: FIRST_STATE.x, y: FIRST_STATE.y });
   return next;

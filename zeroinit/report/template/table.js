@@ -73,7 +73,7 @@ function headerCell(column) {
 
 function tableRow(row, columns) {
   const cell = cellOfRow(row), link = hasRuns() && runLink(columnOf(data.table.runs.run_id)[row]);
-  const open = (text, term) => button(text, () => {}, { class: "link row", "aria-label": `show ${cells[cell].label}`, "aria-expanded": "false", "data-term": term });
+  const open = (text, term) => button(text, () => {}, { class: "link row", "aria-label": `show ${narrowScreen.matches ? cells[cell].values : cells[cell].label}`, "aria-expanded": "false", "data-term": term });
   const term = (name, text) => (`${name}=${text}` in data.glossary ? `${name}=${text}` : null);
   const parts = columns.map((column, index) => {
     const text = (columnOf(column.texts)[row] ?? "") || "\u2013";
