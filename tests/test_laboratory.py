@@ -138,7 +138,7 @@ def test_a_constant_a_layer_is_one_neuron_a_layer_where_arithmetic_is_exact(
 
 
 def test_one_row_for_all_neurons_parts_those_of_every_hidden_layer_but_the_last(job_of: JobOf, course: Course) -> None:
-    """With w_ij = v_j, neuron j gets its error times v_j; the errors of a softmax add up to zero, so its input is spared.
+    """Neuron j gets its error times v_j. The errors of a softmax add up to zero, so the layer before it is spared.
 
     In float64, differences by rounding are 1e-9 of those by theory, or less.
     """
