@@ -81,4 +81,4 @@ def test_the_page_has_each_sweep_and_each_sweep_its_question() -> None:
     assert set(re.findall(r"zeroinit -cn (\w+)", page)) == set(sweeps)
     for first, second, *_ in sweeps.values():
         assert re.fullmatch(r"# [A-Z].*\?", first)
-        assert re.fullmatch(r"# \d+ runs .*; \d+ (s|min), .*\.", second)
+        assert re.fullmatch(r"# \d+ runs .*; \d+ (s|min) of a busy core\.", second)
