@@ -38,7 +38,7 @@ def test_the_sweeps_and_files_it_names_exist(page: str) -> None:
         assert name in user_files if options else (SWEEPS / f"{name}.yaml").exists(), name
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", text):
         file = (ROOT / page).parent / target if target else ROOT / page
-        assert file.exists() or target.endswith("results.md"), target
+        assert file.exists(), target
         if anchor and target.endswith(".md"):
             assert anchor in anchors(file.read_text()), f"{target}#{anchor}"
 

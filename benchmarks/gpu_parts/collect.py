@@ -7,7 +7,7 @@ from zeroinit.report.archive import format_table, merge_rows, read_table
 
 
 def collect(folder: Path, table: Path) -> None:
-    """Add the finished runs of `folder` to the table; `zeroinit-results` then writes RESULTS.md anew."""
+    """Add the finished runs of `folder` to the table; `zeroinit-results` then writes its pages again."""
     rows = [
         merged for row in read_rows(folder / "runs.jsonl") for merged in row["rows"] if merged["status"] == "FINISHED"
     ]

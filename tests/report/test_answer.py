@@ -168,9 +168,9 @@ def test_verdicts_come_first() -> None:
         Claim("It does not learn", ClaimTest.DOES_NOT_LEARN, {"init": "bad"}),
     ]
     assert answer(*groups, claims=claims)[:5] == [
-        "Supported: They are better (+10.00 ± 1.30 points, claimed more than 0).",
-        "Supported: They are better (in 2 of 2 cases, +9.75 to +10.00 points).",
+        "Supported: They are better. 10.00 ± 1.30 points ahead, claimed: ahead.",
+        "Supported in 2 of 2 cases: They are better. 9.75 to 10.00 points ahead.",
         "Supported in 1, refuted in 1 of 2 cases: They are better.",
-        "Undetermined: They are better (no such cell in this sweep).",
-        "Supported: It does not learn (in 4 of 4 runs: stuck-at-prior).",
+        "Undetermined: They are better. No such cell in this sweep.",
+        "Supported: It does not learn. In 4 of 4 runs: stuck-at-prior.",
     ]

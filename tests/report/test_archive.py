@@ -15,7 +15,8 @@ from zeroinit.config.claims import parse_claims
 from zeroinit.report import cli
 from zeroinit.report.archive import format_table, merge_rows, read_table
 from zeroinit.report.manifest import MANIFEST_FILE, Manifest
-from zeroinit.report.results_page import SweepFile, format_results, read_sweep_file
+from zeroinit.report.results_page import SweepFile, format_pages, read_sweep_file
+from zeroinit.report.tables import mark_n
 from zeroinit.tracker.mlflow import Mlflow
 
 SWEEP = """\
@@ -65,13 +66,13 @@ def results(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
 
 @pytest.fixture
 def results_page(zeroinit: Callable[..., Any], results: Callable[..., tuple[int, str]], database: Path) -> str:
-    """RESULTS.md of a sweep of the user's own, whose table is in kept/table.csv."""
+    """The page of results of a sweep of the user's own, whose table is in kept/table.csv."""
     Path("own").mkdir()
     Path("own/mine.yaml").write_text(SWEEP)
     assert zeroinit("-cd", "own", "-cn", "mine").code == 0
     code, said = results("mine", "--files", "own", "--table", "kept/table.csv")
-    assert (code, said) == (0, "6 runs in kept/table.csv, reported in RESULTS.md\n")
-    return Path("RESULTS.md").read_text()
+    assert (code, said) == (0, "6 runs in kept/table.csv, pages in docs/results\n")
+    return Path("docs/results/mine.md").read_text()
 
 
 def test_the_claims_of_a_table_are_judged_as_the_sweep_judged_them(results_page: str) -> None:
@@ -84,22 +85,17 @@ def test_the_claims_of_a_table_are_judged_as_the_sweep_judged_them(results_page:
     sweep = load("mine")
     assert list(sweep.claims["verdict"]) == [row["verdict"] for row in judged]
     assert list(sweep.claims["finding"]) == [row["finding"] for row in judged]
-    assert sweep.answer[0] == f"Supported: All zero stays ({judged[0]['finding']})."
+    assert sweep.answer[0] == f"Supported: All zero stays. I{judged[0]['finding'][1:]}."
     for row in judged:  # the page says of each claim what the sweep's own report said, with the runs' own numbers
-        assert f"\n{row['claim']}. {row['statement']} ({row['source']}).\n" in results_page
-        lines = [
-            line.strip("| ").split(" | ")
-            for line in results_page.splitlines()
-            if line.startswith(f"| {row['claim']} |")
-        ]
-        assert (row["verdict"], row["finding"]) in [
-            (line[1].strip("*"), line[-1].partition("; to decide")[0]) for line in lines
-        ]
+        finding = f": {row['finding']}, n = {mark_n(int(row['n']), row['counted'])}." if row["finding"] else ""
+        start = results_page.index(f": {row['statement']}. Source: {row['source']}.\n")
+        comparison = " ".join(results_page[start:].splitlines()[1].split())
+        assert comparison.startswith(f"- **{row['verdict']}**: {row['compared'].replace('|', ' or ')}{finding}")
 
 
 def test_results_have_the_question_the_cells_and_the_conditions(results_page: str) -> None:
     assert str(Path.cwd()) not in results_page + Path("kept/table.csv").read_text()
-    assert "## mine\n\nDo zero weights learn the digits?\n" in results_page
+    assert "# mine\n\nDo zero weights learn the digits?\n" in results_page
     assert re.search(
         r"^\| zero \| 2† \| - \| \d+\.\d\d, \d+\.\d\d \| -\d+\.\d\d, -\d+\.\d\d \| stuck-at-prior \|$",
         results_page,
@@ -109,7 +105,7 @@ def test_results_have_the_question_the_cells_and_the_conditions(results_page: st
     assert "\n\n† The init draws nothing: n counts batch orders.\n\n" in results_page
     assert "dataset=digits" in results_page
     assert "float32 (native)" in results_page
-    assert re.search(r"lr=0\.001; (cpu|cuda:0) \(.+\), .+ kernels, torch \d", results_page)
+    assert re.search(r"lr=0\.001`\n- (cpu|cuda:0) \(.+\), .+ kernels, torch \d", results_page)
 
 
 def test_results_need_no_store_and_grow_with_it(
@@ -118,16 +114,16 @@ def test_results_need_no_store_and_grow_with_it(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # where no store is
         assert results("--files", "own", "--table", "kept/table.csv")[0] == 0
-    assert Path("RESULTS.md").read_text() == results_page
+    assert Path("docs/results/mine.md").read_text() == results_page
     assert zeroinit("-cd", "own", "-cn", "mine", "seed=2").code == 0
     assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("9 runs in ")
-    assert re.search(r"^\| zero \| 3† \| - \| \d+\.\d\d ± ", Path("RESULTS.md").read_text(), re.MULTILINE)
+    assert re.search(r"^\| zero \| 3† \| - \| \d+\.\d\d ± ", Path("docs/results/mine.md").read_text(), re.MULTILINE)
     tracker = Mlflow(None)
     tracker.find("mine")
     params = next(record.params for record in tracker.records() if record.params["init"] == "zero")
     tracker.begin_summary({MANIFEST_FILE: Manifest("", "", [("cut-short-2", "another", params)]).to_json()})
     assert results("mine", "--files", "own", "--table", "kept/table.csv")[1].startswith("10 runs in ")
-    assert "| 0 | - | - | - | not run |" in Path("RESULTS.md").read_text()
+    assert "| 0 | - | - | - | not run |" in Path("docs/results/mine.md").read_text()
 
 
 def row(sweep: str, seed: int, accuracy: float, size: str = "paper", init: str = "default") -> dict[str, str]:
@@ -157,21 +153,35 @@ CLAIM = {
 }
 
 
+def write(rows: list[dict[str, str]], sweeps: dict[str, SweepFile], page: str = "a.md") -> str:
+    """Return a page of the rows."""
+    return format_pages(rows, sweeps, {})[page]
+
+
 def test_a_page_by_hand() -> None:
     """90 and 92% are 1 ± 12.71 points above 90: Student's t is 12.706 for n = 2, the standard deviation sqrt(2).
 
     Two in a stack: 2 hours.
     """
     rows = [row("figure10", 0, 0.9), row("figure10", 1, 0.92), row("figure9", 0, 0.5, size="small")]
-    page = format_results(
-        merge_rows([], rows), {name: SweepFile("Why?", parse_claims([CLAIM])) for name in ("figure9", "figure10")}
+    sweeps = {name: SweepFile("Why?", parse_claims([CLAIM])) for name in ("figure9", "figure10")}
+    pages = format_pages(merge_rows([], rows), sweeps, {"figure10": ["../figures/figure10.png"]})
+    assert list(pages) == ["index.md", "figure9.md", "figure10.md"]
+    page = pages["figure10.md"]
+    assert page.startswith(
+        "# figure10\n\nWhy?\n\n![Figure of figure10](../figures/figure10.png)\n\n## At the paper's scale"
     )
-    assert page.index("## figure9, size=small") < page.index("## figure10, size=paper")
-    assert "| 2 | 90 | 90.00, 92.00 | learns |" in page
-    assert "2 runs, 2 hours." in page
-    assert "Of 1 judgements 0 supported, 0 refuted, 1 undetermined." in page  # the small one is of another size
-    assert "### Claims of figure10\n\n1. So it is (" in page
-    assert "| 1 | undetermined | init=default against 90% | 2 | +1.00 ± 12.71 points" in page
+    assert "\n- Undetermined: So it is. Source: here.\n    - **undetermined**: init=default against 90%: " in page
+    assert ": 1.00 ± 12.71 points ahead, claimed: at most 1 behind, n = 2. To decide: " in " ".join(page.split())
+    assert page.index("- Undetermined") < page.index("| 2 | 90 | 90.00, 92.00 | learns |")
+    assert "- 2 runs, 2 hours" in page
+    index = pages["index.md"]
+    assert (
+        "1 comparisons: 0 supported, 0 refuted, 1 undetermined. They rest on 3 archived runs." in index
+    )  # one is small
+    assert "**[figure10](figure10.md)**: Why?\n\n- Undetermined: So it is. 1.00 ± 12.71 points ahead, " in index
+    assert index.index("## At the paper's scale") < index.index("(figure10.md)") < index.index("## On less data")
+    assert index.index("## On less data") < index.index("**[figure9](figure9.md)** (small): Why?")
 
 
 def test_a_newer_run_replaces_an_older_run_of_its_config() -> None:
@@ -219,11 +229,11 @@ def test_the_page_labels_older_versions_and_counts_newer_runs_that_wait() -> Non
     old = [row("a", seed, 0.5) for seed in (0, 1)]
     newer = of_version_2(row("a", 0, 0.75)) | {"cpu": "AMD EPYC", "cpu_capability": "AVX2"}
     sweeps = {"a": SweepFile("Why?", [])}
-    page = format_results(merge_rows(old, [newer]), sweeps)
+    page = write(merge_rows(old, [newer]), sweeps)
     assert "Version 1 of the training code" in page
     assert "not in this table: 1." in page
     assert "75.00" not in page
-    page = format_results(merge_rows(old, [newer, newer | {"seeds.init": "1", "identity": "default1-data-2"}]), sweeps)
+    page = write(merge_rows(old, [newer, newer | {"seeds.init": "1", "identity": "default1-data-2"}]), sweeps)
     assert "Version 1" not in page
     assert "not in this table" not in page
     assert "75.00" in page
@@ -260,8 +270,8 @@ def test_nothing_is_compared_across_devices() -> None:
         )
         for seed in (0, 1)
     ]
-    page = format_results(merge_rows([], rows), {"a": SweepFile("Why?", parse_claims([claim]))})
-    assert "Of 1 judgements 1 supported" in page
+    page = write(merge_rows([], rows), {"a": SweepFile("Why?", parse_claims([claim]))})
+    assert "**supported**: init=zero against init=default" in page
     assert "| cuda |" in page
 
 
@@ -274,11 +284,11 @@ def test_cells_are_compared_with_the_reference_of_the_sweeps_file() -> None:
         for init, of_seeds in shares.items()
         for seed, share in enumerate(of_seeds)
     ]
-    page = format_results(merge_rows([], rows), {"a": read_sweep_file(Path("a.yaml"))})
+    page = write(merge_rows([], rows), {"a": read_sweep_file(Path("a.yaml"))})
     assert "| init | n | ours | minus zero | outcome |" in page
     assert "| default | 2 | 40.00, 42.00 | -20.00, -19.00 | learns |" in page
     assert "| zero | 2 | 60.00, 61.00 |  | learns |" in page
-    assert "minus default" in format_results(merge_rows([], rows), {"a": SweepFile("Why?", [])})
+    assert "minus default" in write(merge_rows([], rows), {"a": SweepFile("Why?", [])})
 
 
 def test_missing_runs_leave_a_claim_undetermined() -> None:
@@ -287,10 +297,10 @@ def test_missing_runs_leave_a_claim_undetermined() -> None:
     there = row("a", 0, 0.1) | {"outcome": "symmetric"}
     missing = row("a", 1, 0.1, size="") | {"status": "not run", "test/accuracy": "", "outcome": ""}
     said = [
-        format_results(merge_rows([], rows), {"a": SweepFile("Why?", parse_claims([claim]))})
+        write(merge_rows([], rows), {"a": SweepFile("Why?", parse_claims([claim]))})
         for rows in ([there], [there, missing])
     ]
-    assert ["Of 1 judgements 1 supported" in said[0], "Of 1 judgements 0 supported" in said[1]] == [True, True]
+    assert ["- Supported: So." in said[0], "- Undetermined: So." in said[1]] == [True, True]
     assert "| symmetric |" in said[0]
     assert "| 1 symmetric, 1 not run |" in said[1] or "| 1 not run, 1 symmetric |" in said[1]
 
@@ -312,5 +322,5 @@ def test_bad_input_is_refused_in_one_line(results: Callable[..., tuple[int, str]
         assert (code, "Traceback" in said, message in said) == (2, False, True), said
     Path("kept").write_text("")
     Path("table.csv").write_bytes(format_table([row("figure3", 0, 0.5)]))
-    code, said = results("--table", "table.csv", "--to", "kept/RESULTS.md")
-    assert (code, said) == (2, "zeroinit-results: kept: File exists; give files that can be written\n")
+    code, said = results("--table", "table.csv", "--to", "kept/pages")
+    assert (code, said) == (2, "zeroinit-results: kept/pages: Not a directory; give files that can be written\n")

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from zeroinit.report.cells import Cell, independent_keys, name_inits, naming_keys, sort_values
 from zeroinit.report.comparisons import ABOVE, BASELINE, BELOW, TOO_FEW, UNCLEAR, Comparison
-from zeroinit.report.judgements import REFUTED, SUPPORTED, UNDETERMINED, Judgement, learned_nothing
+from zeroinit.report.judgements import REFUTED, SUPPORTED, UNDETERMINED, Judgement, describe_side, learned_nothing
 from zeroinit.report.statistics import estimate
 from zeroinit.tracker import TEST_ACCURACY
 
@@ -33,7 +33,7 @@ def summarize(
     finished = [cell for cell in cells if cell.finished]
     if not finished:
         return ["No run has finished yet."]
-    verdicts = _cut([_describe_verdict(group) for group in _group_by_claim(judgements)], "claims")
+    verdicts = _cut([describe_verdict(group) for group in group_by_claim(judgements)], "claims")
     pairs = [comparison for comparison in comparisons if comparison.difference and comparison.difference.n]
     if not pairs:
         return [*verdicts, _describe_range(finished)]
@@ -55,24 +55,34 @@ def _cut(sentences: Sequence[str], things: str) -> list[str]:
 # ---- claims
 
 
-def _group_by_claim(judgements: Sequence[Judgement]) -> list[list[Judgement]]:
+def group_by_claim(judgements: Sequence[Judgement]) -> list[list[Judgement]]:
     """Return the judgements of each claim."""
     return [list(group) for _, group in groupby(judgements, lambda judgement: judgement.number)]
 
 
-def _describe_verdict(judgements: Sequence[Judgement]) -> str:
-    """Return `Supported: A beats B (in 2 of 2 cases, +1.20 to +2.40 points).` for the judgements of a claim."""
+def describe_verdict(judgements: Sequence[Judgement], has_numbers: bool = True) -> str:
+    """Return `Supported in 2 of 2 cases: A beats B. 1.20 to 2.40 points ahead.` for the judgements of a claim."""
     verdicts = [judgement.answer.verdict for judgement in judgements]
-    claim, answer = judgements[0].claim.statement, judgements[0].answer
-    if len(judgements) == 1:
-        return f"{answer.verdict.capitalize()}: {claim} ({answer.finding or answer.needed})."
     order = [verdict for verdict in (SUPPORTED, REFUTED, UNDETERMINED) if verdict in verdicts]
-    if len(order) > 1:
-        counts = ", ".join(f"{verdict} in {verdicts.count(verdict)}" for verdict in order)
-        return f"{counts.capitalize()} of {len(verdicts)} cases: {claim}."
-    differences = [judgement.answer.difference for judgement in judgements]
-    numbers = "" if any(map(math.isnan, differences)) else f", {_join_range(differences, '{:+.2f}')} points"
-    return f"{order[0].capitalize()}: {claim} (in {len(verdicts)} of {len(verdicts)} cases{numbers})."
+    counts = ", ".join(f"{verdict} in {verdicts.count(verdict)}" for verdict in order)
+    cases = f"{counts} of {len(verdicts)} cases" if len(verdicts) > 1 else order[0]
+    numbers = _describe_findings(judgements) if has_numbers and len(order) == 1 else ""
+    return f"{cases.capitalize()}: {judgements[0].claim.statement}.{numbers and f' {numbers}.'}"
+
+
+def _describe_findings(judgements: Sequence[Judgement]) -> str:
+    """Return the finding of a judgement, or the range of the differences of several; empty if they have none."""
+    answers = [judgement.answer for judgement in judgements]
+    if len(answers) == 1:
+        text = answers[0].finding or answers[0].needed
+        return text[:1].upper() + text[1:]
+    differences = [answer.difference for answer in answers]
+    if any(map(math.isnan, differences)):
+        return ""
+    sides = {describe_side(difference) for difference in differences}
+    if len(sides) > 1:
+        return f"{_join_range(differences, '{:+.2f}')} points"
+    return f"{_join_range(map(abs, differences), '{:.2f}')} points {sides.pop()}"
 
 
 # ---- comparisons

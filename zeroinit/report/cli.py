@@ -10,9 +10,9 @@ from pathlib import Path
 import zeroinit.garbage  # noqa: F401
 from zeroinit import SWEEPS
 from zeroinit.errors import BadInput
-from zeroinit.report import remake
+from zeroinit.report import remake, write_files
 from zeroinit.report.archive import collect_rows, format_table, merge_rows, read_table
-from zeroinit.report.results_page import SweepFile, format_results, read_sweep_file
+from zeroinit.report.results_page import SweepFile, format_pages, read_sweep_file
 from zeroinit.tracker.mlflow import Mlflow
 from zeroinit.tracker.stale import is_training, report_dead_runs
 
@@ -64,9 +64,9 @@ def _watch(make: Callable[..., str], tracker: Mlflow) -> None:
 
 
 def results() -> None:
-    """Add sweeps to the table of results, and write RESULTS.md again. The exit code is 2 if there is no such sweep."""
+    """Add sweeps to the table of results, and write its pages again. The exit code is 2 if there is no such sweep."""
     parser = argparse.ArgumentParser(
-        "zeroinit-results", description="Keep the runs of sweeps in a table, and make a page from the table."
+        "zeroinit-results", description="Keep the runs of sweeps in a table, and make pages from the table."
     )
     parser.add_argument("sweeps", metavar="sweep", nargs="*", help="sweeps to add from the store, by name")
     parser.add_argument("--tracker", metavar="URI", help=TRACKER_HELP)
@@ -78,7 +78,7 @@ def results() -> None:
         help="folder of the sweeps' files, which have the claims",
     )
     parser.add_argument("--table", metavar="FILE", type=Path, default=Path("docs/results.csv"), help="docs/results.csv")
-    parser.add_argument("--to", metavar="FILE", type=Path, default=Path("RESULTS.md"), help="RESULTS.md")
+    parser.add_argument("--to", metavar="FOLDER", type=Path, default=Path("docs/results"), help="docs/results")
     arguments = parser.parse_args()
     try:
         rows = read_table(arguments.table)
@@ -87,17 +87,24 @@ def results() -> None:
             rows = merge_rows(rows, collect_rows(tracker, _find_sweep_file(arguments.files, name).claims))
         if not rows:
             raise BadInput(f"--table={arguments.table}: it has no runs; name a sweep to be added")
-        page = format_results(rows, {row["sweep"]: _find_sweep_file(arguments.files, row["sweep"]) for row in rows})
-        for path, content in ((arguments.table, format_table(rows)), (arguments.to, page.encode())):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        print(f"{len(rows)} runs in {arguments.table}, reported in {arguments.to}")
+        files = {row["sweep"]: _find_sweep_file(arguments.files, row["sweep"]) for row in rows}
+        pages = format_pages(rows, files, {name: _find_figures(arguments.to, name) for name in files})
+        arguments.table.parent.mkdir(parents=True, exist_ok=True)
+        arguments.table.write_bytes(format_table(rows))
+        write_files(arguments.to, {name: content.encode() for name, content in pages.items()})
+        print(f"{len(rows)} runs in {arguments.table}, pages in {arguments.to}")
     except BadInput as error:
         sys.stderr.write(f"zeroinit-results: {' '.join(str(error).split())}\n")
         sys.exit(2)
     except OSError as error:
         sys.stderr.write(f"zeroinit-results: {error.filename}: {error.strerror}; give files that can be written\n")
         sys.exit(2)
+
+
+def _find_figures(pages: Path, sweep: str) -> list[str]:
+    """Return the figures of a sweep in the folder `figures` beside the pages, as paths relative to the pages."""
+    files = sorted((pages.parent / "figures").glob(f"{sweep}*.png"))
+    return [f"../figures/{file.name}" for file in files if file.stem in (sweep, f"{sweep}_small")]
 
 
 def _open_store(uri: str | None, sweep: str) -> Mlflow:

@@ -130,11 +130,23 @@ def _judge_difference(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
     below = high <= threshold if is_superiority else high < threshold
     verdict = SUPPORTED if above else REFUTED if below else UNDETERMINED
     width = "" if math.isnan(half) else f" ± {half:.2f}"
-    finding = f"{difference:+.2f}{width} points, claimed {'more than' if is_superiority else 'at least'} {threshold:g}"
+    finding = f"{abs(difference):.2f}{width} points {describe_side(difference)}, claimed: {_describe_margin(claim)}"
     needed = seeds_needed(n, half, abs(difference - threshold)) if verdict == UNDETERMINED else ""
     if diverged:  # they have no accuracy, and do not diverge by chance
         verdict, needed = UNDETERMINED, f"runs that do not diverge, as {diverged} of {total} did"
     return Answer(verdict, n, finding + _describe_unpaired(cell, other), needed, difference, half)
+
+
+def describe_side(difference: float) -> str:
+    """Return the side of the reference on which a cell is."""
+    return "behind" if difference < 0 else "ahead"
+
+
+def _describe_margin(claim: Claim) -> str:
+    """Return the difference that a claim is about, in words."""
+    if claim.test == ClaimTest.SUPERIOR:
+        return f"more than {claim.margin:g} ahead" if claim.margin else "ahead"
+    return f"at most {claim.margin:g} behind" if claim.margin else "not behind"
 
 
 def _subtract_number(cell: Cell, percent: Any) -> Difference:

@@ -1,5 +1,6 @@
-"""RESULTS.md: the cells of each sweep, compared with what was published, and its claims, judged by archived runs."""
+"""Pages of results: the claims of each sweep, judged by archived runs, and its cells beside what was published."""
 
+import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,14 +12,15 @@ from omegaconf import OmegaConf
 from zeroinit.config.claims import Claim, ClaimTest, parse_claims
 from zeroinit.config.identity import VERSION
 from zeroinit.errors import BadInput
+from zeroinit.report.answer import describe_verdict, group_by_claim
 from zeroinit.report.archive import FOLDER_KEY, record_of, split_by_version, sweep_and_size, version_of
 from zeroinit.report.cells import NOT_RUN, Cell, group_cells, naming_keys
 from zeroinit.report.claims import matches
 from zeroinit.report.comparisons import BASELINE
 from zeroinit.report.identical import starts_of, warn_of_identical_cells
-from zeroinit.report.judgements import Judgement, judge
+from zeroinit.report.judgements import REFUTED, SUPPORTED, UNDETERMINED, Judgement, judge
 from zeroinit.report.manifest import manifest_of, read_question
-from zeroinit.report.tables import caption, explain_marks, mark_n, summarize_cells
+from zeroinit.report.tables import CellRow, caption, explain_marks, mark_n, summarize_cells
 from zeroinit.report.views.panels import split_shared_parts
 from zeroinit.tracker import Record
 from zeroinit.tracker.tags import Tag
@@ -28,7 +30,17 @@ OLDER_VERSION = (
     "the same runs may have other numbers now."
 )
 WAITING = "Runs of a newer version that wait for the rest of their cells, and are not in this table: {}."
-VERDICTS = {"supported": "**supported**", "refuted": "**refuted**", "undetermined": "undetermined"}
+MAX_LINE = 160  # characters of a line that is not a row of a table
+PAPER = "paper"  # the size at which a sweep has the data and the epochs of the paper
+READING = """\
+- A claim is judged by paired differences over seeds, against the margin that its sweep's file states.
+- *Supported* and *refuted* mean that the whole 95% interval (Student's t) lies on one side of the margin.
+- Accuracies are of the test set after the last step, in percent: the mean over n draws of the init, and its interval.
+- With n = 2 both values stand for the interval. An interval that is cut at 0 or 100% is written as (low to high).
+- A column *minus* an init has paired differences in points. Their intervals are widened for several comparisons
+  (Bonferroni, within one arch and scale).
+- Published figures are read off Schicho (2023), *Training neural network with zero weight initialization*.
+- `image_folder (cifar10-jpeg)` is CIFAR-10 as JPEG files, which lose some detail."""
 
 
 class SweepFile(NamedTuple):
@@ -53,99 +65,116 @@ def read_sweep_file(path: Path) -> SweepFile:
     return SweepFile(read_question(path), parse_claims(claims), reference)
 
 
-def format_results(rows: Sequence[Mapping[str, str]], sweeps: Mapping[str, SweepFile]) -> str:
-    """Return RESULTS.md: for each sweep and size the cells, what was published about them, and the judged claims.
+class Section(NamedTuple):
+    """The runs of a sweep at one size, by one version of the training code.
+
+    Attributes:
+        size: The size; empty for a sweep without sizes.
+        version: The version of the training code.
+        cells: The cells.
+        judgements: The judgements of the claims at this size.
+        waiting: The number of runs of a newer version that are not in the cells.
+    """
+
+    size: str
+    version: int
+    cells: Sequence[Cell]
+    judgements: Sequence[Judgement]
+    waiting: int
+
+
+def format_pages(
+    rows: Sequence[Mapping[str, str]], sweeps: Mapping[str, SweepFile], figures: Mapping[str, Sequence[str]]
+) -> dict[str, str]:
+    """Return {file name: content} of a page for each sweep, and of index.md, which has the verdicts of all claims.
 
     Args:
         rows: The archived runs.
         sweeps: The file of each of their sweeps, by name.
+        figures: {sweep: paths of its figures, relative to the pages}.
     """
+    sections = _make_sections(rows, sweeps)
+    pages = {"index.md": _join_paragraphs(_format_index(len(rows), sections, sweeps))}
+    for name, of_sweep in sections.items():
+        images = [f"![Figure of {name}]({path})" for path in figures.get(name, ())]
+        parts = [f"# {name}", sweeps[name].question, *images]
+        parts += [part for section in of_sweep for part in _format_section(section, sweeps[name])]
+        pages[f"{name}.md"] = _join_paragraphs(parts)
+    return pages
+
+
+def _join_paragraphs(paragraphs: Iterable[str]) -> str:
+    """Return the paragraphs, and a line that the page is generated."""
+    return "\n\n".join([*paragraphs, "*`zeroinit-results` writes this page; do not edit it.*"]) + "\n"
+
+
+def _make_sections(rows: Sequence[Mapping[str, str]], sweeps: Mapping[str, SweepFile]) -> dict[str, list[Section]]:
+    """Return the sections of each sweep, in the order of the table; at the paper's scale first."""
     groups: dict[tuple[str, str, int], list[Record]] = defaultdict(list)
     sizes = {row["cell_hash"]: row["size"] for row in rows if row["size"]}  # rows of runs that were not run may lack it
     current, waiting = split_by_version(rows)
     for row in current[::-1]:  # cells take their records newest first, and keep the order of the table
         size = row["size"] or sizes.get(row["cell_hash"], "")
         groups[row["sweep"], size, version_of(row)].append(record_of(row))
-    sections: list[str] = []
-    judgements: list[tuple[str, str, Judgement]] = []
+    sections: dict[str, list[Section]] = defaultdict(list)
     for (name, size, version), records in reversed(groups.items()):
-        sweep = sweeps[name]
-        claims = [claim for claim in sweep.claims if claim.is_about(size)]
+        claims = [claim for claim in sweeps[name].claims if claim.is_about(size)]
         cells = group_cells(manifest_of(records).planned, [record for record in records if record.status != NOT_RUN])
-        of_section = judge(claims, cells)
-        judgements += [(name, size, judgement) for judgement in of_section]
-        lines = _format_section(name, size, sweep, cells, of_section)
-        if version != VERSION:
-            lines[2:2] = [OLDER_VERSION.format(version), ""]
-        if count := sum(sweep_and_size(row) == (name, size) for row in waiting):
-            lines[2:2] = [WAITING.format(count), ""]
-        sections.append("\n".join(lines))
-    return "\n\n".join([*_format_opening(len(rows), judgements), *sections]) + "\n"
+        count = sum(sweep_and_size(row) == (name, size) for row in waiting)
+        sections[name].append(Section(size, version, cells, judge(claims, cells), count))
+    return {name: sorted(parts, key=lambda section: section.size != PAPER) for name, parts in sections.items()}
 
 
-def _format_opening(runs: int, judgements: Sequence[tuple[str, str, Judgement]]) -> list[str]:
-    """Return the paragraphs before the first section.
-
-    Args:
-        runs: The number of archived runs.
-        judgements: (sweep, size, judgement) of all claims.
-    """
-    counts = Counter(judgement.answer.verdict for *_, judgement in judgements)
-    summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
-    at_paper: dict[str, list[Judgement]] = defaultdict(list)  # by sweep
-    for name, size, judgement in judgements:
-        if size == "paper":
-            at_paper[name].append(judgement)
-    paragraphs = [
-        "# Results",
-        f"Generated by `zeroinit-results` from {runs} archived runs; do not edit this page. Accuracies are of the test "
-        "set after the last step, in percent: the mean over n draws of the init and Student's 95% interval, cut where "
-        "it would leave 0 to 100, as (low to high); with n = 2 both values. A claim is judged by paired differences "
-        "over seeds, whose intervals are not cut, against what its sweep's file says. Minus an init is the "
-        "paired difference from it over seeds, in points, with an interval that is widened for all comparisons with it "
-        "at one arch and scale (Bonferroni, 95% together). Published figures are read off "
-        "Schicho (2023), *Training neural network with zero weight initialization*, and are of the paper's scale "
-        "(`size=paper`); a section of another size has less data and fewer steps. "
-        "`image_folder (cifar10-jpeg)` is CIFAR-10 as JPEG files, whose pixels are lossy.",
-        f"Of {len(judgements)} judgements {summary}.",
-    ]
-    if at_paper:
-        paragraphs.append("## Claims at the paper's scale")
-        for name, of_sweep in at_paper.items():
-            paragraphs += [f"### Claims of {name}", "\n".join(_format_claims(of_sweep))]
-        paragraphs += explain_marks([], [judgement for of_sweep in at_paper.values() for judgement in of_sweep])
+def _format_index(runs: int, sections: Mapping[str, Sequence[Section]], sweeps: Mapping[str, SweepFile]) -> list[str]:
+    """Return the paragraphs of the page of all verdicts."""
+    everything = [judgement for parts in sections.values() for section in parts for judgement in section.judgements]
+    counts = Counter(judgement.answer.verdict for judgement in everything)
+    summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in (SUPPORTED, REFUTED, UNDETERMINED))
+    paragraphs = ["# Results", f"{len(everything)} comparisons: {summary}. They rest on {runs} archived runs.", READING]
+    for heading, is_of_paper in (("At the paper's scale", True), ("On less data", False)):
+        paragraphs.append(f"## {heading}")
+        for name, parts in sections.items():
+            for section in parts:
+                if (section.size == PAPER) == is_of_paper:
+                    size = "" if is_of_paper else f" ({section.size})"
+                    verdicts = [f"- {describe_verdict(group)}" for group in group_by_claim(section.judgements)]
+                    paragraphs.append(f"**[{name}]({name}.md)**{size}: {sweeps[name].question}")
+                    paragraphs += ["\n".join(verdicts)] if verdicts else []
     return paragraphs
 
 
-def _format_section(
-    name: str, size: str, sweep: SweepFile, cells: Sequence[Cell], judgements: Sequence[Judgement]
-) -> list[str]:
-    """Return the lines of the section on a sweep at one size."""
-    rows = summarize_cells(cells, sweep.reference)
-    keys = [key for key in naming_keys(cells) if len({row.keys[key] for row in rows}) > 1]
-    notes = explain_marks(rows, judgements)
-    notes += warn_of_identical_cells(starts_of(cells), naming_keys(cells))
-    lines = [f"## {name}{f', size={size}' if size else ''}", "", sweep.question, "", _describe_conditions(cells)]
+def _format_section(section: Section, sweep: SweepFile) -> list[str]:
+    """Return the paragraphs on a sweep at one size: the verdicts, then the table, then how it was trained."""
+    rows = summarize_cells(section.cells, sweep.reference)
+    keys = naming_keys(section.cells)
+    scale = "At the paper's scale" if section.size == PAPER else "On less data"
+    paragraphs = [f"## {scale} (size={section.size})" if section.size else "## Results"]
+    paragraphs += ["\n".join(_format_claims(section.judgements))] if section.judgements else []
+    paragraphs.append("\n".join(_format_table(section, rows, sweep)))
+    paragraphs += [*explain_marks(rows, section.judgements), *warn_of_identical_cells(starts_of(section.cells), keys)]
+    paragraphs += [WAITING.format(section.waiting)] if section.waiting else []
+    paragraphs += [OLDER_VERSION.format(section.version)] if section.version != VERSION else []
+    return [*paragraphs, _describe_conditions(section.cells)]
+
+
+def _format_table(section: Section, rows: Sequence[CellRow], sweep: SweepFile) -> list[str]:
+    """Return the lines of the table of cells."""
+    keys = [key for key in naming_keys(section.cells) if len({row.keys[key] for row in rows}) > 1]
     columns = {key: [row.keys[key] for row in rows] for key in keys}
     columns["n"] = [mark_n(row.accuracy.n, row.counted) for row in rows]
-    published = [_find_published(cell, sweep.claims) for cell in cells]
+    published = [_find_published(cell, sweep.claims) for cell in section.cells]
     if any(published):
-        columns["published" if size == "paper" else "published, of the paper's scale"] = [
-            value or "-" for value in published
-        ]
+        head = "published" if section.size == PAPER else "published, of the paper's scale"
+        columns[head] = [value or "-" for value in published]
     columns["ours"] = [row.accuracy.percent(digits=2, sign="") for row in rows]
     if any(row.difference for row in rows):
         columns[f"minus {sweep.reference}"] = [row.difference.format() if row.difference else "" for row in rows]
     columns["outcome"] = [row.outcomes for row in rows]
-    lines += ["", *_format_markdown_table(list(columns), zip(*columns.values(), strict=True))]
-    lines += [line for note in notes for line in ("", note)]
-    if judgements and size != "paper":  # the claims at the paper's scale have a section of their own
-        lines += ["", *_format_claims(judgements)]
-    return lines
+    return _format_markdown_table(list(columns), zip(*columns.values(), strict=True))
 
 
 def _describe_conditions(cells: Sequence[Cell]) -> str:
-    """Return what the runs of the cells have in common, their machines, their number and their time."""
+    """Return a list of what the runs of the cells have in common, their machines, their number and their time."""
     finished = [record for cell in cells for record in cell.finished]
     machines = sorted({_describe_machine(record) for record in finished})
     arithmetic = {f"{record.params.get('dtype', '?')} ({record.params.get('arithmetic', '?')})" for record in finished}
@@ -156,8 +185,8 @@ def _describe_conditions(cells: Sequence[Cell]) -> str:
     seconds = sum(
         float(record.tags.get(Tag.TRAIN_SECONDS, 0)) / int(record.tags.get(Tag.STACK_SIZE, 1)) for record in finished
     )
-    machine = ", ".join([*machines, *sorted(arithmetic)])
-    return f"{conditions}; {machine}; {len(finished)} runs, {seconds / 3600:.2g} hours."
+    parts = [f"`{conditions}`", *machines, *sorted(arithmetic), f"{len(finished)} runs, {seconds / 3600:.2g} hours"]
+    return "\n".join(line for part in parts for line in textwrap.wrap(f"- {part}", MAX_LINE, subsequent_indent="  "))
 
 
 def _describe_machine(record: Record) -> str:
@@ -176,16 +205,19 @@ def _find_published(cell: Cell, claims: Sequence[Claim]) -> str:
 
 
 def _format_claims(judgements: Sequence[Judgement]) -> list[str]:
-    """Return the lines of the claims of a sweep, each once with its source, and of the table of judgements."""
-    claims = {judgement.number: judgement.claim for judgement in judgements}
-    lines = [f"{number}. {claim.statement} ({claim.source})." for number, claim in claims.items()]
-    body: list[list[object]] = []
-    for judgement in judgements:
-        answer = judgement.answer
-        needed = f"; to decide: {answer.needed}" if answer.needed else ""
-        compared, n = _share_keys(judgement.compared), mark_n(answer.n, judgement.counted)
-        body.append([judgement.number, VERDICTS[answer.verdict], compared, n, f"{answer.finding or '-'}{needed}"])
-    return [*lines, "", *_format_markdown_table(["claim", "verdict", "compared", "n", "finding"], body)]
+    """Return a list of the claims, each with its verdict and its source, and below it each comparison."""
+    lines = []
+    for group in group_by_claim(judgements):
+        source = group[0].claim.source
+        lines.append(f"- {describe_verdict(group, has_numbers=False)}{f' Source: {source}.' if source else ''}")
+        for judgement in group:
+            answer, n = judgement.answer, mark_n(judgement.answer.n, judgement.counted)
+            needed = f" To decide: {answer.needed}." if answer.needed else ""
+            finding = f"{answer.finding}, n = {n}." if answer.finding else ""
+            parts = [f"**{answer.verdict}**", _share_keys(judgement.compared), finding]
+            line = f"{': '.join(part for part in parts if part)}{needed}"
+            lines += textwrap.wrap(line, MAX_LINE, initial_indent="    - ", subsequent_indent=" " * 6)
+    return lines
 
 
 def _share_keys(compared: str) -> str:
