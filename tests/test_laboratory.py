@@ -293,7 +293,9 @@ def axes_of(name: str) -> dict[str, list[str]]:
 def test_each_opens_with_its_question_and_what_it_takes(name: str) -> None:
     first, second, *_ = (SWEEPS / f"{name}.yaml").read_text().splitlines()
     assert re.fullmatch(r"# [A-Z].*\?", first)
-    assert re.fullmatch(rf"# {math.prod(map(len, axes_of(name).values()))} runs .*; \d+ (s|min) of a busy core\.", second)
+    assert re.fullmatch(
+        rf"# {math.prod(map(len, axes_of(name).values()))} runs .*; \d+ (s|min) of a busy core\.", second
+    )
 
 
 @pytest.mark.parametrize("name", LABORATORY)

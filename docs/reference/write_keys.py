@@ -143,7 +143,7 @@ def make_reference(comments: dict[str, str], defaults: dict[str, dict[str, Any]]
         is_node = any(isinstance(value, dict) for value in by_option.values())
         default = "of the option" if is_node else format_default(by_option)
         cells = (f"`{key}`", comment, accepted, default, "yes" if is_hashed(key) else "no")
-        sections[group if group in groups else ""].append(f"| {' | '.join(cells)} |".replace("<class>", r"\<class>"))
+        sections[group if group in groups else ""].append(f"| {' | '.join(cells)} |".replace("<class>", "&lt;class>"))
     parts = [INTRODUCTION]
     for group, rows in sections.items():
         options = ", ".join(f"`{file.stem}`" for file in sorted((CONF / group).glob("*.yaml"))) if group else ""
