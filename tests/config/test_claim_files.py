@@ -329,7 +329,10 @@ def test_the_page_distinguishes_verdicts_without_colour() -> None:
         opened.locator("#claims").wait_for()
         words = opened.locator("#judged .verdict").all_inner_texts()
         assert words == ["✓ supported", "? undetermined", "✗ refuted"]
-        assert "0.20 ± 0.25 points behind, claimed: at most 0.5 behind" in opened.locator("#judged").inner_text()
+        assert (
+            "0.20 ± 0.25 points behind init=default, claimed: at most 0.5 behind"
+            in opened.locator("#judged").inner_text()
+        )
         assert opened.evaluate("document.documentElement.scrollWidth") <= 360
         opened.goto(Path("bare.html").absolute().as_uri())
         opened.locator("#map-chart .tile").first.wait_for()

@@ -168,8 +168,8 @@ def test_verdicts_come_first() -> None:
         Claim("It does not learn", ClaimTest.DOES_NOT_LEARN, {"init": "bad"}),
     ]
     assert answer(*groups, claims=claims)[:5] == [
-        "Supported: They are better. 10.00 ± 1.30 points ahead, claimed: ahead.",
-        "Supported in 2 of 2 cases: They are better. 9.75 to 10.00 points ahead.",
+        "Supported: They are better. 10.00 ± 1.30 points ahead of init=default, claimed: ahead.",
+        "Supported in 2 of 2 cases: They are better. 9.75 to 10.00 points ahead of init=default.",
         "Supported in 1, refuted in 1 of 2 cases: They are better.",
         "Undetermined: They are better. No such cell in this sweep.",
         "Supported: It does not learn. In 4 of 4 runs: stuck-at-prior.",

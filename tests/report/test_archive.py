@@ -172,14 +172,14 @@ def test_a_page_by_hand() -> None:
         "# figure10\n\nWhy?\n\n![Figure of figure10](../figures/figure10.png)\n\n## At the paper's scale"
     )
     assert "\n- Undetermined: So it is. Source: here.\n    - **undetermined**: init=default against 90%: " in page
-    assert ": 1.00 ± 12.71 points ahead, claimed: at most 1 behind, n = 2. To decide: " in " ".join(page.split())
+    assert ": 1.00 ± 12.71 points ahead of 90%, claimed: at most 1 behind, n = 2. To decide: " in " ".join(page.split())
     assert page.index("- Undetermined") < page.index("| 2 | 90 | 90.00, 92.00 | learns |")
     assert "- 2 runs, 2 hours" in page
     index = pages["index.md"]
     assert (
         "1 comparisons: 0 supported, 0 refuted, 1 undetermined. They rest on 3 archived runs." in index
     )  # one is small
-    assert "**[figure10](figure10.md)**: Why?\n\n- Undetermined: So it is. 1.00 ± 12.71 points ahead, " in index
+    assert "**[figure10](figure10.md)**: Why?\n\n- Undetermined: So it is. 1.00 ± 12.71 points ahead of 90%, " in index
     assert index.index("## At the paper's scale") < index.index("(figure10.md)") < index.index("## On less data")
     assert index.index("## On less data") < index.index("**[figure9](figure9.md)** (small): Why?")
 

@@ -35,7 +35,7 @@ def test_a_comparison_is_judged_by_its_interval(claim: Claim, verdict: str, deci
     if isinstance(claim["reference"], dict):
         assert row["difference"] == pytest.approx(-0.2)
         assert row["interval"] == pytest.approx(0.2484, abs=1e-4)
-        assert row["finding"].startswith("0.20 ± 0.25 points behind, claimed: ")
+        assert row["finding"].startswith("0.20 ± 0.25 points behind init=default, claimed: ")
 
 
 def test_runs_that_are_all_alike_have_an_interval_of_no_width() -> None:
@@ -53,7 +53,7 @@ def test_one_seed_decides_nothing_and_none_less() -> None:
     single = [*runs("default", 0.5), *runs("zero_normal", 0.9)]
     row = judge_claim(BETTER | {"margin": 0}, single)
     assert (row["verdict"], row["n"], row["needed"]) == ("undetermined", 1, "2 seeds at least")
-    assert row["finding"] == "40.00 points ahead, claimed: ahead"
+    assert row["finding"] == "40.00 points ahead of init=default, claimed: ahead"
     apart = [run("default", 0, 0.5), run("zero_normal", 1, 0.9)]
     row = judge_claim(BETTER | {"margin": 0}, apart)
     assert (row["verdict"], row["n"]) == ("undetermined", 0)
@@ -82,7 +82,7 @@ def test_runs_are_paired_by_all_their_seeds_and_counted_by_that_of_the_init() ->
     records += [run("zero_normal", init, share + 0.01, order) for init, order, share in orders]
     row = judge_claim(BETTER | {"margin": 0.9}, records)
     assert (row["verdict"], row["n"], row["interval"]) == ("supported", 2, 0)
-    assert row["finding"] == "1.00 ± 0.00 points ahead, claimed: more than 0.9 ahead"
+    assert row["finding"] == "1.00 ± 0.00 points ahead of init=default, claimed: more than 0.9 ahead"
     other = [run("zero_normal", 2, 0.9, 7), run("default", 2, 0.1, 8)]  # the same draw, and another order
     row = judge_claim(BETTER | {"margin": 0.9}, records + other)
     assert (row["n"], row["interval"]) == (2, 0)

@@ -61,7 +61,7 @@ def group_by_claim(judgements: Sequence[Judgement]) -> list[list[Judgement]]:
 
 
 def describe_verdict(judgements: Sequence[Judgement], has_numbers: bool = True) -> str:
-    """Return `Supported in 2 of 2 cases: A beats B. 1.20 to 2.40 points ahead.` for the judgements of a claim."""
+    """Return `Supported in 2 of 2 cases: A beats B. 1.20 to 2.40 points ahead of B.` for the judgements of a claim."""
     verdicts = [judgement.answer.verdict for judgement in judgements]
     order = [verdict for verdict in (SUPPORTED, REFUTED, UNDETERMINED) if verdict in verdicts]
     counts = ", ".join(f"{verdict} in {verdicts.count(verdict)}" for verdict in order)
@@ -79,7 +79,7 @@ def _describe_findings(judgements: Sequence[Judgement]) -> str:
     differences = [answer.difference for answer in answers]
     if any(map(math.isnan, differences)):
         return ""
-    sides = {describe_side(difference) for difference in differences}
+    sides = {describe_side(difference, judgements[0].claim) for difference in differences}
     if len(sides) > 1:
         return f"{_join_range(differences, '{:+.2f}')} points"
     return f"{_join_range(map(abs, differences), '{:.2f}')} points {sides.pop()}"

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from zeroinit.config.claims import COMPARISONS, Claim, ClaimTest
@@ -130,16 +130,22 @@ def _judge_difference(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
     below = high <= threshold if is_superiority else high < threshold
     verdict = SUPPORTED if above else REFUTED if below else UNDETERMINED
     width = "" if math.isnan(half) else f" ± {half:.2f}"
-    finding = f"{abs(difference):.2f}{width} points {describe_side(difference)}, claimed: {_describe_margin(claim)}"
+    finding = (
+        f"{abs(difference):.2f}{width} points {describe_side(difference, claim)}, claimed: {_describe_margin(claim)}"
+    )
     needed = seeds_needed(n, half, abs(difference - threshold)) if verdict == UNDETERMINED else ""
     if diverged:  # they have no accuracy, and do not diverge by chance
         verdict, needed = UNDETERMINED, f"runs that do not diverge, as {diverged} of {total} did"
     return Answer(verdict, n, finding + _describe_unpaired(cell, other), needed, difference, half)
 
 
-def describe_side(difference: float) -> str:
-    """Return the side of the reference on which a cell is."""
-    return "behind" if difference < 0 else "ahead"
+def describe_side(difference: float, claim: Claim) -> str:
+    """Return the side of the claim's reference on which a cell is: `behind init=default`, `ahead of 97.5%`."""
+    reference = f"{claim.reference:g}%" if isinstance(claim.reference, int | float) else ""
+    if isinstance(claim.reference, Mapping):
+        own_keys = {key: value for key, value in claim.reference.items() if claim.cells.get(key) != value}
+        reference = ", ".join(f"{key}={value}" for key, value in own_keys.items())
+    return f"{'behind' if difference < 0 else 'ahead of'} {reference}"
 
 
 def _describe_margin(claim: Claim) -> str:
