@@ -95,4 +95,4 @@ def test_a_run_keeps_them_for_the_page(zeroinit: Callable[..., Any], monkeypatch
     assert (plane["steps"], plane["activation"], plane["seed"]) == ([0, 1, 2, 3], "tanh", "0")
     assert [layer["name"] for layer in plane["layers"]] == ["hidden1", "output"]
     np.testing.assert_allclose(plane["layers"][0]["weight"][0], start, rtol=1e-3)
-    assert content["plane"][plane["examples"]]["labels"] == ["0", "1", "1", "0"]
+    assert content["plane"][plane["examples"]]["frame"]["class"] == ["0", "1", "1", "0"]

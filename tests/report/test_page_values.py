@@ -84,8 +84,11 @@ def test_only_a_net_that_the_page_evaluates_has_a_plane(params: dict[str, str], 
     planes = [cell["plane"] for cell in content["cells"]]
     assert [plane is not None for plane in planes] == [is_drawn] * 2
     if is_drawn:
-        points = [content["plane"][plane["examples"]]["points"] for plane in planes]
+        frames = [content["plane"][plane["examples"]]["frame"] for plane in planes]
+        points = [[[x, y] for x, y in zip(frame["x"], frame["y"], strict=True)] for frame in frames]
         assert points == [[[1, 0], [0, 1]], [[2, 0], [0, 2]]]
+        assert [plane["neurons"] for plane in planes] == [["neuron 1 of hidden1", "neuron 2 of hidden1"]] * 2
+        assert planes[1]["title"] == "init=init1, seed 0"
 
 
 def test_the_table_lists_a_finished_run_that_counts_though_a_newer_one_failed() -> None:

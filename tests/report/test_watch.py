@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Ended
-from helpers.reports import report
+from helpers.reports import report, unpack
 
 from zeroinit.report import cli
 from zeroinit.tracker.mlflow import Mlflow
@@ -54,3 +54,24 @@ def test_a_sweep_that_has_ended_is_reported_once(
     zeroinit("-m", *WORDS, "init=default,zero")
     report("watched", "--watch", monkeypatch=monkeypatch)
     assert capfd.readouterr().out.splitlines() == [PAGE.absolute().as_uri(), "The sweep has ended."]
+
+
+@pytest.mark.usefixtures("database")
+def test_an_interruption_leaves_a_page_that_does_not_load_itself_again(
+    zeroinit: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zeroinit("-m", *WORDS, "init=default,zero")
+    tracker = Mlflow(None)
+    tracker.open("watched")
+    tracker.begin_summary({})
+    watched: list[object] = []
+
+    def interrupt(seconds: float) -> None:
+        watched.append(unpack(PAGE.read_bytes())["watch"]["seconds"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.time, "sleep", interrupt)
+    with pytest.raises(SystemExit) as ended:
+        report("watched", "--watch", monkeypatch=monkeypatch)
+    assert (ended.value.code, watched) == (cli.INTERRUPTED, [cli.WATCH_SECONDS])
+    assert unpack(PAGE.read_bytes())["watch"] is None

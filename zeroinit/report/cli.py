@@ -52,14 +52,21 @@ def main() -> None:
 
 
 def _watch(make: Callable[..., str], tracker: Mlflow) -> None:
-    """Make the report every WATCH_SECONDS until the sweep has ended, and once more then."""
+    """Make the report every WATCH_SECONDS until the sweep has ended or the user interrupts, and once more then.
+
+    The page of the last report does not load itself again.
+    """
     is_new = True
-    while is_training(tracker):
-        address = make(watch_seconds=WATCH_SECONDS)
-        if is_new:
-            print(f"{address}\nIt is made again every {WATCH_SECONDS} s; Ctrl-C ends that.", flush=True)
-        is_new = False
-        time.sleep(WATCH_SECONDS)
+    try:
+        while is_training(tracker):
+            address = make(watch_seconds=WATCH_SECONDS)
+            if is_new:
+                print(f"{address}\nIt is made again every {WATCH_SECONDS} s; Ctrl-C ends that.", flush=True)
+            is_new = False
+            time.sleep(WATCH_SECONDS)
+    except KeyboardInterrupt:
+        make()
+        raise
     print(f"{make()}\nThe sweep has ended.")
 
 

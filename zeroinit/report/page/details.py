@@ -32,9 +32,10 @@ def describe_cells(
         outcome, agreeing = commonest(cell)
         word = next(iter(cell.outcomes), NOT_RUN) if outcome == "?" else outcome
         difference = row.difference
+        label = cell.label(labelling) or content.name
         details.append(
             {
-                "label": cell.label(labelling) or content.name,
+                "label": label,
                 "values": " \N{MIDDLE DOT} ".join(cell.params.get(key, "none") for key in labelling) or content.name,
                 "params": {key: cell.params[key] for key in keys if key in cell.params},
                 "n": row.accuracy.n,
@@ -49,7 +50,7 @@ def describe_cells(
                 "runs_planned": cell.outcomes.total(),
                 "baseline": indices[id(comparison.baseline)] if comparison.baseline else None,
                 "distinct": _count_distinct(cell, units),
-                "plane": describe_plane(cell, snapshots[number], level) if snapshots else None,
+                "plane": describe_plane(cell, label, snapshots[number], level) if snapshots else None,
                 "layers": layers[number],
                 "wavefront": waves[number],
                 **describe_shares(cell, content.histograms[number], level),

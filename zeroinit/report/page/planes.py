@@ -20,15 +20,26 @@ DIGITS = 4
 
 
 def describe_planes(snapshots: Sequence[Snapshots | None]) -> dict[str, dict[str, Any]]:
-    """Return {name of the examples: their points, their labels, and the view of their plane without rows}."""
+    """Return {name of the examples: the view of their plane, with a row for each example}.
+
+    The page adds the rows of the lines, which follow from the weights at the step that a reader chooses.
+    """
     planes: dict[str, dict[str, Any]] = {}
     for of_cell in snapshots:
         if of_cell is None or (name := _name_examples(of_cell)) in planes:
             continue
         points, labels = ([*map(tuple, of_cell["points"].tolist())], of_cell["labels"].tolist())
-        view = make_plane(points, labels).to_data() | {"frame": {}}
-        planes[name] = {"view": view, "points": _round(of_cell["points"]), "labels": list(map(str, labels))}
+        planes[name] = make_plane(points, labels).to_data() | {"frame": _list_examples(of_cell["points"], labels)}
     return planes
+
+
+def _list_examples(points: NDArray[Any], labels: Sequence[int]) -> dict[str, list[Any]]:
+    """Return the columns of the examples in the plane."""
+    count = len(labels)
+    x, y = np.array(_round(points)).T.tolist()
+    flags = {"is_point": [True] * count, "is_neuron": [False] * count, "is_boundary": [False] * count}
+    tips = [f"class {label}" for label in labels]
+    return {"x": x, "y": y, "class": list(map(str, labels)), "group": [""] * count, "tip": tips, **flags}
 
 
 def _name_examples(snapshots: Snapshots) -> str:
@@ -45,10 +56,11 @@ def _is_drawable(cell: Cell, layers: Sequence[str]) -> bool:
     return (arch == "logistic" and not hidden) or (arch == "fnn" and cell.params.get("arch.activation") in ACTIVATIONS)
 
 
-def describe_plane(cell: Cell, snapshots: Snapshots | None, level: DetailLevel) -> dict[str, Any] | None:
+def describe_plane(cell: Cell, label: str, snapshots: Snapshots | None, level: DetailLevel) -> dict[str, Any] | None:
     """Return the weights of a cell's net at some steps; None without snapshots, or if the page cannot evaluate the net.
 
     `activation` is the name of the function behind each hidden layer; layers are in the order of the forward pass.
+    `neurons` are the names of the neurons of the first hidden layer, and `heads` those of the columns of their weights.
     """
     if snapshots is None or not level.steps:
         return None
@@ -58,7 +70,12 @@ def describe_plane(cell: Cell, snapshots: Snapshots | None, level: DetailLevel) 
     size = sum(snapshots[name][0].size for name in snapshots if "/" in name)
     steps = snapshots["steps"]
     chosen = space_evenly(len(steps), max(2, min(level.steps, MAX_NUMBERS // size)))
+    first, second = layers[0], layers[min(1, len(layers) - 1)]
+    neurons = len(snapshots[f"{first}/weight"][0]) if first != second else 0
     return {
+        "title": f"{label}, seed {snapshots['seed']}",
+        "neurons": [f"neuron {number + 1} of {first}" for number in range(neurons)],
+        "heads": [f"neuron of {first}", "weights from the inputs", "bias", f"weights to {second}"],
         "seed": str(snapshots["seed"]),
         "examples": _name_examples(snapshots),
         "activation": cell.params.get("arch.activation", ""),

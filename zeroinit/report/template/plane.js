@@ -66,25 +66,22 @@ function indexAt(plane, step) {
   return Math.max(0, d3.bisectRight(plane.steps, step) - 1);
 }
 
-function planeView(cell, step) {
-  const { view, points, labels } = data.plane[cell.plane.examples], index = indexAt(cell.plane, step);
-  const frame = { x: [], y: [], group: [], class: [], tip: [], is_neuron: [], is_boundary: [], is_point: [] };
-  const add = (row) => Object.keys(frame).forEach((name) => frame[name].push(row[name] ?? (name.startsWith("is_") ? false : "")));
-  points.forEach(([x, y], number) => add({ x, y, class: labels[number], tip: `class ${labels[number]}`, is_point: true }));
-  for (const { x, y, group, tip } of neuronLines(cell.plane, index, view)) add({ x, y, group, tip, is_neuron: true });
-  for (const { x, y, group } of boundaryLines(cell.plane, index, view)) add({ x, y, group, tip: "decision boundary", is_boundary: true });
-  return { ...view, title: `${cell.label}, seed ${cell.plane.seed}, step ${cell.plane.steps[index]}`, frame };
+function planeView({ plane }, step) {
+  // the examples, and the lines that follow from the weights at a step: those of all steps would make the page large
+  const view = data.plane[plane.examples], index = indexAt(plane, step), rows = [...neuronLines(plane, index, view), ...boundaryLines(plane, index, view)];
+  const frame = Object.fromEntries(Object.entries(view.frame).map(([name, values]) =>
+    [name, [...values, ...rows.map((row) => row[name] ?? (name.startsWith("is_") ? false : ""))]]));
+  return { ...view, title: `${plane.title}, step ${plane.steps[index]}`, frame };
 }
 
-function neuronLines(plane, index, view) {
+function neuronLines({ neurons, layers }, index, view) {
   // where the input of each neuron of the first hidden layer is zero
-  if (plane.layers.length < 2) return [];
-  const { weight, bias } = plane.layers[0], [left, right] = view.x.domain, [low, high] = view.y.domain;
-  return weight[index].flatMap(([a, b], neuron) => {
-    const c = bias?.[index][neuron] ?? 0;
+  const { weight, bias } = layers[0], [left, right] = view.x.domain, [low, high] = view.y.domain;
+  return neurons.flatMap((name, neuron) => {
+    const [a, b] = weight[index][neuron], c = bias?.[index][neuron] ?? 0;
     if (!a && !b) return [];
     const ends = Math.abs(b) > Math.abs(a) ? [left, right].map((x) => [x, -(c + a * x) / b]) : [low, high].map((y) => [-(c + b * y) / a, y]);
-    return ends.map(([x, y]) => ({ x, y, group: `neuron ${neuron}`, tip: `neuron ${neuron + 1} of ${plane.layers[0].name}` }));
+    return ends.map(([x, y]) => ({ x, y, group: name, tip: name, is_neuron: true }));
   });
 }
 
@@ -98,7 +95,8 @@ function boundaryLines(plane, index, view) {
     const margins = logits.map((values) => values[kind] - d3.max(values.filter((_, other) => other !== kind)));
     const rings = d3.contours().size([GRID, GRID]).contour(margins, 0).coordinates.flat();
     return rings.flatMap((ring, number) => splitAtBorder(ring).flatMap((part, piece) => part.map(([x, y]) => ({
-      x: scaleTo(x - 0.5, left, right), y: scaleTo(y - 0.5, low, high), group: `boundary ${kind} ${number} ${piece}` }))));
+      x: scaleTo(x - 0.5, left, right), y: scaleTo(y - 0.5, low, high), group: `boundary ${kind} ${number} ${piece}`,
+      tip: "decision boundary", is_boundary: true }))));
   });
 }
 
@@ -118,6 +116,6 @@ function weightTable(plane, step) {
   if (!second || first.weight[index].length > 12) return null;
   const rows = first.weight[index].map((row, neuron) => [String(neuron + 1), row.map(formatNumber).join(", "),
     formatNumber(first.bias?.[index][neuron] ?? 0), second.weight[index].map((out) => formatNumber(out[neuron])).join(", ")]);
-  return smallTable([`neuron of ${first.name}`, "weights from the inputs", "bias", `weights to ${second.name}`], rows);
+  return smallTable(plane.heads, rows);
 }
 
