@@ -173,3 +173,23 @@ def test_an_update_keeps_what_the_reader_sees_and_can_be_paused(tmp_path: Path) 
         page.wait_for_timeout(2500)
         assert page.evaluate("window.isOld")
         assert page.evaluate(TOP_OF, "map") == pytest.approx(place, abs=2)
+
+
+# ---- on paper
+
+
+def test_on_paper_are_light_charts_without_controls_that_fit(open_page: Open) -> None:
+    page = open_page("#row=2&sheet=open", theme="dark")
+    page.get_by_role("img", name="Weight gradients").wait_for(state="attached")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 700, "height": 1000})
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    for control in ("#nav", "#theme", ".controls", ".exports", "#card .close"):
+        assert not page.locator(control).first.is_visible(), control
+    for part in ("#card", "#table-rows tr.detail", "#curves figure"):
+        assert page.locator(part).is_visible(), part
+    assert page.evaluate("document.documentElement.scrollWidth") <= 700
+    widths = page.locator(".drawing svg").evaluate_all("(all) => all.map((svg) => svg.getBoundingClientRect().right)")
+    assert max(widths) <= 700
+    assert page.locator("#table-rows").evaluate("(node) => getComputedStyle(node).maxHeight") == "none"

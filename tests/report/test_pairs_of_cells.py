@@ -96,6 +96,10 @@ def test_a_cell_without_a_gradient_needs_no_colours() -> None:
     )
     assert [sorted(cell["wavefront"]["spans"]) for cell in content["cells"]] == [["x"], ["colour", "x"]]
     assert content["wavefront"]["colour"]["domain"][0] == -9
+    assert content["cells"][0]["gradients"]["layers"]["hidden1"]["shares"] == [[]]
+    assert (content["gradients"]["low"], len(content["gradients"]["edges"])) == (-9, 1)
+    alone = unpack(render_page("sweep", Manifest("", "", plan_of(*runs)), cells_of(*runs), [silent, None], []))
+    assert (alone["gradients"]["low"], len(alone["gradients"]["edges"]), alone["gradients"]["band"]) == (-25, 26, 2.5)
     assert "every entry is exactly 0" in [mark["label"] for mark in content["wavefront"]["marks"]]
     assert column_of(content, content["cells"][0]["wavefront"]["frame"]["is_zero"]) == [True]
 

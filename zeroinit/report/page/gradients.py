@@ -59,7 +59,7 @@ def _bins_of(histograms: Sequence[GradientHistograms]) -> tuple[int, int]:
     """Return the range of bins that have entries in one of the histograms, the end excluded."""
     ranges = [bins for part in histograms if (bins := bin_range(part))[1]]
     if not ranges:
-        return BINS_WITHOUT_ENTRIES
+        return LOWEST_BIN, LOWEST_BIN
     low = max(min(first for first, _ in ranges), LOWEST_BIN)
     return low, max(low + 1, *(end for _, end in ranges))
 
@@ -75,6 +75,7 @@ def describe_gradients(histograms: Sequence[GradientHistograms | None], level: D
     if not known or not level.steps:
         return None
     low, end = _bins_of(known)
+    low, end = (low, end) if low < end else BINS_WITHOUT_ENTRIES
     counts = np.zeros((1, 2, len(EXPONENTS)), dtype=np.int64)
     counts[0, 1, low:end] = 1
     pair = [

@@ -112,7 +112,7 @@ def _unite(views: Sequence[View], colour: Scale) -> View:
 
 
 def _unite_scales(scales: Sequence[Scale]) -> Scale:
-    """Return the scale that holds all of these, with the ticks of all, and of powers of two a tick for each."""
+    """Return the scale that holds all of these, with the ticks of the highest, and of powers of two a tick for each."""
     first = scales[0]
     if first.kind in ("band", "category"):
         return first
@@ -120,7 +120,7 @@ def _unite_scales(scales: Sequence[Scale]) -> Scale:
     if first.colours:
         ticks = list(range(int(np.ceil(low)), int(high) + 1)) if first.format == "power" else first.ticks
         return replace(first, domain=spread_evenly(low, high, len(first.colours)), ticks=ticks)
-    return replace(first, domain=(low, high), ticks=sorted({tick for scale in scales for tick in scale.ticks}))
+    return replace(max(scales, key=lambda scale: _span(scale)[1]), domain=(low, high))
 
 
 def _unite_marks(marks: Sequence[Mark]) -> Mark:

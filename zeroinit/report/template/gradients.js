@@ -5,7 +5,8 @@ function readGradients(cell, layer) {
   const { steps, low, layers } = cell.gradients, { zeros, shares, median } = layers[layer];
   return new Map(steps.map((step, position) => {
     const half = shares[position].length / 2, offset = low - data.gradients.low + 1;
-    const bins = shares[position].map((share, index) => [index < half ? -(offset + index) : offset + index - half, share / 1000]);
+    const all = shares[position].map((share, index) => [index < half ? -(offset + index) : offset + index - half, share / 1000]);
+    const bins = all.filter(([, share]) => share);
     return [step, { zeros: zeros[position], isAbsent: median[position] === null, bins: new Map(bins) }];
   }));
 }
@@ -28,7 +29,7 @@ function listTiles(part, isDifference) {
     add(step, [-band, band], zeros, "exact zeros", true, isAbsent);
     for (const [bin, share] of bins) {
       const [near, far] = edges[Math.abs(bin) - 1], name = names[Math.abs(bin) - 1];
-      if (share) add(step, bin > 0 ? [near, far] : [-far, -near], share, bin > 0 ? name : `\u2212${name}`, false, false);
+      add(step, bin > 0 ? [near, far] : [-far, -near], share, bin > 0 ? name : `\u2212${name}`, false, false);
     }
   }
   return Object.fromEntries(Object.keys(rows[0] ?? {}).map((name) => [name, rows.map((row) => row[name])]));

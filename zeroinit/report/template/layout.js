@@ -13,8 +13,8 @@ function panelSize(view) {
   // width and height that a panel needs at least, and the width that it needs at most
   const { x, y } = view;
   const isMap = isBand(x) && isBand(y);
-  const tile = isMap && hasTextsInTiles(view) ? [56, 110, 42] : [9, 34, 24];
-  const labels = tile[0] > 9 ? Math.min(tile[1], widest(tickTexts(x)) + 10) : 0;
+  const tile = isMap && hasTextsInTiles(view) ? [56, 110, 42] : [7, 34, 24];
+  const labels = tile[0] > 7 ? Math.min(tile[1], widest(tickTexts(x)) + 10) : 0;
   const width = isBand(x) ? x.domain.length * Math.max(tile[0], labels) : 210;
   const height = isBand(y) ? y.domain.length * tile[2] : countPanels(view) === 1 ? 300 : hasTiles(view) ? 230 : 190;
   return { width: Math.max(isMap ? 40 : 160, width), height, most: isMap ? x.domain.length * tile[1] : 900 };

@@ -87,9 +87,10 @@ def _scale_values(metric: Metric, frame: pd.DataFrame) -> Scale:
     label = f"{metric.description}, {metric.unit}" if metric.unit and metric.unit != "share" else metric.description
     high = float(np.nanmax([*frame["high"], 0]))
     if metric.unit in COUNTS:
-        decades = [10**power for power in range(len(str(int(high))))]
-        ticks = [factor * decade for decade in decades for factor in (1, 2, 5) if factor * decade <= 1.2 * high]
-        return Scale(label, "log", (0.9, 1.2 * max(high, 8)), "count", ticks=ticks)
+        top = 1.2 * max(high, 8)
+        of_many = [factor * 10**power for power in range(len(str(int(high)))) for factor in (1, 2, 5)]
+        ticks = [tick for tick in ((1, 2, 4, 8, 16) if top < 20 else of_many) if tick <= top]
+        return Scale(label, "log", (0.9, top), "count", ticks=ticks)
     if metric.unit == "share":
         return Scale(label, "linear", (0, 1), "percent")
     low = float(np.nanmin([*frame["low"], 0]))
