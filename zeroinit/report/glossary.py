@@ -74,7 +74,6 @@ GLOSSARY = {
         "baseline."
     ),
     "partly-learned": Term("Validation accuracy is above the majority class, but below the bound of `learned`."),
-    "learns": Term("A word of earlier versions: half of the way to the 1-nearest-neighbour baseline, or more."),
     "stuck-at-prior": Term("The run predicts the majority class, and no weight moves it away from there."),
     "symmetric": Term("The run stays at the majority class because neurons of a layer stay copies of each other."),
     "saturated": Term("The run stays at the majority class because most units are where their activation is flat."),
