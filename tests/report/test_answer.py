@@ -97,6 +97,8 @@ def answer_of_grid(worse_at: set[tuple[str, str]]) -> str:
 def test_conditions_on_two_keys() -> None:
     corner = {(arch, scale) for arch in "bc" for scale in ("1", "30")}
     assert " below default with arch=b or c and bias_scale.value=1 or 30 (" in answer_of_grid(corner)
+    column = {(arch, "9") for arch in "abc"}
+    assert " below default with bias_scale.value=9 (" in answer_of_grid(column)
 
 
 def test_cells_that_share_no_condition_are_named_or_counted() -> None:
@@ -174,3 +176,10 @@ def test_verdicts_come_first() -> None:
         "Undetermined: They are better. No such cell in this sweep.",
         "Supported: It does not learn. In 4 of 4 runs: stuck-at-prior.",
     ]
+
+
+def test_differences_on_both_sides_of_the_reference_have_signs() -> None:
+    groups = [make_runs("default", DEFAULT), make_runs("close", CLOSE), make_runs("noisy", [0.99, 0.95, 0.8, 0.95])]
+    assert answer(*groups, claims=[make_claim(init=["close", "noisy"])])[0] == (
+        "Undetermined in 2 of 2 cases: They are better. -0.25 to +0.75 points."
+    )
