@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from zeroinit.report.cells import Cell, independent_keys, name_inits, naming_keys, sort_values
+from zeroinit.report.cells import Cell, independent_keys, join_words, name_inits, naming_keys, sort_values
 from zeroinit.report.comparisons import ABOVE, BASELINE, BELOW, TOO_FEW, UNCLEAR, Comparison
 from zeroinit.report.judgements import REFUTED, SUPPORTED, UNDETERMINED, Judgement, describe_side, learned_nothing
 from zeroinit.report.statistics import estimate
@@ -13,6 +13,12 @@ from zeroinit.tracker import TEST_ACCURACY
 FEW = "too few seeds for an interval"
 NOT_LEARNING = "does not learn"  # the result of a cell whose difference is beside the point
 RESULTS = (NOT_LEARNING, BELOW, ABOVE, UNCLEAR, TOO_FEW)  # in the order of a sentence
+COUNTED = {  # of one cell, and of several
+    ABOVE: ("is above it", "are above it"),
+    BELOW: ("is below it", "are below it"),
+    UNCLEAR: ("shows no clear difference", "show no clear difference"),
+    TOO_FEW: ("has too few seeds for an interval", "have too few seeds for an interval"),
+}
 MAX_SENTENCES = 8  # on claims, and on inits
 MAX_LABELS = 2  # combinations of values that a sentence names one by one
 
@@ -97,15 +103,11 @@ def count_directions(pairs: Sequence[Comparison], baseline: str) -> str:
     reference = f"{baseline} ({_describe_accuracies(list(references.values()))}, {n})"
     if len(pairs) == 1:
         return f"The baseline is {reference}"
-    above, below, few = (directions.count(direction) for direction in (ABOVE, BELOW, TOO_FEW))
-    if few == len(directions):
-        return f"All {few} comparisons with {reference} have too few seeds for an interval, which needs 3"
-    unclear = len(directions) - above - below - few
-    parts = [f"{above} {'is' if above == 1 else 'are'} above it", f"{below} {'is' if below == 1 else 'are'} below it"]
-    parts.append(f"{unclear} {'shows' if unclear == 1 else 'show'} no clear difference")
-    if few:
-        parts.append(f"{few} {'has' if few == 1 else 'have'} too few seeds for an interval")
-    return f"Of {len(pairs)} comparisons with {reference}, {', '.join(parts[:-1])}, and {parts[-1]}"
+    counted = {direction: directions.count(direction) for direction in COUNTED}
+    if counted[TOO_FEW] == len(directions):
+        return f"All {len(directions)} comparisons with {reference} have too few seeds for an interval, which needs 3"
+    parts = [f"{count} {COUNTED[direction][count > 1]}" for direction, count in counted.items() if count]
+    return f"Of {len(pairs)} comparisons with {reference}, {join_words(parts)}"
 
 
 def _describe_init(pairs: Sequence[Comparison], keys: Sequence[str], baseline: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -156,6 +156,12 @@ def name_inits(params: Sequence[Mapping[str, str]]) -> list[str]:
         parts = [f"{key.removeprefix('init.')}={values[key]}" for key in differing if key in values]
         names.append(", ".join([values["init"], *parts]))
     return names
+
+
+def join_words(words: Collection[str]) -> str:
+    """Return `a, b and c`."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def independent_keys(params: Sequence[Mapping[str, str]], keys: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from zeroinit.report.answer import count_directions
-from zeroinit.report.cells import Cell, name_inits, naming_keys, sort_values
+from zeroinit.report.cells import Cell, join_words, name_inits, naming_keys, sort_values
 from zeroinit.report.comparisons import (
     ABOVE,
     BASELINE,
@@ -18,7 +18,7 @@ from zeroinit.report.comparisons import (
 )
 from zeroinit.report.judgements import learned_nothing
 from zeroinit.report.views.colours import style_init
-from zeroinit.report.views.panels import Panels, arrange_panels, elide, format_n, join_words, write_caption
+from zeroinit.report.views.panels import Panels, arrange_panels, elide, format_n, write_caption
 from zeroinit.report.views.view import Mark, Scale, View
 
 MIN_HALF_WIDTH = 0.5  # of the axis, in points

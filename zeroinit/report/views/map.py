@@ -15,6 +15,7 @@ from zeroinit.report.cells import (
     commonest,
     independent_keys,
     is_number,
+    join_words,
     naming_keys,
     sort_values,
 )
@@ -27,7 +28,6 @@ from zeroinit.report.views.panels import (
     describe_fixed,
     describe_units,
     elide,
-    join_words,
     write_caption,
 )
 from zeroinit.report.views.view import Format, Mark, Scale, View, spread_evenly

@@ -153,12 +153,6 @@ def list_decades(last: float) -> list[int]:
     return [0, 1, *(tick for power in powers for factor in factors if 1 < (tick := factor * 10**power) <= last)]
 
 
-def join_words(words: Collection[str]) -> str:
-    """Return `a, b and c`."""
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
-
-
 def describe_units(cells: Sequence[Cell]) -> str:
     """Return `mean over n = 3 draws of the init`, and what n counts if the init draws nothing."""
     finished = [cell for cell in cells if cell.finished]

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from zeroinit.report.cells import join_words
 from zeroinit.report.views.colours import PALE, VIRIDIS
 from zeroinit.report.views.observed import Observed, choose_steps, choose_stride, describe_runs, order_layers
-from zeroinit.report.views.panels import arrange_panels, elide, join_words, name_values, write_caption
+from zeroinit.report.views.panels import arrange_panels, elide, name_values, write_caption
 from zeroinit.report.views.view import Mark, Scale, View, spread_evenly
 
 MAX_LAYERS = 16
