@@ -16,7 +16,7 @@ from zeroinit.report.views import (
     make_neurons,
 )
 from zeroinit.report.views.colours import (
-    style_init,
+    style_inits,
 )
 
 
@@ -190,7 +190,7 @@ def test_neurons_are_counted_for_each_layer_from_the_output_on_with_its_units() 
     ]  # the range of the runs
     assert view.title == "constant ends with 2 of 8 neurons distinct in hidden9"
     assert view.colour
-    assert list(view.colour.colours) == [style_init(init).colour for init in ("constant", "default")]
+    assert list(view.colour.colours) == [style.colour for style in style_inits(["constant", "default"]).values()]
     json.dumps(view.to_data(), allow_nan=False)
 
 

@@ -113,7 +113,9 @@ def test_a_worker_that_dies_costs_the_figures_alone(capsys: pytest.CaptureFixtur
 def test_runs_without_a_common_observed_step_have_no_figures_of_gradients() -> None:
     apart = [pack({name: part[[step]] for name, part in fake_histograms(2).items()}) for step in (0, 1)]
     assert (
-        select_figures.draw_figure("wave", [({"init": "a"}, "init=a", apart, {}, {})], ["init"])
+        select_figures.draw_figure(
+            "wave", [select_figures.ObservedCell({"init": "a"}, "init=a", apart, {}, {}, "a")], ["init"]
+        )
         == "its runs were observed at no common step"
     )
 
@@ -121,7 +123,10 @@ def test_runs_without_a_common_observed_step_have_no_figures_of_gradients() -> N
 @pytest.mark.parametrize("name", ["gradients", "boxes"])
 def test_of_a_pair_without_a_common_observed_step_the_last_to_wake_is_drawn(name: str) -> None:
     apart = [pack({key: part[[step]] for key, part in fake_histograms(2).items()}) for step in (0, 1)]
-    pair = [({"init": init}, f"init={init}", [content], {}, {}) for init, content in zip("ab", apart, strict=True)]
+    pair = [
+        select_figures.ObservedCell({"init": init}, f"init={init}", [content], {}, {}, "ab")
+        for init, content in zip("ab", apart, strict=True)
+    ]
     view = select_figures.make_view(name, pair)
     assert isinstance(view, View)
     assert set(view.frame["step" if name == "gradients" else "column"]) <= {2, "step 2"}

@@ -11,11 +11,12 @@ from zeroinit.report.views import (
 )
 from zeroinit.report.views.colours import (
     OTHER_COLOURS,
+    OTHER_DASHES,
     SHIPPED_INITS,
     interpolate,
     is_dark,
     measure_luminance,
-    style_init,
+    style_inits,
 )
 from zeroinit.report.views.panels import arrange_panels, limit_rows, split_shared_parts
 
@@ -27,16 +28,38 @@ def test_each_shipped_init_has_a_style_of_its_own_that_is_visible_on_white() -> 
     assert set(SHIPPED_INITS) == shipped
     assert len(set(SHIPPED_INITS.values())) == len(shipped)
     assert len({style.colour for style in SHIPPED_INITS.values()}) == len(shipped)
-    for style in (*SHIPPED_INITS.values(), *map(style_init, ("mine", "yours"))):
+    for style in (*SHIPPED_INITS.values(), *style_inits(["mine", "yours"]).values()):
         assert 1.05 / (measure_luminance(style.colour) + 0.05) >= 3, style
-    assert style_init("default").colour == "#2B2F33"
+    assert style_inits(["default"])["default"].colour == "#2B2F33"
 
 
 def test_an_init_of_a_user_has_the_same_dashed_line_in_every_sweep() -> None:
-    style = style_init("mine")
-    assert style == style_init("mine")
+    style = style_inits(["mine"])["mine"]
+    assert style == style_inits(["default", "zero", "mine", "zero_normal"])["mine"]
     assert style.colour in OTHER_COLOURS
     assert style.dash
+
+
+def test_inits_of_a_sweep_differ_in_colour_and_when_colours_end_in_dashes() -> None:
+    """`a1` and `a18` prefer one colour; whatever the order, the first by name has it."""
+    alone = {init: style_inits([init])[init] for init in ("a1", "a18")}
+    assert alone["a1"].colour == alone["a18"].colour
+    both = style_inits(["a18", "a1"])
+    assert both == style_inits(["a1", "a18"])
+    assert (both["a1"], both["a18"].colour == alone["a18"].colour) == (alone["a1"], False)
+    names = ["default", "zero", *(f"mine{number}" for number in range(16))]
+    assert len({style.colour for style in style_inits(names).values()}) == len(names) == len(SHIPPED_INITS)
+    many = [f"mine{number}" for number in range(len(SHIPPED_INITS) * len(OTHER_DASHES))]
+    assert len({*style_inits(many).values()}) == len(many)
+    assert len(style_inits([*many, "another"])) == len(many) + 1
+
+
+def test_an_init_has_its_colour_of_the_sweep_in_a_chart_of_some_cells() -> None:
+    cells = make_cells({"init": ["a1", "a18"]})
+    every, some = make_curves(cells), make_curves(cells[1:])
+    assert every.colour
+    assert some.colour
+    assert list(some.colour.colours) == list(every.colour.colours)[1:]
 
 
 def test_colours_between_stops() -> None:

@@ -50,12 +50,14 @@ class Cell:
         finished: The newest finished run of each identity.
         newest: The newest run of each identity, whatever its outcome.
         outcomes: The number of runs with each outcome, planned runs that do not exist included.
+        inits: The inits of all cells of the sweep, so that each has one colour in charts of all cells and of some.
     """
 
     params: dict[str, str]
     finished: list[Record] = field(default_factory=list)
     newest: list[Record] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
+    inits: Sequence[str] = ()
 
     def label(self, keys: Iterable[str]) -> str:
         """Return `key=value, ...` for those of the keys that the cell has."""
@@ -97,7 +99,9 @@ def group_cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Ite
         known = finished[cell_hash].get(identity)
         if record.status == Status.FINISHED and (known is None or count_probes(record) > count_probes(known)):
             finished[cell_hash][identity] = record
+    inits = list(dict.fromkeys(cell.params["init"] for cell in by_hash.values()))
     for cell_hash, cell in by_hash.items():
+        cell.inits = inits
         cell.finished = list(finished[cell_hash].values())
         cell.newest = [record for record in newest[cell_hash].values() if record]
         for newest_record in newest[cell_hash].values():
@@ -181,6 +185,11 @@ def _determines(params: Sequence[Mapping[str, str]], key: str, other_key: str) -
     """Return whether the value of one key implies the value of the other."""
     pairs = {(values.get(key), values.get(other_key)) for values in params}
     return len(pairs) == len({values.get(key) for values in params})
+
+
+def inits_of(cells: Iterable[Cell]) -> list[str]:
+    """Return the inits of the sweep that the cells are of, even if the cells are some of it."""
+    return list(dict.fromkeys(init for cell in cells for init in (*cell.inits, cell.params["init"])))
 
 
 def sort_values(values: Iterable[str]) -> list[str]:

@@ -26,13 +26,14 @@ MapFunction = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterable
 
 
 class ObservedCell(NamedTuple):
-    """What the figures of gradients are drawn from: the contents of histograms.npz, and the first gradients."""
+    """What the figures of gradients are drawn from: the contents of histograms.npz, the first gradients, the inits."""
 
     params: dict[str, str]
     label: str
     contents: Sequence[bytes]
     first_gradients: dict[str, list[int]]
     theory: dict[str, int]
+    inits: Sequence[str]
 
 
 def draw(
@@ -119,9 +120,9 @@ def sum_observed(cells: Sequence[ObservedCell]) -> "tuple[list[str], list[Observ
     from zeroinit.report.views import Observed
 
     summed = [
-        (label, Observed(params, gradients, steps, theory))
-        for params, label, contents, steps, theory in cells
-        if (gradients := sum_histograms(contents))
+        (cell.label, Observed(cell.params, gradients, cell.first_gradients, cell.theory, cell.inits))
+        for cell in cells
+        if (gradients := sum_histograms(cell.contents))
     ]
     return [label for label, _ in summed], [cell for _, cell in summed]
 
@@ -183,7 +184,7 @@ def observe_cells(cells: Sequence[Cell], keys: Sequence[str], tracker: RunReader
         if contents := read_histograms(cell.finished, tracker):
             steps = first_gradients(cell.finished), theoretical_first_gradients(cell.finished)
             params = {key: cell.params[key] for key in keys if key in cell.params}
-            observed.append(ObservedCell(params, cell.label(keys), contents, *steps))
+            observed.append(ObservedCell(params, cell.label(keys), contents, *steps, cell.inits))
     return observed
 
 

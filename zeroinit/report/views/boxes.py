@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from zeroinit.report.views.colours import style_init
+from zeroinit.report.views.colours import style_inits
 from zeroinit.report.views.observed import Observed, describe_runs, order_layers, symmetric_log
 from zeroinit.report.views.panels import elide, format_power, split_keys, split_shared_parts, write_caption
 from zeroinit.report.views.view import Facet, Mark, Scale, View
@@ -44,6 +44,7 @@ def make_boxes(cells: Sequence[Observed], labels: Sequence[str], steps: int = 5)
     edge = float(symmetric_log(2.0**high, low))
     frame = frame.assign(zero=0.0, left=-1.1 * edge, right=1.75 * edge)
     inits = list(dict.fromkeys(cell.params["init"] for cell in cells))
+    styles = style_inits(init for cell in cells for init in (*cell.inits, cell.params["init"]))
     runs = describe_runs(cells)
     ticks, texts = [-edge, 0, edge], [f"\N{MINUS SIGN}{format_power(high)}", "0", format_power(high)]
     return View(
@@ -72,7 +73,7 @@ def make_boxes(cells: Sequence[Observed], labels: Sequence[str], steps: int = 5)
             Mark("cross", {"x": "zero", "y": "layer"}, where="is_absent", colour="#000000", width=6),
             Mark("text", {"x": "right", "y": "layer", "text": "text"}, anchor="end", width=8),
         ],
-        Scale("", "category", inits, "text", colours=[style_init(init).colour for init in inits]),
+        Scale("", "category", inits, "text", colours=[styles[init].colour for init in inits]),
         Facet("row", names, [", ".join(map(elide, split_keys(name))) for name in names]) if len(cells) > 1 else None,
         Facet("column", [f"step {step}" for step in common], [f"step {step}" for step in common]),
     )

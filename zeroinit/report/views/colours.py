@@ -1,7 +1,7 @@
 """The colour of each init, the same in every chart of every sweep, and the colours of other scales."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from zeroinit.report.views.panels import elide
@@ -53,19 +53,36 @@ EMPTY = "#F3F4F6"  # what has no run
 DARK_BACKGROUND = "#15181C"  # of the dark theme of the page
 
 
-def style_init(init: str) -> LineStyle:
-    """Return the line style of an init; of an init that is not shipped, by its name alone and never solid."""
-    if init in SHIPPED_INITS:
-        return SHIPPED_INITS[init]
-    digest = int.from_bytes(hashlib.sha256(init.encode()).digest()[:4], "big")
-    colour, dash = digest % len(OTHER_COLOURS), digest // len(OTHER_COLOURS) % len(OTHER_DASHES)
-    return LineStyle(OTHER_COLOURS[colour], OTHER_DASHES[dash])
+def style_inits(inits: Iterable[str]) -> dict[str, LineStyle]:
+    """Return the line style of each init of a sweep: of a shipped init its own, of others a dashed one.
+
+    An init that is not shipped prefers a colour by its name. If another init of the sweep has that colour, it takes the
+    next one that is free. Where there are more inits than colours, inits with one colour differ in their dashes.
+    """
+    names = list(dict.fromkeys(inits))
+    styles = {init: SHIPPED_INITS[init] for init in names if init in SHIPPED_INITS}
+    for init in sorted({*names} - {*SHIPPED_INITS}):
+        digest = int.from_bytes(hashlib.sha256(init.encode()).digest()[:4], "big")
+        preferred, rest = _rotate(OTHER_COLOURS[3:], digest), [style.colour for style in SHIPPED_INITS.values()]
+        colours = list(dict.fromkeys([*preferred, *rest]))
+        dashes = _rotate(OTHER_DASHES, digest // len(preferred))
+        candidates = [LineStyle(colour, dash) for dash in dashes for colour in colours]
+        used = {style.colour for style in styles.values()}
+        free = (style for style in candidates if style.colour not in used)
+        unused = (style for style in candidates if style not in styles.values())
+        styles[init] = next(free, None) or next(unused, candidates[0])
+    return {init: styles[init] for init in names}
 
 
-def scale_inits(inits: Sequence[str]) -> Scale:
+def _rotate(items: Sequence[str], start: int) -> Sequence[str]:
+    """Return the items from an index on, and then those before it."""
+    start %= len(items)
+    return (*items[start:], *items[:start])
+
+
+def scale_inits(inits: Sequence[str], styles: Mapping[str, LineStyle]) -> Scale:
     """Return the colours and dashes of inits, with a legend."""
-    styles = [style_init(init) for init in inits]
-    colours, dashes = [style.colour for style in styles], [style.dash for style in styles]
+    colours, dashes = [styles[init].colour for init in inits], [styles[init].dash for init in inits]
     return Scale("init", "category", inits, "text", colours, dashes, labels=[elide(init) for init in inits])
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from zeroinit.report.answer import count_directions
-from zeroinit.report.cells import Cell, join_words, name_inits, naming_keys, sort_values
+from zeroinit.report.cells import Cell, inits_of, join_words, name_inits, naming_keys, sort_values
 from zeroinit.report.comparisons import (
     ABOVE,
     BASELINE,
@@ -17,7 +17,7 @@ from zeroinit.report.comparisons import (
     describe_widening,
 )
 from zeroinit.report.judgements import learned_nothing
-from zeroinit.report.views.colours import style_init
+from zeroinit.report.views.colours import style_inits
 from zeroinit.report.views.panels import Panels, arrange_panels, elide, format_n, write_caption
 from zeroinit.report.views.view import Mark, Scale, View
 
@@ -52,6 +52,7 @@ def make_differences(
     order = sort_values(names)
     frame = _make_frame(compared, names, panels, domain)
     is_cut = bool((frame["is_low"] | frame["is_high"]).any())
+    styles = style_inits(inits_of(cells))
     inits = {name: values["init"] for name, values in zip(names, params, strict=True)}
     return View(
         "differences",
@@ -68,7 +69,7 @@ def make_differences(
             Mark("text", {"x": "value", "y": "line", "text": "text"}, where="is_low", anchor="start", shift=(2, 0)),
             Mark("text", {"x": "value", "y": "line", "text": "text"}, where="is_high", anchor="end", shift=(-2, 0)),
         ],
-        Scale("", "category", order, "text", colours=[style_init(inits[name]).colour for name in order]),
+        Scale("", "category", order, "text", colours=[styles[inits[name]].colour for name in order]),
         panels.rows,
         panels.columns,
     )

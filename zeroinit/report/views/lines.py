@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zeroinit.report.cells import Cell, independent_keys, is_number, naming_keys, sort_values
-from zeroinit.report.views.colours import BASELINE_STYLE, OTHER_COLOURS, PLASMA, LineStyle, interpolate, style_init
+from zeroinit.report.cells import Cell, independent_keys, inits_of, is_number, naming_keys, sort_values
+from zeroinit.report.views.colours import BASELINE_STYLE, OTHER_COLOURS, PLASMA, LineStyle, interpolate, style_inits
 from zeroinit.report.views.panels import Panels, arrange_panels
 
 LOGISTIC = "logistic (baseline)"
@@ -92,7 +92,8 @@ def style_lines(key: str, cells: Sequence[Cell]) -> dict[str, LineStyle]:
     """Return the style of each line by its name; numbers of a key go from dark to bright."""
     names = {cell.params.get(key, "none"): _name_line(key, cell) for cell in cells}
     if key == "init":
-        styles = {names[value]: style_init(value) for value in sort_values(names)}
+        of_inits = style_inits(inits_of(cells))
+        styles = {names[value]: of_inits[value] for value in sort_values(names)}
     elif all(map(is_number, names)):
         shares = np.linspace(0, 1, len(names)) if len(names) > 1 else [0.0]
         styles = {

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from zeroinit.probes.symmetry import DISTINCT_NEURONS
-from zeroinit.report.cells import Cell, naming_keys
+from zeroinit.report.cells import Cell, inits_of, naming_keys
 from zeroinit.report.histories import History, average_history, neuron_metrics, space_evenly
-from zeroinit.report.views.colours import choose_widths, scale_inits, style_init
+from zeroinit.report.views.colours import LineStyle, choose_widths, scale_inits, style_inits
 from zeroinit.report.views.observed import order_layers
 from zeroinit.report.views.panels import arrange_panels, describe_units, elide, list_decades, stack_parts, write_caption
 from zeroinit.report.views.view import Mark, Scale, View
@@ -42,9 +42,10 @@ def make_neurons(
     keys = [key for key in naming_keys(cells) if key != "init"]
     panels = arrange_panels([cell.params | {"layer": layer} for cell, layer, _ in lines], ["layer", *keys])
     inits = list(dict.fromkeys(cell.params["init"] for cell, *_ in lines))
+    styles = style_inits(inits_of(cells))
     widths = dict(zip(inits, choose_widths(len(inits)), strict=True))
     parts = [
-        _describe_line(cell, layer, history, units_of.get(id(cell), {}).get(layer), points)
+        _describe_line(cell, layer, history, units_of.get(id(cell), {}).get(layer), points, styles[cell.params["init"]])
         | {"row": panels.row_of[number], "column": panels.column_of[number], "group": f"{number}"}
         | {"width": widths[cell.params["init"]]}
         for number, (cell, layer, history) in enumerate(lines)
@@ -73,7 +74,7 @@ def make_neurons(
             Mark("line", line | {"y": "mean", "dash": "dash", "width": "width", "tip": "tip"}),
             Mark("text", {"x": "last", "y": "height", "text": "text"}, "has_text", anchor="end", shift=(-3, 7)),
         ],
-        scale_inits(inits),
+        scale_inits(inits, styles),
         panels.rows,
         panels.columns,
     )
@@ -87,7 +88,9 @@ def _choose_layers(cells: Sequence[Cell], units: Sequence[Mapping[str, int]]) ->
     return metrics, order_layers(nets if any(nets) else [list(metrics)], MAX_LAYERS)
 
 
-def _describe_line(cell: Cell, layer: str, history: History, count: int | None, points: int | None) -> dict[str, Any]:
+def _describe_line(
+    cell: Cell, layer: str, history: History, count: int | None, points: int | None, style: LineStyle
+) -> dict[str, Any]:
     """Return the columns of a line, a row for each point; mean, low and high are numbers of neurons."""
     chosen = space_evenly(len(history.steps), points or len(history.steps))
     of = f" of {count}" if count else ""
@@ -99,7 +102,7 @@ def _describe_line(cell: Cell, layer: str, history: History, count: int | None, 
         "low": history.low[chosen],
         "high": history.high[chosen],
         "init": init,
-        "dash": style_init(init).dash,
+        "dash": style.dash,
         "units": float(count) if count else np.nan,
         "tip": [f"{init}, {layer}, step {step}: {mean:.4g}{of}" for step, mean in zip(steps, means, strict=True)],
     }

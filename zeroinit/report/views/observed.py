@@ -21,12 +21,14 @@ class Observed:
         gradients: The gradients, summed over the runs.
         first: {layer: the step of its first gradient in each run that has one}.
         theory: {layer: the step of its first gradient in theory}.
+        inits: The inits of the sweep.
     """
 
     params: Mapping[str, str]
     gradients: GradientHistograms
     first: Mapping[str, Sequence[int]]
     theory: Mapping[str, int]
+    inits: Sequence[str] = ()
 
     @property
     def latest(self) -> int:
