@@ -18,6 +18,8 @@ from zeroinit.report.histories import (
 )
 from zeroinit.report.manifest import Manifest, manifest_of, read_manifest
 from zeroinit.report.page import curve_metrics, render_page
+from zeroinit.report.page.content import Content
+from zeroinit.report.page.metrics import DetailLevel
 from zeroinit.tracker import Record
 
 Command = Callable[..., Any]
@@ -73,21 +75,17 @@ def test_a_grid_from_the_command_line_gets_a_question() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "most", "said"),
+    ("more", "said"),
     [
-        (12_000, 10**9, ["histograms at 20 steps a cell", "curves of 25 points"]),
-        (10**9, 100_000, ["histograms at 20 steps a cell", "curves of 25 points"]),
-        (2_000, 10**9, ["no histograms", "curves of 25 points"]),
+        (12_000, ["histograms at 20 steps a cell", "curves of 25 points"]),
+        (2_000, ["no histograms", "curves of 25 points", "no curves of single seeds"]),
     ],
 )
-def test_it_is_thinned_until_it_is_small_enough(
-    more: int, most: int, said: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_thinned_until_it_is_small_enough(more: int, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Histograms of noise, which do not pack, on a page that may have some bytes more than without them."""
     runs = grid(1, 8, 1)
     largest = len(render(runs, None)) + more
     monkeypatch.setattr("zeroinit.report.page.render.MAX_PAGE_BYTES", largest)
-    monkeypatch.setattr("zeroinit.report.page.render.MAX_HISTOGRAM_NUMBERS", most)
     counts = {"output": np.random.default_rng(0).geometric(0.1, (40, 2, 255))}
     histograms = GradientHistograms(np.arange(1, 41), counts, {"output": np.zeros(40, dtype=int)}, 1)
     made = render(runs, histograms)
@@ -95,6 +93,25 @@ def test_it_is_thinned_until_it_is_small_enough(
     content = unpack(made)
     assert len(content["cells"]) == 8
     assert content["omissions"] == said
+
+
+def test_the_detail_of_a_large_sweep_is_predicted_from_some_of_its_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each level of detail of all cells would take as long as the page."""
+    counts: list[int] = []
+    at = Content.at
+
+    def count(content: Content, *levels: DetailLevel) -> dict[str, Any]:
+        counts.append(len(content.cells))
+        return at(content, *levels)
+
+    monkeypatch.setattr(Content, "at", count)
+    monkeypatch.setattr("zeroinit.report.page.render.SAMPLE_CELLS", 4)
+    runs = grid(4, 16, 1)
+    monkeypatch.setattr("zeroinit.report.page.render.MAX_PAGE_BYTES", len(render(runs, None)) + 2000)
+    assert counts == [2, 4, 64]
+    histograms = {"output": np.random.default_rng(0).geometric(0.1, (40, 2, 255))}
+    render(runs, GradientHistograms(np.arange(1, 41), histograms, {"output": np.zeros(40, dtype=int)}, 1))
+    assert counts[3:] == [2, 4, 2, 4, 2, 4, 2, 4, 64]
 
 
 def test_an_undefined_number_is_null_and_no_run_no_trouble() -> None:

@@ -16,7 +16,7 @@ from zeroinit.report.answer import summarize
 from zeroinit.report.cells import Cell, group_cells, independent_keys, naming_keys
 from zeroinit.report.comparisons import compare_with_baseline
 from zeroinit.report.confounding import read_init_csv, warn_of_scale
-from zeroinit.report.histories import read_histograms, sum_histograms
+from zeroinit.report.histories import CellHistograms
 from zeroinit.report.identical import starts_of, warn_of_identical_cells
 from zeroinit.report.judgements import judge, metrics_of_claims
 from zeroinit.report.manifest import (
@@ -245,11 +245,10 @@ def _report_files(
     try:
         finished = [record for cell in cells for record in cell.finished]
         tracker.load_histories(finished, curve_metrics(finished))
-        histograms = [sum_histograms(read_histograms(cell.finished, tracker)) for cell in cells]
         extras = Extras(
             _link_runs(tracker), units_of_layers(cells, tracker), read_snapshots(cells, tracker), watch_seconds
         )
-        files[PAGE] = render_page(tracker.sweep, manifest, cells, histograms, notes, extras)
+        files[PAGE] = render_page(tracker.sweep, manifest, cells, CellHistograms(cells, tracker), notes, extras)
     except BadInput:
         raise
     except Exception as error:  # for example a damaged file, which must not cost the table

@@ -152,14 +152,20 @@ def naming_keys(cells: Sequence[Cell]) -> list[str]:
 
 def name_inits(params: Sequence[Mapping[str, str]]) -> list[str]:
     """Return the name of the init of each of these params, with the keys `init.*` that differ between its cells."""
-    names = []
-    for values in params:
-        alike = [other for other in params if other["init"] == values["init"]]
-        keys = dict.fromkeys(key for other in alike for key in other if key.startswith("init."))
-        differing = [key for key in keys if len({other.get(key) for other in alike}) > 1]
-        parts = [f"{key.removeprefix('init.')}={values[key]}" for key in differing if key in values]
-        names.append(", ".join([values["init"], *parts]))
-    return names
+    alike: dict[str, list[Mapping[str, str]]] = defaultdict(list)
+    for of_cell in params:
+        alike[of_cell["init"]].append(of_cell)
+    differing: dict[str, list[str]] = {}
+    for init, cells in alike.items():
+        keys = dict.fromkeys(key for of_cell in cells for key in of_cell if key.startswith("init."))
+        differing[init] = [key for key in keys if len({of_cell.get(key) for of_cell in cells}) > 1]
+
+    def name(of_cell: Mapping[str, str]) -> str:
+        init = of_cell["init"]
+        parts = [f"{key.removeprefix('init.')}={of_cell[key]}" for key in differing[init] if key in of_cell]
+        return ", ".join([init, *parts])
+
+    return list(map(name, params))
 
 
 def join_words(words: Collection[str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +15,7 @@ from zeroinit.probes import histogram
 from zeroinit.probes.first_gradient import FIRST_GRADIENT, FIRST_GRADIENT_PREDICTED
 from zeroinit.probes.gradient import GRADIENT_NORM
 from zeroinit.probes.symmetry import DISTINCT_NEURONS
+from zeroinit.report.cells import Cell
 from zeroinit.report.statistics import Numbers, display_bounds, group_by_unit, init_draws, mean_and_interval
 from zeroinit.tracker import Record, RunReader
 
@@ -177,6 +179,26 @@ def sum_histograms(contents: Sequence[bytes]) -> GradientHistograms | None:
     if not len(steps) or not layers:
         return None
     return GradientHistograms(steps, sum_part("counts"), sum_part("zeros"), len(of_runs))
+
+
+class CellHistograms(Sequence[GradientHistograms | None]):
+    """The summed histograms of each cell, which are read when they are needed."""
+
+    def __init__(self, cells: Sequence[Cell], tracker: RunReader) -> None:
+        """Take the cells, and the tracker that has their runs."""
+        self._cells, self._tracker = cells, tracker
+        self._read: dict[int, GradientHistograms | None] = {}
+
+    def __len__(self) -> int:
+        """Return the number of cells."""
+        return len(self._cells)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return the histograms of a cell; None if it has none."""
+        cell = self._cells[index]
+        if index not in self._read:
+            self._read[index] = sum_histograms(read_histograms(cell.finished, self._tracker))
+        return self._read[index]
 
 
 def parse_histograms(content: bytes) -> Mapping[str, Counts]:

@@ -107,7 +107,9 @@ def mean_and_interval(values: Values, confidence: float = CONFIDENCE) -> tuple[i
 
 def _unit_means(values: Values) -> Numbers:
     """Return the mean of each unit (n, *shape of a value)."""
-    return np.array([np.mean(np.asarray(runs, float), axis=0) for runs in values.values()])
+    return np.array(
+        [runs[0] if len(runs) == 1 else np.mean(np.asarray(runs, float), axis=0) for runs in values.values()], float
+    )
 
 
 def display_bounds(values: Values, metric: str) -> tuple[Numbers, Numbers]:

@@ -8,11 +8,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 
 @contextmanager
@@ -24,6 +26,12 @@ def open_repository(folder_uri: str, tracking_uri: str) -> Iterator[ArtifactRepo
         raise
     except Exception as error:  # client libraries raise their exceptions, or are not installed
         raise OSError(f"{folder_uri}: {type(error).__name__}: {error}") from error
+
+
+def _local_folder(folder_uri: str) -> str:
+    """Return the folder on this machine that the uri names; empty for one that is elsewhere."""
+    is_local = urlsplit(folder_uri).scheme in ("", "file")
+    return str(local_file_uri_to_path(folder_uri)) if is_local else ""  # type: ignore[no-untyped-call]
 
 
 def write_files(folder_uri: str, tracking_uri: str, files: dict[str, bytes]) -> None:
@@ -39,24 +47,23 @@ def write_files(folder_uri: str, tracking_uri: str, files: dict[str, bytes]) -> 
 
 def list_files(folder_uri: str, tracking_uri: str) -> set[str]:
     """Return the names of the files in the folder, by one request; an empty file on this machine does not count."""
-    with open_repository(folder_uri, tracking_uri) as repository:
-        if not isinstance(repository, LocalArtifactRepository):
+    if not (folder := _local_folder(folder_uri)):
+        with open_repository(folder_uri, tracking_uri) as repository:
             return {Path(file.path).name for file in repository.list_artifacts()}
-        try:
-            with os.scandir(repository.artifact_dir) as entries:
-                return {entry.name for entry in entries if entry.stat().st_size}
-        except FileNotFoundError:
-            return set()
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.stat().st_size}
+    except FileNotFoundError:
+        return set()
 
 
 def read_file(folder_uri: str, tracking_uri: str, name: str) -> bytes | None:
     """Return the content of a file; None if it does not exist or cannot be read."""
     try:
-        with open_repository(folder_uri, tracking_uri) as repository:
-            if isinstance(repository, LocalArtifactRepository):  # no copy is needed
-                return Path(repository.artifact_dir, name).read_bytes()
-            with tempfile.TemporaryDirectory() as folder:
-                return Path(repository.download_artifacts(name, folder)).read_bytes()  # type: ignore[no-untyped-call]
+        if folder := _local_folder(folder_uri):  # no copy is needed
+            return Path(folder, name).read_bytes()
+        with open_repository(folder_uri, tracking_uri) as repository, tempfile.TemporaryDirectory() as folder:
+            return Path(repository.download_artifacts(name, folder)).read_bytes()  # type: ignore[no-untyped-call]
     except (MlflowException, OSError):
         return None
 

@@ -174,10 +174,7 @@ class Mlflow(Connection):
             else:
                 histories = mlflow_client.histories(self.client, records, metrics)
             for record in records:
-                names = {name for name, _, _ in record.metrics} & {*metrics}
-                record.metrics = [point for point in record.metrics if point[0] not in names]
-                for name in sorted(names):
-                    record.metrics += histories[record.run_id, name]
+                record.replace_histories(histories.get(record.run_id, {}), metrics)
 
     def read_file(self, record: Record, name: str) -> bytes | None:
         """Return the content of an artifact; None if the run has no such file."""

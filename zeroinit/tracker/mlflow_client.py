@@ -6,6 +6,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from zeroinit.tracker import Record
+from zeroinit.tracker.mlflow_sql import Histories, merge_names
 from zeroinit.tracker.renamed import stored_names, translate_metric, translate_params, translate_tags
 from zeroinit.tracker.tags import Tag
 
@@ -31,17 +32,16 @@ def records(
             return pairs
 
 
-def histories(
-    client: MlflowClient, runs: Sequence[Record], metrics: Sequence[str]
-) -> dict[tuple[str, str], list[tuple[str, float, int]]]:
-    """Return {(run id, metric): [(metric, value, step)]} of these metrics, where the runs have them, by step."""
-    by_run_and_metric = {}
+def histories(client: MlflowClient, runs: Sequence[Record], metrics: Sequence[str]) -> Histories:
+    """Return {run id: {metric: {step: value}}} of these metrics, where the runs have them, by step."""
+    by_run: Histories = {}
     for record in runs:
-        for metric in {name for name, _, _ in record.metrics} & {*metrics}:
-            histories = [client.get_metric_history(record.run_id, name) for name in stored_names(metric)]
-            points = ((metric, point.value, point.step) for history in histories for point in history)
-            by_run_and_metric[record.run_id, metric] = sorted(points, key=lambda point: point[2])
-    return by_run_and_metric
+        names = [name for metric in metrics if metric in record.histories for name in stored_names(metric)]
+        stored = {name: client.get_metric_history(record.run_id, name) for name in names}
+        by_run[record.run_id] = merge_names(
+            {name: {point.step: point.value for point in points} for name, points in stored.items()}
+        )
+    return by_run
 
 
 def _as_record(run: Run) -> Record:

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,8 @@ from sqlalchemy import ColumnElement, Connection, NullPool, create_engine, selec
 from zeroinit.tracker import Record, Status
 from zeroinit.tracker.renamed import stored_names, translate_metric, translate_params, translate_tags
 from zeroinit.tracker.tags import Tag
+
+Histories = dict[str, dict[str, dict[int, float]]]  # {run id: {metric: {step: value}}}
 
 MAX_IN = 1000  # values of an IN (...); databases refuse a statement with tens of thousands
 
@@ -72,18 +74,23 @@ def records(
     ]
 
 
-def histories(
-    uri: str, experiment_id: str, metrics: Sequence[str]
-) -> dict[tuple[str, str], list[tuple[str, float, int]]]:
-    """Return {(run id, metric): [(metric, value, step)]} of these metrics of an experiment, by step."""
-    by_run_and_metric: dict[tuple[str, str], list[tuple[str, float, int]]] = defaultdict(list)
+def histories(uri: str, experiment_id: str, metrics: Sequence[str]) -> Histories:
+    """Return {run id: {metric: {step: value}}} of these metrics of an experiment, by step."""
+    stored: Histories = defaultdict(lambda: defaultdict(dict))
     table = SqlMetric
     columns: Any = table.run_uuid, table.key, table.value, table.step  # mypy knows too little of their types
     names = [name for metric in metrics for name in stored_names(metric)]
     conditions = SqlRun.experiment_id == int(experiment_id), table.key.in_(names), ~table.is_nan
     with connect(uri) as connection:
         points = select(*columns).join(SqlRun, SqlRun.run_uuid == table.run_uuid).where(*conditions)
-        for run_id, key, value, step in connection.execute(points.order_by(table.step)).all():
-            metric = translate_metric(key)
-            by_run_and_metric[run_id, metric].append((metric, value, step))
-    return by_run_and_metric
+        for run_id, key, value, step in connection.execute(points).all():  # the database would take longer to sort them
+            stored[run_id][key][step] = value
+    return {run_id: merge_names(by_name) for run_id, by_name in stored.items()}
+
+
+def merge_names(by_name: Mapping[str, Mapping[int, float]]) -> dict[str, dict[int, float]]:
+    """Return the histories of a run under today's names of the metrics, by step."""
+    merged: dict[str, dict[int, float]] = defaultdict(dict)
+    for name, history in by_name.items():
+        merged[translate_metric(name)] |= history
+    return {name: dict(sorted(history.items())) for name, history in merged.items()}

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -77,6 +77,13 @@ class Record:
     def history(self, metric: str) -> dict[int, float]:
         """Return {step: value} of a metric."""
         return self.histories.get(metric, {})
+
+    def replace_histories(self, histories: Mapping[str, dict[int, float]], metrics: Collection[str]) -> None:
+        """Put all values {metric: {step: value}} of these metrics in place of those that the record has of them."""
+        by_metric = {name: history for name, history in self.histories.items() if name not in metrics}
+        by_metric |= {name: histories.get(name, {}) for name in sorted({*metrics} & self.histories.keys())}
+        self.metrics = [(name, value, step) for name, values in by_metric.items() for step, value in values.items()]
+        self._index = self.metrics, len(self.metrics), {name: values for name, values in by_metric.items() if values}
 
     def last(self, metric: str) -> float:
         """Return the last value of a metric; NaN if it was never measured."""

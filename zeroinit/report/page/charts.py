@@ -74,12 +74,14 @@ def describe_curves(cells: Sequence[Cell], level: DetailLevel, pool: ColumnPool)
     if not metrics or not level.points:
         return None
     controls = {"metric": metrics, **CONTROLS}
+    if not level.has_seeds:
+        controls["lines"] = {"mean": CONTROLS["lines"]["mean"]}
     lengths = {record.tags.get(Tag.STEPS_PER_EPOCH) for cell in cells for record in cell.finished}
     if None in lengths or lengths == {"1"}:  # epochs are unknown, or each is a step
         controls["along"] = {"step": "step"}
     views, is_log = {}, False
     for metric in metrics:
-        curves = collect_curves(cells, metric, level.points, with_runs=True)
+        curves = collect_curves(cells, metric, level.points, level.has_seeds)
         is_log = curves.are_of_one_batch
         for along, axis, lines in product(*(controls[name] for name in CONTROLS)):
             view = curves.make_view(along, axis == "log", lines == "runs")  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from typing import Any
 from zeroinit.report.answer import summarize
 from zeroinit.report.cells import NOT_RUN, Cell, independent_keys, naming_keys
 from zeroinit.report.comparisons import compare_with_baseline
-from zeroinit.report.histories import GradientHistograms
+from zeroinit.report.histories import GradientHistograms, limit_layers
 from zeroinit.report.judgements import judge
 from zeroinit.report.manifest import Manifest, training_commands
 from zeroinit.report.page.charts import DARK_SCALES, DARK_TILES, ColumnPool, describe_curves, list_dark_colours
@@ -19,7 +19,7 @@ from zeroinit.report.page.extras import Extras, RunLinks
 from zeroinit.report.page.first_cell import choose_first_cell
 from zeroinit.report.page.gradients import describe_gradients
 from zeroinit.report.page.map import describe_map
-from zeroinit.report.page.metrics import DetailLevel, final_values, layer_metrics, remove_overflow
+from zeroinit.report.page.metrics import DetailLevel, final_values, remove_overflow
 from zeroinit.report.page.pairs import describe_layers, describe_wavefronts
 from zeroinit.report.page.planes import describe_planes
 from zeroinit.report.page.table import describe_table
@@ -39,6 +39,7 @@ FACTS = {  # what the page says of the runs: {label: tag}
     "commit": Tag.GIT_COMMIT,
 }
 MAX_VALUES = 3  # of a fact
+MAX_LAYERS = 16  # layers that have histograms
 
 
 class Content:
@@ -56,7 +57,7 @@ class Content:
         """Take what `render_page` is given."""
         self.judgements = judge(manifest.claims, cells)
         cells = remove_overflow(cells)
-        self.name, self.manifest, self.cells, self.histograms = name, manifest, cells, histograms
+        self.name, self.manifest, self.cells, self._histograms = name, manifest, cells, histograms
         self.extras = extras
         self.comparisons = compare_with_baseline(cells, manifest.baseline)
         self.rows = summarize_cells(cells, manifest.baseline)
@@ -76,10 +77,15 @@ class Content:
         """The finished runs."""
         return [record for cell in self.cells for record in cell.finished]
 
-    def count_curves(self) -> int:
-        """Return how many curves of cells and of runs the page has."""
-        layers = sum(map(len, layer_metrics(self.records[:1]).values()))
-        return len(self.cells) * layers + 4 * len(self.records)
+    def select(self, indices: Sequence[int]) -> "Content":
+        """Return the content of the page of some of the cells."""
+        cells = [self.cells[index] for index in indices]
+        histograms = [self._histograms[index] for index in indices]
+        return Content(self.name, self.manifest, cells, histograms, (), self.extras.select(indices))
+
+    def list_histograms(self) -> list[GradientHistograms | None]:
+        """Return the weight gradients of each cell. To read those of many runs takes time."""
+        return [of_cell and limit_layers(of_cell, MAX_LAYERS) for of_cell in self._histograms]
 
     def at(self, level: DetailLevel, full: DetailLevel) -> dict[str, Any]:
         """Return the data with the detail of a level; `full` is the level of small sweeps."""
@@ -87,7 +93,8 @@ class Content:
         pool = ColumnPool()
         varying = independent_keys([cell.params for cell in self.cells], keys)
         layers, layer_parts = describe_layers(self.cells, self.extras.units, level, pool)
-        wavefront, wavefront_parts = describe_wavefronts(self.cells, self.histograms, level, pool)
+        histograms = self.list_histograms() if level.steps else [None] * len(self.cells)
+        wavefront, wavefront_parts = describe_wavefronts(self.cells, histograms, level, pool)
         forest = make_differences(self.cells, self.manifest.baseline)
         data = {
             "sweep": self.name,
@@ -105,11 +112,11 @@ class Content:
             "differences": pool.add_view(forest) if forest else None,
             "map": describe_map(self, level, pool),
             "table": describe_table(self, level, pool),
-            "cells": describe_cells(self, level, layer_parts, wavefront_parts),
+            "cells": describe_cells(self, level, histograms, layer_parts, wavefront_parts),
             "label_keys": " \N{MIDDLE DOT} ".join(varying),
             "layers": layers,
             "wavefront": wavefront,
-            "gradients": describe_gradients(self.histograms, level),
+            "gradients": describe_gradients(histograms),
             "plane": describe_planes(self.extras.snapshots) if level.steps else {},
             "facts": _describe_facts(self.records),
             "links": _describe_links(self.extras.links),
@@ -143,7 +150,7 @@ def _texts_of(value: Any) -> Iterable[str]:
     elif isinstance(value, dict):
         for item in value.values():
             yield from _texts_of(item)
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list | tuple) and value and not isinstance(value[0], int):  # numbers are many
         for item in value:
             yield from _texts_of(item)
 
@@ -161,6 +168,8 @@ def _describe_omissions(level: DetailLevel, full: DetailLevel) -> list[str]:
         omissions.append(f"histograms at {level.steps} steps a cell" if level.steps else "no histograms")
     if level.points < full.points:
         omissions.append(f"curves of {level.points} points" if level.points else "no curves")
+    if level.points and not level.has_seeds:
+        omissions.append("no curves of single seeds")
     if level.metrics is not None:
         omissions.append(f"{level.metrics} metrics")
     return omissions

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from zeroinit.probes.symmetry import DISTINCT_NEURONS
 from zeroinit.report.cells import NOT_RUN, OUTCOMES, Cell, commonest, independent_keys, naming_keys
-from zeroinit.report.histories import neuron_metrics
+from zeroinit.report.histories import GradientHistograms, neuron_metrics
 from zeroinit.report.page.gradients import describe_shares
 from zeroinit.report.page.metrics import DetailLevel
 from zeroinit.report.page.pairs import Part
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 def describe_cells(
-    content: "Content", level: DetailLevel, layers: Sequence[dict[str, Part]], waves: Sequence[Part | None]
+    content: "Content",
+    level: DetailLevel,
+    histograms: Sequence[GradientHistograms | None],
+    layers: Sequence[dict[str, Part]],
+    waves: Sequence[Part | None],
 ) -> list[dict[str, Any]]:
     """Return the details of each cell, with its parts of the charts of layers and of wavefronts."""
     cells = content.cells
@@ -53,7 +57,7 @@ def describe_cells(
                 "plane": describe_plane(cell, label, snapshots[number], level) if snapshots else None,
                 "layers": layers[number],
                 "wavefront": waves[number],
-                **describe_shares(cell, content.histograms[number], level),
+                **describe_shares(cell, histograms[number], level),
             }
         )
     return details

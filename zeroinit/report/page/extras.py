@@ -1,7 +1,7 @@
 """What a page shows if it is known: where the runs are, the units of the layers, and when to load the page again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -41,3 +41,9 @@ class Extras:
     units: Sequence[Mapping[str, int]] = field(default=())
     snapshots: Sequence[Mapping[str, NDArray[Any]] | None] = field(default=())
     watch_seconds: float | None = None
+
+    def select(self, indices: Sequence[int]) -> "Extras":
+        """Return the extras of some of the cells."""
+        units = [self.units[index] for index in indices] if self.units else ()
+        snapshots = [self.snapshots[index] for index in indices] if self.snapshots else ()
+        return replace(self, units=units, snapshots=snapshots)

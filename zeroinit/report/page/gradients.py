@@ -34,7 +34,7 @@ def describe_shares(cell: Cell, histograms: GradientHistograms | None, level: De
         "first": {layer: [min(steps), max(steps), len(steps)] for layer, steps in first.items()},
         "theory": theory,
     }
-    if histograms is None or not level.steps:
+    if histograms is None:
         return shared | {"gradients": None}
     latest = max([0, *theory.values(), *(step for steps in first.values() for step in steps)])
     thinned = histograms.at(thin_steps(histograms.steps, level.steps, latest))
@@ -64,7 +64,7 @@ def _bins_of(histograms: Sequence[GradientHistograms]) -> tuple[int, int]:
     return low, max(low + 1, *(end for _, end in ranges))
 
 
-def describe_gradients(histograms: Sequence[GradientHistograms | None], level: DetailLevel) -> dict[str, Any] | None:
+def describe_gradients(histograms: Sequence[GradientHistograms | None]) -> dict[str, Any] | None:
     """Return the view of two cells' gradients and their difference, without rows, for bins that hold all cells.
 
     The page makes the rows for the two cells that a reader chooses: bin `i` holds the entries of the power of two
@@ -72,7 +72,7 @@ def describe_gradients(histograms: Sequence[GradientHistograms | None], level: D
     `-band` to `band`.
     """
     known = [of_cell for of_cell in histograms if of_cell]
-    if not known or not level.steps:
+    if not known:
         return None
     low, end = _bins_of(known)
     low, end = (low, end) if low < end else BINS_WITHOUT_ENTRIES

@@ -20,7 +20,7 @@ from zeroinit.report.views.map import (
     paint_outcomes,
     scale_axis,
 )
-from zeroinit.report.views.panels import write_caption
+from zeroinit.report.views.panels import describe_units, write_caption
 from zeroinit.report.views.view import SCALE_DIGITS, Scale
 from zeroinit.tracker import TEST_ACCURACY
 
@@ -71,10 +71,11 @@ def _describe_paints(content: "Content", level: DetailLevel, pool: ColumnPool) -
     cells, finals = content.cells, content.finals
     known = dict.fromkeys(name for of_cell in finals for name in of_cell)
     ordered = [name for name in dict.fromkeys([TEST_ACCURACY, *known]) if name in known]
+    units = describe_units(cells)
     paints = {OUTCOME: _describe_painting(paint_outcomes(cells), cells, pool)}
     for metric in ordered[: level.metrics]:
         results = [of_cell.get(metric) for of_cell in finals]
-        paints[metric] = _describe_painting(paint_metric(cells, results, metric), cells, pool) | {
+        paints[metric] = _describe_painting(paint_metric(cells, results, metric, units), cells, pool) | {
             "estimates": pool.add([result.format(metric) if result else "" for result in results]),
             "halves": pool.add(list_halves(results)),
             "means": pool.add([round_number(result.mean, 6) if result else None for result in results]),

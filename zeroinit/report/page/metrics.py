@@ -3,13 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from zeroinit.probes.metrics import EVALUATIONS, find_metric
-from zeroinit.report.cells import Cell
+from zeroinit.report.cells import Cell, list_runs
 from zeroinit.report.comparisons import Difference
 from zeroinit.report.histories import metrics_of
 from zeroinit.report.statistics import Estimate, estimate, init_draws
@@ -23,6 +24,7 @@ class DetailLevel(NamedTuple):
 
     steps: int  # of its histograms
     points: int  # of each of its curves
+    has_seeds: bool  # whether the chart of all inits has a line for each run, too
     runs: int  # that the table lists
     metrics: int | None  # that the map can show; None for all
 
@@ -53,6 +55,9 @@ def final_values(cell: Cell) -> dict[str, Estimate]:
 
 def remove_overflow(cells: Sequence[Cell]) -> list[Cell]:
     """Return the cells with NaN in place of each overflowed value: MLflow stores infinity as the largest float."""
+    histories = (history for cell in cells for record in list_runs(cell) for history in record.histories.values())
+    if not any(map(OVERFLOW.__le__, map(abs, chain.from_iterable(history.values() for history in histories)))):
+        return list(cells)
     records: dict[int, Record] = {}  # by the ID of the stored one, which both lists of a cell may have
 
     def clean(record: Record) -> Record:

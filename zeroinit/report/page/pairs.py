@@ -55,7 +55,7 @@ def describe_wavefronts(
 ) -> tuple[dict[str, Any] | None, list[Part | None]]:
     """Return the view of the sweep, and the part of each cell that has gradients."""
     observed = {number: _observe(cells[number], part, level) for number, part in enumerate(histograms) if part}
-    if not observed or not level.steps:
+    if not observed:
         return None, [None] * len(cells)
     steps = choose_steps(list(observed.values()))
     views = {number: make_wavefront([part], [], steps) for number, part in observed.items()}

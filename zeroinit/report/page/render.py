@@ -7,27 +7,29 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zeroinit.report.cells import Cell
-from zeroinit.report.histories import GradientHistograms, bin_range, limit_layers
+from zeroinit.report.histories import GradientHistograms, space_evenly
 from zeroinit.report.manifest import Manifest
 from zeroinit.report.page.extras import Extras
 from zeroinit.report.page.metrics import DetailLevel
 
+if TYPE_CHECKING:
+    from zeroinit.report.page.content import Content
+
 TEMPLATE = Path(__file__).parent.parent / "template"
 MAX_PAGE_BYTES = 1_900_000
 DETAIL_LEVELS = (  # the first level that fits into MAX_PAGE_BYTES is used
-    DetailLevel(40, 50, 1000, None),
-    DetailLevel(20, 25, 100, None),
-    DetailLevel(10, 25, 20, None),
-    DetailLevel(0, 25, 5, None),
-    DetailLevel(0, 10, 1, None),
-    DetailLevel(0, 0, 1, 20),
+    DetailLevel(40, 50, True, 1000, None),
+    DetailLevel(20, 25, True, 100, None),
+    DetailLevel(10, 25, False, 20, None),
+    DetailLevel(0, 25, False, 5, None),
+    DetailLevel(0, 10, False, 1, None),
+    DetailLevel(0, 0, False, 1, 20),
 )
-MAX_HISTOGRAM_NUMBERS = 8_000_000  # in all histograms; more take long to compress, and do not fit
-MAX_CURVE_POINTS = 1_000_000  # in all curves; more take long to compress, and do not fit
-MAX_LAYERS = 16  # layers that have histograms and curves
+SAMPLE_CELLS = 20  # of a sweep of more than five times as many, from which the size of the page is predicted
+PACKING = 0.5  # the bytes of a cell among many, as a share of those of a cell among some: many pack better
 
 
 NO_EXTRAS = Extras()
@@ -55,25 +57,26 @@ def render_page(
     """
     from zeroinit.report.page.content import Content  # only here: pandas takes time to import
 
-    limited = [of_cell and limit_layers(of_cell, MAX_LAYERS) for of_cell in histograms]
-    content = Content(name, manifest, cells, limited, notes, extras)
-    numbers = sum(_count_numbers(of_cell) for of_cell in limited if of_cell)
-    for level in DETAIL_LEVELS:
-        is_last = level is DETAIL_LEVELS[-1]
-        if not is_last and level.steps * numbers > MAX_HISTOGRAM_NUMBERS:
-            continue
-        if not is_last and level.points * content.count_curves() > MAX_CURVE_POINTS:
-            continue
+    content = Content(name, manifest, cells, histograms, notes, extras)
+    for level in _list_levels(content):
         page = _fill_template(name, content.at(level, DETAIL_LEVELS[0]))
         if len(page) <= MAX_PAGE_BYTES:
             break
     return page
 
 
-def _count_numbers(histograms: GradientHistograms) -> int:
-    """Return how many numbers the histograms of one step have."""
-    first, last = bin_range(histograms)
-    return 2 * (last - first) * len(histograms.layers)
+def _list_levels(content: "Content") -> Sequence[DetailLevel]:
+    """Return the levels of detail to try, beginning with the first whose predicted page is small enough."""
+    count = len(content.cells)
+    if count <= 5 * SAMPLE_CELLS:
+        return DETAIL_LEVELS
+    samples = [content.select(space_evenly(count, some)) for some in (SAMPLE_CELLS // 2, SAMPLE_CELLS)]
+    for index, level in enumerate(DETAIL_LEVELS):
+        half, size = (len(_fill_template(content.name, sample.at(level, DETAIL_LEVELS[0]))) for sample in samples)
+        of_each = (size - half) / (SAMPLE_CELLS - SAMPLE_CELLS // 2)
+        if size + PACKING * of_each * (count - SAMPLE_CELLS) <= MAX_PAGE_BYTES:
+            return DETAIL_LEVELS[index:]
+    return DETAIL_LEVELS[-1:]
 
 
 def _fill_template(name: str, data: dict[str, Any]) -> bytes:

@@ -81,7 +81,7 @@ def make_map(cells: Sequence[Cell], x: str = "", y: str = "") -> View:
     panels = arrange_map(cells, (x, y))
     tiles_across = len(scales[0].domain) * (len(panels.columns.values) if panels.columns else 1)
     results = [estimate(cell.finished, TEST_ACCURACY) for cell in cells]
-    painting = paint_metric(cells, results, TEST_ACCURACY, tiles_across <= MAX_WIDE_TILES)
+    painting = paint_metric(cells, results, TEST_ACCURACY, describe_units(cells), tiles_across <= MAX_WIDE_TILES)
     places = {"row": panels.row_of, "column": panels.column_of}
     places |= {axis: [cell.params.get(key, "") for cell in cells] for axis, key in (("x", x), ("y", y))}
     frame = pd.DataFrame({**places, **painting.columns})
@@ -135,7 +135,7 @@ class Painting(NamedTuple):
 
 
 def paint_metric(
-    cells: Sequence[Cell], results: Sequence[Estimate | None], metric: str, has_intervals: bool = False
+    cells: Sequence[Cell], results: Sequence[Estimate | None], metric: str, units: str, has_intervals: bool = False
 ) -> Painting:
     """Return the tiles for the last value of a metric.
 
@@ -143,6 +143,7 @@ def paint_metric(
         cells: The cells.
         results: The estimate of each cell; None without one.
         metric: The metric.
+        units: What the means are over, as of `describe_units`.
         has_intervals: Whether the tiles of an accuracy have room for intervals.
     """
     values = [result.mean if result and math.isfinite(result.mean) else None for result in results]
@@ -158,7 +159,7 @@ def paint_metric(
     colours = ["" if value is None else _colour_of(scale, value) for value in values]
     known = [result for result in results if result]
     parts = [
-        f"{describe_metric(metric)} after the last step, {describe_units(cells)}",
+        f"{describe_metric(metric)} after the last step, {units}",
         explain_intervals(known, digits=1) if has_intervals else "",
     ]
     columns = _paint_tiles(cells, values, texts, colours) | {"tip": tips}
