@@ -20,7 +20,7 @@ class Term(NamedTuple):
 GLOSSARY = {
     "cell": Term("All runs of a sweep that differ only in their seeds.", ("cells",)),
     "init": Term("The rule that sets the weights before training.", ("inits",)),
-    "bias scale": Term("The standard deviation of the biases before training.", ("bias_scale.value",)),
+    "bias scale": Term("The factor that multiplies the biases before training.", ("bias_scale.value",)),
     "baseline": Term(
         "The init with which the other inits are compared. Runs with the same seeds are compared in pairs."
     ),
@@ -68,6 +68,7 @@ GLOSSARY = {
         "The most frequent class of the training set. Its share is the accuracy of a net that ignores its input.",
         ("prior",),
     ),
+    "stack": Term("Runs that train together: each layer of all of them is a single batched product.", ("stacks",)),
     "outcome": Term("One word for how a run ended. It follows from the accuracy and from the weights.", ("outcomes",)),
     "learned": Term(
         "Validation accuracy is at least 90% of the way from the majority-class baseline to the 1-nearest-neighbour "
