@@ -6,7 +6,7 @@ from helpers.claims import BETTER, NOTHING, PRIOR, THREE, WAVE, WORSE, Claim, ju
 from scipy import stats
 
 from zeroinit.config.claims import parse_claims
-from zeroinit.report.judgements import metrics_of_claims
+from zeroinit.report.judgements import describe_side, metrics_of_claims
 from zeroinit.report.statistics import seeds_needed
 from zeroinit.tracker import Record
 
@@ -205,3 +205,15 @@ def test_every_run_has_to_have_the_order() -> None:
     row = judge_claim(WAVE, [right], [wrong])
     assert (row["verdict"], row["needed"][:11]) == ("undetermined", "1 of 2 runs")
     assert metrics_of_claims(parse_claims([WAVE, PRIOR])) == ["grad/output/zeros", "grad/hidden1/zeros"]
+
+
+def test_a_finding_names_the_keys_of_the_reference_that_differ_as_they_are_typed() -> None:
+    shuffled, sorted_ = ({"init": "zero", "dataset.shuffle": value} for value in (True, False))
+    for reference, text in (
+        (sorted_, "ahead of dataset.shuffle=false"),
+        (97.5, "ahead of 97.5%"),
+        ({"init": ["default", "zero"]}, "ahead of init=default|zero"),
+    ):
+        [claim] = parse_claims([BETTER | {"cells": shuffled, "reference": reference, "margin": 0}])
+        assert describe_side(1.0, claim) == text
+    assert describe_side(-1.0, claim) == "behind init=default|zero"

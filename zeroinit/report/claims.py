@@ -81,10 +81,12 @@ def _join_sides(sides: Sequence[str], claim: Claim) -> str:
 
 def describe_claim(claim: Claim) -> str:
     """Return what the claim compares, by its selectors alone."""
-    sides = [
-        ", ".join(f"{key}={_format_value(value)}" for key, value in side.items()) for side in claim.selectors.values()
-    ]
-    return _join_sides(sides, claim)
+    return _join_sides([*map(format_selector, claim.selectors.values())], claim)
+
+
+def format_selector(selector: Selector) -> str:
+    """Return `key=value, ...`, the values of a list with bars between them."""
+    return ", ".join(f"{key}={_format_value(value)}" for key, value in selector.items())
 
 
 def claims_without_cells(claim: Claim, cells: Sequence[Cell]) -> list[Claim]:
@@ -106,5 +108,7 @@ def explain_missing(claim: Claim, cells: Sequence[Cell]) -> str:
 
 
 def _format_value(value: Any) -> str:
-    """Return a value of a selector as text, the values of a list with bars between them."""
-    return "|".join(map(_format_value, value)) if isinstance(value, list) else str(value)
+    """Return a value of a selector as it is typed, the values of a list with bars between them."""
+    if isinstance(value, list):
+        return "|".join(map(_format_value, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

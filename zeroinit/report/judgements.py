@@ -12,6 +12,7 @@ from zeroinit.report.claims import (
     claims_without_cells,
     describe_claim,
     explain_missing,
+    format_selector,
     label_pairs,
     match_cells,
 )
@@ -143,8 +144,8 @@ def describe_side(difference: float, claim: Claim) -> str:
     """Return the side of the claim's reference on which a cell is: `behind init=default`, `ahead of 97.5%`."""
     reference = f"{claim.reference:g}%" if isinstance(claim.reference, int | float) else ""
     if isinstance(claim.reference, Mapping):
-        own_keys = {key: value for key, value in claim.reference.items() if claim.cells.get(key) != value}
-        reference = ", ".join(f"{key}={value}" for key, value in own_keys.items())
+        differing = {key: value for key, value in claim.reference.items() if claim.cells.get(key) != value}
+        reference = format_selector(differing)
     return f"{'behind' if difference < 0 else 'ahead of'} {reference}"
 
 
