@@ -166,7 +166,7 @@ def test_verdicts_come_first() -> None:
         make_claim(init=["good", "close"]),
         make_claim(init=["good", "bad"]),
         make_claim(init="absent"),
-        Claim("It does not learn", ClaimTest.DOES_NOT_LEARN, {"init": "bad"}),
+        Claim("It does not learn.", ClaimTest.DOES_NOT_LEARN, {"init": "bad"}),
     ]
     assert answer(*groups, claims=claims)[:5] == [
         "Supported: They are better. 10.00 ± 1.30 points ahead of init=default, claimed: ahead.",

@@ -73,7 +73,7 @@ def describe_verdict(judgements: Sequence[Judgement], has_numbers: bool = True) 
     counts = ", ".join(f"{verdict} in {verdicts.count(verdict)}" for verdict in order)
     cases = f"{counts} of {len(verdicts)} cases" if len(verdicts) > 1 else order[0]
     numbers = _describe_findings(judgements) if has_numbers and len(order) == 1 else ""
-    return f"{cases.capitalize()}: {judgements[0].claim.statement}.{numbers and f' {numbers}.'}"
+    return f"{cases.capitalize()}: {judgements[0].claim.statement.removesuffix('.')}.{numbers and f' {numbers}.'}"
 
 
 def _describe_findings(judgements: Sequence[Judgement]) -> str:
