@@ -6,8 +6,12 @@ from typing import Any
 import pytest
 from helpers.browser import CHROMIUM
 from helpers.report_page import Open, browser_of, render_six_cells
+from helpers.reports import grid, plan_of
 
 from zeroinit.config.claims import Claim, ClaimTest
+from zeroinit.report.cells import group_cells
+from zeroinit.report.manifest import Manifest
+from zeroinit.report.page import render_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")]
 CURRENT = "document.querySelector('#nav [aria-current]').textContent"
@@ -79,7 +83,11 @@ def test_an_entry_of_a_legend_hides_what_it_names(open_page: Open) -> None:
     page.keyboard.press("Enter")
     page.wait_for_function("document.querySelector('#curves .entry[aria-pressed=false]')")
     assert paths.count() < before
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "show init1"
+    name = "document.activeElement.getAttribute('aria-label')"
+    assert page.evaluate(name) == "show init1"
+    assert page.locator("#curves .entry[tabindex='0']").count() == 1
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(name) == "show init2"
     hidden = paths.count()
     again = open_page("#" + page.url.partition("#")[2])
     assert again.locator("#curves .drawing > svg:last-child path").count() == hidden
@@ -110,6 +118,28 @@ def test_two_cells_share_their_axes(open_page: Open) -> None:
         assert chart.locator("xpath=..").locator(".legend").count() == 1
     headings = page.locator("#compare-parts svg text", has_text="init=init1").all_text_contents()
     assert [heading.partition(":")[0] for heading in headings] == ["B", "B"]
+
+
+def test_the_first_metric_of_layers_is_the_one_that_differs_most(tmp_path: Path) -> None:
+    runs = grid(3, 1, 1)
+    for run, (dead, saturated) in zip(runs, ((0.2, 0.1), (0.3, 0.9), (0.2, 0.1)), strict=True):
+        for step in (0, 10):
+            run.metrics += [("activation/hidden1/dead", dead, step), ("activation/hidden1/saturated", saturated, step)]
+    for run in runs:
+        run.metrics.append(("activation/hidden1/variance", 2, 0))
+        run.metrics.append(("activation/hidden1/variance", 1, 10))
+    path = tmp_path / "report.html"
+    cells = group_cells(plan_of(*runs), runs)
+    path.write_bytes(render_page("sweep", Manifest("", "", plan_of(*runs)), cells, [None] * 3, []))
+    with browser_of(path) as open_at:
+        for hash_of_cells, kind in (
+            ("#cell=0&with=1", "saturated"),
+            ("#cell=0&with=2", "variance"),  # no metric differs, and the others are constant
+            ("#cell=0&with=none", "variance"),
+            ("#cell=0&with=1&kind=activation/{layer}/dead", "dead"),
+        ):
+            page = open_at(hash_of_cells)
+            assert page.get_by_label("metric of each layer").input_value() == f"activation/{{layer}}/{kind}"
 
 
 def test_the_reader_gives_the_address_of_the_runs(open_page: Open) -> None:

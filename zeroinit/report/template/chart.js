@@ -90,7 +90,11 @@ function chartFigure(view, { level = "h3", onDraw = null, isTitled = true, name 
     const { svg, marks } = drawChart(shown, width);
     const control = holder.contains(document.activeElement) && document.activeElement.dataset.control;
     holder.replaceChildren(...[drawLegend(shown, Math.min(width, 900), name), svg].filter((part) => part));
-    if (control) [...holder.querySelectorAll("[data-control]")].find((node) => node.dataset.control === control)?.focus();
+    const again = control && [...holder.querySelectorAll(".entry")].find((node) => node.dataset.control === control);
+    if (again) {
+      setRovingStop(holder, ".entry", again);
+      again.focus();
+    }
     onDraw?.(svg, marks);
     const scrolls = holder.scrollWidth > holder.clientWidth; // then the keyboard must reach it
     fill(holder, scrolls ? { tabindex: 0, role: "group", "aria-label": limited.title } : {}, []);

@@ -58,7 +58,7 @@ function legendButton({ value, text, sign, term }, { hidden }, name) {
     toggleHidden(name, value);
   };
   const isShown = !hidden.has(value), width = 32 + textWidth(text);
-  return svgElement("g", { class: "entry", role: "button", tabindex: 0, "aria-pressed": String(isShown), "aria-label": `show ${text}`, "data-control": `show ${value}`,
+  return svgElement("g", { class: "entry", role: "button", "aria-pressed": String(isShown), "aria-label": `show ${text}`, "data-control": `show ${value}`,
     "data-term": term in data.glossary ? term : null, opacity: isShown ? null : 0.45, onclick: toggle, onkeydown: toggle },
   svgElement("rect", { x: -3, y: -3, width: width + 3, height: 23, rx: 4, fill: "transparent" }), sign,
   svgElement("text", { x: 28, y: 12, "text-decoration": isShown ? null : "line-through" }, text));
@@ -92,6 +92,9 @@ function drawLegend(view, width, name) {
   }
   if (!items.length) return null;
   const whole = { width, height: y + height, viewBox: `0 0 ${width} ${y + height}` };
-  return svgElement("svg", { ...whole, class: "legend", overflow: "visible", role: "group", "aria-label": "legend" }, group);
+  const svg = svgElement("svg", { ...whole, class: "legend", overflow: "visible", role: "group", "aria-label": "legend" }, group);
+  setRovingStop(svg, ".entry", svg.querySelector(".entry"));
+  rove(svg, ".entry", (item, key, entries) => entries[entries.indexOf(item) + ({ ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[key] ?? NaN)]);
+  return svg;
 }
 

@@ -34,6 +34,7 @@ function showTip(text, { left, top, bottom }, isAbove = false) {
 }
 
 function showDefinition(target) {
+  if (!target.isConnected) return hideDefinition(); // an entry of a legend that a click has drawn anew
   showTip(data.glossary[target.dataset.term], target.getBoundingClientRect());
   target.setAttribute("aria-describedby", "tooltip");
 }
