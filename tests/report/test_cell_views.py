@@ -83,6 +83,7 @@ def test_the_title_of_the_differences_says_where_seeds_are_too_few() -> None:
     view = make_differences(cells)
     assert view
     assert view.title == "Test accuracy minus default: n = 2 is too few for intervals"
+    assert "dot: mean; small circles: the pairs; line from one pair to the other with n = 2" in view.caption
 
 
 def test_cells_without_a_baseline_have_no_differences() -> None:

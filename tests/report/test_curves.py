@@ -167,6 +167,17 @@ def test_the_axis_is_cut_below_curves_that_the_first_epoch_has_lifted(
     assert (f"the axis begins at {limits[0]:.0%}" in view.caption) == (limits[0] > 0)
 
 
+@pytest.mark.parametrize(
+    ("course", "limit"), [([0.1, 0.12, 0.23], 0.25), ([0.1, 0.11, 0.11], 1.02), ([0.1, 0.2, 0.6], 1.02)]
+)
+def test_the_axis_ends_above_curves_that_rise_and_stay_low(course: list[float], limit: float) -> None:
+    cells = with_courses(make_cells({"init": ["zero", "default"]}), lambda of: course)
+    view = make_curves(cells)
+    assert view.y.domain == (0, limit)
+    assert ("the axis ends at 25%" in view.caption) == (limit < 1)
+    assert make_curves(cells, along="step").y.domain == (0, 1.02)
+
+
 def test_a_name_too_long_for_the_legend_leaves_the_number_where_the_curve_ends() -> None:
     view = make_curves(make_cells({"init": ["zero" * 20]}))
     assert view.colour

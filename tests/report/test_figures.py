@@ -2,6 +2,8 @@
 
 import io
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,6 +38,19 @@ def test_one_panel_has_the_lines_and_bands_of_its_frame() -> None:
     assert panel.get_ylim() == pytest.approx(view.y.domain)
     assert legend(figure) == ["zero: 50.00%, 50.00%", "default: 50.00%, 50.00%"]
     assert figure.get_supxlabel() == "epoch"
+
+
+def test_a_caption_is_not_cut_and_n_stays_beside_its_number() -> None:
+    """Letters are a little wider on the canvas than in the font."""
+    frame = pd.DataFrame({"x": [0.0, 1], "y": [0.0, 1]})
+    view = make_view(frame, [Mark("line", {"x": "x", "y": "y"})])
+    words = "the first observed steps; pale to the share of exact zeros; mean over n = 3 runs a cell, in 0 to 100%; "
+    for start in range(0, 60, 4):
+        figure = check_drawn(replace(view, caption=(words * 3)[start:].strip()))
+        [caption] = [text for text in figure.texts if "exact zeros" in text.get_text()]
+        canvas: Any = figure.canvas
+        assert caption.get_window_extent(canvas.get_renderer()).x1 < 8 * 110 - 4  # pixels
+        assert "n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}3" in caption.get_text()
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])

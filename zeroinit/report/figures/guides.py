@@ -52,7 +52,8 @@ def _shorten(text: str, width: float) -> str:
 
 
 def wrap_words(text: str, width: float, size: float, weight: str = "normal") -> str:
-    """Return a text in lines of at most this width in inches."""
+    """Return a text in lines of at most this width in inches; `n = 2` stays in one line."""
+    text = re.sub(r"\bn = (?=\d)", "n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}", text)
     letters = int(len(text) * width / max(measure(text, size, weight), 0.1))
     lines = [text]
     while any(measure(line, size, weight) > width for line in lines) and letters > MIN_LETTERS:

@@ -30,6 +30,7 @@ from zeroinit.report.views.view import Facet, Scale, View
 WIDTH, DPI = 8.0, 110  # inches, and pixels per inch: MLflow's UI shows 600 to 900 pixels
 MAX_ROWS, MAX_ACROSS, MAX_WRAPPED = 12, 5, 3  # lines of panels; panels in a line, and in a line of many
 LINE, PAD, BAR = 0.165, 0.08, 0.62  # inches of a line of text, around the parts, and of a colour bar with its texts
+TEXT_WIDTH = 0.97 * (WIDTH - 2 * PAD)  # of title and caption: hinted letters are a little wider than `measure` says
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ def draw_view(view: View) -> Figure:
     grid, bars = _arrange(view), list_bars(view)
     figure = Figure(figsize=(WIDTH, 1), dpi=DPI)
     FigureCanvasAgg(figure)
-    words = wrap_words(view.title, WIDTH - 2 * PAD, TITLE, "bold")
+    words = wrap_words(view.title, TEXT_WIDTH, TITLE, "bold")
     title = figure.text(0, 0, words, va="top", fontsize=TITLE, fontweight="bold")
-    lines = [wrap_words(text, WIDTH - 2 * PAD, SMALL) for text in (view.caption, *view.notes)]
+    lines = [wrap_words(text, TEXT_WIDTH, SMALL) for text in (view.caption, *view.notes)]
     caption = figure.text(PAD / WIDTH, 0, "\n".join(lines), va="bottom", fontsize=SMALL, color="0.25")
     legend = add_legend(figure, view, WIDTH - 2 * PAD)
     heights = {part: _measure_height(figure, part) for part in (title, caption, legend) if part}

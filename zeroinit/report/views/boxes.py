@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from zeroinit.report.views.colours import style_inits
+from zeroinit.report.views.gradients import describe_silence
 from zeroinit.report.views.observed import Observed, describe_runs, order_layers, symmetric_log
 from zeroinit.report.views.panels import elide, format_power, split_keys, split_shared_parts, write_caption
 from zeroinit.report.views.view import Facet, Mark, Scale, View
@@ -49,7 +50,8 @@ def make_boxes(cells: Sequence[Observed], labels: Sequence[str], steps: int = 5)
     ticks, texts = [-edge, 0, edge], [f"\N{MINUS SIGN}{format_power(high)}", "0", format_power(high)]
     return View(
         "boxes",
-        f"Weight gradients of the first {len(common)} observed steps",
+        describe_silence(cells[-1], [layer for layer in layers if layer in cells[-1].gradients.counts])
+        or f"Weight gradients of the first {len(common)} observed steps",
         write_caption(
             [
                 f"All entries of {runs}: box from 25% to 75%, line at the median, whiskers from 5% to 95%",

@@ -172,8 +172,9 @@ def _describe(compared: Sequence[Comparison], panels: Panels, baseline: str, is_
     interval = describe_widening(compared)
     parts = [
         f"Final test accuracy minus that of {baseline} with the same seeds, {format_n(counts)} independent pairs",
-        f"dot: mean; small circles: the pairs; line: {interval}" if interval else "",
-        "from one pair to the other with n = 2" if 2 in counts else "",
+        "dot: mean; small circles: the pairs",
+        f"line: {interval}" if interval else "",
+        "line from one pair to the other with n = 2" if 2 in counts else "",
         "triangle: a difference beyond the axis" if is_cut else "",
         panels.shared,
     ]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from zeroinit.report.cells import join_words
 from zeroinit.report.histories import GradientHistograms
 from zeroinit.report.statistics import Numbers
 from zeroinit.report.views.colours import PURPLE_ORANGE, REDS, VIRIDIS
@@ -60,6 +61,7 @@ def make_gradients(cells: Sequence[Observed], labels: Sequence[str]) -> View:
     )
     names, shared = split_shared_parts(labels)
     heads = [f"A: {names[0]}", f"B: {names[1]}", DIFFERENCE] if len(cells) == 2 else [names[0]]
+    inits = dict.fromkeys(elide(cell.params["init"]) for cell in cells)
     parts = []
     for layer in layers:
         shares = [_share(cell.gradients.at(steps), layer, bins) for cell in cells]
@@ -73,7 +75,7 @@ def make_gradients(cells: Sequence[Observed], labels: Sequence[str]) -> View:
     columns = Facet("column", heads, [", ".join(map(elide, split_keys(head))) for head in heads])
     return View(
         "gradients",
-        _find_title(cells, layers),
+        describe_silence(cells[-1], layers) or f"Weight gradients of {join_words(inits)}",
         write_caption(
             [
                 f"Shares of all entries, counts added up over {describe_runs(cells)}",
@@ -200,9 +202,8 @@ def _scale_differences() -> Scale:
     )
 
 
-def _find_title(cells: Sequence[Observed], layers: Sequence[str]) -> str:
-    """Return until when a layer of the last cell has no gradient."""
-    cell = cells[-1]
+def describe_silence(cell: Observed, layers: Sequence[str]) -> str:
+    """Return until when a layer of the cell has no gradient; empty if each has one from the first observed step on."""
     name = elide(cell.params["init"])
     for layer in reversed(layers):  # the layer next to the input wakes last
         awake = np.flatnonzero(cell.gradients.zero_share(layer) < 1)
@@ -211,4 +212,4 @@ def _find_title(cells: Sequence[Observed], layers: Sequence[str]) -> str:
         if awake[0] > 0:
             step = int(cell.gradients.steps[awake[0]])
             return f"{name}: every weight gradient of {layer} is exactly zero before step {step}"
-    return "Weight gradients of two cells" if len(cells) == 2 else f"Weight gradients of {name}"
+    return ""

@@ -9,6 +9,7 @@ from zeroinit.report.histories import History
 from zeroinit.report.statistics import Numbers, is_share
 
 MIN_RANGE = 0.1  # of an accuracy
+MAX_SHARE = 0.5  # the highest value for which the axis of an accuracy ends below 100%
 
 Limits = tuple[float, float]
 
@@ -22,7 +23,7 @@ def choose_limits(curves: Sequence[tuple[Numbers, History]], metric: str, is_who
         is_whole: Whether the axis of a share goes from 0 to 1 in any case.
     """
     if is_share(metric):
-        limits = None if is_whole else _zoom_limits(curves)
+        limits = None if is_whole else _zoom_limits(curves) or _lower_limits(curves)
         return limits or (0, 1.02)
     values = [history.mean[np.isfinite(history.mean)] for _, history in curves]
     finite = np.concatenate([np.zeros(0), *values])
@@ -47,3 +48,15 @@ def _zoom_limits(curves: Sequence[tuple[Numbers, History]]) -> Limits | None:
     low, high = min([low, *ends]), max([high, *ends])
     margin = 0.04 * max(high - low, MIN_RANGE / 4)
     return math.floor(100 * max(low - margin, 0)) / 100, min(high + margin, 1.02)
+
+
+def _lower_limits(curves: Sequence[tuple[Numbers, History]]) -> Limits | None:
+    """Return the limits of an axis from 0 to what is above all means and intervals, rounded to 5%.
+
+    None if that is more than half of the range, or if no curve rises by MIN_RANGE: then the whole range says more.
+    """
+    rises = [float(np.nanmax(history.mean) - history.mean[0]) for _, history in curves if np.isfinite(history.mean[0])]
+    ends = [float(np.nanmax([history.mean, history.upper])) for _, history in curves]
+    if not rises or max(rises) < MIN_RANGE or max(ends) > MAX_SHARE:
+        return None
+    return 0, math.ceil(20 * (max(ends) + 0.01)) / 20
