@@ -178,6 +178,13 @@ def test_the_axis_ends_above_curves_that_rise_and_stay_low(course: list[float], 
     assert make_curves(cells, along="step").y.domain == (0, 1.02)
 
 
+def test_a_title_has_the_panels_of_ends_with_one_name() -> None:
+    cells = make_cells({"init": ["zero", "default"], "arch": ["a", "b"]})
+    ends = {("zero", "a"): 0.3, ("zero", "b"): 0.9, ("default", "a"): 0.5, ("default", "b"): 0.6}
+    view = make_curves(with_courses(cells, lambda of: [0.1, ends[of["init"], of["arch"]]]))
+    assert view.title == "Test accuracy ends between 30.0% (zero, arch=a) and 90.0% (zero, arch=b)"
+
+
 def test_a_name_too_long_for_the_legend_leaves_the_number_where_the_curve_ends() -> None:
     view = make_curves(make_cells({"init": ["zero" * 20]}))
     assert view.colour

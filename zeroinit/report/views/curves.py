@@ -259,12 +259,18 @@ def _write_tip(curve: Curve, index: int, metric: str) -> str:
 def _find_title(curves: Sequence[Curve], metric: str) -> str:
     """Return where the highest and the lowest line end."""
     name = name_metric(metric).capitalize()
-    ends = [(float(curve.history.mean[-1]), curve.name) for curve in curves if np.isfinite(curve.history.mean[-1])]
+    ends = [
+        (float(curve.history.mean[-1]), curve.name, ", ".join(part for part in (curve.row, curve.column) if part))
+        for curve in curves
+        if np.isfinite(curve.history.mean[-1])
+    ]
     if not ends or not is_share(metric):
         return f"{name} over training"
-    (low, lowest), (high, highest) = min(ends), max(ends)
+    (low, lowest, low_panel), (high, highest, high_panel) = min(ends), max(ends)
     if len(ends) == 1 or round(100 * low, 1) == round(100 * high, 1):
         return f"{name} ends at {100 * high:.1f}%" + (f" ({elide(highest)})" if len(ends) == 1 else " everywhere")
+    if lowest == highest:  # the panels distinguish them
+        lowest, highest = f"{lowest}, {low_panel}", f"{highest}, {high_panel}"
     return f"{name} ends between {100 * low:.1f}% ({elide(lowest)}) and {100 * high:.1f}% ({elide(highest)})"
 
 
