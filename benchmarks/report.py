@@ -1,6 +1,8 @@
-"""The time to make a report again: the command zeroinit-report on a sweep of 1,000 runs of XOR in 100 cells.
+"""The time to make a report again: the command zeroinit-report on a sweep of XOR, 1,000 runs in 100 cells.
 
-    python benchmarks/report.py [--rounds 3] [--seeds 10] [--store FOLDER]
+    python benchmarks/report.py [--rounds 3] [--seeds 10] [--large] [--store FOLDER]
+
+With `--large` there are 1,000 cells, which are 10,000 runs.
 
 `report` is the whole command, its imports included, into a folder. `load` is `zeroinit.load` with its frames `runs` and
 `cells`, after the imports. For comparison, the runs and the histories of two metrics are read from the store's tables
@@ -22,28 +24,34 @@ from pathlib import Path
 from zeroinit import load
 from zeroinit.tracker.mlflow import Mlflow
 
-GRID = (
-    "dataset=xor",
-    "arch.hidden=[2]",
-    "init=default,zero,zero_normal,constant",
-    "bias_scale.value=0.01,0.1,1,10,100",
-    "optimizer.lr=0.001,0.01,0.1,0.3,1",
-    "steps=200",
-    "sweep=big",
-)
+SHARED = ("dataset=xor", "arch.hidden=[2]", "steps=200", "sweep=big")
+AXES = {  # by the number of cells
+    100: (
+        "init=default,zero,zero_normal,constant",
+        "bias_scale.value=0.01,0.1,1,10,100",
+        "optimizer.lr=0.001,0.01,0.1,0.3,1",
+    ),
+    1000: (
+        "init=default,zero,zero_normal,constant,small_normal,ones,orthogonal,xavier_normal,kaiming_normal,kaiming_uniform",
+        "bias_scale.value=0.01,0.03,0.1,0.3,1,3,10,30,100,300",
+        "optimizer.lr=0.001,0.003,0.01,0.03,0.1,0.2,0.3,0.5,1,2",
+    ),
+}
 METRICS = ["test/accuracy", "symmetry/hidden1/distinct"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=10, help="of each of the 100 cells")
+    parser.add_argument("--seeds", type=int, default=10, help="of each cell")
+    parser.add_argument("--large", action="store_true", help="1,000 cells in place of 100")
     parser.add_argument("--store", type=Path, default=Path(tempfile.mkdtemp()))
     arguments = parser.parse_args()
+    cells = 1000 if arguments.large else 100
     os.chdir(arguments.store)
     if not Path("mlruns").is_dir():
         subprocess.run(
-            [sys.executable, "-m", "zeroinit", "-m", *GRID, f"seed=range({arguments.seeds})"],
+            [sys.executable, "-m", "zeroinit", "-m", *SHARED, *AXES[cells], f"seed=range({arguments.seeds})"],
             check=True,
             capture_output=True,
         )
@@ -60,8 +68,8 @@ def main() -> None:
 
     def load_frames() -> None:
         sweep = load("big")
-        assert len(sweep.runs) == 100 * arguments.seeds
-        assert len(sweep.cells) == 100
+        assert len(sweep.runs) == cells * arguments.seeds
+        assert len(sweep.cells) == cells
 
     def report() -> None:
         command = "from zeroinit.report.cli import main; main()"
