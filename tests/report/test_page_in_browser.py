@@ -109,12 +109,12 @@ def test_the_address_holds_the_state_and_the_back_button_works(open_page: Open) 
 
 def test_an_address_of_another_sweep_or_version_opens_the_page(open_page: Open) -> None:
     page = open_page("#cell=99&with=77&colour=nothing&x=a&y=b&unknown=1")
-    assert page.locator("#card-title").inner_text() == "init=init0, bias_scale.value=1.0"
+    assert page.locator("#card-title").inner_text() == "init=init1, bias_scale.value=1.0"
     assert open_page("#cell=3").locator("#card-title").inner_text() == "init=init1, bias_scale.value=0.1"
 
 
 def test_the_keyboard_reaches_every_tile_and_row_with_one_stop(open_page: Open) -> None:
-    page = open_page()
+    page = open_page("#cell=0")
     for container, items in (("#map-chart", ".tile"), ("#table-rows tbody", "button.row")):
         assert page.locator(f"{container} {items}").count() == 6
         assert page.locator(f"{container} {items}[tabindex='0']").count() == 1

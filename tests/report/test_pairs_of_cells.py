@@ -1,10 +1,13 @@
 """The charts of the page that compare two cells: what they share, and which cell comes first."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pytest
 from helpers.reports import column_of, fake_histograms, grid, pack, plan_of, record, unpack
 
 from zeroinit.report.cells import Cell, group_cells
+from zeroinit.report.comparisons import compare_with_baseline
 from zeroinit.report.histories import GradientHistograms, sum_histograms
 from zeroinit.report.manifest import Manifest
 from zeroinit.report.page import Extras, render_page
@@ -22,12 +25,16 @@ def cells_of(*runs: Record) -> list[Cell]:
     return group_cells(plan_of(*runs), runs)
 
 
+def choose(*runs: Record, units: Sequence[Mapping[str, int]], baseline: str = "default") -> int:
+    return choose_first_cell(compare_with_baseline(cells_of(*runs), baseline), units)
+
+
 def test_the_first_cell_learns_nothing_with_most_neurons_tied() -> None:
     runs = [tie(record(init, 0, 0.1), distinct) for init, distinct in (("a", 64), ("b", 2), ("c", 1))]
     runs.append(tie(record("learns", 0, 0.9), 1, "learned"))
     units = [{"hidden1": 64}] * 4
-    assert choose_first_cell(cells_of(*runs), units) == 2
-    assert choose_first_cell(cells_of(*runs[:2]), units) == 1
+    assert choose(*runs, units=units) == 2
+    assert choose(*runs[:2], units=units) == 1
 
 
 def test_without_ties_the_first_cell_is_the_last_to_wake() -> None:
@@ -35,9 +42,17 @@ def test_without_ties_the_first_cell_is_the_last_to_wake() -> None:
     for run, step in zip(runs, (1, 9, 3), strict=True):
         run.metrics += [("first_gradient/hidden1", step, step), ("grad/hidden1/norm", 1, step)]
     for units in ([{"hidden1": 64}] * 3, [{}] * 3, []):
-        assert choose_first_cell(cells_of(*runs), units) == 1
-    failed = record("a", 0, 0.1, "FAILED")
-    assert choose_first_cell(cells_of(failed), []) == 0
+        assert choose(*runs, units=units) == 1
+        assert choose(*runs, units=units, baseline="b") == 2
+    assert choose(record("a", 0, 0.1, "FAILED"), units=[]) == 0
+
+
+def test_where_all_wake_at_once_the_first_cell_is_the_furthest_from_its_baseline() -> None:
+    runs = [record(init, 0, accuracy) for init, accuracy in (("a", 0.9), ("b", 0.85), ("c", 0.7), ("d", float("nan")))]
+    for run in runs:
+        run.metrics += [("first_gradient/hidden1", 1, 1), ("grad/hidden1/norm", 1, 1)]
+    assert choose(*runs, units=[], baseline="a") == 2
+    assert choose(runs[0], units=[], baseline="a") == 0
 
 
 def histograms_at(exponent: int, steps: int = 3) -> GradientHistograms:

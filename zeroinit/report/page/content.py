@@ -105,7 +105,7 @@ class Content:
             "conditions": _describe_conditions(self.cells, keys, self.manifest.baseline),
             "notes": self.notes,
             "omissions": _describe_omissions(level, full),
-            "first_cell": choose_first_cell(self.cells, self.extras.units),
+            "first_cell": choose_first_cell(self.comparisons, self.extras.units),
             "claims": [describe_claim(judgement) for judgement in self.judgements],
             "claims_file": list_claims(self.judgements),
             "curves": describe_curves(self.cells, level, pool),

@@ -5,32 +5,44 @@ from collections.abc import Mapping, Sequence
 
 from zeroinit.probes.symmetry import DISTINCT_NEURONS
 from zeroinit.report.cells import Cell
-from zeroinit.report.histories import neuron_metrics
+from zeroinit.report.comparisons import Comparison
+from zeroinit.report.histories import first_gradients, neuron_metrics
 from zeroinit.report.judgements import learned_nothing
 from zeroinit.report.select_figures import last_to_wake_with_reference
 
 
-def choose_first_cell(cells: Sequence[Cell], units: Sequence[Mapping[str, int]]) -> int:
-    """Return the cell that learns nothing with most neurons tied, or the one whose last layer wakes last without ties.
+def choose_first_cell(comparisons: Sequence[Comparison], units: Sequence[Mapping[str, int]]) -> int:
+    """Return the cell that learns nothing with most neurons tied, else the last to wake, else that with most difference.
 
-    The page compares it with the baseline that has the same other keys, so the two show why the cell fails.
+    The page compares it with the baseline that has the same other keys, so the two show why the cell fails, or how it
+    differs. A baseline itself is chosen only if there is nothing else.
 
     Args:
-        cells: The cells of the sweep, at least one.
+        comparisons: The cells of the sweep, at least one, each with its baseline.
         units: {layer: its number of units} of each cell, as far as they are known.
     """
     shares = {
-        number: _share_distinct(cell, units[number]) if units else 1.0
-        for number, cell in enumerate(cells)
-        if cell.finished and learned_nothing(cell)
+        number: _share_distinct(comparison.cell, units[number]) if units else 1.0
+        for number, comparison in enumerate(comparisons)
+        if comparison.cell.finished and learned_nothing(comparison.cell)
     }
     lowest = min(shares, key=lambda number: shares[number], default=None)
     if lowest is not None and shares[lowest] < 1:
         return lowest
-    if not any(cell.finished for cell in cells):
+    finished = [comparison for comparison in comparisons if comparison.cell.finished]
+    candidates = [comparison for comparison in finished if comparison.baseline] or finished
+    if not candidates:
         return 0
-    last = last_to_wake_with_reference(cells)[-1]
-    return next(number for number, cell in enumerate(cells) if cell is last)
+    chosen = last_to_wake_with_reference([comparison.cell for comparison in candidates])[-1]
+    if all(step <= 1 for steps in first_gradients(chosen.finished).values() for step in steps):
+        chosen = max(candidates, key=_measure_distance).cell
+    return next(number for number, comparison in enumerate(comparisons) if comparison.cell is chosen)
+
+
+def _measure_distance(comparison: Comparison) -> float:
+    """Return how far a cell is from its baseline, in percentage points; 0 if that is unknown."""
+    mean = abs(comparison.difference.mean) if comparison.difference else 0.0
+    return mean if math.isfinite(mean) else 0.0
 
 
 def _share_distinct(cell: Cell, units: Mapping[str, int]) -> float:
