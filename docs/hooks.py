@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -22,14 +23,25 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put a link to its report below the command of a sweep; on a page of results, below the question."""
-    above = "../" * page.file.src_uri.count("/")
+    """Link to the reports of the sweeps that a page names."""
+    return link_reports(
+        markdown, page.file.src_uri, {Path(uri).stem for uri in files.src_uris if uri.startswith("reports/")}
+    )
+
+
+def link_reports(markdown: str, source: str, names: Collection[str]) -> str:
+    """Return the page with a link below the command of each sweep; on a page of results, below the question.
+
+    Args:
+        markdown: the page.
+        source: its path in docs/.
+        names: the sweeps that have a report.
+    """
+    above = "../" * source.count("/")
 
     def link(name: str) -> str:
-        is_there = files.get_file_from_path(f"reports/{name}.html") is not None
-        return f"\n[The report of these runs]({above}reports/{name}.html){{ .report }}\n" if is_there else ""
+        return f"\n[The report of these runs]({above}reports/{name}.html)\n" if name in names else ""
 
-    if page.file.src_uri.startswith("results/"):
-        head, _, rest = markdown.partition("\n## ")
-        return f"{head}{link(Path(page.file.src_uri).stem)}\n## {rest}"
+    if source.startswith("results/"):
+        return markdown.replace("\n## ", f"{link(Path(source).stem)}\n## ", 1)
     return COMMAND.sub(lambda match: match[0] + link(match[1]), markdown)

@@ -1,6 +1,7 @@
 """The site builds strictly, in seconds, and asks no network for anything."""
 
 import re
+import runpy
 import subprocess
 import sys
 import time
@@ -77,3 +78,16 @@ def test_the_search_works_from_the_file_system(site: Path) -> None:
         assert any("statistics.html" in (link.get_attribute("href") or "") for link in links)
         browser.close()
     assert all(url.startswith(("file:", "data:", "blob:", "about:")) for url in requests)
+
+
+def test_pages_link_to_the_reports_of_sweeps_that_were_trained_here() -> None:
+    """A page names a sweep by its command, and a page of results by its own name."""
+    link_reports = runpy.run_path(str(ROOT / "docs" / "hooks.py"))["link_reports"]
+    names = ("lab_xor", "figure3")
+    command, page = "    zeroinit -cn lab_xor size=small\n", "# figure3\n\n## Cells\n"
+    assert link_reports(command, "laboratory.md", names) == (
+        f"{command}\n[The report of these runs](reports/lab_xor.html)\n"
+    )
+    assert "](../reports/figure3.html)\n\n## Cells" in link_reports(page, "results/figure3.md", names)
+    assert link_reports(page, "results/figure4.md", names) == page
+    assert link_reports("    zeroinit -cn gap_which\n", "gap.md", names) == "    zeroinit -cn gap_which\n"
