@@ -12,7 +12,7 @@ from zeroinit.report.select_figures import last_to_wake_with_reference
 
 
 def choose_first_cell(comparisons: Sequence[Comparison], units: Sequence[Mapping[str, int]]) -> int:
-    """Return the cell that learns nothing with most neurons tied, else the last to wake, else that with most difference.
+    """Return the cell that learns nothing with most neurons tied, or the last to wake, or that with most difference.
 
     The page compares it with the baseline that has the same other keys, so the two show why the cell fails, or how it
     differs. A baseline itself is chosen only if there is nothing else.
