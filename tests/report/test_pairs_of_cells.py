@@ -81,6 +81,7 @@ def test_the_views_of_the_sweep_hold_what_each_cell_needs() -> None:
     assert (wave["x"]["domain"], wave["y"]["domain"]) == (list(range(1, 13)), ["hidden1"])
     assert (wave["colour"]["domain"][0], wave["colour"]["domain"][-1]) == (-20, -3)
     assert wave["colour"]["ticks"] == list(range(-20, -2))
+    assert wave["colour"]["labels"][0] == "2\N{SUPERSCRIPT MINUS}²⁰"
     first, second = (cell["wavefront"] for cell in content["cells"])
     assert (first["spans"]["colour"], second["spans"]["colour"]) == ([-20, -19], [-4, -3])
     assert (first["spans"]["x"], second["spans"]["x"]) == ([1, 3], [1, 12])

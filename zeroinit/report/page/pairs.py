@@ -22,7 +22,7 @@ from zeroinit.report.page.charts import ColumnPool
 from zeroinit.report.page.metrics import DetailLevel, layer_metrics
 from zeroinit.report.views.layers import choose_colours, make_layers
 from zeroinit.report.views.observed import Observed, choose_steps, order_layers
-from zeroinit.report.views.panels import elide
+from zeroinit.report.views.panels import elide, format_power
 from zeroinit.report.views.view import Mark, Scale, View, spread_evenly
 from zeroinit.report.views.wavefront import MAX_LAYERS, make_wavefront
 
@@ -112,14 +112,15 @@ def _unite(views: Sequence[View], colour: Scale) -> View:
 
 
 def _unite_scales(scales: Sequence[Scale]) -> Scale:
-    """Return the scale that holds all of these, with the ticks of the highest, and of powers of two a tick for each."""
+    """Return the scale that holds all of these, with the ticks of the highest; one of colours has all powers as ticks."""
     first = scales[0]
     if first.kind in ("band", "category"):
         return first
     low, high = (bound(_span(scale)[end] for scale in scales) for bound, end in ((min, 0), (max, 1)))
     if first.colours:
-        ticks = list(range(int(np.ceil(low)), int(high) + 1)) if first.format == "power" else first.ticks
-        return replace(first, domain=spread_evenly(low, high, len(first.colours)), ticks=ticks)
+        ticks = range(int(np.ceil(low)), int(high) + 1)
+        domain = spread_evenly(low, high, len(first.colours))
+        return replace(first, domain=domain, ticks=ticks, labels=[*map(format_power, ticks)])
     return replace(max(scales, key=lambda scale: _span(scale)[1]), domain=(low, high))
 
 

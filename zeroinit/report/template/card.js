@@ -36,7 +36,10 @@ function listRuns(index) {
   const { columns, cell, run_id: id } = data.table.runs;
   const texts = Object.fromEntries(columns.map((column) => [column.name, columnOf(column.texts)]));
   const rows = d3.range(columnOf(id).length).filter((row) => columnOf(cell)[row] === index);
-  const linkOf = (row) => (runLink(columnOf(id)[row]) ? element("a", { href: runLink(columnOf(id)[row]), title: texts["test accuracy"][row] }, texts.seed[row]) : texts.seed[row]);
+  const linkOf = (row) => {
+    const href = runLink(columnOf(id)[row]), seed = texts.seed[row];
+    return href ? element("a", { href, title: texts["test accuracy"][row] }, seed) : seed;
+  };
   const lines = d3.groups(rows, (row) => `${texts.outcome[row]}\n${texts.reason[row]}`).map(([, [first, ...rest]]) => element("li", {},
     "seed ", linkOf(first), rest.flatMap((row) => [", ", linkOf(row)]), `: ${[texts.outcome[first], texts.reason[first]].filter((text) => text).join(", ")}`));
   const more = cells[index].runs_planned - rows.length;
@@ -58,8 +61,10 @@ function uiAddress() {
 }
 
 function linkControls() {
-  return data.links.hint ? element("span", { class: "address" }, data.links.hint, " ", element("input", { type: "text", inputmode: "url", value: state.ui || data.links.address,
-    "aria-label": "address of MLflow's UI", "data-control": "ui", onchange: (event) => changeState({ ui: event.target.value.trim() }, true) })) : "";
+  if (!data.links.hint) return "";
+  const field = element("input", { type: "text", inputmode: "url", value: state.ui || data.links.address, "aria-label": "address of MLflow's UI",
+    "data-control": "ui", onchange: (event) => changeState({ ui: event.target.value.trim() }, true) });
+  return element("span", { class: "address" }, data.links.hint, " ", field);
 }
 
 document.addEventListener("keydown", (event) => event.key === "Escape" && state.sheet === "open" && closeSheet());

@@ -1,12 +1,10 @@
 // The marks of a view as marks of Observable Plot.
 const formatNumber = (value) => (Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-3) ? d3.format(".2~e") : d3.format(".3~g"))(value);
-const SUPERSCRIPTS = { "-": "\u207b", 0: "\u2070", 1: "\u00b9", 2: "\u00b2", 3: "\u00b3", 4: "\u2074", 5: "\u2075", 6: "\u2076", 7: "\u2077", 8: "\u2078", 9: "\u2079" };
-const formatPower = (exponent) => `2${String(exponent).replace(/./g, (sign) => SUPERSCRIPTS[sign] ?? sign)}`;
 const FORMATS = {
   percent: (value) => `${formatNumber(100 * value)}%`,
   points: (value) => `${value > 0 ? "+" : value < 0 ? "\u2212" : ""}${formatNumber(Math.abs(value))}`,
   count: (value) => (Math.abs(value) >= 1000 ? d3.format("~s")(value) : String(+value.toFixed(4))),
-  number: formatNumber, power: formatPower, text: String,
+  number: formatNumber, text: String,
 };
 const formatValue = (value, format) => (value === null ? "" : typeof value === "string" ? value : FORMATS[format](value));
 
@@ -88,18 +86,21 @@ function drawBox({ rows, get, colour, facet, view }) {
     tick(rows, { ...shared, [value]: get.q50, stroke: colour })];
 }
 
-function drawDot({ rows, get, colour, facet, mark, index }) {
-  const face = mark.hollow ? { fill: "var(--chart)", stroke: colour, strokeWidth: 1.6 } : { fill: colour, fillOpacity: mark.opacity };
+function drawDot({ rows, get, colour, facet, mark, view, index }) {
+  const halo = hasTiles(view) ? { stroke: "#fff", strokeWidth: 1 } : {}; // a black dot would be lost on a dark tile
+  const face = mark.hollow ? { fill: "var(--chart)", stroke: colour, strokeWidth: 1.6 } : { fill: colour, fillOpacity: mark.opacity, ...halo };
   return [Plot.dot(rows, { x: get.x, y: get.y, r: (mark.width || 6) / 2, className: `rows-${index}`, ...face, ...facet })];
 }
 
 const DRAW = {
   line: drawLine, tile: drawTile, text: drawText, rule: drawRule, box: drawBox, dot: drawDot,
-  band: ({ rows, get, colour, facet, mark }) => [Plot.areaY(rows, { x: get.x, y1: get.low, y2: get.high, z: get.group, fill: colour, fillOpacity: mark.opacity, clip: true, ...facet })],
+  band: ({ rows, get, colour, facet, mark }) => [Plot.areaY(rows, { x: get.x, y1: get.low, y2: get.high, z: get.group, fill: colour,
+    fillOpacity: mark.opacity, clip: true, ...facet })],
   interval: ({ rows, get, colour, facet, mark }) => {
     const shared = { stroke: colour, strokeWidth: mark.width || 2, strokeOpacity: mark.opacity, ...facet };
     return [get.y ? Plot.ruleY(rows, { y: get.y, x1: get.low, x2: get.high, ...shared }) : Plot.ruleX(rows, { x: get.x, y1: get.low, y2: get.high, ...shared })];
   },
-  cross: ({ rows, get, colour, facet, mark }) => [Plot.dot(rows, { x: get.x, y: get.y, symbol: "times", r: (mark.width || 5) / 1.6, stroke: colour, strokeWidth: 1.2, ...facet })],
+  cross: ({ rows, get, colour, facet, mark }) => [Plot.dot(rows, { x: get.x, y: get.y, symbol: "times",
+    r: (mark.width || 5) / 1.6, stroke: colour, strokeWidth: 1.2, ...facet })],
 };
 

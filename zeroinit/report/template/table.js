@@ -60,7 +60,8 @@ function tableFile() {
   return [columns.map(([name]) => name), ...tableRows().map((row) => columns.map(([, values]) => values[row]))];
 }
 
-const classOf = ({ is_key: isKey, is_number: isNumber }, text = "") => [isKey && "key", isNumber && "number", text.length > MAX_LETTERS && "long"].filter((part) => part).join(" ");
+const classOf = ({ is_key: isKey, is_number: isNumber }, text = "") =>
+  [isKey && "key", isNumber && "number", text.length > MAX_LETTERS && "long"].filter((part) => part).join(" ");
 
 function headerCell(column) {
   const isSorted = state.sort === column.name;
@@ -73,11 +74,12 @@ function headerCell(column) {
 
 function tableRow(row, columns) {
   const cell = cellOfRow(row), link = hasRuns() && runLink(columnOf(data.table.runs.run_id)[row]);
-  const open = (text, term) => button(text, () => {}, { class: "link row", "aria-label": `show ${narrowScreen.matches ? cells[cell].values : cells[cell].label}`, "aria-expanded": "false", "data-term": term });
-  const term = (name, text) => (`${name}=${text}` in data.glossary ? `${name}=${text}` : null);
+  const name = narrowScreen.matches ? cells[cell].values : cells[cell].label;
+  const open = (text, term) => button(text, () => {}, { class: "link row", "aria-label": `show ${name}`, "aria-expanded": "false", "data-term": term });
+  const termOf = (key, text) => (`${key}=${text}` in data.glossary ? `${key}=${text}` : null);
   const parts = columns.map((column, index) => {
-    const text = (columnOf(column.texts)[row] ?? "") || "\u2013";
-    const content = index || narrowScreen.matches ? element("span", { "data-term": term(column.name, text) }, text) : open(text, term(column.name, text));
+    const text = columnOf(column.texts)[row] || "\u2013", term = termOf(column.name, text);
+    const content = index || narrowScreen.matches ? element("span", { "data-term": term }, text) : open(text, term);
     return element("td", { class: classOf(column, text) }, content);
   });
   return element("tr", { "data-cell": cell, "data-row": row, onclick: (event) => event.target.closest("a") || toggleRow(row) },
