@@ -112,7 +112,7 @@ def _unite(views: Sequence[View], colour: Scale) -> View:
 
 
 def _unite_scales(scales: Sequence[Scale]) -> Scale:
-    """Return the scale that holds all of these: the ticks are those of the highest, and of colours all powers of two."""
+    """Return the scale that holds all of these: the ticks are of the highest, and of colours all powers of two."""
     first = scales[0]
     if first.kind in ("band", "category"):
         return first
