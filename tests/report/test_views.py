@@ -18,7 +18,7 @@ from zeroinit.report.views.colours import (
     measure_luminance,
     style_inits,
 )
-from zeroinit.report.views.panels import arrange_panels, limit_rows, split_shared_parts
+from zeroinit.report.views.panels import arrange_panels, limit_rows, list_decades, split_shared_parts
 
 # ---- colours
 
@@ -119,3 +119,9 @@ def test_data_of_a_view_have_the_columns_that_marks_use_alone() -> None:
     used = set(itertools.chain.from_iterable(mark.channels.values() for mark in view.marks))
     assert used <= set(data["frame"]) <= used | {"is_mean", "is_run", "has_band", "row", "column"}
     assert data["colour"]["domain"] == ["zero", "default"]
+
+
+def test_a_short_logarithmic_axis_has_several_ticks() -> None:
+    assert list_decades(8) == [0, 1, 2, 5]
+    assert list_decades(1) == [0, 1]
+    assert list_decades(312) == [0, 1, 10, 100]
