@@ -5,9 +5,11 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, PATH_KEYS, Identity
+from zeroinit.report.statistics import count_units, name_units
 from zeroinit.tracker import Record, Status
 from zeroinit.tracker.tags import Tag
 
@@ -58,6 +60,16 @@ class Cell:
     newest: list[Record] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     inits: Sequence[str] = ()
+
+    @cached_property
+    def n(self) -> int:
+        """The number of independent units among the finished runs."""
+        return count_units(self.finished)
+
+    @cached_property
+    def counted(self) -> str:
+        """What n counts."""
+        return name_units(self.finished)
 
     def label(self, keys: Iterable[str]) -> str:
         """Return `key=value, ...` for those of the keys that the cell has."""

@@ -74,6 +74,8 @@ def average_history(records: Sequence[Record], metric: str) -> History | None:
 
 def _carry_forward(values: Mapping[int, float], steps: Sequence[int]) -> list[float]:
     """Return the value at each of the steps, or the last value before it; NaN before the first value."""
+    if values.keys() == {*steps}:
+        return [values[step] for step in steps]
     filled, last = [], math.nan
     for step in steps:
         last = values.get(step, last)

@@ -18,7 +18,7 @@ from zeroinit.report.claims import (
 )
 from zeroinit.report.comparisons import Difference, subtract_cells, subtract_runs
 from zeroinit.report.histories import first_gradients
-from zeroinit.report.statistics import DRAWS, count_units, init_draws, name_units, seeds_needed
+from zeroinit.report.statistics import DRAWS, count_units, init_draws, seeds_needed
 from zeroinit.tracker import TEST_ACCURACY, Record
 from zeroinit.tracker.tags import Tag
 
@@ -91,7 +91,7 @@ def judge(claims: Iterable[Claim], cells: Sequence[Cell]) -> list[Judgement]:
 
 def _name_units_of_pair(cell: Cell, other: Cell | None) -> str:
     """Return what the n of a judgement counts: draws of the init if one of the two inits draws."""
-    units = [name_units(side.finished) for side in (cell, other) if side]
+    units = [side.counted for side in (cell, other) if side]
     return DRAWS if DRAWS in units else units[0]
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from zeroinit.report.cells import Cell, naming_keys
 from zeroinit.report.comparisons import BASELINE, NO_DIFFERENCE, Difference, compare_with_baseline, describe_widening
 from zeroinit.report.judgements import Judgement
-from zeroinit.report.statistics import DRAWS, IDENTICAL, Estimate, estimate, explain_intervals, name_units
+from zeroinit.report.statistics import DRAWS, IDENTICAL, Estimate, estimate, explain_intervals
 from zeroinit.tracker import TEST_ACCURACY, TEST_LOSS
 
 # keys that a caption shows if all cells share their value, unless it is the value here, which says nothing
@@ -77,7 +77,7 @@ def summarize_cells(cells: Sequence[Cell], baseline: str = BASELINE) -> list[Cel
         ]
         values = {key: cell.params.get(key, "") for key in keys}
         parts = accuracy, loss.mean, ", ".join(outcomes), comparison.difference
-        rows.append(CellRow(values, name_units(cell.finished), *parts))
+        rows.append(CellRow(values, cell.counted, *parts))
     return rows
 
 

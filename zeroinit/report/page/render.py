@@ -5,6 +5,7 @@ import gzip
 import html
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,12 +72,13 @@ def _list_levels(content: "Content") -> Sequence[DetailLevel]:
     if count <= 5 * SAMPLE_CELLS:
         return DETAIL_LEVELS
     samples = [content.select(space_evenly(count, some)) for some in (SAMPLE_CELLS // 2, SAMPLE_CELLS)]
-    for index, level in enumerate(DETAIL_LEVELS):
+
+    def is_small(level: DetailLevel) -> bool:
         half, size = (len(_fill_template(content.name, sample.at(level, DETAIL_LEVELS[0]))) for sample in samples)
         of_each = (size - half) / (SAMPLE_CELLS - SAMPLE_CELLS // 2)
-        if size + PACKING * of_each * (count - SAMPLE_CELLS) <= MAX_PAGE_BYTES:
-            return DETAIL_LEVELS[index:]
-    return DETAIL_LEVELS[-1:]
+        return size + PACKING * of_each * (count - SAMPLE_CELLS) <= MAX_PAGE_BYTES
+
+    return DETAIL_LEVELS[bisect_left(DETAIL_LEVELS[:-1], True, key=is_small) :]
 
 
 def _fill_template(name: str, data: dict[str, Any]) -> bytes:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from zeroinit.report.cells import Cell
 from zeroinit.report.histories import History, average_history, space_evenly
-from zeroinit.report.statistics import Estimate, count_units, is_share
+from zeroinit.report.statistics import Estimate, is_share
 from zeroinit.report.views.colours import LineStyle, choose_widths
 from zeroinit.report.views.limits import Limits, choose_limits
 from zeroinit.report.views.lines import place_lines, style_lines
@@ -95,7 +95,7 @@ class Curves:
     @cached_property
     def counts(self) -> list[int]:
         """The numbers of units of the curves."""
-        return sorted({count_units(curve.cell.finished) for curve in self.curves})
+        return sorted({curve.cell.n for curve in self.curves})
 
     @property
     def are_of_one_batch(self) -> bool:

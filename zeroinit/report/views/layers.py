@@ -12,7 +12,7 @@ from zeroinit.report.cells import Cell
 from zeroinit.report.histories import average_history, space_evenly
 from zeroinit.report.statistics import is_share
 from zeroinit.report.views.colours import OTHER_COLOURS, VIRIDIS, interpolate
-from zeroinit.report.views.panels import describe_units, elide, list_decades, write_caption
+from zeroinit.report.views.panels import describe_units, elide, list_decades, stack_parts, write_caption
 from zeroinit.report.views.view import Mark, Scale, View
 
 COUNTS = ("neurons", "clusters", "dimensions")  # units whose axis is logarithmic
@@ -34,10 +34,10 @@ def make_layers(cell: Cell, kind: str, metrics: Sequence[str], units: Mapping[st
     is_count, name = declared.unit in COUNTS, declared.description
     by_layer = {declared.layer_of(metric): metric for metric in metrics}
     layers = list(dict.fromkeys([*(layer for layer in units if layer in by_layer), *by_layer]))
-    frames = [
+    parts = [
         _describe_line(cell, by_layer[layer], layer, units if is_count else None, points) for layer in reversed(layers)
     ]
-    frame = pd.concat(frames, ignore_index=True)
+    frame = stack_parts(parts, parts[0])
     names = list(dict.fromkeys(frame["line"]))
     line = {"x": "x", "colour": "line", "group": "line"}
     last = max(1.0, float(frame["x"].max()))
@@ -63,8 +63,8 @@ def choose_colours(count: int) -> list[str]:
     return [interpolate(VIRIDIS, BRIGHTEST * index / (count - 1)) for index in range(count)]
 
 
-def _describe_line(cell: Cell, metric: str, layer: str, units: Mapping[str, int] | None, points: int) -> pd.DataFrame:
-    """Return a row for each point of a layer's line; `units` is None for a metric that counts nothing."""
+def _describe_line(cell: Cell, metric: str, layer: str, units: Mapping[str, int] | None, points: int) -> dict[str, Any]:
+    """Return the columns of a layer's line, a row for each point; `units` is None for a metric that counts nothing."""
     history = average_history(cell.finished, metric)
     assert history
     chosen = space_evenly(len(history.steps), points)
@@ -79,7 +79,7 @@ def _describe_line(cell: Cell, metric: str, layer: str, units: Mapping[str, int]
     texts = [f"{100 * mean:.1f}%" if is_percent else f"{mean:.4g}" for mean in rows["mean"]]
     tips = [f"{layer}, step {step:.0f}: {text}{of}" for step, text in zip(rows["x"], texts, strict=True)]
     is_positive = np.isfinite(rows["mean"]) & ((rows["low"] > 0) | (units is None))
-    return pd.DataFrame({**rows, "line": layer, "tip": tips, "is_positive": is_positive})
+    return {**rows, "line": layer, "tip": tips, "is_positive": is_positive}
 
 
 def _scale_values(metric: Metric, frame: pd.DataFrame) -> Scale:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from zeroinit.report.cells import Cell, independent_keys, naming_keys, sort_values
 from zeroinit.report.histories import space_evenly
-from zeroinit.report.statistics import DRAWS, count_units, name_units
+from zeroinit.report.statistics import DRAWS
 from zeroinit.report.views.view import Facet, View
 
 MAX_COLUMNS = 5  # values of a key that have columns
@@ -156,9 +156,9 @@ def list_decades(last: float) -> list[int]:
 def describe_units(cells: Sequence[Cell]) -> str:
     """Return `mean over n = 3 draws of the init`, and what n counts if the init draws nothing."""
     finished = [cell for cell in cells if cell.finished]
-    others = sorted({name_units(cell.finished) for cell in finished} - {DRAWS})
+    others = sorted({cell.counted for cell in finished} - {DRAWS})
     more = f", or {' or '.join(others)} where the init draws nothing" if others else ""
-    return f"mean over {format_n({count_units(cell.finished) for cell in finished})} draws of the init{more}"
+    return f"mean over {format_n({cell.n for cell in finished})} draws of the init{more}"
 
 
 def describe_bands(counts: Collection[int]) -> str:
