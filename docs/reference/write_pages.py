@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from zeroinit import CONF
 from zeroinit.probes.metrics import EVALUATIONS, all_probes
 from zeroinit.probes.outcome import Outcome
 from zeroinit.probes.probe import Metric
@@ -11,7 +12,7 @@ from zeroinit.report.glossary import GLOSSARY
 from zeroinit.tracker import tags
 
 DOCS = Path(__file__).parents[1]
-PAGES = ("reference/metrics.md", "reference/outcomes.md", "glossary.md")
+PAGES = ("reference/options.md", "reference/metrics.md", "reference/outcomes.md", "glossary.md")
 LIST = re.compile(r"(<!-- list: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -60,7 +61,20 @@ def list_terms() -> str:
     return "\n".join(entries)
 
 
+def list_options() -> str:
+    """Return a section for each group, with the first comment of each option's file."""
+    sections = []
+    for group in sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"):
+        rows = []
+        for file in sorted(group.glob("*.yaml")):
+            meaning = file.read_text().splitlines()[0].removeprefix("# ").replace("<", "&lt;")
+            rows.append(f"| `{file.stem}` | {meaning} |")
+        sections.append("\n".join([f"## {group.name}", "", "| option | meaning |", "|---|---|", *rows, ""]))
+    return "\n".join(sections)
+
+
 LISTS: Mapping[str, Callable[[], str]] = {
+    "options": list_options,
     "evaluations": list_evaluations,
     "probes": list_probes,
     "tags": list_tags,

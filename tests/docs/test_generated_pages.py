@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from helpers.pages import ROOT
 
+from zeroinit import CONF
 from zeroinit.probes.metrics import all_probes
 from zeroinit.probes.outcome import Outcome
 from zeroinit.report.glossary import GLOSSARY
@@ -26,7 +27,7 @@ def test_each_list_is_on_a_page() -> None:
     assert {name for _, name, _ in WRITER["LIST"].findall(texts)} == {*WRITER["LISTS"]}
 
 
-def test_every_probe_tag_outcome_and_term_is_listed() -> None:
+def test_every_option_probe_tag_outcome_and_term_is_listed() -> None:
     metrics = WRITER["list_probes"]()
     for name, probe in all_probes().items():
         assert f"### {name}\n" in metrics
@@ -35,4 +36,6 @@ def test_every_probe_tag_outcome_and_term_is_listed() -> None:
     assert tags
     assert all(f"| `{tag}` |" in WRITER["list_tags"]() for tag in tags)
     assert all(f"| `{outcome}` |" in WRITER["list_outcomes"]() for outcome in Outcome)
+    options = WRITER["list_options"]()
+    assert all(f"| `{file.stem}` | " in options for file in CONF.glob("*/*.yaml") if file.parent.name != "hydra")
     assert all(f"**{name}**" in WRITER["list_terms"]() for name in GLOSSARY)
