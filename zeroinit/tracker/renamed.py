@@ -51,8 +51,10 @@ OVERRIDE = re.compile(r"([+~]*)([\w.]+)(?:=(.*))?", re.DOTALL)  # of a command l
 
 def translate_params(params: Mapping[str, str]) -> dict[str, str]:
     """Return the params of a stored run under today's keys."""
-    renamed = renamed_keys(params.get("dataset") == "image_folder")
-    translated = {renamed.get(key, key): value for key, value in params.items() if key not in ("check", "plan")}
+    translated = dict(params)
+    if not params.keys().isdisjoint(RENAMED_KEYS):
+        renamed = renamed_keys(params.get("dataset") == "image_folder")
+        translated = {renamed.get(key, key): value for key, value in params.items() if key not in ("check", "plan")}
     if "check" in params:
         translated["mode"] = "train"  # only a run that trains is stored
     if measure := translated.get("probe.measure"):
@@ -160,6 +162,7 @@ def translate_config(values: Mapping[str, Any]) -> dict[str, Any]:
     return translated
 
 
+@cache
 def _translate_probes(text: str) -> str:
     """Return a list of probes, as text, under today's names."""
     return re.sub(r"\b\w+\b", lambda match: RENAMED_PROBES.get(match[0], match[0]), text)

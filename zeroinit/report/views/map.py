@@ -156,7 +156,10 @@ def paint_metric(
             result.percent(digits=1, sign="") if text and result else text
             for result, text in zip(results, texts, strict=True)
         ]
-    colours = ["" if value is None else _colour_of(scale, value) for value in values]
+    shares = np.interp(np.array(values, float), scale.domain, np.linspace(0, 1, len(scale.domain))).tolist()
+    colours = [
+        "" if value is None else interpolate(scale.colours, share) for value, share in zip(values, shares, strict=True)
+    ]
     known = [result for result in results if result]
     parts = [
         f"{describe_metric(metric)} after the last step, {units}",
@@ -212,12 +215,6 @@ def scale_values(metric: str, values: Sequence[float]) -> Scale:
         labels = [format_value(metric, tick) for tick in ticks]
     form: Format = "percent" if is_share(metric) else "number"
     return Scale(name_metric(metric), "sequential", domain, form, colours=CIVIDIS, ticks=ticks, labels=labels)
-
-
-def _colour_of(scale: Scale, value: float) -> str:
-    """Return the colour of a value of a sequential scale."""
-    share = np.interp(value, scale.domain, np.linspace(0, 1, len(scale.domain)))
-    return interpolate(scale.colours, float(share))
 
 
 def _letter_of(cell: Cell) -> str:
