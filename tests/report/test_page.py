@@ -54,8 +54,6 @@ def test_it_has_the_data_of_the_table_and_of_the_probes() -> None:
         ("0", "50.0%", "0.5", "learns", "so"),
         ("1", "51.0%", "0.49", "learns", "so"),
     ]
-    assert cell["first"] == {"hidden1": [2, 3, 2]}
-    assert cell["theory"] == {"hidden1": 2}
     layers = cell["layers"]["symmetry/{layer}/distinct"]
     assert column_of(content, layers["frame"]["x"]) == list(range(30))
     assert cell["distinct"] == [["hidden1", "4"]]

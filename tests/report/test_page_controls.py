@@ -171,6 +171,19 @@ def test_claims_are_saved_with_typed_columns(tmp_path: Path) -> None:
     assert first.startswith('1,"It is ""good"", they say.",superior,init=init1,init=init0,0.5,')
 
 
+def test_the_tables_of_two_cells_are_saved(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_bytes(render_six_cells())
+    with browser_of(path) as open_at:
+        page = open_at("#cell=0&with=1")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="save the table of keys as CSV").click()
+        lines = Path(download.value.path()).read_text().splitlines()
+        assert page.get_by_role("button", name="save the table of distinct neurons as CSV").is_visible()
+    assert lines[0] == "key,A,B"
+    assert lines[1].startswith(("init,init0,", "bias_scale.value,"))
+
+
 # ---- updates
 
 

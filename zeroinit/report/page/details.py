@@ -57,7 +57,7 @@ def describe_cells(
                 "plane": describe_plane(cell, label, snapshots[number], level) if snapshots else None,
                 "layers": layers[number],
                 "wavefront": waves[number],
-                **describe_shares(cell, histograms[number], level),
+                "gradients": describe_shares(cell, histograms[number], level),
             }
         )
     return details

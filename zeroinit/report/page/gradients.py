@@ -23,21 +23,22 @@ LOWEST_BIN = MIN_EXPONENT - int(EXPONENTS[0])  # which also holds all smaller en
 BINS_WITHOUT_ENTRIES = (102, 128)  # of cells whose gradients are all zero
 
 
-def describe_shares(cell: Cell, histograms: GradientHistograms | None, level: DetailLevel) -> dict[str, Any]:
-    """Return the first gradients and the histograms of a cell.
-
-    Of the histograms, each step has the median of log2 |g| over the nonzero entries, the share of exact zeros, and the
-    thousandths of all entries in each power of two from `low` on, negative entries first.
-    """
+def observe(cell: Cell, histograms: GradientHistograms, level: DetailLevel) -> Observed:
+    """Return the gradients of a cell at the steps for which the page has room."""
     first, theory = first_gradients(cell.finished), theoretical_first_gradients(cell.finished)
-    shared = {
-        "first": {layer: [min(steps), max(steps), len(steps)] for layer, steps in first.items()},
-        "theory": theory,
-    }
-    if histograms is None:
-        return shared | {"gradients": None}
     latest = max([0, *theory.values(), *(step for steps in first.values() for step in steps)])
-    thinned = histograms.at(thin_steps(histograms.steps, level.steps, latest))
+    return Observed(cell.params, histograms.at(thin_steps(histograms.steps, level.steps, latest)), first, theory)
+
+
+def describe_shares(cell: Cell, histograms: GradientHistograms | None, level: DetailLevel) -> dict[str, Any] | None:
+    """Return the histograms of a cell; None without any.
+
+    Each step has the median of log2 |g| over the nonzero entries, the share of exact zeros, and the thousandths of all
+    entries in each power of two from `low` on, negative entries first.
+    """
+    if histograms is None:
+        return None
+    thinned = observe(cell, histograms, level).gradients
     low, end = _bins_of([thinned])
     layers = {}
     for layer in thinned.layers:
@@ -52,7 +53,7 @@ def describe_shares(cell: Cell, histograms: GradientHistograms | None, level: De
             "zeros": [round_number(value, 4) for value in thinned.zero_share(layer)],
             "shares": thousandths.reshape(len(thousandths), -1).tolist(),
         }
-    return shared | {"gradients": {"steps": thinned.steps.tolist(), "low": int(EXPONENTS[low]), "layers": layers}}
+    return {"steps": thinned.steps.tolist(), "low": int(EXPONENTS[low]), "layers": layers}
 
 
 def _bins_of(histograms: Sequence[GradientHistograms]) -> tuple[int, int]:

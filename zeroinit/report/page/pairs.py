@@ -14,14 +14,12 @@ import pandas as pd
 from zeroinit.report.cells import Cell
 from zeroinit.report.histories import (
     GradientHistograms,
-    first_gradients,
-    theoretical_first_gradients,
-    thin_steps,
 )
 from zeroinit.report.page.charts import ColumnPool
+from zeroinit.report.page.gradients import observe
 from zeroinit.report.page.metrics import DetailLevel, layer_metrics
 from zeroinit.report.views.layers import choose_colours, make_layers
-from zeroinit.report.views.observed import Observed, choose_steps, order_layers
+from zeroinit.report.views.observed import choose_steps, order_layers
 from zeroinit.report.views.panels import elide, format_power
 from zeroinit.report.views.view import Mark, Scale, View, spread_evenly
 from zeroinit.report.views.wavefront import MAX_LAYERS, make_wavefront
@@ -54,7 +52,7 @@ def describe_wavefronts(
     cells: Sequence[Cell], histograms: Sequence[GradientHistograms | None], level: DetailLevel, pool: ColumnPool
 ) -> tuple[dict[str, Any] | None, list[Part | None]]:
     """Return the view of the sweep, and the part of each cell that has gradients."""
-    observed = {number: _observe(cells[number], part, level) for number, part in enumerate(histograms) if part}
+    observed = {number: observe(cells[number], part, level) for number, part in enumerate(histograms) if part}
     if not observed:
         return None, [None] * len(cells)
     steps = choose_steps(list(observed.values()))
@@ -72,13 +70,6 @@ def describe_wavefronts(
         part["spans"]["x"] = [steps[0], choose_steps([observed[number]])[-1]]
         parts[number] = part
     return replace(whole, y=layer_scale).to_data(), parts
-
-
-def _observe(cell: Cell, histograms: GradientHistograms, level: DetailLevel) -> Observed:
-    """Return the gradients of a cell at the steps for which the page has room."""
-    first, theory = first_gradients(cell.finished), theoretical_first_gradients(cell.finished)
-    latest = max([0, *theory.values(), *(step for steps in first.values() for step in steps)])
-    return Observed(cell.params, histograms.at(thin_steps(histograms.steps, level.steps, latest)), first, theory)
 
 
 def _describe_part(view: View, pool: ColumnPool) -> Part:

@@ -12,16 +12,17 @@ function drawComparison() {
     compareWavefronts(pair), compareLayers(pair), compareGradients(pair)));
 }
 
-function smallTable(heads, rows) {
-  return element("div", { class: "wide" }, element("table", { class: "small" },
+function smallTable(name, heads, rows) {
+  const table = element("div", { class: "wide" }, element("table", { class: "small" },
     element("thead", {}, element("tr", {}, heads.map((text) => element("th", { scope: "col" }, explain(text))))),
     element("tbody", {}, rows.map((row) => element("tr", {}, row.map((text, index) =>
       element(index ? "td" : "th", index ? {} : { scope: "row" }, explain(text || "\u2013"))))))));
+  return element("div", {}, table, csvButton(name, () => [heads, ...rows]));
 }
 
-function pairTable(title, head, pair, rows) {
+function pairTable(name, title, head, pair, rows) {
   // rows: [name, function from a cell to its text]
-  return element("div", {}, element("h3", {}, explain(title)), smallTable([head, ...pair.map(({ name }) => name)],
+  return element("div", {}, element("h3", {}, explain(title)), smallTable(name, [head, ...pair.map(({ name }) => name)],
     rows.map(([name, textOf]) => [name, ...pair.map(({ cell }) => textOf(cell))])));
 }
 
@@ -29,7 +30,7 @@ function compareConfigs(pair) {
   const keys = [...new Set(pair.flatMap(({ cell }) => Object.keys(cell.params)))];
   const differing = keys.filter((key) => pair.length < 2 || pair[0].cell.params[key] !== pair[1].cell.params[key]);
   const results = [["outcome", "outcomes"], ["test accuracy", "accuracy"], ["n", "marked_n"]];
-  const part = pairTable(pair.length > 1 ? "Keys that differ, and results" : "Keys and results", "key", pair,
+  const part = pairTable("keys", pair.length > 1 ? "Keys that differ, and results" : "Keys and results", "key", pair,
     [...differing.map((key) => [key, (cell) => cell.params[key]]), ...results.map(([name, key]) => [name, (cell) => cell[key]])]);
   if (pair.length > 1) part.append(element("p", { class: "quiet" }, "All other keys of the two cells are equal."));
   return part;
@@ -38,7 +39,7 @@ function compareConfigs(pair) {
 function compareDistinct(pair) {
   const layers = [...new Set(pair.flatMap(({ cell }) => cell.distinct.map(([layer]) => layer)))];
   const textOf = (layer) => (cell) => cell.distinct.find(([name]) => name === layer)?.[1];
-  return layers.length ? pairTable("Distinct neurons, at the start and at the end", "layer", pair, layers.map((layer) => [layer, textOf(layer)])) : null;
+  return layers.length ? pairTable("distinct neurons", "Distinct neurons, at the start and at the end", "layer", pair, layers.map((layer) => [layer, textOf(layer)])) : null;
 }
 
 function narrow(scale, spans, values) {

@@ -116,6 +116,6 @@ function weightTable(plane, step) {
   if (!second || first.weight[index].length > 12) return null;
   const rows = first.weight[index].map((row, neuron) => [String(neuron + 1), row.map(formatNumber).join(", "),
     formatNumber(first.bias?.[index][neuron] ?? 0), second.weight[index].map((out) => formatNumber(out[neuron])).join(", ")]);
-  return smallTable(plane.heads, rows);
+  return smallTable("neurons", plane.heads, rows);
 }
 
