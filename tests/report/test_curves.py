@@ -183,6 +183,11 @@ def test_a_title_has_the_panels_of_ends_with_one_name() -> None:
     ends = {("zero", "a"): 0.3, ("zero", "b"): 0.9, ("default", "a"): 0.5, ("default", "b"): 0.6}
     view = make_curves(with_courses(cells, lambda of: [0.1, ends[of["init"], of["arch"]]]))
     assert view.title == "Test accuracy ends between 30.0% (zero, arch=a) and 90.0% (zero, arch=b)"
+    keys = {key: ["1", "2"] for key in ("optimizer.lr", "bias_scale.value", "dataset.batch_size")}
+    of_lr = {("zero", "1"): 0.2, ("zero", "2"): 0.9}
+    cells = make_cells({"init": ["zero", "default"], **keys})
+    title = make_curves(with_courses(cells, lambda of: [0.1, of_lr.get((of["init"], of["optimizer.lr"]), 0.5)])).title
+    assert all(part in title for part in ("20.0% (zero, ", "optimizer.lr=1", "bias_scale.value=", "optimizer.lr=2"))
 
 
 def test_a_name_too_long_for_the_legend_leaves_the_number_where_the_curve_ends() -> None:

@@ -22,6 +22,7 @@ from zeroinit.report.views.panels import (
     describe_units,
     elide,
     list_decades,
+    split_keys,
     stack_parts,
     write_caption,
 )
@@ -260,7 +261,7 @@ def _find_title(curves: Sequence[Curve], metric: str) -> str:
     """Return where the highest and the lowest line end."""
     name = name_metric(metric).capitalize()
     ends = [
-        (float(curve.history.mean[-1]), curve.name, ", ".join(part for part in (curve.row, curve.column) if part))
+        (float(curve.history.mean[-1]), elide(curve.name), ", ".join(filter(None, (curve.row, curve.column))))
         for curve in curves
         if np.isfinite(curve.history.mean[-1])
     ]
@@ -268,10 +269,13 @@ def _find_title(curves: Sequence[Curve], metric: str) -> str:
         return f"{name} over training"
     (low, lowest, low_panel), (high, highest, high_panel) = min(ends), max(ends)
     if len(ends) == 1 or round(100 * low, 1) == round(100 * high, 1):
-        return f"{name} ends at {100 * high:.1f}%" + (f" ({elide(highest)})" if len(ends) == 1 else " everywhere")
+        return f"{name} ends at {100 * high:.1f}%" + (f" ({highest})" if len(ends) == 1 else " everywhere")
     if lowest == highest:  # the panels distinguish them
-        lowest, highest = f"{lowest}, {low_panel}", f"{highest}, {high_panel}"
-    return f"{name} ends between {100 * low:.1f}% ({elide(lowest)}) and {100 * high:.1f}% ({elide(highest)})"
+        lowest, highest = (
+            ", ".join([line, *map(elide, split_keys(panel))])
+            for line, panel in ((lowest, low_panel), (highest, high_panel))
+        )
+    return f"{name} ends between {100 * low:.1f}% ({lowest}) and {100 * high:.1f}% ({highest})"
 
 
 def _describe(parts: Curves, with_runs: bool, limits: Limits) -> str:
