@@ -223,6 +223,9 @@ def test_new_columns_of_the_table_do_not_hide_that_cells_are_covered() -> None:
     old = [row("a", 0, 0.5)]
     new = of_version_2(old[0]) | {"cpu": "a processor", "ramp.steps": "0"}
     assert merge_rows(old, [new]) == [new]
+    several = [row("a", 0, 0.5), row("a", 1, 0.5) | {"dataset.resize": "null"}]  # a key that is new in the second row
+    newer = [of_version_2(each) | {"dataset.resize": "null"} for each in several]
+    assert merge_rows(several, newer) == newer
 
 
 def test_the_page_labels_older_versions_and_counts_newer_runs_that_wait() -> None:

@@ -47,6 +47,7 @@ OMITTED_PARAMS = (
     "device",
     *(f"dataset.{key}" for key in PATH_KEYS),
 )
+NULL = "null"  # a value without effect
 FOLDER_KEY = "dataset.folder"  # only its last part has a column, as the rest belongs to one machine
 
 TableRow = Mapping[str, str]
@@ -196,8 +197,12 @@ def _names_cell(column: str) -> bool:
 
 
 def _cell_values(row: TableRow, keys: Iterable[str]) -> tuple[str, ...]:
-    """Return the values that name the cell of a row. Its hash does not: it changes with the version."""
-    return tuple(row.get(key, "") for key in keys)
+    """Return the values that name the cell of a row. Its hash does not: it changes with the version.
+
+    A key that is null counts as one that an older version did not have.
+    """
+    values = (row.get(key, "") for key in keys)
+    return tuple("" if value == NULL else value for value in values)
 
 
 def _device_type(device: str) -> str:
