@@ -20,6 +20,7 @@ from zeroinit.report.manifest import Manifest, manifest_of, read_manifest
 from zeroinit.report.page import curve_metrics, render_page
 from zeroinit.report.page.content import Content
 from zeroinit.report.page.metrics import DetailLevel
+from zeroinit.report.page.render import TEMPLATE
 from zeroinit.tracker import Record
 
 Command = Callable[..., Any]
@@ -111,6 +112,19 @@ def test_the_detail_of_a_large_sweep_is_predicted_from_some_of_its_cells(monkeyp
     page = render(runs, GradientHistograms(np.arange(1, 41), histograms, {"output": np.zeros(40, dtype=int)}, 1))
     assert (counts.count(64), counts[-1]) == (2, 64)
     assert unpack(page)["omissions"]
+
+
+def test_no_line_of_a_script_is_too_long_to_read() -> None:
+    """160 characters; D3 and Plot are as they were published."""
+    scripts = [path for path in TEMPLATE.glob("*.js") if not path.name.endswith(".min.js")]
+    assert len(scripts) > 10
+    lines = [
+        (path.name, number)
+        for path in scripts
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if len(line) > 160
+    ]
+    assert lines == []
 
 
 def test_an_undefined_number_is_null_and_no_run_no_trouble() -> None:

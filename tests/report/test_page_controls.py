@@ -66,10 +66,10 @@ def test_keys_stay_at_the_left_and_heads_at_the_top(open_page: Open) -> None:
             "(node) => { node.style.maxHeight = '200px'; node.style.width = '340px'; node.scrollTo(90, 120); }"
         )
         assert box.evaluate("(node) => [node.scrollLeft > 20, node.scrollTop]") == [True, 120]
-        place = box.bounding_box()
+        position = box.bounding_box()
         head = page.locator("#table-rows th").first.bounding_box()
         cell = page.locator("#table-rows tbody .key", has_text=key).first.bounding_box()
-        assert (head["x"], head["y"], cell["x"]) == pytest.approx((place["x"], place["y"], place["x"]), abs=1)
+        assert (head["x"], head["y"], cell["x"]) == pytest.approx((position["x"], position["y"], position["x"]), abs=1)
         assert ("Scroll the table sideways" in page.locator("#table-note").inner_text()) == (width == 390)
 
 
@@ -96,6 +96,27 @@ def test_an_entry_of_a_legend_hides_what_it_names(open_page: Open) -> None:
     assert paths.count() == before
 
 
+def test_an_init_of_any_name_can_be_hidden(tmp_path: Path) -> None:
+    names = ("a|b", "100%&c=d:1")
+    runs = grid(2, 1, 2)
+    for run in runs:
+        run.params["init"] = names[int(run.params["init"][-1])]
+    path = tmp_path / "report.html"
+    cells = group_cells(plan_of(*runs), runs)
+    path.write_bytes(render_page("sweep", Manifest("", "", plan_of(*runs)), cells, [None] * 2, []))
+    off = "document.querySelectorAll('#curves .entry[aria-pressed=false]').length"
+    with browser_of(path) as open_at:
+        page = open_at()
+        for number, name in enumerate(names, 1):
+            page.locator("#curves .legend").get_by_role("button", name=f"show {name}").click()
+            page.wait_for_function(f"{off} === {number}")
+        again = open_at("#" + page.url.partition("#")[2])
+        again.wait_for_function(f"{off} === 2")
+        again.locator("#curves .legend").get_by_role("button", name=f"show {names[0]}").click()
+        again.wait_for_function(f"{off} === 1")
+        open_at("#hidden=%25")
+
+
 def test_a_tip_covers_no_tile_of_its_panel(open_page: Open) -> None:
     page = open_page("#map")
     tile = page.get_by_role("button", name="init=init1, bias_scale.value=1.0: ")
@@ -104,8 +125,8 @@ def test_a_tip_covers_no_tile_of_its_panel(open_page: Open) -> None:
     assert tip.inner_text() == "50.0%, 51.0% (n = 2); 2 learns"
     box = tip.bounding_box()
     for other in page.locator("#map-chart .tile").all():
-        place = other.bounding_box()
-        assert box["y"] + box["height"] <= place["y"] or box["y"] >= place["y"] + place["height"]
+        position = other.bounding_box()
+        assert box["y"] + box["height"] <= position["y"] or box["y"] >= position["y"] + position["height"]
     page.mouse.move(0, 0)
     assert not tip.is_visible()
 
@@ -203,10 +224,10 @@ def test_an_update_keeps_what_the_reader_sees_and_can_be_paused(tmp_path: Path) 
         page.get_by_role("link", name="Map").click()
         page.evaluate("() => { scrollBy(0, 120); document.getElementById('table-rows').scrollTop = 40; }")
         page.get_by_text("columns", exact=True).last.click()
-        place = page.evaluate(TOP_OF, "map")
+        position = page.evaluate(TOP_OF, "map")
         page.locator("#watch").get_by_role("button", name="resume updates").evaluate("(node) => node.click()")
         page.wait_for_function("!window.isOld && document.querySelector('#table-rows tr')")
-        assert page.evaluate(TOP_OF, "map") == pytest.approx(place, abs=2)
+        assert page.evaluate(TOP_OF, "map") == pytest.approx(position, abs=2)
         assert page.locator("#table-controls details").get_attribute("open") is not None
         assert "rows=runs" in page.url
         assert "paused" not in page.locator("#watch").inner_text()
@@ -215,7 +236,7 @@ def test_an_update_keeps_what_the_reader_sees_and_can_be_paused(tmp_path: Path) 
         mark(page)
         page.wait_for_timeout(2500)
         assert page.evaluate("window.isOld")
-        assert page.evaluate(TOP_OF, "map") == pytest.approx(place, abs=2)
+        assert page.evaluate(TOP_OF, "map") == pytest.approx(position, abs=2)
 
 
 # ---- on paper

@@ -39,7 +39,9 @@ function compareConfigs(pair) {
 function compareDistinct(pair) {
   const layers = [...new Set(pair.flatMap(({ cell }) => cell.distinct.map(([layer]) => layer)))];
   const textOf = (layer) => (cell) => cell.distinct.find(([name]) => name === layer)?.[1];
-  return layers.length ? pairTable("distinct neurons", "Distinct neurons, at the start and at the end", "layer", pair, layers.map((layer) => [layer, textOf(layer)])) : null;
+  if (!layers.length) return null;
+  const rows = layers.map((layer) => [layer, textOf(layer)]);
+  return pairTable("distinct neurons", "Distinct neurons, at the start and at the end", "layer", pair, rows);
 }
 
 function narrow(scale, spans, values) {

@@ -9,12 +9,12 @@ function textWidth(text, size = 12) {
 }
 
 const hasRows = ({ frame }, { where }) => !where || columnOf(frame[where]).includes(true);
-const hiddenParts = () => state.hidden.split("|").filter((part) => part);
-const hiddenIn = (name) => new Set(hiddenParts().filter((part) => part.startsWith(`${name}:`)).map((part) => part.slice(name.length + 1)));
+// the state holds [name of a chart, what is hidden in it], encoded like an address, as both may have any character
+const hiddenIn = (name) => new Set(new URLSearchParams(state.hidden).getAll(name));
 
 function toggleHidden(name, value) {
-  const part = `${name}:${value}`, parts = hiddenParts();
-  changeState({ hidden: (parts.includes(part) ? parts.filter((other) => other !== part) : [...parts, part]).join("|") });
+  const pairs = [...new URLSearchParams(state.hidden)], others = pairs.filter((pair) => pair[0] !== name || pair[1] !== value);
+  changeState({ hidden: String(new URLSearchParams(others.length < pairs.length ? others : [...pairs, [name, value]])) });
 }
 
 function hiddenRows({ hidden, marks, frame, colour }, mark) {
@@ -45,7 +45,8 @@ function legendEntries(view) {
     const cross = svgElement("path", { d: "M7 4l8 8M15 4l-8 8", stroke: paint, "stroke-width": 1.4 });
     const hollow = { fill: "none", stroke: paint, "stroke-width": 1.6 };
     const dot = svgElement("circle", { cx: 11, cy: 8, r: (mark.width || 6) / 2, ...(mark.hollow ? hollow : { fill: paint }) });
-    const line = svgElement("line", { x1: 0, x2: 22, y1: 8, y2: 8, stroke: paint, "stroke-width": mark.width || 1.8, "stroke-dasharray": mark.dashed ? "5 3" : null });
+    const stroke = { stroke: paint, "stroke-width": mark.width || 1.8, "stroke-dasharray": mark.dashed ? "5 3" : null };
+    const line = svgElement("line", { x1: 0, x2: 22, y1: 8, y2: 8, ...stroke });
     entries.push({ value: mark.label, text: mark.label, sign: { cross, line }[mark.kind] ?? dot });
   }
   return entries;

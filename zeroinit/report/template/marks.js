@@ -98,7 +98,8 @@ const DRAW = {
     fillOpacity: mark.opacity, clip: true, ...facet })],
   interval: ({ rows, get, colour, facet, mark }) => {
     const shared = { stroke: colour, strokeWidth: mark.width || 2, strokeOpacity: mark.opacity, ...facet };
-    return [get.y ? Plot.ruleY(rows, { y: get.y, x1: get.low, x2: get.high, ...shared }) : Plot.ruleX(rows, { x: get.x, y1: get.low, y2: get.high, ...shared })];
+    if (get.y) return [Plot.ruleY(rows, { y: get.y, x1: get.low, x2: get.high, ...shared })];
+    return [Plot.ruleX(rows, { x: get.x, y1: get.low, y2: get.high, ...shared })];
   },
   cross: ({ rows, get, colour, facet, mark }) => [Plot.dot(rows, { x: get.x, y: get.y, symbol: "times",
     r: (mark.width || 5) / 1.6, stroke: colour, strokeWidth: 1.2, ...facet })],

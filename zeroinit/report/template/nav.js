@@ -7,12 +7,13 @@ const linkTo = (id, text) => element("a", { href: `#${id}`, onclick: (event) => 
 } }, text);
 
 function drawNav() {
-  put("nav", element("ul", {}, [linkTo("top", "Top"), ...sectionsOf().map(({ id, dataset }) => linkTo(id, dataset.nav))].map((link) => element("li", {}, link))));
+  const links = [linkTo("top", "Top"), ...sectionsOf().map(({ id, dataset }) => linkTo(id, dataset.nav))];
+  put("nav", element("ul", {}, links.map((link) => element("li", {}, link))));
   markSection();
 }
 
 function goTo(id, offset = 0) {
-  // charts above the section are drawn first, as they change its place
+  // charts above the section are drawn first, as they change its position
   for (const holder of document.querySelectorAll(".drawing")) {
     if (!holder.isDrawn && holder.compareDocumentPosition(byId(id)) & Node.DOCUMENT_POSITION_FOLLOWING) drawHolder(holder);
   }

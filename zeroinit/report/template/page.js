@@ -37,6 +37,6 @@ addEventListener("resize", () => {
   clearTimeout(timer);
   timer = setTimeout(() => redrawAll(false), 150);
 });
-if (history.state?.place) restorePlace(history.state.place);
+if (history.state?.position) restorePosition(history.state.position);
 else if (state.at) goTo(state.at);
 if (data.watch) setInterval(loadAgain, 1000 * data.watch.seconds);

@@ -48,7 +48,8 @@ function drawTableControls() {
   const filter = element("input", { type: "search", value: state.filter, "data-control": "filter", placeholder: "init=zero",
     oninput: (event) => changeState({ filter: event.target.value }, true) });
   keepFocus("table-controls", () => put("table-controls", element("label", {}, "filter ", filter),
-    choiceButtons("rows", [["cells", "a row per cell"], ["runs", "a row per seed"]], state.rows, (rows) => changeState({ rows, columns: "", sort: "", row: "" })),
+    choiceButtons("rows", [["cells", "a row per cell"], ["runs", "a row per seed"]], state.rows,
+      (rows) => changeState({ rows, columns: "", sort: "", row: "" })),
     element("details", { open: isOpen }, element("summary", {}, "columns"), element("div", { class: "boxes" }, boxes)),
     csvButton(state.rows, tableFile)));
 }
@@ -134,7 +135,9 @@ function markRows() {
     const isOpen = row.dataset.row === state.row;
     row.setAttribute("aria-current", +row.dataset.cell === chosenCell());
     row.querySelector("button.row").setAttribute("aria-expanded", isOpen);
-    if (isOpen) row.after(element("tr", { class: "detail" }, element("td", { colspan: row.cells.length }, element("div", {}, cardParts(cellOfRow(+state.row))))));
+    if (!isOpen) continue;
+    const detail = element("div", {}, cardParts(cellOfRow(+state.row)));
+    row.after(element("tr", { class: "detail" }, element("td", { colspan: row.cells.length }, detail)));
   }
 }
 

@@ -5,18 +5,19 @@ let lastInput = 0;
 
 function drawWatch() {
   const isPaused = state.watch === "paused";
+  const text = isPaused ? "resume" : "pause", toggle = () => changeState({ watch: isPaused ? "" : "paused" }, true);
   if (data.watch) put("watch", `updated at ${data.watch.updated}, ${isPaused ? "paused" : `again every ${data.watch.seconds} s`} `,
-    button(isPaused ? "resume" : "pause", () => changeState({ watch: isPaused ? "" : "paused" }, true), { "aria-label": isPaused ? "resume updates" : "pause updates" }));
-  else if (history.state?.place) put("watch", "The sweep has ended; this is its last update.");
+    button(text, toggle, { "aria-label": `${text} updates` }));
+  else if (history.state?.position) put("watch", "The sweep has ended; this is its last update.");
 }
 
-function rememberPlace() {
+function rememberPosition() {
   const { id } = sectionsOf().findLast((section) => section.getBoundingClientRect().top <= 1) ?? byId("top"), rows = byId("table-rows");
-  history.replaceState({ place: { id, offset: -byId(id).getBoundingClientRect().top, top: rows.scrollTop, left: rows.scrollLeft,
+  history.replaceState({ position: { id, offset: -byId(id).getBoundingClientRect().top, top: rows.scrollTop, left: rows.scrollLeft,
     control: document.activeElement.dataset.control, hasColumns: byId("table-controls").querySelector("details").open } }, "");
 }
 
-function restorePlace({ id, offset, top, left, control, hasColumns }) {
+function restorePosition({ id, offset, top, left, control, hasColumns }) {
   byId("table-controls").querySelector("details").open = hasColumns;
   goTo(id);
   scrollBy(0, byId(id).getBoundingClientRect().top + offset);
@@ -28,7 +29,7 @@ function restorePlace({ id, offset, top, left, control, hasColumns }) {
 function loadAgain() {
   const isInUse = player || state.watch === "paused" || Date.now() - lastInput < IDLE_MILLISECONDS;
   if (isInUse) return;
-  rememberPlace();
+  rememberPosition();
   location.reload();
 }
 
