@@ -107,6 +107,51 @@ def test_cells_that_share_no_condition_are_named_or_counted() -> None:
     assert " below default in 3 of 9 cases (" in answer_of_grid(two | {("b", "9")})
 
 
+def end(runs: list[Record], outcome: str, count: int) -> list[Record]:
+    """Return the runs; the last `count` have no result and this outcome."""
+    for run in runs[len(runs) - count :]:
+        run.status, run.tags["outcome"] = "FAILED", outcome
+    return runs
+
+
+def test_an_init_without_a_result_is_named() -> None:
+    groups = [make_runs("default", DEFAULT), make_runs("close", CLOSE), end(make_runs("boom", WORSE), "diverged", 4)]
+    assert "boom: no result (4 diverged)." in answer(*groups)
+    without = [make_runs("default", DEFAULT), end(make_runs("boom", WORSE), "diverged", 4)]
+    assert answer(*without) == ["Test accuracy is 91.5% ± 2.1.", "No result: boom (4 diverged)."]
+    baseline = [end(make_runs("default", DEFAULT), "diverged", 4), make_runs("close", CLOSE)]
+    assert answer(*baseline) == ["Test accuracy is 91.2% ± 1.5.", "No result: default (4 diverged)."]
+
+
+def test_runs_that_survive_do_not_stand_for_a_cell_whose_others_diverged() -> None:
+    better = end(make_runs("boom", [0.95, 0.97, 0.96, 0.98]), "diverged", 1)
+    sentences = answer(make_runs("default", DEFAULT), make_runs("close", CLOSE), better)
+    assert sentences[0].endswith(", 1 shows no clear difference and 1 has runs that diverged.")
+    assert sentences[2] == "boom: some runs diverged (1; the others: +5.00 ± 0.00 points)."
+
+
+def test_runs_that_have_not_ended_do_not_change_what_the_others_say() -> None:
+    zero = make_runs("zero", DEAD)
+    cells = make_cells(make_runs("default", DEFAULT), zero)
+    cells[1].outcomes["not run"] = 2
+    assert summarize(compare_with_baseline(cells))[1] == "zero: does not learn (10.0% ± 0.0)."
+
+
+def test_a_cell_without_the_seeds_of_the_baseline() -> None:
+    alone = make_runs("mine", CLOSE)
+    for run in alone:
+        run.params["seeds.init"] = f"1{run.params['seeds.init']}"
+    sentences = answer(make_runs("default", DEFAULT), make_runs("worse", WORSE), alone)
+    assert sentences[2] == "mine: no run of the baseline with the same seeds (91.2% ± 1.5)."
+    few = answer(make_runs("default", DEFAULT), make_runs("worse", WORSE[:3]))
+    assert few[0] == "The baseline is default (91.5% ± 2.1, n = 4, of which 3 in pairs)."
+
+
+def test_a_wide_interval_says_little() -> None:
+    sentences = answer(make_runs("default", DEFAULT), make_runs("noisy", [0.95, 0.3, 0.9, 0.6]))
+    assert sentences[1].startswith("noisy: too uncertain to tell from the baseline (-22.75 ± ")
+
+
 def test_two_seeds_are_too_few() -> None:
     few = [make_runs("default", DEFAULT[:2]), make_runs("mine", WORSE[:2])]
     assert answer(*few) == [
@@ -150,8 +195,8 @@ def test_a_long_answer_is_cut_and_says_so() -> None:
 # ---- claims
 
 
-def make_claim(**cells: str | list[str]) -> Claim:
-    return Claim("They are better", ClaimTest.SUPERIOR, cells, {"init": "default"}, margin=0)
+def make_claim(statement: str = "They are better", **cells: str | list[str]) -> Claim:
+    return Claim(statement, ClaimTest.SUPERIOR, cells, {"init": "default"}, margin=0)
 
 
 def test_verdicts_come_first() -> None:
@@ -162,23 +207,31 @@ def test_verdicts_come_first() -> None:
         make_runs("bad", DEAD),
     ]
     claims = [
-        make_claim(init="good"),
-        make_claim(init=["good", "close"]),
-        make_claim(init=["good", "bad"]),
-        make_claim(init="absent"),
-        Claim("It does not learn.", ClaimTest.DOES_NOT_LEARN, {"init": "bad"}),
+        make_claim("Good is better", init="good"),
+        make_claim("Both are better.", init=["good", "close"]),
+        make_claim("Good and bad are better", init=["good", "bad"]),
+        make_claim("Absent is better", init="absent"),
+        Claim("Bad does not learn", ClaimTest.DOES_NOT_LEARN, {"init": "bad"}),
     ]
     assert answer(*groups, claims=claims)[:5] == [
-        "Supported: They are better. 10.00 ± 1.30 points ahead of init=default, claimed: ahead.",
-        "Supported in 2 of 2 cases: They are better. 9.75 to 10.00 points ahead of init=default.",
-        "Supported in 1, refuted in 1 of 2 cases: They are better.",
-        "Undetermined: They are better. No such cell in this sweep.",
-        "Supported: It does not learn. In 4 of 4 runs: stuck-at-prior.",
+        "Supported: Good is better. 10.00 ± 1.30 points ahead of init=default, claimed: ahead, n = 4.",
+        "Supported in 2 of 2 cases: Both are better. "
+        "9.75 to 10.00 points ahead of init=default, intervals up to ± 3.01, n = 4.",
+        "Supported in 1, refuted in 1 of 2 cases: Good and bad are better.",
+        "Undetermined: Absent is better. No such cell in this sweep.",
+        "Supported: Bad does not learn. In 4 of 4 runs: stuck-at-prior, n = 4.",
     ]
+
+
+def test_claims_with_one_statement_are_told_apart() -> None:
+    groups = [make_runs("default", CLOSE), make_runs("good", DEFAULT), make_runs("bad", WORSE)]
+    first, second = answer(*groups, claims=[make_claim(init="good"), make_claim(init="bad")])[:2]
+    assert first.startswith("Undetermined: They are better (init=good against init=default). 0.25 ± ")
+    assert second.startswith("Refuted: They are better (init=bad against init=default). 9.75 ± ")
 
 
 def test_differences_on_both_sides_of_the_reference_have_signs() -> None:
     groups = [make_runs("default", DEFAULT), make_runs("close", CLOSE), make_runs("noisy", [0.99, 0.95, 0.8, 0.95])]
     assert answer(*groups, claims=[make_claim(init=["close", "noisy"])])[0] == (
-        "Undetermined in 2 of 2 cases: They are better. -0.25 to +0.75 points."
+        "Undetermined in 2 of 2 cases: They are better. -0.25 to +0.75 points, intervals up to ± 13.40, n = 4."
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from zeroinit import load
+from zeroinit import SWEEPS, load
 from zeroinit.config.claims import parse_claims
 from zeroinit.report import cli
 from zeroinit.report.archive import format_table, merge_rows, read_table
@@ -19,6 +19,7 @@ from zeroinit.report.results_page import SweepFile, format_pages, read_sweep_fil
 from zeroinit.report.tables import mark_n
 from zeroinit.tracker.mlflow import Mlflow
 
+DOCS = Path(__file__).parents[2] / "docs"
 SWEEP = """\
 # Do zero weights learn the digits? 6 runs.
 defaults: [config, _self_]
@@ -85,7 +86,7 @@ def test_the_claims_of_a_table_are_judged_as_the_sweep_judged_them(results_page:
     sweep = load("mine")
     assert list(sweep.claims["verdict"]) == [row["verdict"] for row in judged]
     assert list(sweep.claims["finding"]) == [row["finding"] for row in judged]
-    assert sweep.answer[0] == f"Supported: All zero stays. I{judged[0]['finding'][1:]}."
+    assert sweep.answer[0] == f"Supported: All zero stays. I{judged[0]['finding'][1:]}, n = 2."
     for row in judged:  # the page says of each claim what the sweep's own report said, with the runs' own numbers
         finding = f": {row['finding']}, n = {mark_n(int(row['n']), row['counted'])}." if row["finding"] else ""
         start = results_page.index(f": {row['statement']}. Source: {row['source']}.\n")
@@ -169,7 +170,7 @@ def test_a_page_by_hand() -> None:
     assert list(pages) == ["index.md", "figure9.md", "figure10.md"]
     page = pages["figure10.md"]
     assert page.startswith(
-        "# figure10\n\nWhy?\n\n![Figure of figure10](../figures/figure10.png)\n\n## At the paper's scale"
+        "# figure10\n\nWhy?\n\n![Figure of figure10](../figures/figure10.png)\n\n[How to read these numbers]("
     )
     assert "\n- Undetermined: So it is. Source: here.\n    - **undetermined**: init=default against 90%: " in page
     assert ": 1.00 ± 12.71 points ahead of 90%, claimed: at most 1 behind, n = 2. To decide: " in " ".join(page.split())
@@ -182,6 +183,14 @@ def test_a_page_by_hand() -> None:
     assert "**[figure10](figure10.md)**: Why?\n\n- Undetermined: So it is. 1.00 ± 12.71 points ahead of 90%, " in index
     assert index.index("## At the paper's scale") < index.index("(figure10.md)") < index.index("## On less data")
     assert index.index("## On less data") < index.index("**[figure9](figure9.md)** (small): Why?")
+
+
+def test_the_pages_of_this_repository_are_those_of_its_table() -> None:
+    """`zeroinit-results` without words writes them."""
+    rows = read_table(DOCS / "results.csv")
+    files = {each["sweep"]: read_sweep_file(SWEEPS / f"{each['sweep']}.yaml") for each in rows}
+    pages = format_pages(rows, files, {name: cli._find_figures(DOCS / "results", name) for name in files})
+    assert pages == {path.name: path.read_text() for path in (DOCS / "results").glob("*.md")}
 
 
 def test_a_newer_run_replaces_an_older_run_of_its_config() -> None:

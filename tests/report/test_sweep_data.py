@@ -107,6 +107,8 @@ def test_the_latex_table_has_a_row_for_each_cell(sweep: Sweep) -> None:
     assert "zero\\_normal" in latex
     assert "minus default (points)" in latex
     assert r"\toprule" in latex
+    assert "& 3† &" in latex  # of zero, which draws nothing
+    assert "† The init draws nothing: n counts batch orders.}" in latex
 
 
 def test_the_text_begins_with_the_answer(sweep: Sweep) -> None:

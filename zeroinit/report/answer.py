@@ -1,23 +1,38 @@
 """The answer of a sweep in sentences: the verdicts of its claims, then how each init compares with the baseline."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from zeroinit.report.cells import Cell, independent_keys, join_words, name_inits, naming_keys, sort_values
-from zeroinit.report.comparisons import ABOVE, BASELINE, BELOW, TOO_FEW, UNCLEAR, Comparison
-from zeroinit.report.judgements import REFUTED, SUPPORTED, UNDETERMINED, Judgement, describe_side, learned_nothing
-from zeroinit.report.statistics import estimate
+from zeroinit.report.cells import (
+    Cell,
+    independent_keys,
+    join_words,
+    learned_nothing,
+    name_inits,
+    naming_keys,
+    sort_values,
+)
+from zeroinit.report.claims import describe_claim
+from zeroinit.report.comparisons import ABOVE, BASELINE, BELOW, DIVERGED, TOO_FEW, UNCLEAR, Comparison
+from zeroinit.report.judgements import REFUTED, SUPPORTED, UNDETERMINED, Judgement, describe_side
+from zeroinit.report.statistics import count_units, estimate
 from zeroinit.tracker import TEST_ACCURACY
 
-FEW = "too few seeds for an interval"
 NOT_LEARNING = "does not learn"  # the result of a cell whose difference is beside the point
-RESULTS = (NOT_LEARNING, BELOW, ABOVE, UNCLEAR, TOO_FEW)  # in the order of a sentence
+UNCERTAIN = "too uncertain to tell from the baseline"  # its interval contains zero, and is wide
+MAX_HALF_WIDTH = 10.0  # points, of an interval that still says something
+NO_RESULT = "no result"  # of a cell without a finished run
+UNPAIRED = "no run of the baseline with the same seeds"
+# in the order of a sentence
+RESULTS = (NOT_LEARNING, BELOW, ABOVE, UNCERTAIN, UNCLEAR, TOO_FEW, DIVERGED, UNPAIRED, NO_RESULT)
 COUNTED = {  # of one cell, and of several
     ABOVE: ("is above it", "are above it"),
     BELOW: ("is below it", "are below it"),
     UNCLEAR: ("shows no clear difference", "show no clear difference"),
     TOO_FEW: ("has too few seeds for an interval", "have too few seeds for an interval"),
+    DIVERGED: ("has runs that diverged", "have runs that diverged"),
 }
 MAX_SENTENCES = 8  # on claims, and on inits
 MAX_LABELS = 2  # combinations of values that a sentence names one by one
@@ -39,17 +54,19 @@ def summarize(
     finished = [cell for cell in cells if cell.finished]
     if not finished:
         return ["No run has finished yet."]
-    verdicts = _cut([describe_verdict(group) for group in group_by_claim(judgements)], "claims")
+    statements = name_claims(judgements)
+    verdicts = [describe_verdict(group, statements[group[0].number]) for group in group_by_claim(judgements)]
     pairs = [comparison for comparison in comparisons if comparison.difference and comparison.difference.n]
     if not pairs:
-        return [*verdicts, _describe_range(finished)]
+        return [*_cut(verdicts, "claims"), _describe_range(finished), *_describe_missing(cells)]
+    others = [comparison for comparison in comparisons if comparison.cell.params["init"] != baseline]
     keys = [key for key in naming_keys(cells) if not key.startswith("init")]
-    varying = independent_keys([pair.cell.params for pair in pairs], keys)
+    varying = independent_keys([other.cell.params for other in others], keys)
     by_init: dict[str, list[Comparison]] = {}
-    for name, pair in zip(name_inits([pair.cell.params for pair in pairs]), pairs, strict=True):
-        by_init.setdefault(name, []).append(pair)
+    for name, other in zip(name_inits([other.cell.params for other in others]), others, strict=True):
+        by_init.setdefault(name, []).append(other)
     inits = [f"{name}: {_describe_init(group, varying, baseline)}." for name, group in by_init.items()]
-    return [*verdicts, f"{count_directions(pairs, baseline)}.", *_cut(inits, "inits")]
+    return [*_cut(verdicts, "claims"), f"{count_directions(pairs, baseline)}.", *_cut(inits, "inits")]
 
 
 def _cut(sentences: Sequence[str], things: str) -> list[str]:
@@ -66,29 +83,53 @@ def group_by_claim(judgements: Sequence[Judgement]) -> list[list[Judgement]]:
     return [list(group) for _, group in groupby(judgements, lambda judgement: judgement.number)]
 
 
-def describe_verdict(judgements: Sequence[Judgement], has_numbers: bool = True) -> str:
-    """Return `Supported in 2 of 2 cases: A beats B. 1.20 to 2.40 points ahead of B.` for the judgements of a claim."""
+def name_claims(judgements: Sequence[Judgement]) -> dict[int, str]:
+    """Return {number: statement} of the claims; those that share a statement also have what they compare."""
+    claims = {judgement.number: judgement.claim for judgement in judgements}
+    counts = Counter(claim.statement for claim in claims.values())
+    return {
+        number: f"{claim.statement} ({describe_claim(claim)})" if counts[claim.statement] > 1 else claim.statement
+        for number, claim in claims.items()
+    }
+
+
+def describe_verdict(judgements: Sequence[Judgement], statement: str, has_numbers: bool = True) -> str:
+    """Return `Supported in 2 of 2 cases: A beats B. 1.20 to 2.40 points ahead of B, n = 3.` for those of one claim.
+
+    Args:
+        judgements: The judgements of the claim.
+        statement: The claim.
+        has_numbers: Whether to add the differences.
+    """
     verdicts = [judgement.answer.verdict for judgement in judgements]
     order = [verdict for verdict in (SUPPORTED, REFUTED, UNDETERMINED) if verdict in verdicts]
     counts = ", ".join(f"{verdict} in {verdicts.count(verdict)}" for verdict in order)
     cases = f"{counts} of {len(verdicts)} cases" if len(verdicts) > 1 else order[0]
     numbers = _describe_findings(judgements) if has_numbers and len(order) == 1 else ""
-    return f"{cases.capitalize()}: {judgements[0].claim.statement.removesuffix('.')}.{numbers and f' {numbers}.'}"
+    return f"{cases.capitalize()}: {statement.removesuffix('.')}.{numbers and f' {numbers}.'}"
 
 
 def _describe_findings(judgements: Sequence[Judgement]) -> str:
-    """Return the finding of a judgement, or the range of the differences of several; empty if they have none."""
+    """Return the finding of a judgement, or the range of the differences of several; with n."""
     answers = [judgement.answer for judgement in judgements]
+    n = f"n = {_join_range([answer.n for answer in answers], '{:d}')}"
     if len(answers) == 1:
-        text = answers[0].finding or answers[0].needed
+        text = f"{answers[0].finding}, {n}" if answers[0].finding else answers[0].needed
         return text[:1].upper() + text[1:]
     differences = [answer.difference for answer in answers]
     if any(map(math.isnan, differences)):
-        return ""
+        return f"Each has {n}"
     sides = {describe_side(difference, judgements[0].claim) for difference in differences}
-    if len(sides) > 1:
-        return f"{_join_range(differences, '{:+.2f}')} points"
-    return f"{_join_range(map(abs, differences), '{:.2f}')} points {sides.pop()}"
+    is_signed = len(sides) > 1
+    size = _join_range(differences if is_signed else map(abs, differences), "{:+.2f}" if is_signed else "{:.2f}")
+    halves = [answer.interval for answer in answers if not math.isnan(answer.interval)]
+    parts = [f"{size} points {'' if is_signed else sides.pop()}".strip(), _describe_widest(halves), n]
+    return ", ".join(part for part in parts if part)
+
+
+def _describe_widest(halves: Sequence[float]) -> str:
+    """Return the half width of the widest interval; empty for none."""
+    return f"intervals up to ± {max(halves):.2f}" if halves else ""
 
 
 # ---- comparisons
@@ -97,17 +138,21 @@ def _describe_findings(judgements: Sequence[Judgement]) -> str:
 def count_directions(pairs: Sequence[Comparison], baseline: str) -> str:
     """Return how many cells lie above and below the baseline, and the accuracy of the baseline."""
     differences = [pair.difference for pair in pairs if pair.difference]
-    directions, counts = [part.direction for part in differences], sorted({part.n for part in differences})
-    references = {id(pair.baseline): pair.baseline for pair in pairs if pair.baseline}
-    n = f"n = {counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else "")
-    reference = f"{baseline} ({_describe_accuracies(list(references.values()))}, {n})"
+    references = list({id(pair.baseline): pair.baseline for pair in pairs if pair.baseline}.values())
+    counts = {count_units(reference.finished) for reference in references}
+    n = _join_range(counts, "{:d}")
+    paired = {part.n for part in differences}
+    only = "" if paired == counts else f", of which {_join_range(paired, '{:d}')} in pairs"
+    reference = f"{baseline} ({_describe_accuracies(references)}, n = {n}{only})"
     if len(pairs) == 1:
         return f"The baseline is {reference}"
+    directions = [part.direction for part in differences]
     counted = {direction: directions.count(direction) for direction in COUNTED}
     if counted[TOO_FEW] == len(directions):
         return f"All {len(directions)} comparisons with {reference} have too few seeds for an interval, which needs 3"
     parts = [f"{count} {COUNTED[direction][count > 1]}" for direction, count in counted.items() if count]
-    return f"Of {len(pairs)} comparisons with {reference}, {join_words(parts)}"
+    level = " (95% within each arch and scale)" if len(references) > 1 else ""
+    return f"Of {len(pairs)} comparisons with {reference}, {join_words(parts)}{level}"
 
 
 def _describe_init(pairs: Sequence[Comparison], keys: Sequence[str], baseline: str) -> str:
@@ -133,24 +178,41 @@ def _describe_init(pairs: Sequence[Comparison], keys: Sequence[str], baseline: s
 
 
 def _result_of(pair: Comparison) -> str:
-    """Return the result of a cell: whether it learns and, if so, the direction of its difference."""
-    assert pair.difference
-    return NOT_LEARNING if learned_nothing(pair.cell) else pair.difference.direction
+    """Return the result of a cell: whether it has one and learns and, if so, the direction of its difference."""
+    if not pair.cell.finished:
+        return NO_RESULT
+    if learned_nothing(pair.cell):
+        return NOT_LEARNING
+    if not pair.difference or not pair.difference.n:
+        return UNPAIRED
+    is_wide = pair.difference.direction == UNCLEAR and pair.difference.half > MAX_HALF_WIDTH
+    return UNCERTAIN if is_wide else pair.difference.direction
 
 
 def _describe_result(result: str, pairs: Sequence[Comparison], baseline: str) -> tuple[str, str]:
     """Return a result in words, and the numbers to add in parentheses."""
+    if result == NO_RESULT:
+        return NO_RESULT, _describe_outcomes([pair.cell for pair in pairs])
+    if result in (NOT_LEARNING, UNPAIRED):
+        return result, _describe_accuracies([pair.cell for pair in pairs])
     differences = [pair.difference for pair in pairs if pair.difference]
-    if result == NOT_LEARNING:
-        return NOT_LEARNING, _describe_accuracies([pair.cell for pair in pairs])
     halves = [part.half for part in differences if part.has_interval]
-    widest = f"intervals up to ± {max(halves):.2f}" if len(halves) > 1 else ""
+    widest = _describe_widest(halves) if len(halves) > 1 else ""
     if result in (ABOVE, BELOW):
         sizes = _join_range([abs(part.mean) for part in differences], "{:.2f}")
         return f"{sizes}{'' if widest else f' ± {halves[0]:.2f}'} points {result} {baseline}", widest
     means = _join_range([part.mean for part in differences], "{:+.2f}")
     numbers = f"{differences[0].format()} points" if len(differences) == 1 else f"{means} points"
-    return UNCLEAR if result == UNCLEAR else FEW, ", ".join(part for part in (numbers, widest) if part)
+    if result == DIVERGED:
+        return DIVERGED, f"{sum(part.diverged for part in differences)}; the others: {numbers}"
+    words = "too few seeds for an interval" if result == TOO_FEW else result
+    return words, ", ".join(part for part in (numbers, widest) if part)
+
+
+def _describe_outcomes(cells: Sequence[Cell]) -> str:
+    """Return the outcomes of the runs of some cells with their counts: `4 diverged`."""
+    total = sum((cell.outcomes for cell in cells), Counter())
+    return ", ".join(f"{count} {outcome}" for outcome, count in total.most_common())
 
 
 def _join_range(numbers: Iterable[float], form: str) -> str:
@@ -180,15 +242,20 @@ def _describe_condition(chosen: Sequence[Comparison], pairs: Sequence[Comparison
 def _describe_range(cells: Sequence[Cell]) -> str:
     """Return the best and the worst cell of a sweep without a baseline."""
     keys = independent_keys([cell.params for cell in cells], naming_keys(cells))
-    ranked = sorted(cells, key=lambda cell: -estimate(cell.finished, TEST_ACCURACY).mean)
-    best, worst = ranked[0], ranked[-1]
-    if best is worst or not keys:
-        return f"Test accuracy is {_describe_accuracies([best])}."
-    ends = [
-        f"{_describe_accuracies([cell])} at {end} ({cell.label(keys)})"
-        for cell, end in ((best, "best"), (worst, "worst"))
-    ]
-    return f"Test accuracy is {' and '.join(ends)}."
+    means = {id(cell): estimate(cell.finished, TEST_ACCURACY).mean for cell in cells}
+    ranked = sorted((cell for cell in cells if not math.isnan(means[id(cell)])), key=lambda cell: -means[id(cell)])
+    if len(ranked) < 2 or not keys:
+        return f"Test accuracy is {_describe_accuracies(ranked[:1])}." if ranked else "No run has a test accuracy."
+    ends = zip((ranked[0], ranked[-1]), ("best", "worst"), strict=True)
+    parts = [f"{_describe_accuracies([cell])} at {end} ({cell.label(keys)})" for cell, end in ends]
+    return f"Test accuracy is {' and '.join(parts)}."
+
+
+def _describe_missing(cells: Sequence[Cell]) -> list[str]:
+    """Return a sentence on the cells without a finished run; none if all have one."""
+    missing = [cell for cell in cells if not cell.finished]
+    names = list(dict.fromkeys(name_inits([cell.params for cell in missing])))
+    return [f"No result: {join_words(names)} ({_describe_outcomes(missing)})."] if missing else []
 
 
 def _describe_accuracies(cells: Sequence[Cell]) -> str:

@@ -17,6 +17,8 @@ TABLE_KEYS = ("arch", "init", "bias_scale.value")  # columns of every table; a k
 # prefixes of keys that never name a cell; `seed` covers the seeds of all streams
 KEYS_WITHOUT_CELL = (*KEYS_WITHOUT_EFFECT, *(f"dataset.{key}" for key in PATH_KEYS))
 NOT_RUN = "not run"
+LEARNED_NOTHING = ("stuck-at-prior", "symmetric", "dead-layer", "saturated", "diverged")
+PENDING = (NOT_RUN, "running")  # outcomes that say nothing yet
 
 
 class OutcomeStyle(NamedTuple):
@@ -120,6 +122,13 @@ def group_cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Ite
             stopped = " (stopped)" if newest_record and Tag.STOPPED_AT in newest_record.tags else ""
             cell.outcomes[outcome_of(newest_record) + stopped if newest_record else NOT_RUN] += 1
     return list(by_hash.values())
+
+
+def learned_nothing(cell: Cell) -> bool:
+    """Return whether every run of the cell that has ended did so without learning."""
+    ended = [outcome.removesuffix(" (stopped)") for outcome, count in cell.outcomes.items() if count]
+    ended = [outcome for outcome in ended if outcome not in PENDING]
+    return bool(ended) and all(outcome in LEARNED_NOTHING for outcome in ended)
 
 
 def list_runs(cell: Cell) -> list[Record]:

@@ -1,11 +1,11 @@
 """Each init compared with the baseline init, within the cells that agree in all other keys."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zeroinit.report.cells import Cell, naming_keys
+from zeroinit.report.cells import Cell, naming_keys, outcome_of
 from zeroinit.report.statistics import (
     CONFIDENCE,
     MIN_UNITS_FOR_INTERVAL,
@@ -19,6 +19,7 @@ from zeroinit.tracker import TEST_ACCURACY, Record
 BASELINE = "default"  # the init that others are compared with, unless the sweep names another
 
 ABOVE, BELOW, UNCLEAR, TOO_FEW = "above", "below", "no clear difference", "too few seeds"
+DIVERGED = "some runs diverged"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Difference:
         half: The half width of its interval; NaN with fewer than two units.
         values: The difference of each unit (n,).
         comparisons: The number of comparisons for which the interval is widened (Bonferroni).
+        diverged: The number of runs of both cells that have no accuracy, as they diverged.
     """
 
     n: int
@@ -38,6 +40,7 @@ class Difference:
     half: float
     values: Numbers
     comparisons: int
+    diverged: int = 0
 
     @property
     def has_interval(self) -> bool:
@@ -56,7 +59,12 @@ class Difference:
 
     @property
     def direction(self) -> str:
-        """ABOVE or BELOW the baseline if the whole interval lies there, else UNCLEAR; TOO_FEW without an interval."""
+        """ABOVE or BELOW the baseline if the whole interval lies there, else UNCLEAR; TOO_FEW without an interval.
+
+        DIVERGED if some runs diverged: they do not do so by chance, so the others do not stand for the cell.
+        """
+        if self.diverged:
+            return DIVERGED
         if not self.has_interval:
             return TOO_FEW
         return ABOVE if self.low > 0 else BELOW if self.high < 0 else UNCLEAR
@@ -133,7 +141,15 @@ def subtract_cells(cell: Cell, other: Cell, comparisons: int = 1) -> Difference:
     by_seeds = {record.seeds: record.last(TEST_ACCURACY) for record in other.finished}
     draws = init_draws(cell.finished) or init_draws(other.finished)
     pairs = _pairs(cell, other)
-    return subtract_runs(pairs, lambda record: record.last(TEST_ACCURACY) - by_seeds[record.seeds], draws, comparisons)
+    by_pair = subtract_runs(
+        pairs, lambda record: record.last(TEST_ACCURACY) - by_seeds[record.seeds], draws, comparisons
+    )
+    return replace(by_pair, diverged=count_diverged(cell) + count_diverged(other))
+
+
+def count_diverged(cell: Cell) -> int:
+    """Return the number of runs of the cell that diverged."""
+    return sum(outcome_of(record) == "diverged" for record in cell.newest)
 
 
 def subtract_runs(

@@ -41,7 +41,7 @@ GLOSSARY = {
         "confidence."
     ),
     "percentage points": Term("The difference between two percentages: 92% is 2 points above 90%.", ("points",)),
-    "no clear difference": Term("The interval of the difference contains zero, or n is below 3."),
+    "no clear difference": Term("The interval of the difference contains zero."),
     "observed step": Term(
         "A training step after which gradients and weights were recorded. All first steps are observed, later "
         "ones ever more rarely.",

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from zeroinit.config.claims import COMPARISONS, Claim, ClaimTest
 from zeroinit.probes.gradient import GRADIENT_ZEROS
-from zeroinit.report.cells import Cell, outcome_of
+from zeroinit.report.cells import LEARNED_NOTHING, Cell, outcome_of
 from zeroinit.report.claims import (
     claims_without_cells,
     describe_claim,
@@ -24,14 +24,13 @@ from zeroinit.tracker.tags import Tag
 
 SUPPORTED, REFUTED, UNDETERMINED = "supported", "refuted", "undetermined"
 LEARNED = ("learned", "partly-learned", "learns")  # the last is an old tag, later split into the two before it
-LEARNED_NOTHING = ("stuck-at-prior", "symmetric", "dead-layer", "saturated", "diverged")
 MAX_FINDINGS = 3  # different findings that are listed of a cell's runs
 
 
-def learned_nothing(cell: Cell) -> bool:
-    """Return whether every run of the cell ended without learning."""
-    outcomes = [outcome for outcome, count in cell.outcomes.items() if count]
-    return all(outcome.removesuffix(" (stopped)") in LEARNED_NOTHING for outcome in outcomes)
+COLUMNS = (  # of a table of judgements
+    *("claim", "verdict", "statement", "test", "cells", "reference", "margin", "compared", "n", "counted"),
+    *("difference", "interval", "low", "high", "finding", "needed", "source"),
+)
 
 
 class Answer(NamedTuple):
@@ -64,12 +63,16 @@ class Judgement(NamedTuple):
     answer: Answer
 
     def columns(self) -> dict[str, str | int | float]:
-        """Return the columns of claims.csv."""
-        verdict, n, finding, needed, difference, interval = self.answer
-        columns: dict[str, str | int | float] = {"claim": self.number, "verdict": verdict}
-        columns |= {"statement": self.claim.statement, "compared": self.compared}
-        columns |= {"n": n, "counted": self.counted, "difference": difference, "interval": interval, "finding": finding}
-        return columns | {"needed": needed, "source": self.claim.source}
+        """Return the columns of claims.csv. The numbers are percentage points; low and high bound the interval."""
+        claim, (verdict, n, finding, needed, difference, interval) = self.claim, self.answer
+        reference = format_selector(claim.reference) if isinstance(claim.reference, Mapping) else claim.reference
+        values = (
+            *(self.number, verdict, claim.statement, str(claim.test), format_selector(claim.cells)),
+            *("" if reference is None else reference, claim.margin if claim.test in COMPARISONS else ""),
+            *(self.compared, n, self.counted, difference, interval, difference - interval, difference + interval),
+            *(finding, needed, claim.source),
+        )
+        return dict(zip(COLUMNS, values, strict=True))
 
 
 def judge(claims: Iterable[Claim], cells: Sequence[Cell]) -> list[Judgement]:
@@ -125,7 +128,6 @@ def _judge_difference(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
     if not n:
         return Answer(UNDETERMINED, 0, "", "finished runs of both with the same seeds" if other else "finished runs")
     total = sum(side.outcomes.total() for side in sides)
-    diverged = sum(outcome_of(record) == "diverged" for side in sides for record in side.newest)
     low, high = difference - half, difference + half
     above = low > threshold if is_superiority else low >= threshold
     below = high <= threshold if is_superiority else high < threshold
@@ -135,8 +137,8 @@ def _judge_difference(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
         f"{abs(difference):.2f}{width} points {describe_side(difference, claim)}, claimed: {_describe_margin(claim)}"
     )
     needed = seeds_needed(n, half, abs(difference - threshold)) if verdict == UNDETERMINED else ""
-    if diverged:  # they have no accuracy, and do not diverge by chance
-        verdict, needed = UNDETERMINED, f"runs that do not diverge, as {diverged} of {total} did"
+    if paired.diverged:  # they have no accuracy, and do not diverge by chance
+        verdict, needed = UNDETERMINED, f"runs that do not diverge, as {paired.diverged} of {total} did"
     return Answer(verdict, n, finding + _describe_unpaired(cell, other), needed, difference, half)
 
 

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from zeroinit.config.claims import Claim, ClaimTest, parse_claims
 from zeroinit.config.identity import VERSION
 from zeroinit.errors import BadInput
-from zeroinit.report.answer import describe_verdict, group_by_claim
+from zeroinit.report.answer import describe_verdict, group_by_claim, name_claims
 from zeroinit.report.archive import FOLDER_KEY, record_of, split_by_version, sweep_and_size, version_of
 from zeroinit.report.cells import NOT_RUN, Cell, group_cells, naming_keys
 from zeroinit.report.claims import matches
@@ -33,10 +33,13 @@ WAITING = "Runs of a newer version that wait for the rest of their cells, and ar
 MAX_LINE = 160  # characters of a line that is not a row of a table
 PAPER = "paper"  # the size at which a sweep has the data and the epochs of the paper
 READING = """\
+## How to read them
+
 - A claim is judged by paired differences over seeds, against the margin that its sweep's file states.
 - *Supported* and *refuted* mean that the whole 95% interval (Student's t) lies on one side of the margin.
 - Accuracies are of the test set after the last step, in percent: the mean over n draws of the init, and its interval.
-- With n = 2 both values stand for the interval. An interval that is cut at 0 or 100% is written as (low to high).
+- A claim is judged from n = 2 on, by an interval that is then wide, and is not widened for other claims.
+- With n = 2 an accuracy has both values. An interval that is cut at 0 or 100% is written as (low to high).
 - A column *minus* an init has paired differences in points. Their intervals are widened for several comparisons
   (Bonferroni, within one arch and scale).
 - Published figures are read off Schicho (2023), *Training neural network with zero weight initialization*.
@@ -97,7 +100,7 @@ def format_pages(
     pages = {"index.md": _join_paragraphs(_format_index(len(rows), sections, sweeps))}
     for name, of_sweep in sections.items():
         images = [f"![Figure of {name}]({path})" for path in figures.get(name, ())]
-        parts = [f"# {name}", sweeps[name].question, *images]
+        parts = [f"# {name}", sweeps[name].question, *images, "[How to read these numbers](index.md#how-to-read-them)"]
         parts += [part for section in of_sweep for part in _format_section(section, sweeps[name])]
         pages[f"{name}.md"] = _join_paragraphs(parts)
     return pages
@@ -137,10 +140,19 @@ def _format_index(runs: int, sections: Mapping[str, Sequence[Section]], sweeps: 
             for section in parts:
                 if (section.size == PAPER) == is_of_paper:
                     size = "" if is_of_paper else f" ({section.size})"
-                    verdicts = [f"- {describe_verdict(group)}" for group in group_by_claim(section.judgements)]
+                    verdicts = _list_verdicts(section.judgements)
                     paragraphs.append(f"**[{name}]({name}.md)**{size}: {sweeps[name].question}")
                     paragraphs += ["\n".join(verdicts)] if verdicts else []
     return paragraphs
+
+
+def _list_verdicts(judgements: Sequence[Judgement]) -> list[str]:
+    """Return the lines of a list with the verdict of each claim."""
+    statements, lines = name_claims(judgements), []
+    for group in group_by_claim(judgements):
+        verdict = describe_verdict(group, statements[group[0].number])
+        lines += textwrap.wrap(f"- {verdict}", MAX_LINE, subsequent_indent="  ")
+    return lines
 
 
 def _format_section(section: Section, sweep: SweepFile) -> list[str]:
@@ -206,10 +218,12 @@ def _find_published(cell: Cell, claims: Sequence[Claim]) -> str:
 
 def _format_claims(judgements: Sequence[Judgement]) -> list[str]:
     """Return a list of the claims, each with its verdict and its source, and below it each comparison."""
-    lines = []
+    statements, lines = name_claims(judgements), []
     for group in group_by_claim(judgements):
         source = group[0].claim.source
-        lines.append(f"- {describe_verdict(group, has_numbers=False)}{f' Source: {source}.' if source else ''}")
+        verdict = describe_verdict(group, statements[group[0].number], has_numbers=False)
+        line = f"- {verdict}{f' Source: {source}.' if source else ''}"
+        lines += textwrap.wrap(line, MAX_LINE, subsequent_indent="  ")
         for judgement in group:
             answer, n = judgement.answer, mark_n(judgement.answer.n, judgement.counted)
             needed = f" To decide: {answer.needed}." if answer.needed else ""

@@ -13,9 +13,9 @@ from zeroinit.report.answer import summarize
 from zeroinit.report.cells import group_cells, list_runs, naming_keys, outcome_of
 from zeroinit.report.comparisons import Comparison, compare_with_baseline, describe_widening
 from zeroinit.report.histories import GradientHistograms, metrics_of, sum_histograms
-from zeroinit.report.judgements import Judgement, judge, metrics_of_claims
+from zeroinit.report.judgements import COLUMNS, Judgement, judge, metrics_of_claims
 from zeroinit.report.manifest import MANIFEST_FILE, Manifest, manifest_of, read_manifest
-from zeroinit.report.tables import summarize_cells
+from zeroinit.report.tables import explain_marks, mark_n, summarize_cells
 from zeroinit.tracker import TEST_ACCURACY, Record, Tracker, readable
 from zeroinit.tracker.tags import Tag
 
@@ -170,11 +170,12 @@ class Sweep:
     def claims(self) -> pd.DataFrame:
         """One row for each claim of the sweep's file and each cell, or pair of cells, that it is about.
 
-        Columns: `claim`, its number from 1; `verdict`; `statement`; `compared`; `n` and `counted`, what n counts;
-        `difference` in percentage points, with `interval`, the half width of Student's 95% interval, not widened;
-        `finding`; `needed`, what would decide it; and `source`.
+        Columns: `claim`, its number from 1; `verdict`; `statement`, `test`, `cells`, `reference` and `margin` of the
+        claim; `compared`; `n` and `counted`, what n counts; `difference` in percentage points; `interval`, the half
+        width of Student's 95% interval, not widened, and its bounds `low` and `high`; `finding`; `needed`, what would
+        decide it; and `source`.
         """
-        return pd.DataFrame([judgement.columns() for judgement in self._judgements])
+        return pd.DataFrame([judgement.columns() for judgement in self._judgements], columns=COLUMNS)
 
     @cached_property
     def _judgements(self) -> list[Judgement]:
@@ -189,19 +190,21 @@ class Sweep:
         Args:
             baseline: The name of an init; None for the sweep's own.
         """
-        comparisons = self._comparisons(baseline)
+        comparisons, cell_rows = self._comparisons(baseline), summarize_cells(self._cells)
         rows = []
-        for row, comparison in zip(summarize_cells(self._cells), comparisons, strict=True):
+        for row, comparison in zip(cell_rows, comparisons, strict=True):
             accuracy, difference = row.accuracy.percent(digits=1), comparison.difference
             minus = difference.format() if difference else ""
-            numbers = {"n": str(row.accuracy.n), "accuracy": accuracy, "difference": minus}
+            numbers = {"n": mark_n(row.accuracy.n, row.counted), "accuracy": accuracy, "difference": minus}
             rows.append({**row.keys, **numbers, "outcome": row.outcomes})
         name = baseline or self.baseline
         columns = {"accuracy": "test accuracy", "difference": f"minus {name} (points)"}
         table = pd.DataFrame(rows).rename(columns=columns).style.hide(axis="index")
         table = table.format(escape="latex").format_index(escape="latex", axis="columns")
-        caption = f"Sweep {self.name.replace('_', chr(92) + '_')}. {describe_widening(comparisons)}".replace("%", r"\%")
-        return str(table.to_latex(hrules=True, caption=caption.strip()))
+        widening = describe_widening(comparisons)
+        sentences = [f"Sweep {self.name.replace('_', chr(92) + '_')}.", widening and f"{widening}."]
+        caption = " ".join([*filter(None, sentences), *explain_marks(cell_rows, [])]).replace("%", r"\%")
+        return str(table.to_latex(hrules=True, caption=caption))
 
     def _comparisons(self, baseline: str | None) -> list[Comparison]:
         inits = list(dict.fromkeys(cell.params["init"] for cell in self._cells))

@@ -156,7 +156,7 @@ def caption(cells: Sequence[Cell], baseline: str = BASELINE) -> str:
     numbers = ", ".join(part for part in ("after the last step, mean over n draws of the init", intervals) if part)
     widening = describe_widening(compare_with_baseline(cells, baseline))
     differences = f"; minus {baseline}: percentage points, paired by seed, {widening}" if widening else ""
-    return f"{' '.join(shared)}; {numbers}{differences}"
+    return "; ".join(part for part in (" ".join(shared), f"{numbers}{differences}") if part)
 
 
 def as_csv(rows: Sequence[Mapping[str, object]]) -> bytes:

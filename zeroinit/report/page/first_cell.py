@@ -4,10 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 from zeroinit.probes.symmetry import DISTINCT_NEURONS
-from zeroinit.report.cells import Cell
+from zeroinit.report.cells import Cell, learned_nothing
 from zeroinit.report.comparisons import Comparison
 from zeroinit.report.histories import first_gradients, neuron_metrics
-from zeroinit.report.judgements import learned_nothing
 from zeroinit.report.select_figures import last_to_wake_with_reference
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from zeroinit.report.answer import count_directions
-from zeroinit.report.cells import Cell, inits_of, join_words, name_inits, naming_keys, sort_values
+from zeroinit.report.cells import Cell, inits_of, join_words, learned_nothing, name_inits, naming_keys, sort_values
 from zeroinit.report.comparisons import (
     ABOVE,
     BASELINE,
@@ -16,7 +16,6 @@ from zeroinit.report.comparisons import (
     compare_with_baseline,
     describe_widening,
 )
-from zeroinit.report.judgements import learned_nothing
 from zeroinit.report.views.colours import style_inits
 from zeroinit.report.views.panels import Panels, arrange_panels, elide, format_n, write_caption
 from zeroinit.report.views.view import Mark, Scale, View
