@@ -1,15 +1,17 @@
 """The controls of the page in a browser: links, rows, legends, tips, two cells, the address of the runs, updates."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers.browser import CHROMIUM
 from helpers.report_page import Open, browser_of, render_six_cells
-from helpers.reports import grid, plan_of
+from helpers.reports import grid, make_cells, plan_of
 
 from zeroinit.config.claims import Claim, ClaimTest
 from zeroinit.report.cells import group_cells
+from zeroinit.report.judgements import judge
 from zeroinit.report.manifest import Manifest
 from zeroinit.report.page import render_page
 
@@ -187,9 +189,12 @@ def test_claims_are_saved_with_typed_columns(tmp_path: Path) -> None:
         page = open_at()
         with page.expect_download() as download:
             page.get_by_role("button", name="save the table of claims as CSV").click()
-        head, first, *_ = Path(download.value.path()).read_text().splitlines()
-    assert head.startswith("claim,statement,test,cells,reference,margin,compared,n,counted,mean,low,high,verdict")
-    assert first.startswith('1,"It is ""good"", they say.",superior,init=init1,init=init0,0.5,')
+        head, first, *_ = csv.reader(Path(download.value.path()).read_text().splitlines())
+    [columns, *_] = [judgement.columns() for judgement in judge([claim], make_cells({"init": ["init0", "init1"]}))]
+    assert head == [*columns]
+    row = dict(zip(head, first, strict=True))
+    assert (row["claim"], row["statement"], row["verdict"]) == ("1", 'It is "good", they say.', "refuted")
+    assert (row["difference"], row["interval"], row["n"]) == ("0", "0", "2")
 
 
 def test_the_tables_of_two_cells_are_saved(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from helpers.reports import column_of, grid, make_cells, plan_of, record, table_
 
 from zeroinit.config.claims import Claim, ClaimTest
 from zeroinit.report.cells import group_cells
+from zeroinit.report.judgements import judge
 from zeroinit.report.manifest import Manifest
 from zeroinit.report.page import Extras, RunLinks, render_page
 from zeroinit.report.views import make_map
@@ -127,7 +128,7 @@ def test_an_interval_is_a_column_of_numbers() -> None:
             assert column_of(content, distinct["halves"]) == [pytest.approx(2.48414)] * 2
 
 
-def test_claims_are_a_file_of_typed_columns() -> None:
+def test_claims_have_the_columns_of_the_stored_file() -> None:
     runs = grid(2, 1, 3)
     for run in runs[:3]:
         run.metrics[1] = ("test/accuracy", 0.9 + 0.01 * int(run.params["seeds.init"]), 20)
@@ -138,17 +139,17 @@ def test_claims_are_a_file_of_typed_columns() -> None:
     ]
     cells = group_cells(plan_of(*runs), runs)
     page = render_page("sweep", Manifest("", "", plan_of(*runs), claims=claims), cells, [None] * 2, [])
-    heads, *rows = unpack(page)["claims_file"]
-    first, second, absent, third = (dict(zip(heads, row, strict=True)) for row in rows)
-    assert (first["statement"], first["test"], first["source"]) == ("It is better.", "superior", "us")
-    assert (first["cells"], first["reference"], first["margin"]) == ("init=init0", "init=init1", 0)
-    assert (first["n"], first["mean"], first["low"], first["high"]) == (3, 40, 40, 40)
-    assert (second["cells"], second["reference"], second["margin"]) == ("init=init0|none", 97.5, 1.5)
-    assert second["mean"] == pytest.approx(-6.5)
-    assert second["low"] < -6.5 < second["high"]
-    assert (absent["n"], absent["verdict"], absent["mean"]) == (0, "undetermined", None)
-    assert (third["mean"], third["low"], third["verdict"]) == (None, None, "refuted")
-    assert unpack(render_page("sweep", Manifest("", "", plan_of(*runs)), cells, [None] * 2, []))["claims_file"] == []
+    rows = unpack(page)["claims"]
+    stored = [judgement.columns() for judgement in judge(claims, cells)]
+    assert [[*row] for row in rows] == [[*columns, "marked_n"] for columns in stored]
+    first, second, absent, third = rows
+    assert (first["statement"], first["source"], first["compared"]) == ("It is better.", "us", stored[0]["compared"])
+    assert (first["n"], first["difference"], first["interval"]) == (3, 40, 0)
+    assert second["difference"] == pytest.approx(-6.5)
+    assert second["interval"] > 0
+    assert (absent["n"], absent["verdict"], absent["difference"]) == (0, "undetermined", None)
+    assert (third["difference"], third["interval"], third["verdict"]) == (None, None, "refuted")
+    assert unpack(render_page("sweep", Manifest("", "", plan_of(*runs)), cells, [None] * 2, []))["claims"] == []
 
 
 def test_options_are_defined_by_the_comments_of_their_files() -> None:

@@ -249,7 +249,7 @@ def test_the_tables_say_name_units(
         "zero": "3†",
         "mine": "3†",
     }
-    assert {row["n"] for row in page["claims"]} == {"3†"}
+    assert {row["marked_n"] for row in page["claims"]} == {"3†"}
 
     monkeypatch.setattr(sys, "argv", ["zeroinit-results", "draws", "--files", "."])
     cli.results()

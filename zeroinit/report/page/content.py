@@ -13,7 +13,7 @@ from zeroinit.report.histories import GradientHistograms, limit_layers
 from zeroinit.report.judgements import judge
 from zeroinit.report.manifest import Manifest, training_commands
 from zeroinit.report.page.charts import DARK_SCALES, DARK_TILES, ColumnPool, describe_curves, list_dark_colours
-from zeroinit.report.page.claims import describe_claim, list_claims
+from zeroinit.report.page.claims import describe_claim
 from zeroinit.report.page.details import describe_cells
 from zeroinit.report.page.extras import Extras, RunLinks
 from zeroinit.report.page.first_cell import choose_first_cell
@@ -107,7 +107,6 @@ class Content:
             "omissions": _describe_omissions(level, full),
             "first_cell": choose_first_cell(self.comparisons, self.extras.units),
             "claims": [describe_claim(judgement) for judgement in self.judgements],
-            "claims_file": list_claims(self.judgements),
             "curves": describe_curves(self.cells, level, pool),
             "differences": pool.add_view(forest) if forest else None,
             "map": describe_map(self, level, pool),

@@ -33,7 +33,7 @@ def describe_cells(
     details = []
     for number, (cell, row, comparison) in enumerate(zip(cells, content.rows, content.comparisons, strict=True)):
         units = content.extras.units[number] if content.extras.units else {}
-        outcome, agreeing = commonest(cell)
+        outcome = commonest(cell)[0]
         word = next(iter(cell.outcomes), NOT_RUN) if outcome == "?" else outcome
         difference = row.difference
         label = cell.label(labelling) or content.name
@@ -50,7 +50,6 @@ def describe_cells(
                 "outcome": word,
                 "colour": (colour := OUTCOMES[word].colour if word in OUTCOMES else ""),
                 "is_dark": bool(colour) and is_dark(colour),
-                "agreeing": agreeing,
                 "runs_planned": cell.outcomes.total(),
                 "baseline": indices[id(comparison.baseline)] if comparison.baseline else None,
                 "distinct": _count_distinct(cell, units),
