@@ -194,7 +194,8 @@ def test_claims_are_saved_with_typed_columns(tmp_path: Path) -> None:
     assert head == [*columns]
     row = dict(zip(head, first, strict=True))
     assert (row["claim"], row["statement"], row["verdict"]) == ("1", 'It is "good", they say.', "refuted")
-    assert (row["difference"], row["interval"], row["n"]) == ("0", "0", "2")
+    assert (row["test"], row["cells"], row["reference"]) == ("superior", "init=init1", "init=init0")
+    assert (row["margin"], row["difference"], row["low"], row["n"]) == ("0.5", "0", "0", "2")
 
 
 def test_the_tables_of_two_cells_are_saved(tmp_path: Path) -> None:

@@ -143,12 +143,14 @@ def test_claims_have_the_columns_of_the_stored_file() -> None:
     stored = [judgement.columns() for judgement in judge(claims, cells)]
     assert [[*row] for row in rows] == [[*columns, "marked_n"] for columns in stored]
     first, second, absent, third = rows
-    assert (first["statement"], first["source"], first["compared"]) == ("It is better.", "us", stored[0]["compared"])
-    assert (first["n"], first["difference"], first["interval"]) == (3, 40, 0)
+    assert (first["statement"], first["test"], first["source"]) == ("It is better.", "superior", "us")
+    assert (first["cells"], first["reference"], first["margin"]) == ("init=init0", "init=init1", 0)
+    assert (first["n"], first["difference"], first["low"], first["high"]) == (3, 40, 40, 40)
+    assert (second["cells"], second["reference"], second["margin"]) == ("init=init0|none", 97.5, 1.5)
     assert second["difference"] == pytest.approx(-6.5)
-    assert second["interval"] > 0
+    assert second["low"] < -6.5 < second["high"]
     assert (absent["n"], absent["verdict"], absent["difference"]) == (0, "undetermined", None)
-    assert (third["difference"], third["interval"], third["verdict"]) == (None, None, "refuted")
+    assert (third["difference"], third["low"], third["verdict"]) == (None, None, "refuted")
     assert unpack(render_page("sweep", Manifest("", "", plan_of(*runs)), cells, [None] * 2, []))["claims"] == []
 
 
