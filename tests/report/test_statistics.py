@@ -4,6 +4,7 @@ import csv
 import io
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,21 @@ def test_a_bias_scale_of_zeros_is_warned_of() -> None:
     assert (
         warn_of_identical_cells([(zero[0].params, {}), (zero[1].params, {})], keys) == []
     )  # of old runs it is not known
+
+
+def test_the_same_cells_for_many_settings_are_one_warning() -> None:
+    keys, starts = ["arch", "init", "bias_scale.value", "optimizer.lr"], []
+    for rate in range(5):
+        for cell in (start("zero", scale, lambda seed: "0") for scale in ("1", "3")):
+            starts += starts_of([replace(cell, params=cell.params | {"optimizer.lr": str(rate)})])
+    many = warn_of_identical_cells(starts, keys)
+    assert many == [
+        "Warning: these cells are identical, as bias_scale multiplies biases that are all zero: "
+        "bias_scale.value=1; bias_scale.value=3 "
+        "(arch=fnn init=zero, with optimizer.lr=0; optimizer.lr=1; optimizer.lr=2; and 2 more settings)."
+    ]
+    [few] = warn_of_identical_cells(starts[:4], keys)
+    assert few.endswith("(arch=fnn init=zero, with optimizer.lr=0; optimizer.lr=1).")
 
 
 # ---- as a user meets it

@@ -52,7 +52,6 @@ def make_neurons(
     ]
     frame = _add_units(stack_parts(parts, parts[0]))
     last = max(1, int(frame["step"].max()))
-    line = {"x": "step", "colour": "init", "group": "group"}
     return View(
         "neurons",
         _find_title(lines, units_of),
@@ -68,12 +67,7 @@ def make_neurons(
         frame,
         Scale("step (log)", "symlog", (0, last), "count", ticks=list_decades(last)),
         _scale_counts(float(np.nanmax([frame["high"].max(), frame["units"].max(), 1]))),
-        [
-            Mark("rule", {"y": "units"}, where="has_units", colour="#555B60", dashed=True),
-            Mark("band", line | {"low": "low", "high": "high"}, opacity=0.18),
-            Mark("line", line | {"y": "mean", "dash": "dash", "width": "width", "tip": "tip"}),
-            Mark("text", {"x": "last", "y": "height", "text": "text"}, "has_text", anchor="end", shift=(-3, 7)),
-        ],
+        _list_marks(),
         scale_inits(inits, styles),
         panels.rows,
         panels.columns,
@@ -119,6 +113,17 @@ def _add_units(frame: pd.DataFrame) -> pd.DataFrame:
             first = panel.index[0]
             frame.loc[first, ["has_text", "text", "height"]] = [True, f"{counts[0]:,.0f} units", counts[0]]
     return frame
+
+
+def _list_marks() -> list[Mark]:
+    """Return the units of each layer, the range of each cell's runs, their mean, and how many units there are."""
+    line = {"x": "step", "colour": "init", "group": "group"}
+    return [
+        Mark("rule", {"y": "units"}, where="has_units", colour="#555B60", dashed=True),
+        Mark("band", line | {"low": "low", "high": "high"}, opacity=0.18),
+        Mark("line", line | {"y": "mean", "dash": "dash", "width": "width", "tip": "tip"}),
+        Mark("text", {"x": "last", "y": "height", "text": "text"}, "has_text", anchor="end", shift=(-3, 7)),
+    ]
 
 
 def _scale_counts(most: float) -> Scale:
