@@ -1,7 +1,7 @@
 """The page of a sweep: what it contains, and how large it is."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from helpers.reports import column_of, fake_histograms, grid, pack, plan_of, rec
 
 from zeroinit.report.cells import OUTCOMES, commonest, group_cells
 from zeroinit.report.histories import (
+    CellHistograms,
     GradientHistograms,
     average_history,
     first_gradients,
@@ -21,7 +22,7 @@ from zeroinit.report.page import curve_metrics, render_page
 from zeroinit.report.page.content import Content
 from zeroinit.report.page.metrics import DetailLevel
 from zeroinit.report.page.render import TEMPLATE
-from zeroinit.tracker import Record
+from zeroinit.tracker import Record, RunReader
 
 Command = Callable[..., Any]
 
@@ -213,6 +214,26 @@ def test_a_history_begins_with_a_runs_first_value() -> None:
     assert np.isnan(history.half).tolist() == [True, False, False]
     assert history.lower[1:].tolist() == [20, 30]
     assert history.upper[1:].tolist() == [40, 50]
+
+
+def test_the_histograms_of_the_latest_cells_are_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = grid(3, 1, 2)
+    names: list[str] = []
+
+    class Reader:
+        def read_file(self, run: Record, name: str) -> bytes | None:
+            names.append(run.params["init"])
+            return pack(fake_histograms(2)) if run.params["init"] != "init1" else None
+
+    monkeypatch.setattr("zeroinit.report.histories.MAX_CELLS", 2)
+    histograms = CellHistograms(group_cells(plan_of(*runs), runs), cast(RunReader, Reader()))
+    runs_read = []
+    for index in (0, 1, 1, 0, 2, 0, 2, 1):
+        names.clear()
+        of_cell = histograms[index]
+        assert (of_cell and of_cell.runs) == (None if index == 1 else 2)
+        runs_read.append(len(names))
+    assert runs_read == [2, 2, 0, 0, 2, 2, 0, 2]
 
 
 def test_first_gradients_are_of_each_run_and_the_quantiles_those_of_the_entries() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +19,7 @@ from zeroinit.report.statistics import Numbers, display_bounds, group_by_unit, i
 from zeroinit.tracker import Record, RunReader
 
 EXPONENTS = np.arange(histogram.EXPONENTS) - 127  # of the bins of a histogram: [2^e, 2^(e+1))
+MAX_CELLS = 128  # whose histograms are in memory
 Counts = NDArray[np.int64]
 
 
@@ -183,24 +183,22 @@ def sum_histograms(contents: Sequence[bytes]) -> GradientHistograms | None:
     return GradientHistograms(steps, sum_part("counts"), sum_part("zeros"), len(of_runs))
 
 
-class CellHistograms(Sequence[GradientHistograms | None]):
-    """The summed histograms of each cell, which are read when they are needed."""
+class CellHistograms:
+    """The summed histograms of each cell, which are read when they are needed; those of the latest cells are kept."""
 
     def __init__(self, cells: Sequence[Cell], tracker: RunReader) -> None:
         """Take the cells, and the tracker that has their runs."""
         self._cells, self._tracker = cells, tracker
-        self._read: dict[int, GradientHistograms | None] = {}
+        self._latest: dict[int, GradientHistograms | None] = {}  # at most MAX_CELLS
 
-    def __len__(self) -> int:
-        """Return the number of cells."""
-        return len(self._cells)
-
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: int) -> GradientHistograms | None:
         """Return the histograms of a cell; None if it has none."""
-        cell = self._cells[index]
-        if index not in self._read:
-            self._read[index] = sum_histograms(read_histograms(cell.finished, self._tracker))
-        return self._read[index]
+        if index not in self._latest:
+            histograms = sum_histograms(read_histograms(self._cells[index].finished, self._tracker))
+            if len(self._latest) == MAX_CELLS:
+                del self._latest[next(iter(self._latest))]
+            self._latest[index] = histograms
+        return self._latest[index]
 
 
 def parse_histograms(content: bytes) -> Mapping[str, Counts]:

@@ -9,7 +9,7 @@ from typing import Any
 from zeroinit.report.answer import summarize
 from zeroinit.report.cells import NOT_RUN, Cell, independent_keys, naming_keys
 from zeroinit.report.comparisons import compare_with_baseline
-from zeroinit.report.histories import GradientHistograms, limit_layers
+from zeroinit.report.histories import CellHistograms, GradientHistograms
 from zeroinit.report.judgements import judge
 from zeroinit.report.manifest import Manifest, training_commands
 from zeroinit.report.page.charts import DARK_SCALES, DARK_TILES, ColumnPool, describe_curves, list_dark_colours
@@ -17,7 +17,7 @@ from zeroinit.report.page.claims import describe_claim
 from zeroinit.report.page.details import describe_cells
 from zeroinit.report.page.extras import Extras, RunLinks
 from zeroinit.report.page.first_cell import choose_first_cell
-from zeroinit.report.page.gradients import describe_gradients
+from zeroinit.report.page.gradients import describe_gradients, observe
 from zeroinit.report.page.map import describe_map
 from zeroinit.report.page.metrics import DetailLevel, final_values, remove_overflow
 from zeroinit.report.page.pairs import describe_layers, describe_wavefronts
@@ -26,6 +26,7 @@ from zeroinit.report.page.table import describe_table
 from zeroinit.report.page.terms import define_terms
 from zeroinit.report.tables import caption, explain_marks, summarize_cells
 from zeroinit.report.views.differences import make_differences
+from zeroinit.report.views.observed import Observed
 from zeroinit.tracker import Record
 from zeroinit.tracker.tags import Tag
 
@@ -39,7 +40,6 @@ FACTS = {  # what the page says of the runs: {label: tag}
     "commit": Tag.GIT_COMMIT,
 }
 MAX_VALUES = 3  # of a fact
-MAX_LAYERS = 16  # layers that have histograms
 
 
 class Content:
@@ -50,7 +50,7 @@ class Content:
         name: str,
         manifest: Manifest,
         cells: Sequence[Cell],
-        histograms: Sequence[GradientHistograms | None],
+        histograms: Sequence[GradientHistograms | None] | CellHistograms,
         notes: Sequence[str],
         extras: Extras,
     ) -> None:
@@ -83,9 +83,14 @@ class Content:
         histograms = [self._histograms[index] for index in indices]
         return Content(self.name, self.manifest, cells, histograms, (), self.extras.select(indices))
 
-    def list_histograms(self) -> list[GradientHistograms | None]:
-        """Return the weight gradients of each cell. To read those of many runs takes time."""
-        return [of_cell and limit_layers(of_cell, MAX_LAYERS) for of_cell in self._histograms]
+    def _observe(self, level: DetailLevel) -> list[Observed | None]:
+        """Return the weight gradients of each cell, which take time to read if the runs are many."""
+        if not level.steps:
+            return [None] * len(self.cells)
+        return [
+            observe(cell, histograms, level) if (histograms := self._histograms[index]) else None
+            for index, cell in enumerate(self.cells)
+        ]
 
     def at(self, level: DetailLevel, full: DetailLevel) -> dict[str, Any]:
         """Return the data with the detail of a level; `full` is the level of small sweeps."""
@@ -93,8 +98,8 @@ class Content:
         pool = ColumnPool()
         varying = independent_keys([cell.params for cell in self.cells], keys)
         layers, layer_parts = describe_layers(self.cells, self.extras.units, level, pool)
-        histograms = self.list_histograms() if level.steps else [None] * len(self.cells)
-        wavefront, wavefront_parts = describe_wavefronts(self.cells, histograms, level, pool)
+        gradients = self._observe(level)
+        wavefront, wavefront_parts = describe_wavefronts(gradients, pool)
         forest = make_differences(self.cells, self.manifest.baseline)
         data = {
             "sweep": self.name,
@@ -111,11 +116,11 @@ class Content:
             "differences": pool.add_view(forest) if forest else None,
             "map": describe_map(self, level, pool),
             "table": describe_table(self, level, pool),
-            "cells": describe_cells(self, level, histograms, layer_parts, wavefront_parts),
+            "cells": describe_cells(self, level, gradients, layer_parts, wavefront_parts),
             "label_keys": " \N{MIDDLE DOT} ".join(varying),
             "layers": layers,
             "wavefront": wavefront,
-            "gradients": describe_gradients(histograms),
+            "gradients": describe_gradients([of_cell.gradients for of_cell in gradients if of_cell]),
             "plane": describe_planes(self.extras.snapshots) if level.steps else {},
             "facts": _describe_facts(self.records),
             "links": _describe_links(self.extras.links),

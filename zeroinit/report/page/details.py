@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from zeroinit.probes.symmetry import DISTINCT_NEURONS
 from zeroinit.report.cells import NOT_RUN, OUTCOMES, Cell, commonest, independent_keys, naming_keys
-from zeroinit.report.histories import GradientHistograms, neuron_metrics
+from zeroinit.report.histories import neuron_metrics
 from zeroinit.report.page.gradients import describe_shares
 from zeroinit.report.page.metrics import DetailLevel
 from zeroinit.report.page.pairs import Part
 from zeroinit.report.page.planes import describe_plane
 from zeroinit.report.tables import mark_n
 from zeroinit.report.views.colours import is_dark
+from zeroinit.report.views.observed import Observed
 
 if TYPE_CHECKING:
     from zeroinit.report.page.content import Content
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def describe_cells(
     content: "Content",
     level: DetailLevel,
-    histograms: Sequence[GradientHistograms | None],
+    gradients: Sequence[Observed | None],
     layers: Sequence[dict[str, Part]],
     waves: Sequence[Part | None],
 ) -> list[dict[str, Any]]:
@@ -56,7 +57,7 @@ def describe_cells(
                 "plane": describe_plane(cell, label, snapshots[number], level) if snapshots else None,
                 "layers": layers[number],
                 "wavefront": waves[number],
-                "gradients": describe_shares(cell, histograms[number], level),
+                "gradients": describe_shares(observed.gradients) if (observed := gradients[number]) else None,
             }
         )
     return details

@@ -12,14 +12,10 @@ import numpy as np
 import pandas as pd
 
 from zeroinit.report.cells import Cell
-from zeroinit.report.histories import (
-    GradientHistograms,
-)
 from zeroinit.report.page.charts import ColumnPool
-from zeroinit.report.page.gradients import observe
 from zeroinit.report.page.metrics import DetailLevel, layer_metrics
 from zeroinit.report.views.layers import choose_colours, make_layers
-from zeroinit.report.views.observed import choose_steps, order_layers
+from zeroinit.report.views.observed import Observed, choose_steps, order_layers
 from zeroinit.report.views.panels import elide, format_power
 from zeroinit.report.views.view import Mark, Scale, View, spread_evenly
 from zeroinit.report.views.wavefront import MAX_LAYERS, make_wavefront
@@ -49,12 +45,13 @@ def describe_layers(
 
 
 def describe_wavefronts(
-    cells: Sequence[Cell], histograms: Sequence[GradientHistograms | None], level: DetailLevel, pool: ColumnPool
+    gradients: Sequence[Observed | None], pool: ColumnPool
 ) -> tuple[dict[str, Any] | None, list[Part | None]]:
     """Return the view of the sweep, and the part of each cell that has gradients."""
-    observed = {number: observe(cells[number], part, level) for number, part in enumerate(histograms) if part}
+    observed = {number: of_cell for number, of_cell in enumerate(gradients) if of_cell}
+    parts: list[Part | None] = [None] * len(gradients)
     if not observed:
-        return None, [None] * len(cells)
+        return None, parts
     steps = choose_steps(list(observed.values()))
     views = {number: make_wavefront([part], [], steps) for number, part in observed.items()}
     layers = order_layers([part.gradients.layers for part in observed.values()], MAX_LAYERS)
@@ -62,7 +59,6 @@ def describe_wavefronts(
     colour = _unite_scales([view.colour for view in (coloured or views).values() if view.colour])
     whole = _unite(list(views.values()), colour)
     layer_scale = replace(whole.y, domain=layers, labels=[elide(layer) for layer in layers])
-    parts: list[Part | None] = [None] * len(cells)
     for number, view in views.items():
         part = _describe_part(view, pool)
         if number not in coloured:

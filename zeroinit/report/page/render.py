@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zeroinit.report.cells import Cell
-from zeroinit.report.histories import GradientHistograms, space_evenly
+from zeroinit.report.histories import CellHistograms, GradientHistograms, space_evenly
 from zeroinit.report.manifest import Manifest
 from zeroinit.report.page.extras import Extras
 from zeroinit.report.page.metrics import DetailLevel
@@ -40,7 +40,7 @@ def render_page(
     name: str,
     manifest: Manifest,
     cells: Sequence[Cell],
-    histograms: Sequence[GradientHistograms | None],
+    histograms: Sequence[GradientHistograms | None] | CellHistograms,
     notes: Sequence[str],
     extras: Extras = NO_EXTRAS,
 ) -> bytes:
