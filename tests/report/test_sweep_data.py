@@ -190,3 +190,15 @@ def test_charts_show_the_selected_cells_alone(sweep: Sweep) -> None:
         sweep.plot.map(where={"init": "nope"})
     with pytest.raises(BadInput, match=r"baseline=zero: no cell can be compared with this init"):
         sweep.plot.differences("zero", where={"init": "zero"})
+
+
+@pytest.mark.parametrize("name", ["curves", "differences", "map", "neurons", "wavefront"])
+def test_a_chart_for_a_paper_has_its_width_and_no_headline(sweep: Sweep, name: str) -> None:
+    full, narrow = (getattr(plots, name)() for plots in (sweep.plot, sweep.plot.for_paper(3.5)))
+    assert full.get_figwidth() == 8
+    assert narrow.get_figwidth() == 3.5
+    assert all(text.get_text() for text in full.texts[:2])  # the headline and the caption
+    assert not any(text.get_text() for text in narrow.texts[:2])
+    narrow.draw_without_rendering()
+    for legend in narrow.legends:  # it wraps, and is not cut
+        assert legend.get_window_extent().x1 <= narrow.bbox.x1

@@ -1,6 +1,7 @@
 """The charts of a sweep as matplotlib figures, which a researcher may change and save for a paper."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Literal
 
@@ -23,8 +24,18 @@ class Plots:
     All methods take `where`, which selects cells: {key: a value, or a list of values}, such as {"arch": "fnn"}.
     """
 
-    def __init__(self, cells: Sequence[Cell], tracker: RunReader, baseline: str = BASELINE) -> None:
-        self._cells, self._tracker, self._baseline = cells, tracker, baseline
+    def __init__(
+        self, cells: Sequence[Cell], tracker: RunReader, baseline: str = BASELINE, width: float | None = None
+    ) -> None:
+        self._cells, self._tracker, self._baseline, self._width = cells, tracker, baseline, width
+
+    def for_paper(self, width: float = 3.5) -> "Plots":
+        """Return the charts without headline, caption and notes, which a paper sets itself.
+
+        Args:
+            width: The width of a figure in inches, such as that of a column. `gradients` and `boxes` need about 7.
+        """
+        return Plots(self._cells, self._tracker, self._baseline, width)
 
     def curves(
         self,
@@ -46,7 +57,7 @@ class Plots:
         """
         cells = self._select(where)
         self._load(cells, [metric])
-        return draw_view(views.make_curves(cells, metric, along, with_runs=with_runs))
+        return self._draw(views.make_curves(cells, metric, along, with_runs=with_runs))
 
     def differences(self, baseline: str | None = None, where: Mapping[str, Any] | None = None) -> Figure:
         """Draw the difference of each cell from the baseline, with intervals.
@@ -62,7 +73,7 @@ class Plots:
         view = views.make_differences(self._cells, name, self._select(where))
         if view is None:
             raise BadInput(f"baseline={name}: no cell can be compared with this init")
-        return draw_view(view)
+        return self._draw(view)
 
     def map(self, x: str = "", y: str = "", where: Mapping[str, Any] | None = None) -> Figure:
         """Draw accuracy and outcome over two keys.
@@ -75,7 +86,7 @@ class Plots:
         Raises:
             BadInput: No cell is selected.
         """
-        return draw_view(views.make_map(self._select(where), x, y))
+        return self._draw(views.make_map(self._select(where), x, y))
 
     def neurons(self, where: Mapping[str, Any] | None = None) -> Figure:
         """Draw the number of distinct neurons of each hidden layer over steps.
@@ -93,7 +104,7 @@ class Plots:
         self._load(cells, metrics)
         view = views.make_neurons(cells, units_of_layers(cells, self._tracker))
         assert view
-        return draw_view(view)
+        return self._draw(view)
 
     def wavefront(self, where: Mapping[str, Any] | None = None) -> Figure:
         """Draw the step of each layer's first gradient, for at most 12 cells.
@@ -128,6 +139,11 @@ class Plots:
         """
         return self._draw_observed(lambda labels, cells, keys: views.make_boxes(cells, labels), where, 2)
 
+    def _draw(self, view: views.View) -> Figure:
+        if self._width is None:
+            return draw_view(view)
+        return draw_view(replace(view, title="", caption="", notes=()), self._width)
+
     def _select(self, where: Mapping[str, Any] | None) -> list[Cell]:
         """Return the selected cells that have a finished run."""
         cells = [cell for cell in self._cells if cell.finished and matches(where or {}, cell.params)]
@@ -147,4 +163,4 @@ class Plots:
             raise BadInput(
                 "gradients: no run kept them, or the runs of each cell share no observed step; train with probe=default"
             )
-        return draw_view(make(labels, observed, keys))
+        return self._draw(make(labels, observed, keys))

@@ -27,10 +27,10 @@ from zeroinit.report.figures.marks import SMALL, Panel, draw_mark
 from zeroinit.report.views.panels import limit_rows
 from zeroinit.report.views.view import Facet, Scale, View
 
-WIDTH, DPI = 8.0, 110  # inches, and pixels per inch: MLflow's UI shows 600 to 900 pixels
+DPI = 110  # pixels per inch; with the usual width, MLflow's UI shows 600 to 900 pixels
 MAX_ROWS, MAX_ACROSS, MAX_WRAPPED = 12, 5, 3  # lines of panels; panels in a line, and in a line of many
 LINE, PAD, BAR = 0.165, 0.08, 0.62  # inches of a line of text, around the parts, and of a colour bar with its texts
-TEXT_WIDTH = 0.97 * (WIDTH - 2 * PAD)  # of title and caption: hinted letters are a little wider than `measure` says
+TEXT_SHARE = 0.97  # of the width, for title and caption: hinted letters are a little wider than `measure` says
 
 
 @dataclass(frozen=True)
@@ -52,20 +52,25 @@ class Grid:
     headings: Mapping[tuple[int, int], tuple[str, str]]
 
 
-def draw_view(view: View) -> Figure:
+def draw_view(view: View, width: float = 8.0) -> Figure:
     """Return the figure of a view. Its axes may be changed before it is saved.
 
     At most MAX_ROWS lines of panels are drawn; a note says how many are left out.
+
+    Args:
+        view: The view.
+        width: The width of the figure in inches.
     """
     view = limit_rows(view, MAX_ROWS, MAX_WRAPPED)
-    grid, bars = _arrange(view), list_bars(view)
-    figure = Figure(figsize=(WIDTH, 1), dpi=DPI)
+    grid, bars = _arrange(view, width), list_bars(view)
+    figure = Figure(figsize=(width, 1), dpi=DPI)
     FigureCanvasAgg(figure)
-    words = wrap_words(view.title, TEXT_WIDTH, TITLE, "bold")
+    text_width = TEXT_SHARE * (width - 2 * PAD)
+    words = wrap_words(view.title, text_width, TITLE, "bold")
     title = figure.text(0, 0, words, va="top", fontsize=TITLE, fontweight="bold")
-    lines = [wrap_words(text, TEXT_WIDTH, SMALL) for text in (view.caption, *view.notes)]
-    caption = figure.text(PAD / WIDTH, 0, "\n".join(lines), va="bottom", fontsize=SMALL, color="0.25")
-    legend = add_legend(figure, view, WIDTH - 2 * PAD)
+    lines = [wrap_words(text, text_width, SMALL) for text in (view.caption, *view.notes)]
+    caption = figure.text(PAD / width, 0, "\n".join(lines), va="bottom", fontsize=SMALL, color="0.25")
+    legend = add_legend(figure, view, width - 2 * PAD)
     heights = {part: _measure_height(figure, part) for part in (title, caption, legend) if part}
     top = (len(heights) - 0.5) * PAD + sum(heights.values()) - heights[caption]
     bottom = 3 * PAD + heights[caption] + (BAR if bars else 0) + LINE
@@ -75,14 +80,14 @@ def draw_view(view: View) -> Figure:
     )
     height = top + bottom + below + grid.down * (grid.size[1] + 0.12) + LINE * lines_of_headings
     figure.set_figheight(height)
-    title.set_position((PAD / WIDTH, 1 - PAD / height))
-    caption.set_position((PAD / WIDTH, PAD / height))
+    title.set_position((PAD / width, 1 - PAD / height))
+    caption.set_position((PAD / width, PAD / height))
     if legend:
-        legend.set_bbox_to_anchor((PAD / WIDTH, 1 - (2 * PAD + heights[title]) / height))
-    rect = (LINE / WIDTH, bottom / height, 1 - LINE / WIDTH, 1 - (top + bottom) / height)
+        legend.set_bbox_to_anchor((PAD / width, 1 - (2 * PAD + heights[title]) / height))
+    rect = (LINE / width, bottom / height, 1 - LINE / width, 1 - (top + bottom) / height)
     # the labels of the axes are written once, in the middle of all panels
     x = figure.supxlabel(view.x.label, x=0.5, y=rect[1], va="top", fontsize=SMALL)
-    y = figure.supylabel(view.y.label, x=0.04 / WIDTH, y=rect[1] + rect[3] / 2, ha="left", fontsize=SMALL)
+    y = figure.supylabel(view.y.label, x=0.04 / width, y=rect[1] + rect[3] / 2, ha="left", fontsize=SMALL)
     for part in (title, caption, legend, x, y):
         if part:
             part.set_in_layout(False)
@@ -116,8 +121,8 @@ def _measure_height(figure: Figure, artist: Any) -> float:
     return height / figure.dpi
 
 
-def _arrange(view: View) -> Grid:
-    """Return where the panels are."""
+def _arrange(view: View, width: float) -> Grid:
+    """Return where the panels are in a figure of this width."""
     rows: Sequence[Any] = view.rows.values if view.rows else [None]
     columns: Sequence[Any] = view.columns.values if view.columns else [None]
     is_wrapped = len(columns) > MAX_ACROSS and view.rows is None
@@ -126,7 +131,7 @@ def _arrange(view: View) -> Grid:
     is_band = view.y.kind == "band"
     left = 0.4 + max(map(measure, name_values(view.y))) if is_band else 0.75
     height = max(0.6, 0.27 * len(view.y.domain)) if is_band else 3.0 if down * across == 1 else 1.9 if down < 4 else 1.3
-    size = (WIDTH - left - 0.12 * across) / across, height
+    size = (width - left - 0.12 * across) / across, height
     values, headings = {}, {}
     for row, of_row in enumerate(rows):
         for index, of_column in enumerate(columns):
