@@ -187,6 +187,7 @@ AXES = {
         "seed=range(0,1000) optimizer.lr=range(0,1000): these axes are 1,000,000 runs; give at most 100,000"
     ),
     "seed=range(a)": "seed=range(a): it cannot be read: ",
+    "100": "100: it is not key=value; leave no blank beside the =",
     "seed=0,,1": "seed=0,,1: it cannot be read: ",
     "seed=sort(1,a)": "seed=sort(1,a): it cannot be read: ",
     "seed=nothing(1)": "seed=nothing(1): it cannot be read: ",

@@ -63,6 +63,8 @@ def _describe(error: Exception) -> str:
         if match := re.search(pattern, text, re.DOTALL):
             return describe_match(match)
     if isinstance(error, OverrideParseException):
+        if error.override and "=" not in error.override:
+            return f"{error.override}: it is not key=value; leave no blank beside the ="
         return f"{error.override or 'the command line'}: it cannot be read: {text}"
     if isinstance(error, HydraException | OmegaConfBaseException):
         return text

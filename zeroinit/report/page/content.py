@@ -62,10 +62,10 @@ class Content:
         self.comparisons = compare_with_baseline(cells, manifest.baseline)
         self.rows = summarize_cells(cells, manifest.baseline)
         self.commands, unknown = training_commands(manifest, cells)
-        marks = explain_marks(self.rows, self.judgements)
+        self.marks = explain_marks(self.rows, self.judgements)
         self.notes = [
             *_note_unfinished(cells),
-            *marks,
+            *self.marks,
             *_note_unknown_commands(unknown),
             *manifest.notes,
             *notes,
@@ -109,6 +109,7 @@ class Content:
             "commands": self.commands,
             "conditions": _describe_conditions(self.cells, keys, self.manifest.baseline),
             "notes": self.notes,
+            "marks": " ".join(self.marks),
             "omissions": _describe_omissions(level, full),
             "first_cell": choose_first_cell(self.comparisons, self.extras.units),
             "claims": [describe_claim(judgement) for judgement in self.judgements],

@@ -5,7 +5,7 @@ function drawHead() {
   const [first, ...rest] = data.answer, known = new Set();
   put("answer", element("p", { class: "first" }, explain(first, known)),
     rest.length ? element("ul", {}, rest.map((line) => element("li", {}, explain(line, known)))) : null,
-    data.notes.length ? element("p", {}, button(`${data.notes.length} ${data.notes.length === 1 ? "caveat" : "caveats"}`,
+    data.notes.length ? element("p", {}, button("Caveats, and how to repeat it",
       () => byId("about").scrollIntoView(), { class: "link" })) : null);
   put("conditions", ...explain(data.conditions));
 }

@@ -109,7 +109,8 @@ function drawTableRows() {
   keepFocus("table-rows", () => put("table-rows", element("table", { class: "rows" },
     element("thead", {}, element("tr", {}, heads)), element("tbody", {}, shown.map((row) => tableRow(row, columns))))));
   const missing = hasRuns() ? data.table.runs.left_out : 0, box = byId("table-rows");
-  put("table-note", `${rows.length} ${hasRuns() ? "runs" : "cells"}. `, missing ? `${missing} more are not run yet or not shown. ` : "",
+  put("table-note", hasRuns() ? `${rows.length} runs. ` : `${rows.length} cells. ${data.marks} `,
+    missing ? `${missing} more are not run yet or not shown. ` : "",
     box.scrollWidth > box.clientWidth + 1 ? "Scroll the table sideways for more columns. " : "",
     shown.length < rows.length ? button(`show all ${rows.length} rows`, () => toggleAll("table")) : "", hasLinks ? linkControls() : "");
   const body = box.querySelector("tbody");
