@@ -18,10 +18,10 @@ from zeroinit.report.histories import (
     thin_steps,
 )
 from zeroinit.report.manifest import Manifest, manifest_of, read_manifest
-from zeroinit.report.page import curve_metrics, render_page
+from zeroinit.report.page import Extras, curve_metrics, render_page
 from zeroinit.report.page.content import Content
 from zeroinit.report.page.metrics import DetailLevel
-from zeroinit.report.page.render import TEMPLATE
+from zeroinit.report.page.render import DETAIL_LEVELS, TEMPLATE, _fill_template, _list_levels
 from zeroinit.tracker import Record, RunReader
 
 Command = Callable[..., Any]
@@ -108,11 +108,27 @@ def test_the_detail_of_a_large_sweep_is_predicted_from_some_of_its_cells(monkeyp
     monkeypatch.setattr("zeroinit.report.page.render.SAMPLE_CELLS", 4)
     runs = grid(4, 16, 1)
     monkeypatch.setattr("zeroinit.report.page.render.MAX_PAGE_BYTES", len(render(runs, None)) + 2000)
-    assert (counts.count(64), counts[-1], set(counts)) == (1, 64, {2, 4, 64})
+    assert (counts.count(64), counts[-1], set(counts)) == (1, 64, {1, 2, 4, 64})
     histograms = {"output": np.random.default_rng(0).geometric(0.1, (40, 2, 255))}
     page = render(runs, GradientHistograms(np.arange(1, 41), histograms, {"output": np.zeros(40, dtype=int)}, 1))
     assert (counts.count(64), counts[-1]) == (2, 64)
     assert unpack(page)["omissions"]
+
+
+def test_the_size_of_data_that_pack_badly_is_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Curves of noise: a page of all cells that is too large would cost as much time as the page that fits."""
+    generator = np.random.default_rng(0)
+    runs = grid(8, 20, 1)
+    for run in runs:
+        run.metrics += [("train/loss", value, step) for step, value in enumerate(generator.uniform(size=50))]
+    cells = group_cells(plan_of(*runs), runs)
+    content = Content("sweep", Manifest("", "", plan_of(*runs)), cells, [None] * 160, [], Extras())
+    levels = DETAIL_LEVELS[:2]
+    full, less = (len(_fill_template("sweep", content.at(level, DETAIL_LEVELS[0]))) for level in levels)
+    monkeypatch.setattr("zeroinit.report.page.render.MAX_PAGE_BYTES", round(0.75 * full + 0.25 * less))
+    assert _list_levels(content)[0] == levels[1]
+    monkeypatch.setattr("zeroinit.report.page.render.MAX_PAGE_BYTES", round(1.05 * full))
+    assert _list_levels(content)[0] == levels[0]
 
 
 def test_no_line_of_a_script_is_too_long_to_read() -> None:

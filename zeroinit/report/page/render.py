@@ -29,9 +29,7 @@ DETAIL_LEVELS = (  # the first level that fits into MAX_PAGE_BYTES is used
     DetailLevel(0, 10, False, 1, None),
     DetailLevel(0, 0, False, 1, 20),
 )
-SAMPLE_CELLS = 20  # of a sweep of more than five times as many, from which the size of the page is predicted
-PACKING = 0.5  # the bytes of a cell among many, as a share of those of a cell among some: many pack better
-
+SAMPLE_CELLS = 40  # of a sweep of more than three times as many, from which the size of the page is predicted
 
 NO_EXTRAS = Extras()
 
@@ -69,14 +67,16 @@ def render_page(
 def _list_levels(content: "Content") -> Sequence[DetailLevel]:
     """Return the levels of detail to try, beginning with the first whose predicted page is small enough."""
     count = len(content.cells)
-    if count <= 5 * SAMPLE_CELLS:
+    if count <= 3 * SAMPLE_CELLS:
         return DETAIL_LEVELS
-    samples = [content.select(space_evenly(count, some)) for some in (SAMPLE_CELLS // 2, SAMPLE_CELLS)]
+    sizes = SAMPLE_CELLS // 4, SAMPLE_CELLS // 2, SAMPLE_CELLS
+    samples = [content.select(space_evenly(count, size)) for size in sizes]
 
     def is_small(level: DetailLevel) -> bool:
-        half, size = (len(_fill_template(content.name, sample.at(level, DETAIL_LEVELS[0]))) for sample in samples)
-        of_each = (size - half) / (SAMPLE_CELLS - SAMPLE_CELLS // 2)
-        return size + PACKING * of_each * (count - SAMPLE_CELLS) <= MAX_PAGE_BYTES
+        few, some, many = (len(_fill_template(content.name, sample.at(level, DETAIL_LEVELS[0]))) for sample in samples)
+        of_each = (many - some) / (SAMPLE_CELLS // 2)
+        packing = 0.5 * (many - some) / max(1, some - few)  # how much smaller a cell is among twice as many
+        return many + min(1, packing) * of_each * (count - SAMPLE_CELLS) <= MAX_PAGE_BYTES
 
     return DETAIL_LEVELS[bisect_left(DETAIL_LEVELS[:-1], True, key=is_small) :]
 
