@@ -39,7 +39,7 @@ class Shot(NamedTuple):
 SHOTS = (
     Shot("page.png", "quickstart", "", "body", 1245),
     Shot("tutorial-page.png", "kinds", "cell=1", "#compare", 665),
-    Shot("class-flower.png", "flower", "cell=2&with=0", "#plane", 760),
+    Shot("class-flower.png", "flower", "cell=2&with=0", "#plane", 748),
 )
 
 

@@ -149,7 +149,7 @@ def test_a_cell_without_the_seeds_of_the_baseline() -> None:
 
 def test_a_wide_interval_says_little() -> None:
     sentences = answer(make_runs("default", DEFAULT), make_runs("noisy", [0.95, 0.3, 0.9, 0.6]))
-    assert sentences[1].startswith("noisy: too uncertain to tell from the baseline (-22.75 ± ")
+    assert sentences[1].startswith("noisy: too uncertain to tell (-22.75 ± ")
 
 
 def test_two_seeds_are_too_few() -> None:

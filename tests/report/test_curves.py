@@ -15,6 +15,7 @@ from zeroinit.report.views import (
 from zeroinit.report.views.colours import (
     measure_luminance,
 )
+from zeroinit.tracker import TEST_LOSS
 
 
 def with_courses(cells: list[Cell], courses: Callable[[Mapping[str, str]], Sequence[float]]) -> list[Cell]:
@@ -44,6 +45,8 @@ def test_the_comparison_has_every_cell_over_epochs() -> None:
     assert list(view.colour.colours) == ["#D55E00", "#2B2F33"]
     assert "mean over n = 3 draws of the init; band: Student's 95% interval, within 0 to 100%" in view.caption
     assert view.title == "Test accuracy ends at 60.0% everywhere"
+    loss = make_curves(group_cells(plan_of(*runs), runs), TEST_LOSS).caption
+    assert "band: Student's 95% interval;" in loss  # which is no share
     json.dumps(view.to_data(), allow_nan=False)
 
 

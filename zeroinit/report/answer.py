@@ -15,14 +15,12 @@ from zeroinit.report.cells import (
     sort_values,
 )
 from zeroinit.report.claims import describe_claim
-from zeroinit.report.comparisons import ABOVE, BASELINE, BELOW, DIVERGED, TOO_FEW, UNCLEAR, Comparison
+from zeroinit.report.comparisons import ABOVE, BASELINE, BELOW, DIVERGED, TOO_FEW, UNCERTAIN, UNCLEAR, Comparison
 from zeroinit.report.judgements import REFUTED, SUPPORTED, UNDETERMINED, Judgement, describe_side
 from zeroinit.report.statistics import count_units, estimate
 from zeroinit.tracker import TEST_ACCURACY
 
 NOT_LEARNING = "does not learn"  # the result of a cell whose difference is beside the point
-UNCERTAIN = "too uncertain to tell from the baseline"  # its interval contains zero, and is wide
-MAX_HALF_WIDTH = 10.0  # points, of an interval that still says something
 NO_RESULT = "no result"  # of a cell without a finished run
 UNPAIRED = "no run of the baseline with the same seeds"
 # in the order of a sentence
@@ -31,6 +29,7 @@ COUNTED = {  # of one cell, and of several
     ABOVE: ("is above it", "are above it"),
     BELOW: ("is below it", "are below it"),
     UNCLEAR: ("shows no clear difference", "show no clear difference"),
+    UNCERTAIN: ("is too uncertain to tell", "are too uncertain to tell"),
     TOO_FEW: ("has too few seeds for an interval", "have too few seeds for an interval"),
     DIVERGED: ("has runs that diverged", "have runs that diverged"),
 }
@@ -185,8 +184,7 @@ def _result_of(pair: Comparison) -> str:
         return NOT_LEARNING
     if not pair.difference or not pair.difference.n:
         return UNPAIRED
-    is_wide = pair.difference.direction == UNCLEAR and pair.difference.half > MAX_HALF_WIDTH
-    return UNCERTAIN if is_wide else pair.difference.direction
+    return pair.difference.direction
 
 
 def _describe_result(result: str, pairs: Sequence[Comparison], baseline: str) -> tuple[str, str]:

@@ -19,7 +19,9 @@ from zeroinit.tracker import TEST_ACCURACY, Record
 BASELINE = "default"  # the init that others are compared with, unless the sweep names another
 
 ABOVE, BELOW, UNCLEAR, TOO_FEW = "above", "below", "no clear difference", "too few seeds"
+UNCERTAIN = "too uncertain to tell"  # the interval contains zero, and is wide
 DIVERGED = "some runs diverged"
+MAX_HALF_WIDTH = 10.0  # points, of an interval that still says something
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,17 @@ class Difference:
     def direction(self) -> str:
         """ABOVE or BELOW the baseline if the whole interval lies there, else UNCLEAR; TOO_FEW without an interval.
 
+        UNCERTAIN in place of UNCLEAR if the interval is wider than MAX_HALF_WIDTH to each side.
+
         DIVERGED if some runs diverged: they do not do so by chance, so the others do not stand for the cell.
         """
         if self.diverged:
             return DIVERGED
         if not self.has_interval:
             return TOO_FEW
-        return ABOVE if self.low > 0 else BELOW if self.high < 0 else UNCLEAR
+        if self.low > 0 or self.high < 0:
+            return ABOVE if self.low > 0 else BELOW
+        return UNCERTAIN if self.half > MAX_HALF_WIDTH else UNCLEAR
 
     def format(self) -> str:
         """Format in points: `-2.24 ± 1.66`, with n = 2 both values, with n = 1 the value; `-` without a pair."""

@@ -41,7 +41,8 @@ GLOSSARY = {
         "confidence."
     ),
     "percentage points": Term("The difference between two percentages: 92% is 2 points above 90%.", ("points",)),
-    "no clear difference": Term("The interval of the difference contains zero."),
+    "no clear difference": Term("The interval of the difference contains zero. This does not mean that there is none."),
+    "too uncertain to tell": Term("The interval of the difference contains zero, and is wider than ± 10 points."),
     "observed step": Term(
         "A training step after which gradients and weights were recorded. All first steps are observed, later "
         "ones ever more rarely.",

@@ -280,7 +280,7 @@ def _find_title(curves: Sequence[Curve], metric: str) -> str:
 
 def _describe(parts: Curves, with_runs: bool, limits: Limits) -> str:
     """Return the caption."""
-    band = "thin lines: the runs" if with_runs else f"band: {describe_bands(parts.counts)}"
+    band = "thin lines: the runs" if with_runs else f"band: {describe_bands(parts.counts, parts.metric)}"
     cut = f"the axis begins at {100 * limits[0]:.3g}%" if is_share(parts.metric) and limits[0] > 0 else ""
     cut = f"the axis ends at {100 * limits[1]:.3g}%" if is_share(parts.metric) and limits[1] < 1 and not cut else cut
     return write_caption([f"{name_metric(parts.metric).capitalize()}, {parts.units}", band, cut, parts.panels.shared])

@@ -10,7 +10,7 @@ import pandas as pd
 
 from zeroinit.report.cells import Cell, independent_keys, naming_keys, sort_values
 from zeroinit.report.histories import space_evenly
-from zeroinit.report.statistics import DRAWS
+from zeroinit.report.statistics import DRAWS, is_share
 from zeroinit.report.views.view import Facet, View
 
 MAX_COLUMNS = 5  # values of a key that have columns
@@ -157,13 +157,17 @@ def describe_units(cells: Sequence[Cell]) -> str:
     """Return `mean over n = 3 draws of the init`, and what n counts if the init draws nothing."""
     finished = [cell for cell in cells if cell.finished]
     others = sorted({cell.counted for cell in finished} - {DRAWS})
+    n = format_n({cell.n for cell in finished})
+    if others and all(cell.counted != DRAWS for cell in finished):
+        return f"mean over {n} {' or '.join(others)}"
     more = f", or {' or '.join(others)} where the init draws nothing" if others else ""
-    return f"mean over {format_n({cell.n for cell in finished})} draws of the init{more}"
+    return f"mean over {n} draws of the init{more}"
 
 
-def describe_bands(counts: Collection[int]) -> str:
-    """Return what the bands show around means over these numbers of units."""
-    interval = ["Student's 95% interval, within 0 to 100%"] if not counts or max(counts) > 2 else []
+def describe_bands(counts: Collection[int], metric: str) -> str:
+    """Return what the bands show around means of a metric over these numbers of units."""
+    words = "Student's 95% interval" + (", within 0 to 100%" if is_share(metric) else "")
+    interval = [words] if not counts or max(counts) > 2 else []
     values = ["from one value to the other with n = 2"] if 2 in counts else []
     return "; ".join([*interval, *values]) or "none for n = 1"
 
