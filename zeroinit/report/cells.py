@@ -113,7 +113,7 @@ def group_cells(planned: Iterable[tuple[str, str, dict[str, str]]], records: Ite
         known = finished[cell_hash].get(identity)
         if record.status == Status.FINISHED and (known is None or count_probes(record) > count_probes(known)):
             finished[cell_hash][identity] = record
-    inits = list(dict.fromkeys(cell.params["init"] for cell in by_hash.values()))
+    inits = list(dict.fromkeys(cell.params.get("init", "") for cell in by_hash.values()))
     for cell_hash, cell in by_hash.items():
         cell.inits = inits
         cell.finished = list(finished[cell_hash].values())
