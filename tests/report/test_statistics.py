@@ -29,7 +29,9 @@ from zeroinit.report.statistics import (
     init_draws,
     name_units,
 )
+from zeroinit.report.tables import caption
 from zeroinit.report.views import make_curves
+from zeroinit.report.views.panels import describe_units
 from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow import Mlflow
 
@@ -278,3 +280,15 @@ def test_check_only_warns_before_anything_trains(zeroinit: Callable[..., Ended])
     ended = zeroinit("-m", "dataset=digits", "mode=lint", "init=zero", "bias_scale.value=1,3")
     assert ended.code == 1
     assert "bias_scale multiplies biases that are all zero: bias_scale.value=1; bias_scale.value=3" in ended.out
+
+
+def test_a_caption_counts_what_the_inits_draw() -> None:
+    drawn = [run_of(seed, seed, f"draw {seed}", 0.5 + seed / 10) for seed in (0, 1, 2)]
+    fixed = [run_of(seed, seed, "same", 0.5 + seed / 10) for seed in (0, 1, 2)]
+    for run in drawn:
+        run.params["init"], run.tags["cell_hash"] = "mine", "mine"
+        run.tags["config_hash"] += " of mine"
+    of_all, of_fixed = (group_cells(plan_of(*runs), runs) for runs in ([*drawn, *fixed], fixed))
+    assert describe_units(of_fixed) == "mean over n = 3 batch orders"
+    assert describe_units(of_all) == "mean over n = 3 draws of the init, or batch orders where the init draws nothing"
+    assert caption(of_fixed).startswith("after the last step, mean over n ")  # these cells share no key that it names
