@@ -144,7 +144,7 @@ def test_a_cell_without_the_seeds_of_the_baseline() -> None:
     sentences = answer(make_runs("default", DEFAULT), make_runs("worse", WORSE), alone)
     assert sentences[2] == "mine: no run of the baseline with the same seeds (91.2% ± 1.5)."
     few = answer(make_runs("default", DEFAULT), make_runs("worse", WORSE[:3]))
-    assert few[0] == "The baseline is default (91.5% ± 2.1, n = 4, of which 3 in pairs)."
+    assert few[0] == "The baseline is default (91.5% ± 2.1, n = 4, 3 in pairs)."
 
 
 def test_a_wide_interval_says_little() -> None:

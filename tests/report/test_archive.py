@@ -233,8 +233,13 @@ def test_new_columns_of_the_table_do_not_hide_that_cells_are_covered() -> None:
     new = of_version_2(old[0]) | {"cpu": "a processor", "ramp.steps": "0"}
     assert merge_rows(old, [new]) == [new]
     several = [row("a", 0, 0.5), row("a", 1, 0.5) | {"dataset.resize": "null"}]  # a key that is new in the second row
-    newer = [of_version_2(each) | {"dataset.resize": "null"} for each in several]
+    newer = [of_version_2(each) | {"dataset.resize": "null", "ramp.steps": "0"} for each in several]
     assert merge_rows(several, newer) == newer
+    assert len(merge_rows(several, newer[:1])) == 3  # the two older runs are of one cell
+    others = [each | {"dataset.resize": "8"} for each in newer]
+    assert len(merge_rows(several, others)) == 4
+    old_key = [row("a", 0, 0.5) | {"arch.old_key": "1"}]  # which the newer version has no more
+    assert merge_rows(old_key, [new]) == [new]
 
 
 def test_the_page_labels_older_versions_and_counts_newer_runs_that_wait() -> None:

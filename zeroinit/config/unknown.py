@@ -35,7 +35,7 @@ def check_keys(cfg: DictConfig, hydra_node: Any) -> set[str]:
     """Raise BadInput for a key of the config that nothing reads. Return the helper keys at the top level.
 
     A helper key is one that only other keys refer to, as `${key}`. A config file may have a node with several helper
-    keys, of which some are not used. A key that was typed must be used itself.
+    keys, and some of them may be unused. A key that was typed must be used itself.
     """
     lines: Any = OmegaConf.to_container(hydra_node.overrides.task)
     typed = {line.lstrip("+~").partition("=")[0].partition("@")[0] for line in lines}

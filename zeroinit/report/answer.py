@@ -141,7 +141,7 @@ def count_directions(pairs: Sequence[Comparison], baseline: str) -> str:
     counts = {count_units(reference.finished) for reference in references}
     n = _join_range(counts, "{:d}")
     paired = {part.n for part in differences}
-    only = "" if paired == counts else f", of which {_join_range(paired, '{:d}')} in pairs"
+    only = "" if paired == counts else f", {_join_range(paired, '{:d}')} in pairs"
     reference = f"{baseline} ({_describe_accuracies(references)}, n = {n}{only})"
     if len(pairs) == 1:
         return f"The baseline is {reference}"

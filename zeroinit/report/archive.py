@@ -6,7 +6,7 @@ import json
 import math
 import re
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,6 @@ OMITTED_PARAMS = (
     "device",
     *(f"dataset.{key}" for key in PATH_KEYS),
 )
-NULL = "null"  # a value without effect
 FOLDER_KEY = "dataset.folder"  # only its last part has a column, as the rest belongs to one machine
 
 TableRow = Mapping[str, str]
@@ -174,15 +173,27 @@ def split_by_version(rows: Iterable[TableRow]) -> tuple[list[TableRow], list[Tab
 
 def _current_version(rows: Sequence[TableRow]) -> int:
     """Return the newest version with as many finished runs of each cell as each older version."""
-    newest_first = sorted({version_of(row) for row in rows}, reverse=True)
-    for candidate in newest_first:
-        older = [row for row in rows if version_of(row) < candidate]
-        keys = sorted({key for row in older for key in row if _names_cell(key) and row[key]})
-        finished = Counter(_cell_values(row, keys) for row in rows if version_of(row) == candidate if _is_finished(row))
-        needed = Counter((version_of(row), _cell_values(row, keys)) for row in older if _is_finished(row))
-        if finished and all(finished[cell] >= count for (_, cell), count in needed.items()):
+    of_version: dict[int, list[dict[str, str]]] = defaultdict(list)  # the params that name the cell of each run
+    for row in filter(_is_finished, rows):
+        of_version[version_of(row)].append({key: value for key, value in row.items() if value and _names_cell(key)})
+    versions = sorted({version_of(row) for row in rows}, reverse=True)
+    for candidate in versions:
+        older = [runs for version, runs in of_version.items() if version < candidate]
+        if of_version[candidate] and all(_covers(of_version[candidate], runs) for runs in older):
             return candidate
-    return newest_first[-1]
+    return versions[-1]
+
+
+def _covers(newer: Sequence[TableRow], older: Sequence[TableRow]) -> bool:
+    """Return whether there are as many newer runs as older ones of the cell of each older run.
+
+    A key that a row lacks, because its version did not have the key, agrees with every value.
+    """
+
+    def count(runs: Sequence[TableRow], cell: TableRow) -> int:
+        return sum(all(run.get(key, value) == value for key, value in cell.items()) for run in runs)
+
+    return all(count(newer, cell) >= count(older, cell) for cell in older)
 
 
 def _is_finished(row: TableRow) -> bool:
@@ -194,15 +205,6 @@ def _names_cell(column: str) -> bool:
     """Return whether a column names a cell: it is a param other than a seed."""
     others = ("sweep", "size", "identity", "cell_hash", "status", "steps_taken", METRIC_POINTS, *ARCHIVED_TAGS)
     return column not in (*others, *LAST_METRICS) and not column.startswith("seed")
-
-
-def _cell_values(row: TableRow, keys: Iterable[str]) -> tuple[str, ...]:
-    """Return the values that name the cell of a row. Its hash does not: it changes with the version.
-
-    A key that is null counts as one that an older version did not have.
-    """
-    values = (row.get(key, "") for key in keys)
-    return tuple("" if value == NULL else value for value in values)
 
 
 def _device_type(device: str) -> str:
