@@ -1,0 +1,39 @@
+"""The score of a run: the metric by which runs are compared, chosen and judged. The loss of the run decides it."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Score:
+    """A share, of which more is better. Screens show it in percent, and differences of it in percentage points.
+
+    Attributes:
+        name: the last part of its metrics' names, such as `accuracy` in `test/accuracy`.
+        label: what a person reads.
+        baseline: the predictor that ignores the input.
+        reference: the predictor without a network that uses the input.
+        least: the lowest possible value; the highest is 1.
+    """
+
+    name: str
+    label: str
+    baseline: str
+    reference: str
+    least: float
+
+    @property
+    def test(self) -> str:
+        """The metric by which runs are compared."""
+        return f"test/{self.name}"
+
+    @property
+    def val(self) -> str:
+        """The metric by which a run is chosen."""
+        return f"val/{self.name}"
+
+
+ACCURACY = Score("accuracy", "accuracy", "majority class", "1-nearest neighbour", 0.0)
+# 1 minus the squared error divided by that of the training set's mean: the share of the variance that is explained
+R2 = Score("r2", "R²", "mean predictor", "linear regression", -math.inf)
+SCORES = (ACCURACY, R2)
