@@ -1,50 +1,11 @@
-"""Plain torch modules, built from the shapes of the data. They do not choose their initialisation."""
+"""Convolutions for small images."""
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from zeroinit.errors import BadInput
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "elu": nn.ELU,
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "selu": nn.SELU,
-    "gelu": nn.GELU,
-}
-
-
-class Logistic(nn.Sequential):
-    """Multinomial logistic regression: (N, *input_shape) -> logits (N, num_classes)."""
-
-    def __init__(self, input_shape: Sequence[int], num_classes: int) -> None:
-        super().__init__()
-        self.add_module("flatten", nn.Flatten())
-        self.add_module("output", nn.Linear(math.prod(input_shape), num_classes))
-
-
-class FNN(nn.Sequential):
-    """Fully connected network: (N, *input_shape) -> logits (N, num_classes).
-
-    `hidden` has the widths from input to output. The activation follows each hidden layer.
-    """
-
-    def __init__(self, input_shape: Sequence[int], num_classes: int, hidden: Sequence[int], activation: str) -> None:
-        super().__init__()
-        if not isinstance(hidden, list | tuple) or not all(type(width) is int and width > 0 for width in hidden):
-            raise BadInput(f"arch.hidden={hidden}: give the widths as a list of positive whole numbers, such as [500]")
-        self.add_module("flatten", nn.Flatten())
-        fan_in = math.prod(input_shape)
-        for depth, width in enumerate(hidden, start=1):
-            self.add_module(f"hidden{depth}", nn.Linear(fan_in, width))
-            self.add_module(f"{activation}{depth}", activation_module(activation))
-            fan_in = width
-        self.add_module("output", nn.Linear(fan_in, num_classes))
+from zeroinit.arch.parts import activation_module, image_shape
 
 
 class MnistCNN(nn.Sequential):
@@ -110,23 +71,3 @@ def resnet50(input_shape: Sequence[int], num_classes: int, activation: str) -> n
         elif isinstance(module, nn.Conv2d) and module.bias is None:
             module.bias = nn.Parameter(torch.zeros(module.out_channels))
     return model
-
-
-def image_shape(arch: str, input_shape: Sequence[int], least: int = 1) -> tuple[int, int, int]:
-    """Return (channels, height, width) of the inputs. Raise BadInput if they are no images, or too small ones."""
-    if len(input_shape) != 3:
-        raise BadInput(f"arch={arch} needs images (channels, height, width); the data have shape {input_shape}")
-    channels, height, width = input_shape
-    if min(height, width) < least:
-        raise BadInput(
-            f"arch={arch} needs images of {least}x{least} pixels or more; these are {height}x{width}: "
-            f"set dataset.resize={least} or more"
-        )
-    return channels, height, width
-
-
-def activation_module(name: str) -> nn.Module:
-    """Return a new activation. Raise BadInput for an unknown name."""
-    if not isinstance(name, str) or name not in ACTIVATIONS:
-        raise BadInput(f"arch.activation={name}: choose one of {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[name]()
