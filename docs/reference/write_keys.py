@@ -17,19 +17,21 @@ from omegaconf import OmegaConf
 from zeroinit import CONF
 from zeroinit.config.compose import job_of
 from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, PATH_KEYS, SWEEP_ONLY_KEYS
+from zeroinit.config.schedule import fit_to_run
 from zeroinit.config.schema import RunConfig
 from zeroinit.errors import BadInput
 
 REFERENCE = Path(__file__).with_name("keys.md")
 HELP = CONF / "hydra" / "help" / "zeroinit.yaml"
 HELP_LIST = re.compile(r"(?<=change a value with key=value\n\n).*?(?=\n  All about each key)", re.DOTALL)
+SCHEDULE_STEPS = 1000  # of a run in which each shipped schedule fits
 INTRODUCTION = """# Every key of a run
 
 `./dev docs` writes this page from the comments in `conf/config.yaml` and from the checks in
 `zeroinit/config/`. Change a value with `key=value`, and choose an option with `group=option`.
 
 A key that is *hashed* belongs to the identity of a run: with another value it is another run. A key that changes
-nothing, such as `ramp.factor` if `ramp.steps` is 0, is not hashed.
+nothing, such as `schedule.factor` if `schedule.steps` is 0, is not hashed.
 """
 
 
@@ -44,7 +46,7 @@ def read_comments() -> dict[str, str]:
     defaults, _, body = (CONF / "config.yaml").read_text().partition("\n\n")
     for line in re.findall(r"^ +# ?(.*)", defaults, re.MULTILINE):
         key, is_named, text = line.partition(": ")
-        if is_named and re.fullmatch(r"[a-z0-9_.@]+", key):
+        if is_named and re.fullmatch(r"[A-Za-z0-9_.@]+", key):
             comments[key] = block = []
         block.append(text if is_named else line)
     block = []
@@ -92,7 +94,8 @@ def describe_accepted(key: str, option: str, values: dict[str, Any]) -> str:
     values = copy.deepcopy(values)
     group, *nodes = key.split(".")[:-1] or [""]
     if option:
-        values[group] |= OmegaConf.to_container(OmegaConf.load(CONF / group / f"{option}.yaml"))
+        merged = OmegaConf.create(values | {"option": OmegaConf.load(CONF / group / f"{option}.yaml")})
+        values[group] |= OmegaConf.to_container(merged.option, resolve=True)
     if key == "steps":
         values["epochs"] = None
     node = values
@@ -101,7 +104,9 @@ def describe_accepted(key: str, option: str, values: dict[str, Any]) -> str:
     node[key.rpartition(".")[2]] = math.nan
     try:
         config = RunConfig.parse(values)
-        for target in (config.dataset.source, config.arch, *config.init.targets, config.bias_scale, config.optimizer):
+        schedule = fit_to_run(config.schedule, SCHEDULE_STEPS)
+        nets = config.arch, *config.init.targets, config.bias_scale
+        for target in (config.dataset.source, *nets, config.optimizer, schedule):
             target.resolve()
     except BadInput as error:
         return str(error).partition(": give ")[2]

@@ -43,6 +43,18 @@ OPTIONS: dict[str, tuple[str, ...]] = {  # keys that the default options do not 
     "dataset.val_fraction": ("dataset=image_folder",),
     "dataset.root": ("dataset=mnist",),
     "tracker.uri": ("tracker=mlflow",),
+    **{f"schedule.{key}": ("schedule=ramp",) for key in ("steps", "factor")},
+    **{f"schedule.{key}": ("schedule=cosine",) for key in ("T_max", "eta_min")},
+    **{f"schedule.{key}": ("schedule=cosine_restarts", "steps=100") for key in ("T_0", "T_mult")},
+    **{f"schedule.{key}": ("schedule=linear",) for key in ("start_factor", "end_factor", "total_iters")},
+    **{f"schedule.{key}": ("schedule=step", "steps=101") for key in ("step_size", "gamma")},
+    "schedule.power": ("schedule=polynomial",),
+    "schedule.milestones": ("schedule=multi_step",),
+    **{
+        f"schedule.{key}": ("schedule=one_cycle",)
+        for key in ("max_lr", "total_steps", "pct_start", "anneal_strategy", "cycle_momentum")
+    },
+    **{f"schedule.{key}": ("schedule=one_cycle",) for key in ("div_factor", "final_div_factor")},
 }
 KEYS = [key for key in known_keys() if not key.startswith("init.rest.") and not (CONF / key).is_dir()]
 
@@ -104,8 +116,8 @@ REFUSED = {
     "seeds.order": [str(2**64), "nan"],
     "steps": ["100000001", str(10**12), str(10**30), "true", "0"],
     "threads": ["100000", "true", "0"],
-    "ramp.steps": [str(10**30), "true", "-1"],
-    "ramp.factor": ["nan", "true", "0", "-1"],
+    "schedule.steps": [str(10**30), "true", "-1"],
+    "schedule.factor": ["nan", "true", "0", "-1"],
     "dataset.max_examples": [str(10**30), "true", "0"],
     "probe.examples": ["129", str(10**12), "true", "0"],
     "probe.first_steps": [str(10**30), "true"],

@@ -100,10 +100,10 @@ def test_seed_is_the_seed_of_every_stream_but_the_split(job_of: Callable[..., Jo
             True,
             True,
         ),
-        (["ramp.steps=0", "ramp.factor=3"], True, True),
-        (["ramp.steps=10", "ramp.factor=1"], True, True),
-        (["ramp.steps=10"], False, False),
-        (["ramp.steps=10", "ramp.factor=3"], False, False),
+        (["schedule=ramp", "schedule.steps=0", "schedule.factor=3"], True, True),
+        (["schedule=ramp", "schedule.steps=10", "schedule.factor=1"], True, True),
+        (["schedule=ramp", "schedule.steps=10"], False, False),
+        (["schedule=ramp", "schedule.steps=10", "schedule.factor=3"], False, False),
     ],
 )
 def test_hashes(overrides: list[str], same_config: bool, same_cell: bool, job_of: Callable[..., Job]) -> None:
@@ -117,6 +117,9 @@ def test_hashes(overrides: list[str], same_config: bool, same_cell: bool, job_of
     [
         ([], "9aff72d2d8963980"),
         (["dataset=cifar10", "arch=cifar_fnn", "init=zero_normal", "seed=3"], "830a28005f159220"),
+        # the ramps of before there was `schedule`, then `ramp.steps` and `ramp.factor`
+        (["schedule=ramp", "schedule.steps=10"], "ed8555d3f9d4dccb"),
+        (["schedule=ramp", "schedule.steps=150", "schedule.factor=0.5"], "39eb5f62edcbafc4"),
     ],
 )
 def test_a_key_that_is_off_leaves_earlier_runs_known(

@@ -141,7 +141,7 @@ def test_a_folder_from_before_there_was_a_hydra_yaml(zeroinit: Command) -> None:
     assert ended.err.startswith("zeroinit: seed=3: no key of out/0/.hydra/config.yaml refers to it; give seeds.init=3")
 
 
-@pytest.mark.parametrize("key", ["dataset", "arch", "init", "bias_scale", "optimizer", "probe", "tracker"])
+@pytest.mark.parametrize("key", ["dataset", "arch", "init", "bias_scale", "optimizer", "schedule", "probe", "tracker"])
 def test_each_shipped_option_is_known_by_its_values(key: str) -> None:
     for option in sorted(path.stem for path in (CONF / key).glob("*.yaml")):
         with initialize_config_dir(str(CONF), version_base="1.3"):

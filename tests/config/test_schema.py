@@ -13,15 +13,16 @@ from zeroinit.config.identity import hashes
 from zeroinit.config.schema import Duration, RunConfig, Seeds
 from zeroinit.config.target import Target
 from zeroinit.errors import BadInput
-from zeroinit.training.warmup import Warmup
 
 
 def test_values_become_types(job_of: Callable[..., Job]) -> None:
-    config = job_of("dataset=xor", "device=cpu", "dtype=float64", "ramp.steps=5", "dataset.normalize.mean=[0.5]").config
+    config = job_of(
+        "dataset=xor", "device=cpu", "dtype=float64", "schedule=ramp", "dataset.normalize.mean=[0.5]"
+    ).config
     assert config.dataset.batch_size is None
     assert config.dataset.mean == (0.5,)
     assert (config.device, config.dtype) == (torch.device("cpu"), torch.float64)
-    assert config.warmup == Warmup(steps=5, factor=10)
+    assert (config.schedule.name, config.schedule.arguments) == ("zeroinit.schedule.ramp", {"steps": 100, "factor": 10})
     assert config.seeds == Seeds(init=0, order=0, augment=0, forward=0, split=0)
     assert config.probe.schedule.first_steps == 20
     assert (config.arch.key, config.arch.name) == ("arch", "zeroinit.arch.FNN")
@@ -84,13 +85,6 @@ def test_a_job_for_another_machine_has_hashes(job_of: Callable[..., Job]) -> Non
 def test_steps_of_a_duration() -> None:
     assert Duration(epochs=3, steps=None).count_steps(10) == 30
     assert Duration(epochs=None, steps=7).count_steps(10) == 7
-
-
-@pytest.mark.parametrize(
-    ("steps", "factor", "is_active"), [(0, 10, False), (5, 1, False), (5, 1.0, False), (5, 2, True)]
-)
-def test_a_warmup_without_steps_or_of_factor_1_does_nothing(steps: int, factor: float, is_active: bool) -> None:
-    assert Warmup(steps, factor).is_active == is_active
 
 
 def test_targets_with_equal_values_of_other_types_differ() -> None:

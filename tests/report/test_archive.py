@@ -230,10 +230,10 @@ def test_a_newer_version_replaces_an_older_one_when_all_of_its_cells_are_there()
 
 def test_new_columns_of_the_table_do_not_hide_that_cells_are_covered() -> None:
     old = [row("a", 0, 0.5)]
-    new = of_version_2(old[0]) | {"cpu": "a processor", "ramp.steps": "0"}
+    new = of_version_2(old[0]) | {"cpu": "a processor", "schedule": "constant"}
     assert merge_rows(old, [new]) == [new]
     several = [row("a", 0, 0.5), row("a", 1, 0.5) | {"dataset.resize": "null"}]  # a key that is new in the second row
-    newer = [of_version_2(each) | {"dataset.resize": "null", "ramp.steps": "0"} for each in several]
+    newer = [of_version_2(each) | {"dataset.resize": "null", "schedule": "constant"} for each in several]
     assert merge_rows(several, newer) == newer
     assert len(merge_rows(several, newer[:1])) == 3  # the two older runs are of one cell
     others = [each | {"dataset.resize": "8"} for each in newer]

@@ -61,6 +61,22 @@ def test_params_are_translated() -> None:
     assert translate_params(new) == new
 
 
+def test_a_ramp_is_an_option_of_the_schedule() -> None:
+    assert translate_params({"ramp.steps": "0"}) == {"schedule": "constant"}
+    assert "schedule" not in translate_params({"ramp.steps": ""})
+    ramp = {"schedule": "ramp", "schedule.steps": "5", "schedule.factor": "3"}
+    assert translate_params({"ramp.steps": "5", "ramp.factor": "3"}) == ramp == translate_params(ramp)
+    [claim] = translate_claims([{"cells": {"ramp.steps": 5}}])
+    assert claim == {"cells": {"schedule.steps": 5}}
+    assert translate_command("zeroinit ramp.steps=5 seed=1") == "zeroinit schedule.steps=5 seed=1 schedule=ramp"
+    assert translate_config({"ramp": {"steps": 5, "factor": 3}}) == {
+        "schedule": {"_target_": "zeroinit.schedule.ramp", "steps": 5, "factor": 3}
+    }
+    assert translate_config({"ramp": {"steps": 0, "factor": 3}}) == {
+        "schedule": {"_target_": "zeroinit.schedule.constant"}
+    }
+
+
 def test_commands_are_translated() -> None:
     typed = "zeroinit -m dataset=image_folder dataset.limit=20 +dataset.held_out=0.1 my.dataset.limit=1"
     assert translate_command(f"{typed} probe.measure=[gradient,arrival] my=arrival") == (
@@ -134,6 +150,7 @@ def make_store_old() -> None:
     with sqlite3.connect("mlruns/mlflow.db") as database:
         for old, new in RENAMED_KEYS.items():
             database.execute("update params set key = ? where key = ?", (old, new)) if "." in old else None
+        database.execute("update params set key = 'ramp.steps', value = '0' where key = 'schedule'")
         database.execute("update params set key = 'check', value = 'start' where key = 'mode'")
         database.execute(
             "update params set value = replace(value, 'first_gradient', 'arrival') where key = 'probe.measure'"
@@ -200,6 +217,8 @@ def test_a_saved_config_of_before_runs_again(zeroinit: Command) -> None:
     values["probe"]["dense"] = values["probe"].pop("first_steps")
     values["probe"]["measure"] = ["arrival"]
     del values["mode"], values["reference"]  # the second is of a later version
+    values["ramp"] = {"steps": 0, "factor": 10}
+    del values["schedule"]
     values |= {"check": "start", "plan": False}
     path.write_text(yaml.dump(values))
     assert translate_config(values)["mode"] == "train"

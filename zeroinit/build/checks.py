@@ -9,7 +9,7 @@ from torch import nn
 from zeroinit.build.data import load
 from zeroinit.build.forward import check_forward
 from zeroinit.build.limits import check_examples, check_memory, check_steps
-from zeroinit.build.model import build, make_on_device
+from zeroinit.build.model import build, make_on_device, make_scheduler
 from zeroinit.build.recipe import batch_size_of, steps_per_epoch_of
 from zeroinit.build.torch_settings import set_up_torch
 from zeroinit.build.tracker import check_storable
@@ -17,6 +17,7 @@ from zeroinit.config import Job
 from zeroinit.environment import environment
 from zeroinit.errors import BadInput
 from zeroinit.layers import weight_layers
+from zeroinit.tracker.renamed import CONSTANT
 from zeroinit.training.stackable import OPTIMIZERS, unstackable_reason
 
 # {_fit_key: names of the layers} of the jobs that this process has checked, so that jobs that are alike build once
@@ -55,6 +56,7 @@ def _check_job(job: Job) -> list[str]:
     if key not in checked_layers:
         check_memory(config, data, job.params["arch"])
         model, _, optimizer = build(config, data)
+        make_scheduler(config, optimizer, data)
         subject = f"arch={job.params['arch']} does not fit dataset={job.params['dataset']}"
         make = partial(make_on_device, config, data)
         check_forward(model, make, data, batch_size, subject, str(config.arch))
@@ -69,7 +71,9 @@ def _fit_key(job: Job) -> tuple[object, ...]:
     """Return what decides whether a job's model, data and optimizer fit together."""
     config, variables = job.config, tuple(sorted(job.variables.items()))
     nets = config.arch, config.init, config.bias_scale.name, config.optimizer, config.arithmetic, config.dtype
-    return config.dataset, *nets, variables
+    # a constant schedule fits every run
+    length = None if config.schedule.name == CONSTANT else config.duration
+    return config.dataset, *nets, config.schedule, length, variables
 
 
 def _check_arithmetic(

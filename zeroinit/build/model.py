@@ -6,16 +6,20 @@ from dataclasses import replace
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from zeroinit.build.recipe import steps_per_epoch_of
 from zeroinit.call_order import record_call_order
+from zeroinit.config.schedule import fit_to_run
 from zeroinit.config.schema import RunConfig
 from zeroinit.dataset.data import Data
 from zeroinit.errors import BadInput
 from zeroinit.init import Filled, Rule, initialize
 from zeroinit.rng import stream
+from zeroinit.tracker.renamed import CONSTANT
 from zeroinit.training.quotient import quotient
+from zeroinit.training.scheduler import Scheduler
 from zeroinit.training.ties import preserves_column_offsets
-from zeroinit.training.warmup import set_warmup
 from zeroinit.user_code import explain_errors
 
 
@@ -86,15 +90,33 @@ def make_optimizer(config: RunConfig, model: nn.Module) -> torch.optim.Optimizer
     """Return the optimizer of the model's parameters.
 
     Raises:
-        BadInput: The function returns no optimizer, or one without a learning rate for the warm-up.
+        BadInput: The function returns no optimizer.
     """
     optimizer = config.optimizer.instantiate(model.parameters(), subject="optimizer")
     if not isinstance(optimizer, torch.optim.Optimizer):
         made = type(optimizer).__name__
         raise BadInput(f"{config.optimizer}: it returned a {made}; return a torch.optim.Optimizer")
-    if config.warmup.is_active:
-        if any("lr" not in group for group in optimizer.param_groups):
-            steps, made = config.warmup.steps, type(optimizer).__name__
-            raise BadInput(f"ramp.steps={steps}: {made} has no learning rate lr to change; give ramp.steps=0")
-        set_warmup(optimizer, config.warmup)
     return optimizer
+
+
+def make_scheduler(config: RunConfig, optimizer: torch.optim.Optimizer, data: Data) -> Scheduler | None:
+    """Return what moves the settings of the optimizer from step to step; None if they are constant.
+
+    Raises:
+        BadInput: The schedule is longer than the run, or its function returns no scheduler, or the optimizer has no
+            learning rate.
+    """
+    steps = config.duration.count_steps(steps_per_epoch_of(config, data))
+    schedule = fit_to_run(config.schedule, steps)
+    if schedule.name == CONSTANT and not schedule.arguments:
+        return None
+    if any("lr" not in group for group in optimizer.param_groups):
+        made = type(optimizer).__name__
+        raise BadInput(f"{schedule}: {made} has no learning rate lr to change; give schedule=constant")
+    scheduler = schedule.instantiate(optimizer)
+    if scheduler is None:
+        return None
+    if isinstance(scheduler, ReduceLROnPlateau) or not isinstance(scheduler, LRScheduler):
+        made = type(scheduler).__name__
+        raise BadInput(f"{schedule}: it returned a {made}; return an LRScheduler of torch that needs no metric")
+    return Scheduler(scheduler, json.dumps(schedule.node))

@@ -16,10 +16,17 @@ def targets_in(path: Path) -> dict[str, str]:
     targets = {}
     option = OmegaConf.load(path) if path.is_file() else OmegaConf.create()
     assert isinstance(option, DictConfig)
-    for key, node in [("", option), *option.items()]:
+    for key, node in [("", option), *option.items_ex(resolve=False)]:
         if isinstance(node, DictConfig) and "_target_" in node:
             targets[str(key)] = str(node["_target_"])
     return targets
+
+
+def options_with(key: str) -> list[str]:
+    """Return `group=option` for each shipped option that has the key, such as `schedule=ramp` for `schedule.steps`."""
+    group, _, name = key.partition(".")
+    files = sorted((CONF / group).glob("*.yaml"))
+    return [f"{group}={file.stem}" for file in files if name in OmegaConf.load(file)]
 
 
 def infer_choices(values: Values) -> dict[str, Any]:
@@ -45,7 +52,7 @@ def _closest_option(group: str, usual: str, node: Any) -> str:
 
 def _keys_in_common(option: Any, node: Any) -> int:
     total = 0
-    for key, value in option.items():
+    for key, value in option.items_ex(resolve=False):
         other = node.get(key)
         if isinstance(value, DictConfig):
             total += _keys_in_common(value, other if isinstance(other, DictConfig) else {})

@@ -12,6 +12,7 @@ from yaml import MarkedYAMLError, YAMLError
 
 import zeroinit
 from zeroinit import SWEEPS
+from zeroinit.config.choices import options_with
 from zeroinit.config.nearest import nearest
 from zeroinit.config.unknown import FUNCTION_NODES, suggest_key
 from zeroinit.errors import BadInput
@@ -111,8 +112,10 @@ def _describe_unknown_key(match: re.Match[str]) -> str:
     if key.startswith("hydra."):
         return f"{line}: Hydra has no such key"
     if key.rpartition(".")[0] in FUNCTION_NODES:
+        options = options_with(key)
+        hint = f"it is a key of {' and '.join(options)}" if options else suggest_key(key)
         advice = f"give ++{line} if the function, or an option on an axis, takes it"
-        return f"{line}: the config has no such key; {suggest_key(key)}, or {advice}"
+        return f"{line}: the config has no such key; {hint}, or {advice}"
     return f"{line}: there is no such key; {suggest_key(key, line.partition('=')[2])}"
 
 

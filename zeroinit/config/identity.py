@@ -11,8 +11,8 @@ from zeroinit.dataset import Data
 from zeroinit.dataset.folder import folder_fingerprint, root_of
 from zeroinit.dataset.listing import has_validation_folder
 from zeroinit.environment import ENV_SET, result_variables
-from zeroinit.tracker.renamed import IMAGE_FOLDER, renamed_keys
-from zeroinit.training.warmup import Warmup
+from zeroinit.schedule import is_ramp_active
+from zeroinit.tracker.renamed import CONSTANT, IMAGE_FOLDER, RAMP, renamed_keys
 
 # Raise it with each change of the code that may change the numbers of a run; tests/sweep/test_resume.py pins the losses
 # of some runs to it. 2: AVX2 kernels on every processor that has them
@@ -103,8 +103,7 @@ def hashes(values: Values, variables: Mapping[str, str] | None = None) -> tuple[
         hashed["init"] = hashed["init"] | {"layers": [hashed["init"]["layers"]]}
     if not is_augmented:
         hashed["seeds"] = {key: value for key, value in hashed["seeds"].items() if key != "augment"}
-    if not Warmup(**hashed["ramp"]).is_active:
-        del hashed["ramp"]
+    hashed |= _hashed_schedule(hashed.pop("schedule"))
     hashed["device"] = _device_type(values["device"])
     cell = {key: value for key, value in hashed.items() if key != "seeds"}
     return _digest(hashed), _digest(cell | {"version": VERSION})
@@ -118,6 +117,14 @@ def _hashed_names(node: Values, path: str, renamed: Mapping[str, str]) -> Values
         full = f"{path}.{key}"
         hashed[old_names.get(full, key)] = _hashed_names(value, full, renamed) if isinstance(value, dict) else value
     return hashed
+
+
+def _hashed_schedule(schedule: Values) -> Values:
+    """Return the keys under which a schedule is hashed: none for a constant rate, and `ramp` for a ramp, as before."""
+    arguments = {key: value for key, value in schedule.items() if key != "_target_"}
+    if schedule["_target_"] == RAMP:
+        return {"ramp": arguments} if is_ramp_active(arguments["steps"], arguments["factor"]) else {}
+    return {} if schedule["_target_"] == CONSTANT else {"schedule": schedule}
 
 
 def _device_type(name: str) -> str:

@@ -84,8 +84,6 @@ def make_params(values: Values, options: Mapping[str, str]) -> dict[str, str]:
             return  # a path; and keys that only other keys refer to
         if path == "init.rest" and values["init"]["layers"] is None:
             return  # it fills nothing
-        if path == "ramp.factor" and not values["ramp"]["steps"]:
-            return  # there is none
         if isinstance(node, dict):
             for key, value in node.items():
                 if key != "_target_" and (path or key not in ("tracker", "claims")):

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 import torch
 
-from zeroinit.config.arguments import MAX_INT, is_finite
+from zeroinit.config.arguments import MAX_INT
 from zeroinit.config.claims import Claim, parse_claims
 from zeroinit.config.dataset import DatasetConfig
 from zeroinit.config.read import (
@@ -24,12 +24,12 @@ from zeroinit.config.read import (
     require_nonnegative,
     resolve_device,
 )
+from zeroinit.config.schedule import parse_schedule
 from zeroinit.config.target import Target
 from zeroinit.errors import BadInput
 from zeroinit.probes.metrics import all_probes
 from zeroinit.probes.probe import Schedule
 from zeroinit.tracker.renamed import RENAMED_PROBES
-from zeroinit.training.warmup import Warmup
 
 MAX_SEED = 2**64 - 1
 MAX_STEPS = 10**8  # the losses of one run are then 0.8 GB
@@ -127,14 +127,6 @@ class Duration:
         return cls(epochs, steps)
 
 
-def parse_warmup(values: Values) -> Warmup:
-    """Return the warm-up of the learning rate, from the keys `ramp`."""
-    steps, factor = read_int(values, "ramp.steps", 0), read(values, "ramp.factor")
-    if not is_finite(factor) or factor <= 0:
-        raise BadInput(f"ramp.factor={factor}: give a finite number above 0")
-    return Warmup(steps, factor)
-
-
 @dataclass(frozen=True)
 class ProbeConfig:
     """The keys of the group `probe`: names of probes, when they measure, and on how many examples."""
@@ -213,7 +205,7 @@ class RunConfig:
     reduction: Literal["mean", "sum"]
     seeds: Seeds
     duration: Duration
-    warmup: Warmup
+    schedule: Target
     early_stop: bool
     device: torch.device
     arithmetic: Literal["native", "tied", "quotient"]
@@ -251,7 +243,7 @@ class RunConfig:
             reduction=read_choice(values, "loss.reduction", ("mean", "sum")),
             seeds=Seeds.parse(values),
             duration=Duration.parse(values),
-            warmup=parse_warmup(values),
+            schedule=parse_schedule(values),
             early_stop=read_bool(values, "early_stop"),
             device=resolve_device(read(values, "device")),
             arithmetic=read_choice(values, "arithmetic", ("native", "tied", "quotient")),

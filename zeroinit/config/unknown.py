@@ -15,17 +15,19 @@ from zeroinit.tracker.renamed import MODES, RENAMED_KEYS, USER_KEY
 
 # nodes with the arguments of a function, whose signature decides which keys they may have
 FUNCTION_NODES = (
-    *("dataset", "arch", "bias_scale", "optimizer", "tracker"),
+    *("dataset", "arch", "bias_scale", "optimizer", "schedule", "tracker"),
     *(f"{init}.{rule}" for init in ("init", "init.rest") for rule in ("weight", "bias")),
 )
-CLOSED_NODES = ("dataset.normalize", "dataset.augment", "ramp")  # nodes that may not have helper keys
+CLOSED_NODES = ("dataset.normalize", "dataset.augment")  # nodes that may not have helper keys
 AXIS_NODES = ("size", "published")  # nodes that only the axes and the other keys of a sweep's file refer to
 MIN_SIMILARITY = 0.6  # from which on a key is likely the intended one
 OLD_MODES = {"check": MODES, "plan": {"true": "plan", "false": "train"}}  # {key before 0.2.0: {its value: mode}}
 SYNONYMS = {  # names of keys in other tools
     "learning_rate": "optimizer.lr",
-    "scheduler": "ramp.steps",
-    "warmup": "ramp.steps",
+    "scheduler": "schedule",
+    "lr_scheduler": "schedule",
+    "warmup": "schedule=ramp",
+    "ramp": "schedule=ramp",
     "width": "arch.hidden",
     "criterion": "loss.reduction",
 }
@@ -164,7 +166,8 @@ def suggest_key(path: str, value: Any = None) -> str:
     node, _, name = path.rpartition(".")
     if path in RENAMED_KEYS:
         mode = OLD_MODES.get(path, {}).get(str(value).lower())
-        return f"its name is now {RENAMED_KEYS[path]}{f'={mode}' if mode else ''}"
+        option = ", with schedule=ramp" if path.startswith("ramp.") else ""
+        return f"its name is now {RENAMED_KEYS[path]}{f'={mode}' if mode else ''}{option}"
     if name in SYNONYMS:
         return f"use {SYNONYMS[name]}"
     keys = [key for key in known_keys() if not _is_within(path, key)]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from zeroinit.build import batch_size_of, build, recipe_of, steps_per_epoch_of
+from zeroinit.build import batch_size_of, build, make_scheduler, recipe_of, steps_per_epoch_of
 from zeroinit.config.schema import RunConfig
 from zeroinit.dataset.data import Data
 from zeroinit.diagnostics.construction import abbreviate
@@ -221,7 +221,8 @@ def replay(config: RunConfig, data: Data, init: str, noise: str, arithmetic: str
 
     order, changes = stream("order", config.seeds.order), stream("augment", config.seeds.augment)
     with Draws(expected=True) if noise == "mean" else nullcontext():
-        member = Member(model, optimizer, order, changes, _replay_steps(config, data))
+        scheduler = make_scheduler(config, optimizer, data)
+        member = Member(model, optimizer, order, changes, _replay_steps(config, data), scheduler)
         recipe = replace(recipe_of(config, data), tied=arithmetic == "tied")
         loop.train([member], _shorten_evaluation(data), recipe, loop.Hooks(observe=observe))
     return Replay(init, noise, arithmetic, classes)

@@ -20,7 +20,7 @@ CAPTION_KEYS = {
     **dict.fromkeys(("dataset.max_examples", "dataset.resize", "dataset.channels", "init.layers", "init.rest"), "null"),
     **{"dataset.normalize.mean": "0", "dataset.normalize.std": "1"},
     **{"dataset.augment.padding": "0", "dataset.augment.flip": "false", "loss.reduction": "mean"},
-    **{"arithmetic": "native", "ramp.steps": "0", "ramp.factor": "null"},
+    **{"arithmetic": "native", "schedule": "constant", "schedule.steps": "null", "schedule.factor": "null"},
 }
 MAX_LAYER_COLUMNS = 6  # layers that have a column in the table of replays
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from zeroinit.build import build, load, recipe_of, set_up_torch, steps_per_epoch_of
+from zeroinit.build import build, load, make_scheduler, recipe_of, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
 from zeroinit.config.schema import RunConfig
 from zeroinit.dataset.data import evenly_spaced
@@ -77,6 +77,7 @@ class Session:
         torch.manual_seed(stream_seed("forward", seeds.forward))  # dropout takes no generator
         try:
             model, rules, optimizer = build(config, self.data)
+            scheduler = make_scheduler(config, optimizer, self.data)
         except (Exception, SystemExit) as error:
             mark_failed(record, error)
             return
@@ -91,7 +92,8 @@ class Session:
         record.tags[Tag.INIT_HASH] = state_hash(model)
         record.files["init.csv"] = as_csv(with_moments(config, model, rules))
         order, augment = stream("order", seeds.order), stream("augment", seeds.augment)
-        self.runs.append(Run(job, record, Member(model, optimizer, order, augment, steps), first_gradients))
+        member = Member(model, optimizer, order, augment, steps, scheduler)
+        self.runs.append(Run(job, record, member, first_gradients))
 
     def train(self, stacked: bool) -> None:
         """Train the members. The record of each is complete and in the store when the member ends."""

@@ -8,7 +8,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -31,7 +31,7 @@ MAY_DIFFER = (
     "init",
     "bias_scale",
     "optimizer.*",
-    "ramp",
+    "schedule",
     "seed",
     *(f"seeds.{stream}" for stream in ("init", "order", "augment", "forward")),
     *("epochs", "steps", "early_stop"),
@@ -225,7 +225,8 @@ def _group_by_batches(jobs: Sequence[Job], indices: list[int], limits: StackLimi
 
 
 def _optimizer_key(job: Job) -> str:
-    return json.dumps([job.config.optimizer.node, asdict(job.config.warmup)], sort_keys=True)
+    duration = job.config.duration  # which may be the length of the schedule
+    return json.dumps([job.config.optimizer.node, job.config.schedule.node, duration.epochs, duration.steps])
 
 
 def split_evenly(length: int, parts: int) -> list[int]:

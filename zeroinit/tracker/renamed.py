@@ -15,6 +15,8 @@ RENAMED_KEYS = {  # {before 0.2.0: now}
     "dataset.augment.crop": "dataset.augment.padding",
     "probe.dense": "probe.first_steps",
     "probe.a_decade": "probe.per_decade",
+    "ramp.steps": "schedule.steps",  # with schedule=ramp
+    "ramp.factor": "schedule.factor",
     "check": "mode",
     "plan": "mode",
 }
@@ -45,6 +47,7 @@ METRIC_POINTS_BEFORE = "watched"  # its name before 0.2.0
 # a key of image_folder alone; an argument of this name of a user's own data set function stays
 USER_KEY = "dataset.held_out"
 IMAGE_FOLDER = "zeroinit.dataset.image_folder"
+CONSTANT, RAMP = "zeroinit.schedule.constant", "zeroinit.schedule.ramp"
 MODES = {"start": "train", "only": "lint", "audit": "audit"}  # {value of `check` before 0.2.0: mode}
 OVERRIDE = re.compile(r"([+~]*)([\w.]+)(?:=(.*))?", re.DOTALL)  # of a command line: prefix, key and value
 
@@ -59,6 +62,10 @@ def translate_params(params: Mapping[str, str]) -> dict[str, str]:
         translated["mode"] = "train"  # only a run that trains is stored
     if measure := translated.get("probe.measure"):
         translated["probe.measure"] = _translate_probes(measure)
+    if steps := params.get("ramp.steps"):  # it is empty in a table if the run is older than the key
+        if steps == "0":
+            translated = {key: value for key, value in translated.items() if not key.startswith("schedule.")}
+        translated["schedule"] = "constant" if steps == "0" else "ramp"
     return translated
 
 
@@ -71,6 +78,8 @@ def translate_command(command: str) -> str:
         return command
     renamed = renamed_keys("dataset=image_folder" in words)
     translated = [_translate_override(word, renamed) for word in words]
+    if any(word.startswith("ramp.steps=") for word in words):
+        translated.append("schedule=ramp")
     return command if translated == words else shlex.join(word for word in translated if word)
 
 
@@ -154,6 +163,9 @@ def translate_config(values: Mapping[str, Any]) -> dict[str, Any]:
     probe = translated.get("probe")
     if isinstance(probe, dict) and isinstance(probe.get("measure"), list):
         probe["measure"] = [RENAMED_PROBES.get(name, name) for name in probe["measure"]]
+    if isinstance(ramp := translated.pop("ramp", None), Mapping) and "schedule" not in translated:
+        option = {"_target_": RAMP, **ramp} if ramp.get("steps") else {"_target_": CONSTANT}
+        translated["schedule"] = option
     if "claims" in translated:
         translated["claims"] = translate_claims(translated["claims"])
     if "check" in values or "plan" in values:

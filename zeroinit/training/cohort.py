@@ -15,6 +15,7 @@ from zeroinit.layers import weight_names
 from zeroinit.training.evaluation import Evaluate
 from zeroinit.training.events import Event, Finished, Gradients, Metrics, TrainingResult, Weights
 from zeroinit.training.model import Batch, TrainedModel
+from zeroinit.training.scheduler import Scheduler
 from zeroinit.training.single import SingleModel
 from zeroinit.training.stack import ModelStack
 from zeroinit.training.ties import Ties
@@ -24,13 +25,17 @@ MAX_EVALUATIONS = 50  # of a run
 
 @dataclass(frozen=True)
 class Member:
-    """One run: its model, the optimizer of that model, the generators of its batches, and its number of steps."""
+    """One run: its model, the optimizer of that model, the generators of its batches, and its number of steps.
+
+    The scheduler moves the settings of the optimizer; None if they are constant.
+    """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     order: torch.Generator
     augment: torch.Generator
     steps: int
+    scheduler: Scheduler | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,9 @@ class Cohort:
         examples = len(data.train[0])
         per_epoch = math.ceil(examples / recipe.batch_size)
         pairs = [(member.model, member.optimizer) for member in members]
-        self.net: TrainedModel = ModelStack(pairs) if stacked or len(pairs) > 1 else SingleModel(*pairs[0])
+        schedulers = [member.scheduler for member in members]
+        is_stack = stacked or len(pairs) > 1
+        self.net: TrainedModel = ModelStack(pairs, schedulers) if is_stack else SingleModel(*pairs[0], schedulers[0])
         self.ties = Ties(pairs) if recipe.tied else None
         self.parameters = weight_names(members[0].model)
         # a batch that holds all examples has no order in which members could differ

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from zeroinit.layers import is_activation, weight_layers
 from zeroinit.training.model import Activations, Batch, Layers
-from zeroinit.training.warmup import set_rates
+from zeroinit.training.scheduler import Scheduler
 
 
 def _with_member_axis(bias: Tensor | None) -> Tensor | None:
@@ -68,8 +68,8 @@ def activations(model: nn.Module, inputs: Tensor) -> Activations:
 class SingleModel:
     """One plain model with its optimizer, with the methods of a stack of 1."""
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        self.model, self.optimizer = model, optimizer
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, scheduler: Scheduler | None = None) -> None:
+        self.model, self.optimizer, self.scheduler = model, optimizer, scheduler
 
     def backward(self, inputs: Tensor, labels: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
         """Leave the gradients of a batch in the parameters. Return its mean loss and its hits."""
@@ -129,7 +129,8 @@ class SingleModel:
 
     def update(self, step: int) -> None:
         """Take step number `step` (from 1) of the optimizer."""
-        set_rates(self.optimizer, step)
+        if self.scheduler:
+            self.scheduler.advance(step)
         self.optimizer.step()
 
     def predict(self, inputs: Tensor) -> Tensor:

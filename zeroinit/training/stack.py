@@ -5,9 +5,8 @@ alike, and no member's numbers depend on another's. An image is (N, K * channels
 K times the groups. The leading axis is 1 until the members' activations differ.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,13 +14,11 @@ from torch import Tensor, nn
 
 from zeroinit.layers import ELEMENTWISE, is_activation, leaves, weight_layers
 from zeroinit.training.model import Activations, Batch, Layers
-from zeroinit.training.warmup import set_rates
+from zeroinit.training.scheduler import Scheduler
+from zeroinit.training.stack_optimizer import LANES, StackOptimizer
 
 PARAMETRIC = (nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d)
 IN_PLACE = (nn.ELU, nn.ReLU, nn.SELU)  # their backward pass needs only their output
-# Entries that the CPU's elementwise kernels process at once. Other code, with other rounding, computes the remainder,
-# which would break ties. So batches of dense nets, and parameters in optimizers, are padded with zeros.
-LANES = 32
 
 
 def subtract_labels(shares: Tensor, truth: Tensor) -> None:
@@ -50,11 +47,6 @@ def forward_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return layers
 
 
-def pad_to_lanes(values: Tensor) -> Tensor:
-    """Return the entries, flat, with zeros up to a multiple of LANES."""
-    return F.pad(values.flatten(), (0, -values.numel() % LANES))
-
-
 class ModelStack:
     """K models that train together, with an optimizer that keeps the settings of each.
 
@@ -64,7 +56,11 @@ class ModelStack:
         members: the index of the model in each slot.
     """
 
-    def __init__(self, members: Sequence[tuple[nn.Module, torch.optim.Optimizer]]) -> None:
+    def __init__(
+        self,
+        members: Sequence[tuple[nn.Module, torch.optim.Optimizer]],
+        schedulers: Sequence[Scheduler | None] | None = None,
+    ) -> None:
         models, optimizers = zip(*members, strict=True)
         self.models = models
         self.members = list(range(len(models)))
@@ -75,26 +71,9 @@ class ModelStack:
             name: nn.Parameter(torch.stack([parameters[name].detach() for parameters in named])) for name in named[0]
         }
         self.buffers = {name: torch.stack([buffers[name] for buffers in stored]) for name in stored[0]}
-        self.settings = [{**optimizer.param_groups[0], "params": None} for optimizer in optimizers]
         self.padded: tuple[Tensor | None, Tensor] = None, torch.empty(0)
-        self.optimizer_of: Callable[[list[dict[str, Any]]], torch.optim.Optimizer] = type(optimizers[0])
-        self.bind()
-
-    def bind(self) -> None:
-        """Make the optimizer: neighbours with the same settings are one group, of slices of the parameters.
-
-        A slice is a view, or where its entries do not fill LANES a longer copy: see there.
-        """
-        settings = [self.settings[member] for member in self.members]
-        slots = range(len(settings))
-        starts = [slot for slot in slots if slot == 0 or settings[slot] != settings[slot - 1]]
-        self.slices = [slice(*span) for span in zip(starts, [*starts[1:], len(slots)], strict=True)]
-        groups = []
-        for where in self.slices:
-            views = [parameter.detach()[where] for parameter in self.parameters.values()]
-            parts = [nn.Parameter(pad_to_lanes(view) if view.numel() % LANES else view) for view in views]
-            groups.append({**settings[where.start], "params": parts})
-        self.optimizer = self.optimizer_of(groups)
+        self.optimizer = StackOptimizer(optimizers, schedulers)
+        self.optimizer.bind(self.parameters, self.members)
 
     def backward(self, inputs: Tensor, labels: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
         """Leave the gradients of each member's batch in `parameters`. Return mean losses (K,) and hits (K,)."""
@@ -166,32 +145,12 @@ class ModelStack:
 
     def retain(self, slots: Sequence[int]) -> None:
         """Go on with the members in these slots alone, with their optimizer states."""
-        states = [
-            ([self.optimizer.state[part] for part in group["params"]], slot - where.start)
-            for where, group in zip(self.slices, self.optimizer.param_groups, strict=True)
-            for slot in range(where.start, where.stop)
-        ]  # of each slot: the states of its group, and its index in the group
         self.members = [self.members[slot] for slot in slots]
         for name, parameter in self.parameters.items():
             self.parameters[name] = nn.Parameter(parameter.detach()[slots])
         for name, buffer in self.buffers.items():
             self.buffers[name] = buffer[slots]
-        self.bind()
-        for where, group in zip(self.slices, self.optimizer.param_groups, strict=True):
-            self._restore(group["params"], [states[slot] for slot in slots[where]])
-
-    def _restore(self, parts: list[nn.Parameter], states: list[tuple[list[dict[str, Any]], int]]) -> None:
-        """Give the parameters of a group the optimizer states of its members, as `retain` collects them."""
-        shapes = [parameter.shape[1:] for parameter in self.parameters.values()]
-        for index, (part, shape) in enumerate(zip(parts, shapes, strict=True)):
-            for key, value in states[0][0][index].items():
-                if isinstance(value, Tensor) and value.dim():
-                    rows = [group[index][key].flatten().split(shape.numel())[row] for group, row in states]
-                    stacked = torch.stack(rows)  # (members, entries)
-                    padded = pad_to_lanes(stacked) if stacked.numel() % LANES else stacked.view_as(part)
-                    self.optimizer.state[part][key] = padded
-                else:
-                    self.optimizer.state[part][key] = value  # the number of steps, which all members share
+        self.optimizer.retain(self.parameters, self.members, slots)
 
     @torch.no_grad()
     def write_back(self) -> None:
@@ -204,19 +163,7 @@ class ModelStack:
 
     def update(self, step: int) -> None:
         """Take step number `step` (from 1) of the optimizer. The gradients of `parameters` are consumed."""
-        set_rates(self.optimizer, step)
-        for where, group in zip(self.slices, self.optimizer.param_groups, strict=True):
-            for part, parameter in zip(group["params"], self.parameters.values(), strict=True):
-                assert parameter.grad is not None
-                gradient = parameter.grad[where]
-                part.grad = pad_to_lanes(gradient) if gradient.numel() % LANES else gradient
-        self.optimizer.step()
-        for where, group in zip(self.slices, self.optimizer.param_groups, strict=True):
-            for part, parameter in zip(group["params"], self.parameters.values(), strict=True):
-                parameter.grad = part.grad = None
-                view = parameter.detach()[where]
-                if view.numel() % LANES:
-                    view.copy_(part.detach()[: view.numel()].view_as(view))
+        self.optimizer.update(self.parameters, step)
 
     def logits(self, inputs: Tensor, training: bool, inputs_of: Activations | None = None) -> Tensor:
         """Inputs (K or 1, N, *input_shape), 1 if all members get the same -> logits (K, classes, N or more).
