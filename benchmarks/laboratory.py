@@ -16,8 +16,9 @@ import numpy as np
 
 from zeroinit.report.cells import sort_values
 from zeroinit.report.statistics import mean_and_interval
-from zeroinit.tracker import TEST_ACCURACY, Record
+from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow import Mlflow
+from zeroinit.tracker.scores import ACCURACY
 from zeroinit.tracker.tags import Tag
 
 Number = Callable[[Sequence[Record]], str]  # writes a number of the runs of a cell
@@ -25,11 +26,11 @@ SCALE, WIDTH, RATE, ACTIVATION = "bias_scale.value", "arch.hidden", "optimizer.l
 DISTINCT = ("symmetry/hidden1/distinct", "symmetry/hidden2/distinct")
 SADDLE, LARGEST = "curvature/weights/smallest", "curvature/largest"
 SATURATED, MEAN = "activation/hidden1/saturated", "activation/hidden1/mean"
-HISTORIES = (TEST_ACCURACY, *DISTINCT, SADDLE, LARGEST, SATURATED, MEAN)
+HISTORIES = (ACCURACY.test, *DISTINCT, SADDLE, LARGEST, SATURATED, MEAN)
 
 
-def last(cell: Sequence[Record], metric: str = TEST_ACCURACY) -> list[float]:
-    return [record.last(metric) * (100 if metric == TEST_ACCURACY else 1) for record in cell]
+def last(cell: Sequence[Record], metric: str = ACCURACY.test) -> list[float]:
+    return [record.last(metric) * (100 if metric == ACCURACY.test else 1) for record in cell]
 
 
 def write_interval(values: Iterable[float]) -> str:
@@ -97,7 +98,7 @@ TABLES: list[tuple[str, list[str], list[str], list[Number]]] = [
     ("lab_logistic", ["init"], ["dataset"], [accuracy, mean_of("test/loss")]),
     ("lab_biases", ["init"], ["dataset"], [accuracy, mean_of("train/loss")]),
     ("lab_reader", [WIDTH, RATE], ["optimizer", SCALE], [lambda cell: f"{np.mean(last(cell)):.0f}"]),
-    ("lab_reader_long", [RATE], [SCALE], [each, first_step(0.8, [TEST_ACCURACY])]),
+    ("lab_reader_long", [RATE], [SCALE], [each, first_step(0.8, [ACCURACY.test])]),
     ("lab_large_fnn", [SCALE], ["init"], [accuracy, mean_at(0, SATURATED), mean_at(0, MEAN), mean_at(100, LARGEST)]),
     ("lab_large_fnn", [], ["init"], [partial(falls_below, 80), partial(falls_below, 50)]),
     ("lab_large_cnn", ["init"], [SCALE], [each]),

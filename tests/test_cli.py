@@ -24,10 +24,11 @@ from zeroinit.config import Job
 from zeroinit.probes import observer
 from zeroinit.signals import hold_signals, never_lose_interruptions
 from zeroinit.sweep import stacking
-from zeroinit.sweep.messages import best_val_accuracy
+from zeroinit.sweep.messages import best_val_score
 from zeroinit.sweep.runner import run_in_worker, run_jobs
 from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow import Mlflow
+from zeroinit.tracker.scores import ACCURACY, ScoreValue
 from zeroinit.training import loop
 from zeroinit.training.cohort import Member
 
@@ -394,9 +395,9 @@ def test_a_store_that_fails_for_a_moment_costs_no_run(zeroinit: Command, monkeyp
 def test_the_last_accuracy_is_told(job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the training ends before it is time to tell again."""
     monkeypatch.setattr("zeroinit.sweep.runner.REPORT_SECONDS", 1e9)
-    reports: list[tuple[float, float | None]] = []
+    reports: list[tuple[float, ScoreValue | None]] = []
     [record] = run_in_worker([job_of(*QUICK, "tracker=off")], "alone", "sweep", False, reports.append)
-    assert reports[-1] == (1.0, record.last("val/accuracy"))
+    assert reports[-1] == (1.0, (ACCURACY, record.last("val/accuracy")))
 
 
 def test_a_closed_pipe_costs_no_summary() -> None:
@@ -569,8 +570,8 @@ def test_an_axis_on_the_command_line_replaces_the_sweeps(zeroinit: Command) -> N
 
 def test_the_return_value_is_the_best_validation_accuracy(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     values = []
-    real = best_val_accuracy
-    monkeypatch.setattr(cli, "best_val_accuracy", lambda record: values.append(real(record)) or values[-1])
+    real = best_val_score
+    monkeypatch.setattr(cli, "best_val_score", lambda record: values.append(real(record)) or values[-1])
     zeroinit(*QUICK, "epochs=null", "seed=1")
     [run] = runs("zeroinit")
     assert values == [max(value for _, value in histories(run)["val/accuracy"])]

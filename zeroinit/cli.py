@@ -28,10 +28,11 @@ from zeroinit.report.manifest import read_question
 from zeroinit.sweep import dry_run, resume
 from zeroinit.sweep.checks import check_jobs, forget_notes
 from zeroinit.sweep.command import Command
-from zeroinit.sweep.messages import best_val_accuracy, failure_line, new_warnings, result_line
+from zeroinit.sweep.messages import best_val_score, failure_line, new_warnings, result_line
 from zeroinit.sweep.runner import run_jobs
-from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, Status, Tracker, without_password
+from zeroinit.tracker import TRACEBACK, Record, Status, Tracker, without_password
 from zeroinit.tracker.provenance import COMMAND, provenance
+from zeroinit.tracker.scores import VAL_SCORES
 from zeroinit.tracker.stale import report_dead_runs
 from zeroinit.tracker.tags import Tag
 from zeroinit.user_code import explain_exits
@@ -75,7 +76,7 @@ def task(cfg: DictConfig) -> float | None:
 
 
 def train_job(cfg: DictConfig) -> float | None:
-    """Check a job, train it unless it was trained before, and return its best validation accuracy.
+    """Check a job, train it unless it was trained before, and return its best validation score.
 
     Data and store are relative to the folder of the command; with hydra.job.chdir=true the job trains in its own.
     """
@@ -88,7 +89,7 @@ def train_job(cfg: DictConfig) -> float | None:
     except BadInput as error:
         exit_with_bad_input(error)
     if trained:
-        return best_val_accuracy(trained)
+        return best_val_score(trained)
     with environment(job.variables), Bar(1) as bar:
         [record] = run_jobs([job], tracker, bar.advance)
         for line in new_warnings(record, set()):
@@ -105,7 +106,7 @@ def train_job(cfg: DictConfig) -> float | None:
             sys.exit(1)
     if record.status != Status.FINISHED and is_search(HydraConfig.get()):
         raise RunFailed(record.tags[Tag.ERROR])
-    return best_val_accuracy(record)
+    return best_val_score(record)
 
 
 def _prepare(job: Job) -> tuple[Tracker, Record | None]:
@@ -134,7 +135,7 @@ def _prepare(job: Job) -> tuple[Tracker, Record | None]:
         dry_run.print_plan([job], tracker, 1)
         sys.exit()
     for trained in resume.find_finished([job], tracker).values():
-        tracker.load_histories([trained], [VAL_ACCURACY])
+        tracker.load_histories([trained], VAL_SCORES)
         _print_lines([result_line(trained), "It was trained before; rerun=true trains it again."])
         _print_lines(where_to_look(tracker))
         return tracker, trained

@@ -5,10 +5,13 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rich import progress
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from zeroinit.tracker.scores import ScoreValue
 
 SECONDS_VARIABLE = "ZEROINIT_PROGRESS_SECONDS"  # the environment variable of the seconds between two plain lines
 PLAIN_LINE_SECONDS = float(os.environ.get(SECONDS_VARIABLE, 10))
@@ -30,7 +33,7 @@ def track(items: Sequence[Item], description: str) -> Iterator[Item]:
 
 
 class Bar:
-    """Shows the finished runs of `total`, the last accuracy, and the time left. Used as a context manager.
+    """Shows the finished runs of `total`, the last score, and the time left. Used as a context manager.
 
     Several tasks may train at a time, each of one run or more; `task` is the number of one of them.
     """
@@ -64,19 +67,19 @@ class Bar:
     ) -> None:
         self._bar.stop()
 
-    def advance(self, share: float, accuracy: float | None, task: int = 0, runs: int = 1) -> None:
+    def advance(self, share: float, value: "ScoreValue | None", task: int = 0, runs: int = 1) -> None:
         """Show how far a task is.
 
         Args:
             share: The part of its steps that is done, from 0 to 1.
-            accuracy: Its validation accuracy, from 0 to 1, if it was just measured.
+            value: Its validation score, if it was just measured.
             task: The number of the task.
             runs: How many runs train in the task.
         """
         now = time.monotonic()
         self._under_way[task] = share * runs
-        if accuracy is not None:
-            self._note = f"accuracy {accuracy:.1%}"
+        if value is not None:
+            self._note = f"{value.score.label} {value.value:.1%}"
         elif now - self._drawn_at < REDRAW_SECONDS:
             return
         self._drawn_at = now

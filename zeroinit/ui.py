@@ -18,6 +18,7 @@ from zeroinit.tracker import without_password
 from zeroinit.tracker.charts import VIEW_TAG, link_of
 from zeroinit.tracker.mlflow import Mlflow
 from zeroinit.tracker.reachable import is_server
+from zeroinit.tracker.scores import ACCURACY
 
 HOST = "127.0.0.1"
 FIRST_PORT, PORTS = 5000, 20  # ports that are tried if none is given
@@ -64,7 +65,8 @@ def _prepare_view(tracker: Mlflow) -> None:
     """Give an experiment that no sweep has concluded the view that the link names, unless the store is read-only."""
     if VIEW_TAG not in tracker.client.get_experiment(tracker.experiment_id).tags:
         with suppress(BadInput):
-            tracker.prepare_charts(["init"])
+            scores = [record.score for record in tracker.records()[:1]]
+            tracker.prepare_charts(["init"], *(scores or [ACCURACY]))
 
 
 def _choose_port(port: int | None) -> int:

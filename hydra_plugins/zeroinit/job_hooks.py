@@ -48,7 +48,7 @@ class JobCallbacks:
         """Call on_job_end with the run's best validation accuracy, or with why it failed."""
         # they import torch, which listing the plugins must not
         from zeroinit.errors import RunFailed
-        from zeroinit.sweep.messages import best_val_accuracy
+        from zeroinit.sweep.messages import best_val_score
         from zeroinit.tracker.tags import Tag
 
         finished = record.status == "FINISHED"
@@ -61,7 +61,7 @@ class JobCallbacks:
                 working_dir=os.getcwd(),
                 task_name=self.cfg.hydra.job.name,
                 status=JobStatus.COMPLETED if finished else JobStatus.FAILED,
-                _return_value=best_val_accuracy(record) if finished else RunFailed(record.tags[Tag.ERROR]),
+                _return_value=best_val_score(record) if finished else RunFailed(record.tags[Tag.ERROR]),
             )
             self.callbacks.on_job_end(config=self.cfg, job_return=returned)
 

@@ -79,10 +79,10 @@ class SweepLauncher(Launcher):
         """Return what the sweeper is given for a job; a search is given no value of a run that failed."""
         # they import torch, which listing the plugins must not
         from zeroinit.errors import RunFailed
-        from zeroinit.sweep.messages import best_val_accuracy
+        from zeroinit.sweep.messages import best_val_score
         from zeroinit.tracker.tags import Tag
 
         if record.status != "FINISHED" and self.is_search:
             error = RunFailed(record.tags[Tag.ERROR])
             return JobReturn(job.overrides, status=JobStatus.FAILED, _return_value=error)
-        return JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=best_val_accuracy(record))
+        return JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=best_val_score(record))

@@ -124,7 +124,7 @@ def test_the_size_of_data_that_pack_badly_is_predicted(monkeypatch: pytest.Monke
     cells = group_cells(plan_of(*runs), runs)
     content = Content("sweep", Manifest("", "", plan_of(*runs)), cells, [None] * 160, [], Extras())
     levels = DETAIL_LEVELS[:2]
-    full, less = (len(_fill_template("sweep", content.at(level, DETAIL_LEVELS[0]))) for level in levels)
+    full, less = (len(_fill_template(content, level)) for level in levels)
     monkeypatch.setattr("zeroinit.report.page.render.MAX_PAGE_BYTES", round(0.75 * full + 0.25 * less))
     assert _list_levels(content)[0] == levels[1]
     monkeypatch.setattr("zeroinit.report.page.render.MAX_PAGE_BYTES", round(1.05 * full))

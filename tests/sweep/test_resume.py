@@ -203,7 +203,7 @@ def test_probes_and_weights_that_a_run_lacks_are_a_reason(zeroinit: Callable[...
 
 def test_an_optimising_sweeper_is_given_what_was_found(job_of: Callable[..., Job]) -> None:
     """The best validation accuracy over its course, of which the store's list has the last value alone."""
-    from zeroinit.sweep.messages import best_val_accuracy
+    from zeroinit.sweep.messages import best_val_score
 
     tracker = Mlflow(None)
     tracker.open("sweep")
@@ -214,9 +214,9 @@ def test_an_optimising_sweeper_is_given_what_was_found(job_of: Callable[..., Job
     stored.status = "FINISHED"
     tracker.end(stored)
     [result] = resume.find_finished([job], tracker).values()
-    assert best_val_accuracy(result) == 0.4
+    assert best_val_score(result) == 0.4
     tracker.load_histories([result], ["val/accuracy"])
-    assert best_val_accuracy(result) == 0.9
+    assert best_val_score(result) == 0.9
 
 
 def test_plan_tells_what_is_done_and_what_the_rest_will_take(zeroinit: Callable[..., Any], trained: list[int]) -> None:

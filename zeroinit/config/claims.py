@@ -41,8 +41,8 @@ class Claim:
         statement: The claim as a sentence.
         test: What is claimed of the cells.
         cells: Selects the cells that the claim is about.
-        reference: Selects the cells to compare with, or is a published accuracy in percent.
-        margin: Percentage points of test accuracy.
+        reference: Selects the cells to compare with, or is a published accuracy or R² in percent.
+        margin: Percentage points of test accuracy or R².
         order: Layers in the order of their first gradients.
         source: Where the claim comes from.
         size: The size of the sweep that it is about; None for all sizes.
@@ -186,11 +186,12 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {  # {key: (whether a val
     "test": (_is_test, _join([*ClaimTest], "or")),
     "reference": (
         lambda value: _is_selector(value) or (is_finite(value) and 1 <= value <= 100),
-        "keys that choose the cells to compare with, such as {init: default}, or a test accuracy in percent, 1 to 100",
+        "keys that choose the cells to compare with, such as {init: default}, "
+        "or a test accuracy or R² in percent, 1 to 100",
     ),
     "margin": (
         lambda value: is_finite(value) and value >= 0,
-        "percentage points of test accuracy, a finite number, 0 or greater",
+        "percentage points of test accuracy or R², a finite number, 0 or greater",
     ),
     "order": (_is_order, "a list of layers, each once, the first to have a gradient first"),
     "size": (_is_text, "an option of the config group size"),

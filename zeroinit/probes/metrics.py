@@ -9,10 +9,12 @@ from torch import nn
 
 import zeroinit.probes
 from zeroinit.probes.probe import Metric, Probe
+from zeroinit.tracker.scores import ACCURACY, R2
 
-EVALUATIONS = tuple(  # metrics of every run, which the training writes
-    Metric(f"{split}/{name}", unit, f"{prefix} {name}", is_nonnegative=True, has_curve=split != "val")
-    for name, unit in (("accuracy", "share"), ("loss", "nats"))
+_UNITS = ((ACCURACY.name, ACCURACY.label, "share"), (R2.name, R2.label, "share of variance"), ("loss", "loss", "nats"))
+EVALUATIONS = tuple(  # metrics that the training writes; a run has accuracy or R²
+    Metric(f"{split}/{name}", unit, f"{prefix} {label}", is_nonnegative=name != R2.name, has_curve=split != "val")
+    for name, label, unit in _UNITS
     for split, prefix in (("test", "test"), ("train", "training"), ("val", "validation"))
 )
 

@@ -6,7 +6,8 @@ from contextlib import suppress
 
 from zeroinit.probes.metrics import all_probes
 from zeroinit.probes.probe import Probe, Readings, Subject
-from zeroinit.tracker import VAL_ACCURACY, Record, RunWriter
+from zeroinit.tracker import Record, RunWriter
+from zeroinit.tracker.scores import ScoreValue, find_score
 from zeroinit.tracker.tags import Tag
 from zeroinit.training.events import Event, Gradients, Metrics, Step, Weights
 
@@ -19,7 +20,7 @@ class Observer:
     Args:
         records: of the members, in their order.
         steps: of the longest member.
-        report_progress: is called with the share of the steps done, and with a validation accuracy or None.
+        report_progress: is called with the share of the steps done, and with a validation score or None.
         probes: the names of the probes.
         subject: what the probes share.
     """
@@ -29,7 +30,7 @@ class Observer:
         records: Sequence[Record],
         tracker: RunWriter,
         steps: int,
-        report_progress: Callable[[float, float | None], None],
+        report_progress: Callable[[float, ScoreValue | None], None],
         probes: Sequence[str],
         subject: Subject,
     ) -> None:
@@ -64,7 +65,8 @@ class Observer:
             if started - self.flushed > FLUSH_SECONDS * len(self.records):
                 self.flushed = started
                 self._flush()
-            self.report_progress(event.step / self.steps, event.values[VAL_ACCURACY])
+            score = find_score(event.values, record.params)
+            self.report_progress(event.step / self.steps, ScoreValue(score, event.values[score.val]))
         self.seconds += time.perf_counter() - started
 
     def files(self, member: int) -> dict[str, bytes]:

@@ -24,7 +24,7 @@ class Metric:
 
     Attributes:
         name: `{layer}` in it stands for each layer.
-        unit: Empty if it has none; `share` for values between 0 and 1.
+        unit: Empty if it has none; `share` for values between 0 and 1; `share of variance` for values of at most 1.
         description: A phrase.
         is_nonnegative: Whether no value is below 0.
         has_curve: Whether the page shows it over time.

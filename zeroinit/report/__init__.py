@@ -13,8 +13,8 @@ from rich.table import Table
 
 from zeroinit.errors import BadInput
 from zeroinit.report.answer import summarize
-from zeroinit.report.cells import Cell, group_cells, independent_keys, naming_keys
-from zeroinit.report.comparisons import compare_with_baseline
+from zeroinit.report.cells import Cell, group_cells, independent_keys, list_scores, naming_keys
+from zeroinit.report.comparisons import compare_with_baseline, warn_of_scores
 from zeroinit.report.confounding import read_init_csv, warn_of_scale
 from zeroinit.report.histories import CellHistograms
 from zeroinit.report.identical import starts_of, warn_of_identical_cells
@@ -50,7 +50,7 @@ def announce(manifest: Manifest, tracker: Tracker) -> None:
     if tracker.is_persistent:
         tracker.begin_summary({MANIFEST_FILE: manifest.to_json()})
         _describe_sweep(manifest.question, [manifest.command], tracker)
-        tracker.prepare_charts(_keys_of_lines(group_cells(manifest.planned, [])))
+        _prepare_charts(group_cells(manifest.planned, []), tracker)
 
 
 def _describe_sweep(question: str, commands: Sequence[str], tracker: SummaryStore) -> None:
@@ -88,7 +88,7 @@ def conclude(
         files = _report_files(manifest, cells, [*warnings, *left_out], tracker)
         files |= draw(cells, tracker, map_function, (), manifest.baseline)
         address = keep_report(files, tracker, _describe_answer(manifest, answer), anew=True)
-        tracker.prepare_charts(_keys_of_lines(cells))
+        _prepare_charts(cells, tracker)
         for line in ("", f"Report:  {address}", *where_to_look(tracker)):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     return records
@@ -124,10 +124,10 @@ def _describe_answer(manifest: Manifest, answer: Sequence[str]) -> str:
     return "\n".join([f"**{manifest.question}**\n" if manifest.question else "", *(f"- {line}" for line in answer)])
 
 
-def _keys_of_lines(cells: Sequence[Cell]) -> list[str]:
-    """Return the keys whose values distinguish the lines of a chart, the init first."""
+def _prepare_charts(cells: Sequence[Cell], tracker: SummaryStore) -> None:
+    """Make the tracker's charts open with a line for each combination of values of the keys, the init first."""
     keys = independent_keys([cell.params for cell in cells], naming_keys(cells))
-    return ["init", *(key for key in keys if key != "init")]
+    tracker.prepare_charts(["init", *(key for key in keys if key != "init")], list_scores(cells)[0])
 
 
 def keep_report(files: dict[str, bytes], tracker: SummaryStore, description: str, anew: bool) -> str:
@@ -205,7 +205,7 @@ def remake(
     if figures:
         files |= draw(cells, tracker, starmap, axes, manifest.baseline)
     if folder is None:
-        tracker.prepare_charts(_keys_of_lines(cells))
+        _prepare_charts(cells, tracker)
         return keep_report(files, tracker, _describe_answer(manifest, _answer(manifest, cells)), anew=False)
     try:
         write_files(folder, files)
@@ -269,7 +269,7 @@ def _comparison_warnings(cells: Sequence[Cell], tracker: RunReader) -> list[str]
     contents = [(cell.params, _newest_init_csv(cell, tracker)) for cell in cells]
     inits = [(params, read_init_csv(content)) for params, content in contents if content]
     keys = naming_keys(cells)
-    return [*warn_of_scale(inits, keys), *warn_of_identical_cells(starts_of(cells), keys)]
+    return [*warn_of_scores(cells), *warn_of_scale(inits, keys), *warn_of_identical_cells(starts_of(cells), keys)]
 
 
 def show(table: Table | None, notes: Sequence[str]) -> PatientConsole:

@@ -10,6 +10,7 @@ from zeroinit.report.cells import (
     independent_keys,
     join_words,
     learned_nothing,
+    list_scores,
     name_inits,
     naming_keys,
     sort_values,
@@ -18,7 +19,7 @@ from zeroinit.report.claims import describe_claim
 from zeroinit.report.comparisons import ABOVE, BASELINE, BELOW, DIVERGED, TOO_FEW, UNCERTAIN, UNCLEAR, Comparison
 from zeroinit.report.judgements import REFUTED, SUPPORTED, UNDETERMINED, Judgement, describe_side
 from zeroinit.report.statistics import count_units, estimate
-from zeroinit.tracker import TEST_ACCURACY
+from zeroinit.tracker.scores import ACCURACY, Score
 
 NOT_LEARNING = "does not learn"  # the result of a cell whose difference is beside the point
 NO_RESULT = "no result"  # of a cell without a finished run
@@ -57,7 +58,8 @@ def summarize(
     verdicts = [describe_verdict(group, statements[group[0].number]) for group in group_by_claim(judgements)]
     pairs = [comparison for comparison in comparisons if comparison.difference and comparison.difference.n]
     if not pairs:
-        return [*_cut(verdicts, "claims"), _describe_range(finished), *_describe_missing(cells)]
+        ranges = [_describe_range(finished, score) for score in list_scores(cells)]
+        return [*_cut(verdicts, "claims"), *ranges, *_describe_missing(cells)]
     others = [comparison for comparison in comparisons if comparison.cell.params["init"] != baseline]
     keys = [key for key in naming_keys(cells) if not key.startswith("init")]
     varying = independent_keys([other.cell.params for other in others], keys)
@@ -65,7 +67,9 @@ def summarize(
     for name, other in zip(name_inits([other.cell.params for other in others]), others, strict=True):
         by_init.setdefault(name, []).append(other)
     inits = [f"{name}: {_describe_init(group, varying, baseline)}." for name, group in by_init.items()]
-    return [*_cut(verdicts, "claims"), f"{count_directions(pairs, baseline)}.", *_cut(inits, "inits")]
+    groups = [[pair for pair in pairs if pair.cell.score == score] for score in list_scores(cells)]
+    counts = [f"{count_directions(group, baseline)}." for group in groups if group]
+    return [*_cut(verdicts, "claims"), *counts, *_cut(inits, "inits")]
 
 
 def _cut(sentences: Sequence[str], things: str) -> list[str]:
@@ -135,14 +139,14 @@ def _describe_widest(halves: Sequence[float]) -> str:
 
 
 def count_directions(pairs: Sequence[Comparison], baseline: str) -> str:
-    """Return how many cells lie above and below the baseline, and the accuracy of the baseline."""
+    """Return how many cells lie above and below the baseline, and the score of the baseline."""
     differences = [pair.difference for pair in pairs if pair.difference]
     references = list({id(pair.baseline): pair.baseline for pair in pairs if pair.baseline}.values())
     counts = {count_units(reference.finished) for reference in references}
     n = _join_range(counts, "{:d}")
     paired = {part.n for part in differences}
     only = "" if paired == counts else f", {_join_range(paired, '{:d}')} in pairs"
-    reference = f"{baseline} ({_describe_accuracies(references)}, n = {n}{only})"
+    reference = f"{baseline} ({_describe_scores(references)}, n = {n}{only})"
     if len(pairs) == 1:
         return f"The baseline is {reference}"
     directions = [part.direction for part in differences]
@@ -192,7 +196,7 @@ def _describe_result(result: str, pairs: Sequence[Comparison], baseline: str) ->
     if result == NO_RESULT:
         return NO_RESULT, _describe_outcomes([pair.cell for pair in pairs])
     if result in (NOT_LEARNING, UNPAIRED):
-        return result, _describe_accuracies([pair.cell for pair in pairs])
+        return result, _describe_scores([pair.cell for pair in pairs])
     differences = [pair.difference for pair in pairs if pair.difference]
     halves = [part.half for part in differences if part.has_interval]
     widest = _describe_widest(halves) if len(halves) > 1 else ""
@@ -234,19 +238,20 @@ def _describe_condition(chosen: Sequence[Comparison], pairs: Sequence[Comparison
     return f"in {len(chosen)} of {len(pairs)} cases"
 
 
-# ---- accuracies
+# ---- scores
 
 
-def _describe_range(cells: Sequence[Cell]) -> str:
-    """Return the best and the worst cell of a sweep without a baseline."""
+def _describe_range(cells: Sequence[Cell], score: Score) -> str:
+    """Return the best and the worst of the cells with a score, of a sweep without a baseline."""
+    cells = [cell for cell in cells if cell.score == score]
     keys = independent_keys([cell.params for cell in cells], naming_keys(cells))
-    means = {id(cell): estimate(cell.finished, TEST_ACCURACY).mean for cell in cells}
+    means = {id(cell): estimate(cell.finished, score.test).mean for cell in cells}
     ranked = sorted((cell for cell in cells if not math.isnan(means[id(cell)])), key=lambda cell: -means[id(cell)])
     if len(ranked) < 2 or not keys:
-        return f"Test accuracy is {_describe_accuracies(ranked[:1])}." if ranked else "No run has a test accuracy."
+        return f"Test {score.label} is {_format_score(ranked[:1])}." if ranked else f"No run has a test {score.label}."
     ends = zip((ranked[0], ranked[-1]), ("best", "worst"), strict=True)
-    parts = [f"{_describe_accuracies([cell])} at {end} ({cell.label(keys)})" for cell, end in ends]
-    return f"Test accuracy is {' and '.join(parts)}."
+    parts = [f"{_format_score([cell])} at {end} ({cell.label(keys)})" for cell, end in ends]
+    return f"Test {score.label} is {' and '.join(parts)}."
 
 
 def _describe_missing(cells: Sequence[Cell]) -> list[str]:
@@ -256,9 +261,18 @@ def _describe_missing(cells: Sequence[Cell]) -> list[str]:
     return [f"No result: {join_words(names)} ({_describe_outcomes(missing)})."] if missing else []
 
 
-def _describe_accuracies(cells: Sequence[Cell]) -> str:
-    """Return the test accuracy of a cell with its interval, or the range of the means of several."""
-    results = [estimate(cell.finished, TEST_ACCURACY) for cell in cells]
+def _describe_scores(cells: Sequence[Cell]) -> str:
+    """Return the test score of the cells, with its name unless it is the accuracy."""
+    texts = []
+    for score in list_scores(cells):
+        text = _format_score([cell for cell in cells if cell.score == score])
+        texts.append(text if score == ACCURACY else f"{score.label} {text}")
+    return " or ".join(texts)
+
+
+def _format_score(cells: Sequence[Cell]) -> str:
+    """Return the test score of a cell with its interval, or the range of the means of several with equal scores."""
+    results = [estimate(cell.finished, cell.score.test) for cell in cells]
     if len(results) == 1:
         return results[0].percent(digits=1)
     return _join_range([result.mean for result in results], "{:.1%}")

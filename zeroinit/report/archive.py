@@ -19,11 +19,12 @@ from zeroinit.report.cells import NOT_RUN, count_probes
 from zeroinit.report.judgements import metrics_of_claims
 from zeroinit.report.manifest import MANIFEST_FILE, Manifest, read_manifest
 from zeroinit.report.tables import as_csv
-from zeroinit.tracker import TEST_ACCURACY, TEST_LOSS, VAL_ACCURACY, Record, Status, Tracker, readable
+from zeroinit.tracker import TEST_LOSS, Record, Status, Tracker, readable
 from zeroinit.tracker.renamed import METRIC_POINTS, translate_row
+from zeroinit.tracker.scores import TEST_SCORES, VAL_SCORES
 from zeroinit.tracker.tags import Tag
 
-LAST_METRICS = (TEST_ACCURACY, TEST_LOSS, VAL_ACCURACY)  # metrics whose last value has a column
+LAST_METRICS = (*TEST_SCORES, TEST_LOSS, *VAL_SCORES)  # metrics whose last value has a column
 MACHINE_TAGS = (
     Tag.DEVICE,
     Tag.CPU,
@@ -92,7 +93,8 @@ def row_of(sweep: str, record: Record, metrics: Sequence[str]) -> dict[str, str]
     ]
     tags = {name: record.tags[name] for name in ARCHIVED_TAGS if name in record.tags}
     row = {"sweep": sweep, "size": record.tags.get(Tag.SIZE, ""), "identity": record.identity, "status": record.status}
-    row |= {"cell_hash": record.tags[Tag.CELL_HASH], "steps_taken": str(max(record.history(TEST_ACCURACY), default=0))}
+    steps = max(record.history(record.score.test), default=0)
+    row |= {"cell_hash": record.tags[Tag.CELL_HASH], "steps_taken": str(steps)}
     row |= {name: repr(value) for name in LAST_METRICS if not math.isnan(value := record.last(name))}
     return row | tags | params | ({METRIC_POINTS: json.dumps(points)} if points else {})
 

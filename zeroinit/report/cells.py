@@ -11,6 +11,7 @@ from typing import NamedTuple
 from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, PATH_KEYS, Identity
 from zeroinit.report.statistics import count_units, name_units
 from zeroinit.tracker import Record, Status
+from zeroinit.tracker.scores import SCORES, Score, find_score
 from zeroinit.tracker.tags import Tag
 
 TABLE_KEYS = ("arch", "init", "bias_scale.value")  # columns of every table; a key that differs between cells joins them
@@ -67,6 +68,12 @@ class Cell:
     def n(self) -> int:
         """The number of independent units among the finished runs."""
         return count_units(self.finished)
+
+    @cached_property
+    def score(self) -> Score:
+        """The score of the cell's runs."""
+        records = self.finished[:1] or self.newest
+        return find_score([name for record in records for name in record.histories], self.params)
 
     @cached_property
     def counted(self) -> str:
@@ -135,6 +142,12 @@ def list_runs(cell: Cell) -> list[Record]:
     """Return the newest run of each identity, and those that count in the mean though a newer run did not finish."""
     newest = {id(record) for record in cell.newest}
     return [*cell.newest, *(record for record in cell.finished if id(record) not in newest)]
+
+
+def list_scores(cells: Sequence[Cell]) -> list[Score]:
+    """Return the scores of the cells that have finished runs, or else of all cells."""
+    scores = {cell.score for cell in [cell for cell in cells if cell.finished] or cells}
+    return [score for score in SCORES if score in scores]
 
 
 def commonest(cell: Cell) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zeroinit.report.cells import Cell, naming_keys, outcome_of
+from zeroinit.report.cells import Cell, list_scores, naming_keys, outcome_of
 from zeroinit.report.statistics import (
     CONFIDENCE,
     MIN_UNITS_FOR_INTERVAL,
@@ -14,7 +14,7 @@ from zeroinit.report.statistics import (
     init_draws,
     mean_and_interval,
 )
-from zeroinit.tracker import TEST_ACCURACY, Record
+from zeroinit.tracker import Record
 
 BASELINE = "default"  # the init that others are compared with, unless the sweep names another
 
@@ -26,7 +26,7 @@ MAX_HALF_WIDTH = 10.0  # points, of an interval that still says something
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean paired difference of test accuracy, in percentage points.
+    """A mean paired difference of the test score, in percentage points.
 
     Attributes:
         n: The number of independent units, as in a table of cells.
@@ -34,7 +34,7 @@ class Difference:
         half: The half width of its interval; NaN with fewer than two units.
         values: The difference of each unit (n,).
         comparisons: The number of comparisons for which the interval is widened (Bonferroni).
-        diverged: The number of runs of both cells that have no accuracy, as they diverged.
+        diverged: The number of runs of both cells that have no score, as they diverged.
     """
 
     n: int
@@ -135,21 +135,20 @@ def compare_with_baseline(cells: Sequence[Cell], baseline: str = BASELINE) -> li
 
 
 def subtract_cells(cell: Cell, other: Cell, comparisons: int = 1) -> Difference:
-    """Return the difference of test accuracy between the runs of two cells that have the same seeds.
+    """Return the difference of the test score between the runs of two cells that have the same seeds.
 
-    If one of the two inits draws, n counts its draws.
+    It has no pairs if one cell has accuracy and the other R². If one of the two inits draws, n counts its draws.
 
     Args:
         cell: The cell from which the other is subtracted.
         other: The other cell.
         comparisons: The number of comparisons for which the interval is widened.
     """
-    by_seeds = {record.seeds: record.last(TEST_ACCURACY) for record in other.finished}
+    metric = cell.score.test
+    by_seeds = {record.seeds: record.last(metric) for record in other.finished}
     draws = init_draws(cell.finished) or init_draws(other.finished)
     pairs = _pairs(cell, other)
-    by_pair = subtract_runs(
-        pairs, lambda record: record.last(TEST_ACCURACY) - by_seeds[record.seeds], draws, comparisons
-    )
+    by_pair = subtract_runs(pairs, lambda record: record.last(metric) - by_seeds[record.seeds], draws, comparisons)
     return replace(by_pair, diverged=count_diverged(cell) + count_diverged(other))
 
 
@@ -177,9 +176,19 @@ def subtract_runs(
 
 
 def _pairs(cell: Cell, other: Cell) -> list[Record]:
-    """Return the runs of the cell whose seeds the other cell has, too."""
+    """Return the runs of the cell whose seeds the other cell has, too; none if the two have different scores."""
+    if cell.score != other.score:
+        return []
     seeds = {record.seeds for record in other.finished}
     return [record for record in cell.finished if record.seeds in seeds]
+
+
+def warn_of_scores(cells: Sequence[Cell]) -> list[str]:
+    """Return a warning if some cells have accuracy and others R²."""
+    labels = [score.label for score in list_scores(cells)]
+    if len(labels) < 2:
+        return []
+    return [f"Some cells have {' and others '.join(labels)}: only cells with the same score are compared."]
 
 
 def describe_widening(comparisons: Sequence[Comparison]) -> str:

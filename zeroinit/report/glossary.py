@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from zeroinit.tracker.scores import ACCURACY, R2, Score
+
 
 class Term(NamedTuple):
     """A term.
@@ -69,6 +71,18 @@ GLOSSARY = {
         "The most frequent class of the training set. Its share is the accuracy of a net that ignores its input.",
         ("prior",),
     ),
+    "score": Term(
+        "The metric by which runs are compared: accuracy for classes, R² for numbers. The loss of a run decides it.",
+        ("scores",),
+    ),
+    "R²": Term(
+        "1 minus the squared error of a net divided by that of the mean predictor: the share of the variance that the "
+        "net explains. It is 100% at best, and below 0 for a net that is worse than the mean predictor."
+    ),
+    "mean predictor": Term(
+        "The mean of the training set's targets, which a net predicts that ignores its input. Its R² is about 0."
+    ),
+    "linear regression": Term("The linear function of the inputs with the smallest squared error in the training set."),
     "stack": Term("Runs that train together: each layer of all of them is a single batched product.", ("stacks",)),
     "outcome": Term("One word for how a run ended. It follows from the accuracy and from the weights.", ("outcomes",)),
     "learned": Term(
@@ -93,12 +107,36 @@ GLOSSARY = {
 }
 
 
-def definitions_in(texts: Iterable[str]) -> dict[str, str]:
+_WORDS_OF_R2 = {  # in the definitions of outcomes, in this order
+    "predicts the majority class": "predicts the mean",
+    "the majority-class baseline": "the mean predictor",
+    "the 1-nearest-neighbour baseline": "linear regression",
+    "the majority class": "the mean predictor",
+    "accuracy": "R²",
+}
+_OUTCOMES = (
+    *("outcome", "learned", "partly-learned", "stuck-at-prior"),
+    *("symmetric", "saturated", "dead-layer", "still-waking"),
+)
+
+
+def define(name: str, scores: Iterable[Score] = (ACCURACY,)) -> str:
+    """Return the definition of a term, that of an outcome in the words of each of these scores."""
+    definitions = []
+    for score in scores:
+        definition = GLOSSARY[name].definition
+        for words, of_r2 in _WORDS_OF_R2.items() if score == R2 and name in _OUTCOMES else ():
+            definition = definition.replace(words, of_r2)
+        definitions.append(definition)
+    return " ".join(dict.fromkeys(definitions))
+
+
+def definitions_in(texts: Iterable[str], scores: Iterable[Score] = (ACCURACY,)) -> dict[str, str]:
     """Return {form: definition} for each form of a term that occurs in one of the texts."""
     definitions = {}
     joined = "\n".join(texts)
     for name, term in GLOSSARY.items():
         for form in (name, *term.forms):
             if re.search(rf"(?<![\w./=-]){re.escape(form)}(?![\w./=-]*\w)", joined, re.IGNORECASE):
-                definitions[form] = term.definition
+                definitions[form] = define(name, scores)
     return definitions

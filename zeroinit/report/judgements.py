@@ -19,7 +19,8 @@ from zeroinit.report.claims import (
 from zeroinit.report.comparisons import Difference, subtract_cells, subtract_runs
 from zeroinit.report.histories import first_gradients
 from zeroinit.report.statistics import DRAWS, count_units, init_draws, seeds_needed
-from zeroinit.tracker import TEST_ACCURACY, Record
+from zeroinit.tracker import Record
+from zeroinit.tracker.scores import ACCURACY, name_scores
 from zeroinit.tracker.tags import Tag
 
 SUPPORTED, REFUTED, UNDETERMINED = "supported", "refuted", "undetermined"
@@ -41,7 +42,7 @@ class Answer(NamedTuple):
         n: The number of independent units.
         finding: What the runs show, in words.
         needed: What would settle an undetermined claim, in words.
-        difference: The mean paired difference, in percentage points of test accuracy.
+        difference: The mean paired difference, in percentage points of the test score.
         interval: The half width of its 95% interval.
     """
 
@@ -125,6 +126,10 @@ def _judge_difference(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
     is_superiority = claim.test == ClaimTest.SUPERIOR
     threshold = claim.margin if is_superiority else -claim.margin
     sides = [side for side in (cell, other) if side]
+    if other and cell.score != other.score:
+        return Answer(
+            UNDETERMINED, 0, "", f"cells with the same score; these have {name_scores([cell.score, other.score])}"
+        )
     if not n:
         return Answer(UNDETERMINED, 0, "", "finished runs of both with the same seeds" if other else "finished runs")
     total = sum(side.outcomes.total() for side in sides)
@@ -137,7 +142,7 @@ def _judge_difference(claim: Claim, cell: Cell, other: Cell | None) -> Answer:
         f"{abs(difference):.2f}{width} points {describe_side(difference, claim)}, claimed: {_describe_margin(claim)}"
     )
     needed = seeds_needed(n, half, abs(difference - threshold)) if verdict == UNDETERMINED else ""
-    if paired.diverged:  # they have no accuracy, and do not diverge by chance
+    if paired.diverged:  # they have no score, and do not diverge by chance
         verdict, needed = UNDETERMINED, f"runs that do not diverge, as {paired.diverged} of {total} did"
     return Answer(verdict, n, finding + _describe_unpaired(cell, other), needed, difference, half)
 
@@ -159,9 +164,9 @@ def _describe_margin(claim: Claim) -> str:
 
 
 def _subtract_number(cell: Cell, percent: Any) -> Difference:
-    """Return the difference between the runs and a published accuracy in percent."""
+    """Return the difference between the runs and a published score in percent."""
     draws = init_draws(cell.finished)
-    return subtract_runs(cell.finished, lambda record: record.last(TEST_ACCURACY) - percent / 100, draws)
+    return subtract_runs(cell.finished, lambda record: record.last(cell.score.test) - percent / 100, draws)
 
 
 def _describe_unpaired(cell: Cell, other: Cell | None) -> str:
@@ -203,17 +208,19 @@ def _judge_every_run(
 
 def _judge_one_class(cell: Cell) -> Answer:
     """Answer whether every run predicts one class for all test examples: its accuracy is exactly that class's share."""
+    if cell.score != ACCURACY:
+        return Answer(UNDETERMINED, 0, "", f"runs that predict classes; these have {cell.score.label}")
 
     def holds(record: Record) -> bool | None:
         counts = json.loads(record.tags.get(Tag.TEST_CLASS_COUNTS, "[]"))
-        return record.last(TEST_ACCURACY) in [count / sum(counts) for count in counts] if counts else None
+        return record.last(ACCURACY.test) in [count / sum(counts) for count in counts] if counts else None
 
     reason = "have not finished, or kept no counts of the classes"
-    return _judge_every_run(cell, cell.finished, holds, lambda record: f"{record.last(TEST_ACCURACY):.2%}", reason)
+    return _judge_every_run(cell, cell.finished, holds, lambda record: f"{record.last(ACCURACY.test):.2%}", reason)
 
 
 def _judge_no_learning(cell: Cell) -> Answer:
-    """Answer whether every run ended at the majority class or diverged. A run that partly learned refutes it."""
+    """Answer whether every run ended at its baseline or diverged. A run that partly learned refutes it."""
 
     def holds(record: Record) -> bool | None:
         outcome = outcome_of(record)

@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 
 from zeroinit.errors import BadInput
 from zeroinit.report import views
-from zeroinit.report.cells import Cell, naming_keys
+from zeroinit.report.cells import Cell, list_scores, naming_keys
 from zeroinit.report.claims import matches
 from zeroinit.report.comparisons import BASELINE
 from zeroinit.report.figures import draw_view
 from zeroinit.report.histories import neuron_metrics
 from zeroinit.report.select_figures import MAX_WAVES, observe_cells, sum_observed, units_of_layers
-from zeroinit.tracker import TEST_ACCURACY, RunReader
+from zeroinit.tracker import RunReader
 
 
 class Plots:
@@ -39,7 +39,7 @@ class Plots:
 
     def curves(
         self,
-        metric: str = TEST_ACCURACY,
+        metric: str | None = None,
         along: Literal["epoch", "step"] = "epoch",
         with_runs: bool = False,
         where: Mapping[str, Any] | None = None,
@@ -47,7 +47,7 @@ class Plots:
         """Draw a metric over training, with a line for each init.
 
         Args:
-            metric: The metric.
+            metric: The metric; None for the test score.
             along: `epoch` or `step`.
             with_runs: Whether to draw each run, in place of the bands.
             where: Selects cells.
@@ -56,6 +56,7 @@ class Plots:
             BadInput: No cell is selected.
         """
         cells = self._select(where)
+        metric = metric or list_scores(cells)[0].test
         self._load(cells, [metric])
         return self._draw(views.make_curves(cells, metric, along, with_runs=with_runs))
 
@@ -76,7 +77,7 @@ class Plots:
         return self._draw(view)
 
     def map(self, x: str = "", y: str = "", where: Mapping[str, Any] | None = None) -> Figure:
-        """Draw accuracy and outcome over two keys.
+        """Draw the test score and the outcome over two keys.
 
         Args:
             x: The key along; empty to choose it.

@@ -173,12 +173,12 @@ def _format_table(section: Section, rows: Sequence[CellRow], sweep: SweepFile) -
     """Return the lines of the table of cells."""
     keys = [key for key in naming_keys(section.cells) if len({row.keys[key] for row in rows}) > 1]
     columns = {key: [row.keys[key] for row in rows] for key in keys}
-    columns["n"] = [mark_n(row.accuracy.n, row.counted) for row in rows]
+    columns["n"] = [mark_n(row.result.n, row.counted) for row in rows]
     published = [_find_published(cell, sweep.claims) for cell in section.cells]
     if any(published):
         head = "published" if section.size == PAPER else "published, of the paper's scale"
         columns[head] = [value or "-" for value in published]
-    columns["ours"] = [row.accuracy.percent(digits=2, sign="") for row in rows]
+    columns["ours"] = [row.result.percent(digits=2, sign="") for row in rows]
     if any(row.difference for row in rows):
         columns[f"minus {sweep.reference}"] = [row.difference.format() if row.difference else "" for row in rows]
     columns["outcome"] = [row.outcomes for row in rows]
@@ -209,7 +209,7 @@ def _describe_machine(record: Record) -> str:
 
 
 def _find_published(cell: Cell, claims: Sequence[Claim]) -> str:
-    """Return the published accuracy of the cell, in percent; empty if there is none."""
+    """Return the published score of the cell, in percent; empty if there is none."""
     numbers = [
         claim for claim in claims if claim.test == ClaimTest.NON_INFERIOR and not isinstance(claim.reference, Mapping)
     ]

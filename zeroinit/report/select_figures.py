@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zeroinit.report.cells import Cell, naming_keys
+from zeroinit.report.cells import Cell, list_scores, naming_keys
 from zeroinit.report.confounding import read_init_csv
 from zeroinit.report.histories import (
     first_gradients,
@@ -14,7 +14,7 @@ from zeroinit.report.histories import (
     sum_histograms,
     theoretical_first_gradients,
 )
-from zeroinit.tracker import TEST_ACCURACY, RunReader
+from zeroinit.tracker import RunReader
 
 if TYPE_CHECKING:
     from zeroinit.report.views import Observed, View
@@ -57,7 +57,7 @@ def draw(
     if not records:
         return {}
     neurons = neuron_metrics(records)
-    tracker.load_histories(records, [TEST_ACCURACY, *neurons])
+    tracker.load_histories(records, [*(score.test for score in list_scores(cells)), *neurons])
     keys = naming_keys(cells)
     tasks: list[tuple[Any, ...]] = [("comparison", cells), ("differences", cells, baseline), ("map", cells, *axes)]
     if neurons:

@@ -30,6 +30,7 @@ DRAWS, IDENTICAL = "draws of the init", "identical runs"  # what n may count bes
 
 CONFIDENCE = 0.95  # of all intervals, unless they are widened for several comparisons
 MIN_UNITS_FOR_INTERVAL = 3  # of two units, the values say more than an interval of 12.7 standard errors
+LOWEST_SHARES = {"share": 0.0, "share of variance": -math.inf}  # {unit of values of at most 1: the lowest value}
 MAX_SEEDS = 1_000  # the largest number of seeds that `seeds_needed` considers
 
 
@@ -123,20 +124,20 @@ def display_bounds(values: Values, metric: str) -> tuple[Numbers, Numbers]:
     if n < MIN_UNITS_FOR_INTERVAL:
         means = _unit_means(values)
         return means.min(axis=0), means.max(axis=0)
-    return np.clip(mean - half, *_value_range(metric)), np.clip(mean + half, *_value_range(metric))
+    return np.clip(mean - half, *value_range(metric)), np.clip(mean + half, *value_range(metric))
 
 
 def is_share(metric: str) -> bool:
-    """Return whether the metric lies between 0 and 1."""
+    """Return whether the metric is a share of at most 1, which is shown in percent."""
     declared = find_metric(metric)
-    return bool(declared and declared.unit == "share")
+    return bool(declared and declared.unit in LOWEST_SHARES)
 
 
-def _value_range(metric: str) -> tuple[float, float]:
+def value_range(metric: str) -> tuple[float, float]:
     """Return the range in which the metric's values lie."""
-    if is_share(metric):
-        return 0, 1
     declared = find_metric(metric)
+    if declared and declared.unit in LOWEST_SHARES:
+        return LOWEST_SHARES[declared.unit], 1
     return (0, math.inf) if declared and declared.is_nonnegative else (-math.inf, math.inf)
 
 
@@ -150,6 +151,7 @@ class Estimate:
         half: The half width of Student's interval, which is not cut.
         low: The lower bound to show (see `display_bounds`).
         high: The upper bound to show.
+        least: The lowest possible value of a share.
     """
 
     n: int
@@ -157,6 +159,7 @@ class Estimate:
     half: float
     low: float
     high: float
+    least: float = 0.0
 
     @property
     def has_interval(self) -> bool:
@@ -175,7 +178,7 @@ class Estimate:
         return self.percent(digits) if is_share(metric) else f"{self.mean:.3g} {self.spread()}".strip()
 
     def percent(self, digits: int, sign: str = "%") -> str:
-        """Format a share in percent, with an interval that stays within 0 to 100%.
+        """Format a share in percent, with an interval that stays within its range, such as 0 to 100%.
 
         `97.9% ± 1.0`, or `97.9% (95.1 to 100)` if the interval is cut; with n = 2 both values, `95.1%, 97.9%`.
         """
@@ -201,9 +204,9 @@ class Estimate:
         return f"{self.low:.3g}{' to' if self.has_interval else ','} {self.high:.3g}" if self.n >= 2 else ""
 
     def is_cut(self, digits: int) -> bool:
-        """Return whether the interval of a share, rounded to these digits, would leave 0 to 100%."""
+        """Return whether the interval of a share, rounded to these digits, would leave its range."""
         mean, half = round(100 * self.mean, digits), round(100 * self.half, digits)
-        return self.has_interval and not (mean - half >= 0 and round(mean + half, digits) <= 100)
+        return self.has_interval and not (mean - half >= 100 * self.least and round(mean + half, digits) <= 100)
 
 
 def estimate(records: Iterable[Record], metric: str, draws: bool | None = None) -> Estimate:
@@ -217,7 +220,7 @@ def estimate(records: Iterable[Record], metric: str, draws: bool | None = None) 
     values = group_by_unit(records, lambda record: record.last(metric), draws)
     n, mean, half = mean_and_interval(values)
     low, high = display_bounds(values, metric)
-    return Estimate(n, float(mean), float(half), float(low), float(high))
+    return Estimate(n, float(mean), float(half), float(low), float(high), value_range(metric)[0])
 
 
 def explain_intervals(estimates: Collection[Estimate], digits: int) -> str:
@@ -226,7 +229,8 @@ def explain_intervals(estimates: Collection[Estimate], digits: int) -> str:
     if any(result.has_interval for result in estimates):
         parts.append("Student's 95% interval")
     if any(result.is_cut(digits) for result in estimates):
-        parts.append("cut where it would leave 0 to 100%, as (low to high)")
+        range_of = "leave 0 to 100%" if any(result.least == 0 for result in estimates) else "exceed 100%"
+        parts.append(f"cut where it would {range_of}, as (low to high)")
     if any(result.n == 2 for result in estimates):
         parts.append("with n = 2 both values")
     return ", ".join(parts)

@@ -10,13 +10,14 @@ import pandas as pd
 
 from zeroinit.errors import BadInput
 from zeroinit.report.answer import summarize
-from zeroinit.report.cells import group_cells, list_runs, naming_keys, outcome_of
+from zeroinit.report.cells import group_cells, list_runs, list_scores, naming_keys, outcome_of
 from zeroinit.report.comparisons import Comparison, compare_with_baseline, describe_widening
 from zeroinit.report.histories import GradientHistograms, metrics_of, sum_histograms
 from zeroinit.report.judgements import COLUMNS, Judgement, judge, metrics_of_claims
 from zeroinit.report.manifest import MANIFEST_FILE, Manifest, manifest_of, read_manifest
 from zeroinit.report.tables import explain_marks, mark_n, summarize_cells
-from zeroinit.tracker import TEST_ACCURACY, Record, Tracker, readable
+from zeroinit.tracker import Record, Tracker, readable
+from zeroinit.tracker.scores import name_scores
 from zeroinit.tracker.tags import Tag
 
 if TYPE_CHECKING:
@@ -85,18 +86,19 @@ class Sweep:
     def cells(self) -> pd.DataFrame:
         """One row for each cell.
 
-        Columns: the keys that name a cell; `n` and `counted`, what n counts; `accuracy`, the mean of the final test
-        accuracy, with its standard deviation `std` over the n units; `interval`, the half width of Student's 95%
-        interval; `low` and `high`, its bounds within 0 and 1; `difference` from the baseline in percentage points, with
-        `difference_interval`, `comparisons` and `direction` as in `difference()`; `loss`; and `outcomes` of its runs.
+        Columns: the keys that name a cell; `n` and `counted`, what n counts; `accuracy` or `r2`, the mean of the final
+        test score, with its standard deviation `std` over the n units; `interval`, the half width of Student's 95%
+        interval; `low` and `high`, its bounds within the range of the score; `difference` from the baseline in
+        percentage points, with `difference_interval`, `comparisons` and `direction` as in `difference()`; `loss`; and
+        `outcomes` of its runs.
         """
         return pd.DataFrame([_typed(row.columns()) for row in summarize_cells(self._cells, self.baseline)])
 
-    def curves(self, metric: str = TEST_ACCURACY) -> pd.DataFrame:
+    def curves(self, metric: str | None = None) -> pd.DataFrame:
         """Return a metric over training, in long form.
 
         Args:
-            metric: The name of the metric, such as `train/loss` or `symmetry/hidden1/distinct`.
+            metric: The name of the metric, such as `train/loss`; None for the test score.
 
         Returns:
             Columns `run_id`, the keys that name a cell, the seeds, `step`, `epoch` and `value`; a row for each point.
@@ -105,7 +107,7 @@ class Sweep:
             BadInput: No run has the metric.
         """
         finished = [record for cell in self._cells for record in cell.finished]
-        names = metrics_of(finished)
+        names, metric = metrics_of(finished), metric or list_scores(self._cells)[0].test
         if metric not in names:
             raise BadInput(f"metric={metric}: no finished run has it; the metrics are {', '.join(names) or 'none'}")
         self._tracker.load_histories(finished, [metric])
@@ -139,7 +141,7 @@ class Sweep:
         return histograms
 
     def difference(self, baseline: str | None = None) -> pd.DataFrame:
-        """Return the difference of test accuracy between each cell and its baseline, paired by seed.
+        """Return the difference of the test score between each cell and its baseline, paired by seed.
 
         Args:
             baseline: The name of an init; None for the sweep's own.
@@ -185,7 +187,7 @@ class Sweep:
         return judge(self._manifest.claims, self._cells)
 
     def to_latex(self, baseline: str | None = None) -> str:
-        """Return a LaTeX table (booktabs) of the cells, with the accuracy and the difference from the baseline.
+        """Return a LaTeX table (booktabs) of the cells, with the score and the difference from the baseline.
 
         Args:
             baseline: The name of an init; None for the sweep's own.
@@ -193,12 +195,12 @@ class Sweep:
         comparisons, cell_rows = self._comparisons(baseline), summarize_cells(self._cells)
         rows = []
         for row, comparison in zip(cell_rows, comparisons, strict=True):
-            accuracy, difference = row.accuracy.percent(digits=1), comparison.difference
+            score, difference = row.result.percent(digits=1), comparison.difference
             minus = difference.format() if difference else ""
-            numbers = {"n": mark_n(row.accuracy.n, row.counted), "accuracy": accuracy, "difference": minus}
+            numbers = {"n": mark_n(row.result.n, row.counted), "score": score, "difference": minus}
             rows.append({**row.keys, **numbers, "outcome": row.outcomes})
         name = baseline or self.baseline
-        columns = {"accuracy": "test accuracy", "difference": f"minus {name} (points)"}
+        columns = {"score": f"test {name_scores(list_scores(self._cells))}", "difference": f"minus {name} (points)"}
         table = pd.DataFrame(rows).rename(columns=columns).style.hide(axis="index")
         table = table.format(escape="latex").format_index(escape="latex", axis="columns")
         widening = describe_widening(comparisons)

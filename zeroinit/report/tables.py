@@ -12,15 +12,17 @@ from zeroinit.report.cells import Cell, naming_keys
 from zeroinit.report.comparisons import BASELINE, NO_DIFFERENCE, Difference, compare_with_baseline, describe_widening
 from zeroinit.report.judgements import Judgement
 from zeroinit.report.statistics import DRAWS, IDENTICAL, Estimate, estimate, explain_intervals
-from zeroinit.tracker import TEST_ACCURACY, TEST_LOSS
+from zeroinit.tracker import TEST_LOSS
+from zeroinit.tracker.scores import Score, name_scores
 
 # keys that a caption shows if all cells share their value, unless it is the value here, which says nothing
 CAPTION_KEYS = {
     **dict.fromkeys(("dataset", "dataset.batch_size", "epochs", "steps", "optimizer", "optimizer.lr"), "null"),
     **dict.fromkeys(("dataset.max_examples", "dataset.resize", "dataset.channels", "init.layers", "init.rest"), "null"),
     **{"dataset.normalize.mean": "0", "dataset.normalize.std": "1"},
-    **{"dataset.augment.padding": "0", "dataset.augment.flip": "false", "loss.reduction": "mean"},
-    **{"arithmetic": "native", "schedule": "constant", "schedule.steps": "null", "schedule.factor": "null"},
+    **{"dataset.augment.padding": "0", "dataset.augment.flip": "false"},
+    **{"loss": "cross_entropy", "loss.reduction": "mean", "arithmetic": "native"},
+    **{"schedule": "constant", "schedule.steps": "null", "schedule.factor": "null"},
 }
 MAX_LAYER_COLUMNS = 6  # layers that have a column in the table of replays
 
@@ -31,7 +33,8 @@ class CellRow(NamedTuple):
     Attributes:
         keys: The keys that name the cell, with their values.
         counted: What n counts.
-        accuracy: The final test accuracy, as shares of 1.
+        score: What the result is.
+        result: The final test score, as shares of 1.
         loss: The mean of the final test loss.
         outcomes: The outcomes of the runs, with their counts if they differ.
         difference: The cell minus the baseline; None if it is the baseline, or if there is none.
@@ -39,7 +42,8 @@ class CellRow(NamedTuple):
 
     keys: dict[str, str]
     counted: str
-    accuracy: Estimate
+    score: Score
+    result: Estimate
     loss: float
     outcomes: str
     difference: Difference | None
@@ -47,18 +51,13 @@ class CellRow(NamedTuple):
     def columns(self) -> dict[str, str | int | float]:
         """Return the columns of summary.csv.
 
-        `interval` is the half width of Student's 95% interval. The difference and its interval are in percentage
-        points; its interval is widened for the comparisons with one baseline.
+        The mean is in the column of its score, `accuracy` or `r2`. `interval` is the half width of Student's 95%
+        interval. The difference and its interval are in points; its interval is widened for the comparisons.
         """
-        accuracy = self.accuracy
-        columns: dict[str, str | int | float] = {**self.keys, "n": accuracy.n, "counted": self.counted}
-        columns |= {
-            "accuracy": accuracy.mean,
-            "std": accuracy.std,
-            "interval": accuracy.half,
-            "low": accuracy.low,
-            "high": accuracy.high,
-        }
+        result = self.result
+        columns: dict[str, str | int | float] = {**self.keys, "n": result.n, "counted": self.counted}
+        columns |= {self.score.name: result.mean, "std": result.std, "interval": result.half}
+        columns |= {"low": result.low, "high": result.high}
         difference = self.difference or NO_DIFFERENCE
         columns |= {"difference": difference.mean, "difference_interval": difference.half}
         columns |= {"comparisons": difference.comparisons, "direction": difference.direction if difference.n else ""}
@@ -70,13 +69,13 @@ def summarize_cells(cells: Sequence[Cell], baseline: str = BASELINE) -> list[Cel
     rows = []
     keys = naming_keys(cells)
     for cell, comparison in zip(cells, compare_with_baseline(cells, baseline), strict=True):
-        accuracy, loss = (estimate(cell.finished, metric) for metric in (TEST_ACCURACY, TEST_LOSS))
+        result, loss = (estimate(cell.finished, metric) for metric in (cell.score.test, TEST_LOSS))
         outcomes = [
             outcome if count == cell.outcomes.total() else f"{count} {outcome}"
             for outcome, count in cell.outcomes.most_common()
         ]
         values = {key: cell.params.get(key, "") for key in keys}
-        parts = accuracy, loss.mean, ", ".join(outcomes), comparison.difference
+        parts = cell.score, result, loss.mean, ", ".join(outcomes), comparison.difference
         rows.append(CellRow(values, cell.counted, *parts))
     return rows
 
@@ -114,21 +113,22 @@ def _plain_table(columns: Sequence[str]) -> Table:
 def cell_table(rows: Sequence[CellRow], baseline: str = BASELINE) -> Table:
     """Return the table of cells for a terminal, the inits of one arch and scale below each other.
 
-    The accuracy is in percent with its 95% interval, the difference from the baseline in points; a dash stands for a
+    The score is in percent with its 95% interval, the difference from the baseline in points; a dash stands for a
     number that does not exist. The column of differences is left out if no cell has a baseline.
     """
     keys = [*(key for key in rows[0].keys if key != "init"), "init"]
     has_differences = any(row.difference for row in rows)
     table = _plain_table(keys)
-    for name in ("n", "test accuracy", *([f"minus {baseline}"] if has_differences else []), "loss"):
+    score = name_scores([row.score for row in rows if row.result.n] or [row.score for row in rows])
+    for name in ("n", f"test {score}", *([f"minus {baseline}"] if has_differences else []), "loss"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("outcome", overflow="fold")
     for row in _group_rows(rows):
         difference = row.difference.format() if row.difference else ""
         table.add_row(
             *(row.keys[key] for key in keys),
-            mark_n(row.accuracy.n, row.counted),
-            row.accuracy.percent(digits=1),
+            mark_n(row.result.n, row.counted),
+            row.result.percent(digits=1),
             *([difference] if has_differences else []),
             "-" if math.isnan(row.loss) else f"{row.loss:.3g}",
             row.outcomes,
@@ -152,7 +152,7 @@ def caption(cells: Sequence[Cell], baseline: str = BASELINE) -> str:
         for key, silent in CAPTION_KEYS.items()
         if len({cell.params.get(key) for cell in cells}) == 1 and cells[0].params.get(key, silent) != silent
     ]
-    intervals = explain_intervals([estimate(cell.finished, TEST_ACCURACY) for cell in cells], digits=1)
+    intervals = explain_intervals([estimate(cell.finished, cell.score.test) for cell in cells], digits=1)
     numbers = ", ".join(part for part in ("after the last step, mean over n draws of the init", intervals) if part)
     widening = describe_widening(compare_with_baseline(cells, baseline))
     differences = f"; minus {baseline}: percentage points, paired by seed, {widening}" if widening else ""
@@ -160,9 +160,9 @@ def caption(cells: Sequence[Cell], baseline: str = BASELINE) -> str:
 
 
 def as_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
-    """Return the rows as CSV; the first row has all columns."""
+    """Return the rows as CSV; what a row lacks is empty."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0])
+    writer = csv.DictWriter(text, dict.fromkeys(name for row in rows for name in row))
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from zeroinit.config import Job
-from zeroinit.tracker import TEST_ACCURACY, TEST_LOSS, TRACEBACK, VAL_ACCURACY, Record, Status
+from zeroinit.tracker import TEST_LOSS, TRACEBACK, Record, Status
 from zeroinit.tracker.tags import Tag
 
 
@@ -21,9 +21,9 @@ def failure_line(job: Job, record: Record) -> str:
     return f"failed: {' '.join(job.overrides)}: {error}"
 
 
-def best_val_accuracy(record: Record) -> float | None:
-    """Return the best validation accuracy of a run, which an optimising sweeper maximises; None if the run failed."""
-    return max(record.history(VAL_ACCURACY).values(), default=0.0) if record.status == Status.FINISHED else None
+def best_val_score(record: Record) -> float | None:
+    """Return the best validation score of a run, which an optimising sweeper maximises; None if the run failed."""
+    return max(record.history(record.score.val).values(), default=0.0) if record.status == Status.FINISHED else None
 
 
 def new_warnings(record: Record, already_shown: set[str]) -> list[str]:
@@ -42,10 +42,10 @@ def new_warnings(record: Record, already_shown: set[str]) -> list[str]:
 
 
 def result_line(record: Record) -> str:
-    """Return the line for a run that has ended: its test accuracy, loss and outcome, or its error."""
+    """Return the line for a run that has ended: its test score, loss and outcome, or its error."""
     if Tag.ERROR in record.tags:
         return f"{record.name}: {record.tags[Tag.ERROR]}"
-    accuracy, loss = record.last(TEST_ACCURACY), record.last(TEST_LOSS)
+    score, loss = record.score, record.last(TEST_LOSS)
     stopped = f", stopped after step {record.tags[Tag.STOPPED_AT]}" if Tag.STOPPED_AT in record.tags else ""
     outcome = f"{record.tags[Tag.OUTCOME]} ({record.tags[Tag.OUTCOME_REASON]}){stopped}"
-    return f"{record.name}: test accuracy {accuracy:.1%}, loss {loss:.3g}, {outcome}"
+    return f"{record.name}: test {score.label} {record.last(score.test):.1%}, loss {loss:.3g}, {outcome}"

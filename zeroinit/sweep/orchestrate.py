@@ -16,7 +16,8 @@ from zeroinit.sweep.messages import failure_line, new_warnings
 from zeroinit.sweep.pool import Death, Message, Pool
 from zeroinit.sweep.resume import find_finished
 from zeroinit.sweep.stacking import StackPlan, plan_stacks
-from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, Status, Tracker
+from zeroinit.tracker import TRACEBACK, Record, Status, Tracker
+from zeroinit.tracker.scores import VAL_SCORES, ScoreValue
 from zeroinit.tracker.stale import find_ended_in, kill_dead_runs
 from zeroinit.tracker.tags import Tag
 
@@ -34,7 +35,7 @@ def orchestrate(jobs: Sequence[Job], tracker: Tracker, sweep: str, pool: Pool | 
 
     Returns:
         The records in the order of the jobs. If the tracker is persistent, a record has only the values of the
-        validation accuracy, and of the files only a traceback; the rest is in the store.
+        validation score, and of the files only a traceback; the rest is in the store.
     """
     with Bar(len(jobs)) as bar:
         training = _Training(jobs, plan_stacks(jobs, pool.workers if pool else 1), sweep, tracker, bar)
@@ -48,7 +49,7 @@ def orchestrate(jobs: Sequence[Job], tracker: Tracker, sweep: str, pool: Pool | 
 def orchestrate_missing(jobs: Sequence[Job], tracker: Tracker, sweep: str, pool: Pool | None = None) -> list[Record]:
     """Do what `orchestrate` does, but take the records of runs that were trained before from the store."""
     finished = find_finished(jobs, tracker)
-    tracker.load_histories(list(finished.values()), [VAL_ACCURACY])
+    tracker.load_histories(list(finished.values()), VAL_SCORES)
     missing = [job for job in jobs if identity_of(job) not in finished]
     trained = orchestrate(missing, tracker, sweep, pool)
     records = finished | {identity_of(job): record for job, record in zip(missing, trained, strict=True)}
@@ -114,8 +115,8 @@ class _Training:
         else:
             self._recover(message.index, message.content, is_retried=message.kind == "retried")
 
-    def _show_progress(self, index: int, content: tuple[float, float | None]) -> None:
-        """Show the share of a task's steps that is done, and its validation accuracy if it was just measured."""
+    def _show_progress(self, index: int, content: tuple[float, ScoreValue | None]) -> None:
+        """Show the share of a task's steps that is done, and its validation score if it was just measured."""
         task = self._tasks[index]
         self._bar.advance(*content, index, len(task.jobs) if task else 1)
 
@@ -162,7 +163,7 @@ class _Training:
         try:
             kill_dead_runs(self._tracker, trains_here=True)
             ended = find_ended_in(death.process, [identity_of(job) for job in jobs], self._tracker)
-            self._tracker.load_histories(ended, [VAL_ACCURACY])
+            self._tracker.load_histories(ended, VAL_SCORES)
         except BadInput:  # the store does not answer; the next command reads what it has
             return []
         for record in ended:

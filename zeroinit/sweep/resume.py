@@ -9,7 +9,7 @@ from zeroinit.config import Job
 from zeroinit.environment import environment
 from zeroinit.probes.curvature import Curvature
 from zeroinit.probes.metrics import all_probes
-from zeroinit.tracker import TEST_ACCURACY, Record, RunReader, Status, readable
+from zeroinit.tracker import Record, RunReader, Status, readable
 from zeroinit.tracker.tags import Tag
 
 # keys that decide at which steps or on what probes measure, and the probes that depend on them
@@ -74,7 +74,7 @@ def seconds_needed(jobs: Sequence[Job], known: Iterable[Record]) -> list[float |
     by_cell: dict[str, list[float]] = {}
     by_speed: dict[str, list[float]] = {}
     for record in known:
-        steps = max(record.history(TEST_ACCURACY), default=0)
+        steps = max(record.history(record.score.test), default=0)
         if record.status == Status.FINISHED and steps and Tag.TRAIN_SECONDS in record.tags:
             rate = float(record.tags[Tag.TRAIN_SECONDS]) / int(record.tags.get(Tag.STACK_SIZE, 1)) / steps
             by_cell.setdefault(record.tags[Tag.CELL_HASH], []).append(rate)

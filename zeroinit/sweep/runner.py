@@ -12,8 +12,9 @@ from zeroinit.signals import hold_signals
 from zeroinit.sweep.failures import as_text, mark_failed, write_end
 from zeroinit.sweep.hooks import train_in_folders
 from zeroinit.sweep.session import Session
-from zeroinit.tracker import TRACEBACK, VAL_ACCURACY, Record, RunWriter, Status
+from zeroinit.tracker import TRACEBACK, Record, RunWriter, Status
 from zeroinit.tracker.provenance import command_tag, provenance
+from zeroinit.tracker.scores import VAL_SCORES, ScoreValue
 from zeroinit.tracker.tags import Tag
 
 REPORT_SECONDS = 0.2  # between two reports of how far a training is
@@ -22,7 +23,7 @@ REPORT_SECONDS = 0.2  # between two reports of how far a training is
 def run_jobs(
     jobs: Sequence[Job],
     tracker: RunWriter,
-    report_progress: Callable[[float, float | None], None],
+    report_progress: Callable[[float, ScoreValue | None], None],
     reason: str = "a single run",
     stacked: bool = False,
 ) -> list[Record]:
@@ -34,7 +35,7 @@ def run_jobs(
     Args:
         jobs: jobs that differ only in keys of `stacking.MAY_DIFFER`.
         tracker: where the records are kept.
-        report_progress: is called with the share of the steps done, and with a validation accuracy or None.
+        report_progress: is called with the share of the steps done, and with a validation score or None.
         reason: why the jobs train together, or alone; kept as a tag.
         stacked: whether a single job trains as a stack, so that it has the bits that it would have among others.
     """
@@ -99,18 +100,18 @@ def run_in_worker(
     reason: str,
     sweep: str,
     stacked: bool,
-    report_progress: Callable[[tuple[float, float | None]], None],
+    report_progress: Callable[[tuple[float, ScoreValue | None]], None],
 ) -> list[Record]:
     """Train jobs of a sweep together, in any process, and return their records without what the store keeps.
 
     The config of each job is written to its folder first. A job whose folder cannot be written to fails alone.
-    `report_progress` is called with the share of the steps done and an accuracy, a few times a second.
+    `report_progress` is called with the share of the steps done and a score, a few times a second.
     """
     reported, last = 0.0, None
 
-    def report_now_and_then(share: float, accuracy: float | None) -> None:
+    def report_now_and_then(share: float, value: ScoreValue | None) -> None:
         nonlocal reported, last
-        last = last if accuracy is None else accuracy
+        last = value or last
         if time.monotonic() - reported > REPORT_SECONDS:
             reported = time.monotonic()
             report_progress((share, last))
@@ -126,7 +127,7 @@ def run_in_worker(
     report_progress((1.0, last))
     if tracker.is_persistent:
         for record in records:
-            record.metrics = [point for point in record.metrics if point[0] == VAL_ACCURACY]
+            record.metrics = [point for point in record.metrics if point[0] in VAL_SCORES]
             record.files = {name: content for name, content in record.files.items() if name == TRACEBACK}
     return records
 

@@ -11,6 +11,7 @@ from zeroinit.report import conclude
 from zeroinit.report.manifest import manifest_of
 from zeroinit.sweep.command import Command
 from zeroinit.tracker import TRACEBACK, Record, Status, Tracker, readable
+from zeroinit.tracker.scores import name_scores
 from zeroinit.tracker.stale import kill_dead_runs
 from zeroinit.tracker.tags import Tag
 
@@ -44,15 +45,15 @@ def conclude_search(
     if new:
         manifest = command.manifest(manifest_of(new).planned, claims, new[0].tags.get(Tag.SIZE, ""))
         conclude(replace(manifest, notes=notes), tracker)
-    _print_best(command.folder / BEST_FILE, is_search)
+    _print_best(command.folder / BEST_FILE, is_search, name_scores(record.score for record in new))
     return _have_finished(since, new) and not _has_traceback(command.folder, started)
 
 
-def _print_best(path: Path, is_search: bool) -> None:
+def _print_best(path: Path, is_search: bool, score: str) -> None:
     if path.is_file():
         best = yaml.safe_load(path.read_text())
         chosen = " ".join(f"{key}={value}" for key, value in best["best_params"].items())
-        print(f"Best validation accuracy: {best['best_value']:.1%}, with {chosen} ({path})")
+        print(f"Best validation {score}: {best['best_value']:.1%}, with {chosen} ({path})")
     elif is_search:
         print("No trial finished, so that there is no best one.")
 

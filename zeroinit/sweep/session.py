@@ -30,6 +30,7 @@ from zeroinit.signals import hold_signals
 from zeroinit.sweep.failures import mark_failed, write_end
 from zeroinit.tracker import Record, RunWriter, Status
 from zeroinit.tracker.provenance import device_name
+from zeroinit.tracker.scores import ScoreValue
 from zeroinit.tracker.tags import MAX_TAG, Tag
 from zeroinit.training import loop
 from zeroinit.training.cohort import Member
@@ -52,11 +53,11 @@ class Session:
 
     Args:
         shared: the config of one of them, for the keys in which all are equal.
-        report_progress: is called with the share of the steps done, and with a validation accuracy or None.
+        report_progress: is called with the share of the steps done, and with a validation score or None.
     """
 
     def __init__(
-        self, shared: RunConfig, tracker: RunWriter, report_progress: Callable[[float, float | None], None]
+        self, shared: RunConfig, tracker: RunWriter, report_progress: Callable[[float, ScoreValue | None], None]
     ) -> None:
         self.shared, self.tracker, self.report_progress = shared, tracker, report_progress
         self.device = set_up_torch(shared)

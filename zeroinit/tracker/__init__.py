@@ -6,10 +6,8 @@ import re
 from zeroinit.tracker.protocols import RunReader, RunWriter, SummaryStore, Tracker
 from zeroinit.tracker.record import (
     NEEDED_PARAMS,
-    TEST_ACCURACY,
     TEST_LOSS,
     TRACEBACK,
-    VAL_ACCURACY,
     Record,
     Status,
     readable,
@@ -17,10 +15,8 @@ from zeroinit.tracker.record import (
 
 __all__ = [
     "NEEDED_PARAMS",
-    "TEST_ACCURACY",
     "TEST_LOSS",
     "TRACEBACK",
-    "VAL_ACCURACY",
     "Record",
     "RunReader",
     "RunWriter",

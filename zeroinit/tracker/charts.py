@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from zeroinit.tracker.scores import Score
+
 VIEW = "zeroinit"  # the name of the view in the link
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
-CHARTS = {"test": ("accuracy", "loss"), "train": ("loss", "accuracy")}  # the first charts, by section
 _LINE_CHART = {  # what the UI itself gives a new chart
     **{"type": "LINE", "deleted": False, "isGenerated": True, "runsCountToCompare": 10, "range": {}},
     **{"lineSmoothness": 0, "xAxisScaleType": "linear", "scaleType": "linear", "ignoreOutliers": False},
@@ -22,19 +23,21 @@ _LINE_CHART = {  # what the UI itself gives a new chart
 }
 
 
-def encode_view(keys: Sequence[str]) -> str:
-    """Return the tag's value: test accuracy first, and a line for each combination of the values of the keys.
+def encode_view(keys: Sequence[str], score: Score) -> str:
+    """Return the tag's value: the test score first, and a line for each combination of the values of the keys.
 
     Args:
         keys: Params whose values distinguish the lines.
+        score: The score of the runs.
     """
+    charts = {"test": (score.name, "loss"), "train": ("loss", score.name)}  # the first ones, by section
     state = {
         "searchFilter": "tags.kind = 'run'",  # without the summary
         "runsHiddenMode": "SHOWALL",  # the UI shows ten runs otherwise
         "groupBy": {"aggregateFunction": "average", "groupByKeys": [_group_key(key) for key in keys]},
         "useGroupedValuesInCharts": True,
-        "compareRunCharts": [_chart(section, name) for section, names in CHARTS.items() for name in names],
-        "compareRunSections": [_section(section) for section in CHARTS],
+        "compareRunCharts": [_chart(section, name) for section, names in charts.items() for name in names],
+        "compareRunSections": [_section(section) for section in charts],
         "isAccordionReordered": True,
     }
     return "deflate;" + base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from zeroinit.tracker import Record, Status
+from zeroinit.tracker.scores import Score
 
 
 class Off:
@@ -70,7 +71,7 @@ class Off:
     def describe(self, text: str) -> None:
         pass
 
-    def prepare_charts(self, keys: Sequence[str]) -> None:
+    def prepare_charts(self, keys: Sequence[str], score: Score) -> None:
         pass
 
     def report_folder(self) -> Path:

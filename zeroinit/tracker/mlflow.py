@@ -14,6 +14,7 @@ from zeroinit.process import current_process, end_if_orphaned
 from zeroinit.tracker import TRACEBACK, Record, Status, accepted, artifacts, charts, mlflow_client, mlflow_sql, running
 from zeroinit.tracker.connection import DEFAULT_URI, Connection, writing
 from zeroinit.tracker.reachable import file_of, is_server
+from zeroinit.tracker.scores import Score
 from zeroinit.tracker.tags import MAX_TAG, Kind, Tag
 
 MAX_NOTE = 5000  # characters of an experiment's tag in MLflow's own tables
@@ -253,10 +254,10 @@ class Mlflow(Connection):
                 for tag in (shown, ours):
                     self.client.set_experiment_tag(self.experiment_id, tag, text[:MAX_NOTE])
 
-    def prepare_charts(self, keys: Sequence[str]) -> None:
-        """Make the charts of the sweep in MLflow's UI open with a line for each combination of the keys' values."""
+    def prepare_charts(self, keys: Sequence[str], score: Score) -> None:
+        """Make the charts in MLflow's UI open with this score, a line for each combination of the keys' values."""
         with self.answering("the charts cannot be prepared"):
-            self.client.set_experiment_tag(self.experiment_id, charts.VIEW_TAG, charts.encode_view(keys))
+            self.client.set_experiment_tag(self.experiment_id, charts.VIEW_TAG, charts.encode_view(keys, score))
 
     def report_folder(self) -> Path:
         """Return the folder of the sweep's report, whose path stays the same: beside an SQLite store, else here."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from zeroinit.tracker.record import Record
+from zeroinit.tracker.scores import Score
 
 
 class RunWriter(Protocol):
@@ -89,8 +90,8 @@ class SummaryStore(Protocol):
     def describe(self, text: str) -> None:
         """Show a description of the sweep, in Markdown."""
 
-    def prepare_charts(self, keys: Sequence[str]) -> None:
-        """Make the charts of the sweep open with a line for each combination of the keys' values."""
+    def prepare_charts(self, keys: Sequence[str], score: Score) -> None:
+        """Make the charts of the sweep open with this score, a line for each combination of the keys' values."""
 
     def report_folder(self) -> Path:
         """Return the folder of the sweep's report, whose path stays the same."""

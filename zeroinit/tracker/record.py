@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
+from zeroinit.tracker.scores import Score, find_score
 from zeroinit.tracker.tags import Tag
 
-TEST_ACCURACY = "test/accuracy"  # the metric by which runs are compared
-VAL_ACCURACY = "val/accuracy"  # the metric by which a run is chosen
 TEST_LOSS = "test/loss"
 NEEDED_PARAMS = ("arch", "init", "seeds.init")  # a run without them has no row in any table
 TRACEBACK = "traceback.txt"  # the file of a run that raised
@@ -52,6 +51,11 @@ class Record:
         return self.tags.get(Tag.IDENTITY) or self.tags.get(Tag.CONFIG_HASH, "")
 
     @property
+    def score(self) -> Score:
+        """The score of the run: accuracy or R²."""
+        return find_score(self.histories, self.params)
+
+    @property
     def is_readable(self) -> bool:
         """Whether a report can use the run. Some runs lack tags: their process ended early, or a person made them."""
         return bool(self.identity) and Tag.CELL_HASH in self.tags and self.params.keys() >= {*NEEDED_PARAMS}
@@ -59,17 +63,18 @@ class Record:
     def lacks(self, list_files: Callable[[], Collection[str]]) -> str:
         """Say what the store lacks of a run that is FINISHED there; empty if the run is complete.
 
-        This is the only definition of a complete run. A complete run has its test accuracy after its last step and
-        all files that its tag `artifacts` lists. A run from a version without these tags needs a test accuracy alone.
+        This is the only definition of a complete run. A complete run has its test score after its last step and all
+        files that its tag `artifacts` lists. A run from a version without these tags needs a test score alone.
 
         Args:
             list_files: Returns the names of the run's files in the store. It is called only if a file is expected.
         """
-        steps = self.history(TEST_ACCURACY)
+        metric = self.score.test
+        steps = self.history(metric)
         if not steps:
-            return f"it has no {TEST_ACCURACY}"
+            return f"it has no {metric}"
         if max(steps) < int(self.tags.get(Tag.LAST_STEP, 0)):
-            return f"it has no {TEST_ACCURACY} after its last step, {self.tags[Tag.LAST_STEP]}"
+            return f"it has no {metric} after its last step, {self.tags[Tag.LAST_STEP]}"
         expected = json.loads(self.tags.get(Tag.ARTIFACTS, "[]"))
         missing = sorted({*expected} - {*list_files()}) if expected else []
         return f"it has no {', '.join(missing)}" if missing else ""

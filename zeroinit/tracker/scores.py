@@ -1,7 +1,9 @@
 """The score of a run: the metric by which runs are compared, chosen and judged. The loss of the run decides it."""
 
 import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -37,3 +39,25 @@ ACCURACY = Score("accuracy", "accuracy", "majority class", "1-nearest neighbour"
 # 1 minus the squared error divided by that of the training set's mean: the share of the variance that is explained
 R2 = Score("r2", "R²", "mean predictor", "linear regression", -math.inf)
 SCORES = (ACCURACY, R2)
+TEST_SCORES = tuple(score.test for score in SCORES)
+VAL_SCORES = tuple(score.val for score in SCORES)
+LOSS_OF_R2 = "mse"  # the option of `loss` whose runs have R²
+
+
+class ScoreValue(NamedTuple):
+    """A value of a score."""
+
+    score: Score
+    value: float
+
+
+def name_scores(scores: Iterable[Score]) -> str:
+    """Return `accuracy`, `R²`, or `accuracy or R²` for scores of several kinds; `accuracy` for none."""
+    present = {*scores} or {ACCURACY}
+    return " or ".join(score.label for score in SCORES if score in present)
+
+
+def find_score(metrics: Collection[str], params: Mapping[str, str]) -> Score:
+    """Return the score whose test or validation metric is among these; before a run has one, that of its loss."""
+    measured = (score for score in SCORES if score.test in metrics or score.val in metrics)
+    return next(measured, R2 if params.get("loss") == LOSS_OF_R2 else ACCURACY)

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from zeroinit.report.answer import summarize
-from zeroinit.report.cells import NOT_RUN, Cell, independent_keys, naming_keys
+from zeroinit.report.cells import NOT_RUN, Cell, independent_keys, list_scores, naming_keys
 from zeroinit.report.comparisons import compare_with_baseline
 from zeroinit.report.histories import CellHistograms, GradientHistograms
 from zeroinit.report.judgements import judge
@@ -24,10 +24,11 @@ from zeroinit.report.page.pairs import describe_layers, describe_wavefronts
 from zeroinit.report.page.planes import describe_planes
 from zeroinit.report.page.table import describe_table
 from zeroinit.report.page.terms import define_terms
-from zeroinit.report.tables import caption, explain_marks, summarize_cells
+from zeroinit.report.tables import CellRow, caption, explain_marks, summarize_cells
 from zeroinit.report.views.differences import make_differences
 from zeroinit.report.views.observed import Observed
 from zeroinit.tracker import Record
+from zeroinit.tracker.scores import name_scores
 from zeroinit.tracker.tags import Tag
 
 # outcomes of runs that have no number at their end
@@ -61,6 +62,8 @@ class Content:
         self.extras = extras
         self.comparisons = compare_with_baseline(cells, manifest.baseline)
         self.rows = summarize_cells(cells, manifest.baseline)
+        self.scores = list_scores(cells)
+        self.score = name_scores(self.scores)
         self.commands, unknown = training_commands(manifest, cells)
         self.marks = explain_marks(self.rows, self.judgements)
         self.notes = [
@@ -76,6 +79,11 @@ class Content:
     def records(self) -> list[Record]:
         """The finished runs."""
         return [record for cell in self.cells for record in cell.finished]
+
+    def format_result(self, row: CellRow) -> str:
+        """Return the test score of a cell, with its name if the cells have several scores."""
+        name = f"{row.score.label} " if len(self.scores) > 1 and row.result.n else ""
+        return name + row.result.percent(digits=1)
 
     def select(self, indices: Sequence[int]) -> "Content":
         """Return the content of the page of some of the cells."""
@@ -129,7 +137,7 @@ class Content:
         }
         texts = dict.fromkeys(_texts_of(data))
         dark = {"dark": list_dark_colours(texts), "dark_tiles": DARK_TILES, "dark_scales": DARK_SCALES}
-        shared = {"glossary": define_terms(texts, self.cells), **dark}
+        shared = {"glossary": define_terms(texts, self.cells, self.scores), **dark}
         return data | shared | {"columns": pool.columns}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
-from zeroinit.report.cells import Cell, independent_keys, naming_keys
+from zeroinit.report.cells import Cell, independent_keys, list_scores, naming_keys
 from zeroinit.report.page.charts import ColumnPool
 from zeroinit.report.page.metrics import DetailLevel, list_halves, round_number
 from zeroinit.report.views.map import (
@@ -22,7 +22,6 @@ from zeroinit.report.views.map import (
 )
 from zeroinit.report.views.panels import describe_units, write_caption
 from zeroinit.report.views.view import SCALE_DIGITS, Scale
-from zeroinit.tracker import TEST_ACCURACY
 
 if TYPE_CHECKING:
     from zeroinit.report.page.content import Content
@@ -70,7 +69,7 @@ def _describe_paints(content: "Content", level: DetailLevel, pool: ColumnPool) -
     """Return the tiles of the outcome and of each metric, with the columns that the table shows of a metric."""
     cells, finals = content.cells, content.finals
     known = dict.fromkeys(name for of_cell in finals for name in of_cell)
-    ordered = [name for name in dict.fromkeys([TEST_ACCURACY, *known]) if name in known]
+    ordered = [name for name in dict.fromkeys([*(score.test for score in list_scores(cells)), *known]) if name in known]
     units = describe_units(cells)
     paints = {OUTCOME: _describe_painting(paint_outcomes(cells), cells, pool)}
     for metric in ordered[: level.metrics]:

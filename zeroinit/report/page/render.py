@@ -8,7 +8,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zeroinit.report.cells import Cell
 from zeroinit.report.histories import CellHistograms, GradientHistograms, space_evenly
@@ -58,7 +58,7 @@ def render_page(
 
     content = Content(name, manifest, cells, histograms, notes, extras)
     for level in _list_levels(content):
-        page = _fill_template(name, content.at(level, DETAIL_LEVELS[0]))
+        page = _fill_template(content, level)
         if len(page) <= MAX_PAGE_BYTES:
             break
     return page
@@ -73,7 +73,7 @@ def _list_levels(content: "Content") -> Sequence[DetailLevel]:
     samples = [content.select(space_evenly(count, size)) for size in sizes]
 
     def is_small(level: DetailLevel) -> bool:
-        few, some, many = (len(_fill_template(content.name, sample.at(level, DETAIL_LEVELS[0]))) for sample in samples)
+        few, some, many = (len(_fill_template(sample, level)) for sample in samples)
         of_each = (many - some) / (SAMPLE_CELLS // 2)
         packing = 0.5 * (many - some) / max(1, some - few)  # how much smaller a cell is among twice as many
         return many + min(1, packing) * of_each * (count - SAMPLE_CELLS) <= MAX_PAGE_BYTES
@@ -81,11 +81,13 @@ def _list_levels(content: "Content") -> Sequence[DetailLevel]:
     return DETAIL_LEVELS[bisect_left(DETAIL_LEVELS[:-1], True, key=is_small) :]
 
 
-def _fill_template(name: str, data: dict[str, Any]) -> bytes:
-    """Return the template with the scripts, the styles and the data, which the browser decompresses."""
+def _fill_template(content: "Content", level: DetailLevel) -> bytes:
+    """Return the template with the scripts, the styles and the data of a level, which the browser decompresses."""
+    data = content.at(level, DETAIL_LEVELS[0])
     page = (TEMPLATE / "page.html").read_text()
     packed = gzip.compress(json.dumps(data, separators=(",", ":"), allow_nan=False).encode(), mtime=0)
-    parts = {path.name: path.read_text() for path in TEMPLATE.iterdir() if path.suffix in (".css", ".js")}
-    parts |= {"title": html.escape(f"{name} - zeroinit"), "data": base64.b64encode(packed).decode()}
+    files = {path.name: path.read_text() for path in TEMPLATE.iterdir() if path.suffix in (".css", ".js")}
+    parts = {name: text.replace("{{score}}", f"test {content.score}") for name, text in files.items()}
+    parts |= {"title": html.escape(f"{content.name} - zeroinit"), "data": base64.b64encode(packed).decode()}
     # in one pass, so that a name such as {{data}} stays as it is
     return re.sub(r"\{\{([\w.]+)\}\}", lambda match: parts[match[1]], page).encode()

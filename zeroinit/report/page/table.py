@@ -10,15 +10,16 @@ from zeroinit.report.cells import (
     independent_keys,
     is_number,
     list_runs,
+    list_scores,
     naming_keys,
     outcome_of,
     sort_values,
 )
 from zeroinit.report.page.charts import ColumnPool
 from zeroinit.report.page.metrics import DetailLevel, list_halves
-from zeroinit.report.tables import CellRow, mark_n
+from zeroinit.report.tables import mark_n
 from zeroinit.report.views.metrics import format_value
-from zeroinit.tracker import TEST_ACCURACY, TEST_LOSS, Record
+from zeroinit.tracker import TEST_LOSS, Record
 from zeroinit.tracker.tags import Tag
 
 if TYPE_CHECKING:
@@ -27,31 +28,33 @@ if TYPE_CHECKING:
 
 def describe_table(content: "Content", level: DetailLevel, pool: ColumnPool) -> dict[str, Any]:
     """Return the columns of the table of cells and of that of runs. A column is (name, texts, sort keys)."""
-    cells, baseline = content.cells, content.manifest.baseline
+    cells = content.cells
     keys = naming_keys(cells)
     differing = [key for key in keys if len({cell.params.get(key) for cell in cells}) > 1] or keys[:2]
     return {
-        "metrics": [TEST_ACCURACY, TEST_LOSS],  # of those of the map, the metrics that have a column of their own
-        "cells": _describe_cell_columns(content.rows, cells, differing, baseline, pool),
+        "metrics": [
+            *(score.test for score in list_scores(cells)),
+            TEST_LOSS,
+        ],  # of those of the map, the metrics that have a column of their own
+        "cells": _describe_cell_columns(content, differing, pool),
         "runs": _describe_run_columns(content, differing, level.runs, pool),
     }
 
 
-def _describe_cell_columns(
-    rows: Sequence[CellRow], cells: Sequence[Cell], keys: Sequence[str], baseline: str, pool: ColumnPool
-) -> list[dict[str, Any]]:
+def _describe_cell_columns(content: "Content", keys: Sequence[str], pool: ColumnPool) -> list[dict[str, Any]]:
     """Return the columns of the table of cells."""
+    rows, cells = content.rows, content.cells
     columns = _describe_keys(keys, cells, cells, pool)
-    counts = [mark_n(row.accuracy.n, row.counted) for row in rows]
-    columns.append(_column("n", counts, [row.accuracy.n for row in rows], pool))
-    accuracies = [row.accuracy.percent(digits=1) for row in rows]
-    halves = list_halves([row.accuracy for row in rows])
-    columns.append(_column("test accuracy", accuracies, [row.accuracy.mean for row in rows], pool, halves))
+    counts = [mark_n(row.result.n, row.counted) for row in rows]
+    columns.append(_column("n", counts, [row.result.n for row in rows], pool))
+    results = [content.format_result(row) for row in rows]
+    halves = list_halves([row.result for row in rows])
+    columns.append(_column(f"test {content.score}", results, [row.result.mean for row in rows], pool, halves))
     if any(row.difference for row in rows):
         texts = [_minus(row.difference.format()) if row.difference else "" for row in rows]
         means = [row.difference.mean if row.difference else math.nan for row in rows]
         halves = list_halves([row.difference for row in rows])
-        columns.append(_column(f"minus {baseline}", texts, means, pool, halves))
+        columns.append(_column(f"minus {content.manifest.baseline}", texts, means, pool, halves))
     losses = [format_value(TEST_LOSS, row.loss) for row in rows]
     columns.append(_column("test loss", losses, [row.loss for row in rows], pool))
     columns.append(_sort_texts("outcome", [row.outcomes for row in rows], pool))
@@ -84,10 +87,11 @@ def _describe_run_columns(content: "Content", keys: Sequence[str], most: int, po
     columns = _describe_keys(keys, [cells[index] for index, _ in runs], cells, pool)
     seeds = [record.params["seeds.init"] for _, record in runs]
     columns.append(_sort_texts("seed", seeds, pool))
-    for metric in (TEST_ACCURACY, TEST_LOSS):
-        values = [record.last(metric) for _, record in runs]
-        name = metric.replace("/", " ")
-        columns.append(_column(name, [format_value(metric, value) for value in values], values, pool))
+    scores = [record.score.test for _, record in runs]
+    for name, metrics in ((f"test {content.score}", scores), ("test loss", [TEST_LOSS] * len(runs))):
+        values = [record.last(metric) for metric, (_, record) in zip(metrics, runs, strict=True)]
+        texts = [format_value(metric, value) for metric, value in zip(metrics, values, strict=True)]
+        columns.append(_column(name, texts, values, pool))
     differences = _subtract_baselines(content, runs)
     if any(not math.isnan(value) for value in differences):
         texts = ["" if math.isnan(value) else _minus(f"{value:+.2f}") for value in differences]
@@ -114,16 +118,16 @@ def reason_of(record: Record) -> str:
 
 
 def _subtract_baselines(content: "Content", runs: Sequence[tuple[int, Record]]) -> list[float]:
-    """Return of each run its accuracy minus that of the baseline with the same seeds, in percentage points, or NaN."""
+    """Return of each run its score minus that of the baseline with the same seeds, in percentage points, or NaN."""
     differences = []
     by_baseline: dict[int, dict[Any, float]] = {}
     for index, record in runs:
         baseline = content.comparisons[index].baseline
         if baseline and id(baseline) not in by_baseline:
-            values = {other.seeds: other.last(TEST_ACCURACY) for other in baseline.finished}
+            values = {other.seeds: other.last(other.score.test) for other in baseline.finished}
             by_baseline[id(baseline)] = values
         value = by_baseline[id(baseline)].get(record.seeds, math.nan) if baseline else math.nan
-        differences.append(100 * (record.last(TEST_ACCURACY) - value))
+        differences.append(100 * (record.last(record.score.test) - value))
     return differences
 
 

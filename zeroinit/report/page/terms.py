@@ -6,11 +6,15 @@ from pathlib import Path
 from zeroinit import CONF
 from zeroinit.report.cells import OUTCOMES, Cell
 from zeroinit.report.glossary import definitions_in
+from zeroinit.tracker.scores import Score
 
 
-def define_terms(texts: Iterable[str], cells: Sequence[Cell]) -> dict[str, str]:
-    """Return {form: definition} for the terms in the texts, and for the options of the cells, such as `init=zero`."""
-    return definitions_in([*texts, *OUTCOMES]) | _define_options(cells)
+def define_terms(texts: Iterable[str], cells: Sequence[Cell], scores: Sequence[Score]) -> dict[str, str]:
+    """Return {form: definition} for the terms in the texts, and for the options of the cells, such as `init=zero`.
+
+    The definitions of outcomes are in the words of these scores.
+    """
+    return definitions_in([*texts, *OUTCOMES], scores) | _define_options(cells)
 
 
 def _define_options(cells: Sequence[Cell]) -> dict[str, str]:

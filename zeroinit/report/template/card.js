@@ -6,7 +6,7 @@ function outcomeChip({ outcome: word, outcomes: text, colour, is_dark: isDarkCol
 
 function cardParts(index) {
   const cell = cells[index];
-  const facts = [["test accuracy", cell.accuracy], ["n", cell.marked_n], ...(cell.difference ? [[`minus ${data.baseline}, points`, cell.difference]] : []),
+  const facts = [["{{score}}", cell.accuracy], ["n", cell.marked_n], ...(cell.difference ? [[`minus ${data.baseline}, points`, cell.difference]] : []),
     ...cell.distinct.map(([layer, text]) => [`distinct neurons of ${layer}`, text])];
   return [element("div", {}, element("p", {}, outcomeChip(cell)),
     element("dl", {}, facts.flatMap(([name, text]) => [element("dt", {}, explain(name)), element("dd", {}, text)])),
@@ -38,7 +38,7 @@ function listRuns(index) {
   const rows = d3.range(columnOf(id).length).filter((row) => columnOf(cell)[row] === index);
   const linkOf = (row) => {
     const href = runLink(columnOf(id)[row]), seed = texts.seed[row];
-    return href ? element("a", { href, title: texts["test accuracy"][row] }, seed) : seed;
+    return href ? element("a", { href, title: texts["{{score}}"][row] }, seed) : seed;
   };
   const lines = d3.groups(rows, (row) => `${texts.outcome[row]}\n${texts.reason[row]}`).map(([, [first, ...rest]]) => element("li", {},
     "seed ", linkOf(first), rest.flatMap((row) => [", ", linkOf(row)]), `: ${[texts.outcome[first], texts.reason[first]].filter((text) => text).join(", ")}`));

@@ -29,7 +29,7 @@ function pairTable(name, title, head, pair, rows) {
 function compareConfigs(pair) {
   const keys = [...new Set(pair.flatMap(({ cell }) => Object.keys(cell.params)))];
   const differing = keys.filter((key) => pair.length < 2 || pair[0].cell.params[key] !== pair[1].cell.params[key]);
-  const results = [["outcome", "outcomes"], ["test accuracy", "accuracy"], ["n", "marked_n"]];
+  const results = [["outcome", "outcomes"], ["{{score}}", "accuracy"], ["n", "marked_n"]];
   const part = pairTable("keys", pair.length > 1 ? "Keys that differ, and results" : "Keys and results", "key", pair,
     [...differing.map((key) => [key, (cell) => cell.params[key]]), ...results.map(([name, key]) => [name, (cell) => cell[key]])]);
   if (pair.length > 1) part.append(element("p", { class: "quiet" }, "All other keys of the two cells are equal."));

@@ -8,13 +8,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from zeroinit.report.cells import Cell
+from zeroinit.report.cells import Cell, list_scores
 from zeroinit.report.histories import History, average_history, space_evenly
-from zeroinit.report.statistics import Estimate, is_share
+from zeroinit.report.statistics import Estimate, is_share, value_range
 from zeroinit.report.views.colours import LineStyle, choose_widths
-from zeroinit.report.views.limits import Limits, choose_limits
+from zeroinit.report.views.limits import MIN_SHARE, Limits, choose_limits
 from zeroinit.report.views.lines import place_lines, style_lines
-from zeroinit.report.views.metrics import label_metric, name_metric
+from zeroinit.report.views.metrics import capitalize, label_metric, name_metric
 from zeroinit.report.views.panels import (
     MAX_LETTERS,
     Panels,
@@ -27,7 +27,6 @@ from zeroinit.report.views.panels import (
     write_caption,
 )
 from zeroinit.report.views.view import Mark, Scale, View
-from zeroinit.tracker import TEST_ACCURACY
 from zeroinit.tracker.tags import Tag
 
 FLAGS = ("is_mean", "is_run", "has_band")
@@ -113,7 +112,12 @@ class Curves:
             _describe(self, with_runs, limits),
             self.frame,
             _scale_time(self.curves, along, is_log),
-            Scale(label_metric(self.metric), "linear", limits, "percent" if is_share(self.metric) else "number"),
+            Scale(
+                label_metric(self.metric, self.cells),
+                "linear",
+                limits,
+                "percent" if is_share(self.metric) else "number",
+            ),
             _make_marks(along, with_runs),
             self._scale_colours(),
             self.panels.rows,
@@ -136,7 +140,7 @@ class Curves:
 
 def make_curves(
     cells: Sequence[Cell],
-    metric: str = TEST_ACCURACY,
+    metric: str | None = None,
     along: Along = "epoch",
     is_log: bool | None = None,
     with_runs: bool = False,
@@ -149,13 +153,13 @@ def make_curves(
 
     Args:
         cells: The cells; their records must have the metric at every step.
-        metric: The metric.
+        metric: The metric; None for the test score.
         along: What the horizontal axis counts.
         is_log: Whether that axis is logarithmic; None if it is for data that are one batch, or for steps.
         with_runs: Whether the lines of the runs are shown in place of the bands.
         points: The largest number of points of a line; None for all.
     """
-    curves = collect_curves(cells, metric, points, with_runs)
+    curves = collect_curves(cells, metric or list_scores(cells)[0].test, points, with_runs)
     if is_log is None:
         is_log = along == "step" or curves.are_of_one_batch
     return curves.make_view(along, is_log, with_runs)
@@ -213,14 +217,14 @@ def _name_with_end(name: str, curves: Sequence[Curve], metric: str) -> str:
     histories = [curve.history for curve in curves if curve.name == name]
     if len(histories) != 1 or not is_share(metric):
         return elide(name)
-    end = _estimate_end(histories[0]).percent(digits=2)
+    end = _estimate_end(histories[0], metric).percent(digits=2)
     return f"{elide(name, MAX_LETTERS - len(': ') - len(end))}: {end}"
 
 
-def _estimate_end(history: History, index: int = -1) -> Estimate:
-    """Return the estimate at the end of a history, or at another index."""
-    numbers = (float(part[index]) for part in (history.mean, history.half, history.lower, history.upper))
-    return Estimate(int(history.n[index]), *numbers)
+def _estimate_end(history: History, metric: str, index: int = -1) -> Estimate:
+    """Return the estimate of a metric at the end of its history, or at another index."""
+    mean, half, low, high = (float(part[index]) for part in (history.mean, history.half, history.lower, history.upper))
+    return Estimate(int(history.n[index]), mean, half, low, high, value_range(metric)[0])
 
 
 def _make_frame(parts: Curves) -> pd.DataFrame:
@@ -251,7 +255,7 @@ def _measure_times(curve: Curve, steps: Any) -> dict[str, Any]:
 
 def _write_tip(curve: Curve, index: int, metric: str) -> str:
     """Return the text of a point: `default, epoch 3, step 1284: 97.73% ± 0.11 (n = 3)`."""
-    end = _estimate_end(curve.history, index)
+    end = _estimate_end(curve.history, metric, index)
     step = int(curve.history.steps[index])
     epoch = "" if _steps_per_epoch(curve.cell) == 1 else f"epoch {curve.measure_time(step, 'epoch'):.4g}, "
     return f"{curve.name}, {epoch}step {step}: {end.format(metric, digits=2)} (n = {end.n})"
@@ -259,7 +263,7 @@ def _write_tip(curve: Curve, index: int, metric: str) -> str:
 
 def _find_title(curves: Sequence[Curve], metric: str) -> str:
     """Return where the highest and the lowest line end."""
-    name = name_metric(metric).capitalize()
+    name = capitalize(name_metric(metric))
     ends = [
         (float(curve.history.mean[-1]), elide(curve.name), ", ".join(filter(None, (curve.row, curve.column))))
         for curve in curves
@@ -281,6 +285,10 @@ def _find_title(curves: Sequence[Curve], metric: str) -> str:
 def _describe(parts: Curves, with_runs: bool, limits: Limits) -> str:
     """Return the caption."""
     band = "thin lines: the runs" if with_runs else f"band: {describe_bands(parts.counts, parts.metric)}"
-    cut = f"the axis begins at {100 * limits[0]:.3g}%" if is_share(parts.metric) and limits[0] > 0 else ""
+    cut = (
+        f"the axis begins at {100 * limits[0]:.3g}%"
+        if is_share(parts.metric) and (limits[0] > 0 or limits[0] == MIN_SHARE)
+        else ""
+    )
     cut = f"the axis ends at {100 * limits[1]:.3g}%" if is_share(parts.metric) and limits[1] < 1 and not cut else cut
-    return write_caption([f"{name_metric(parts.metric).capitalize()}, {parts.units}", band, cut, parts.panels.shared])
+    return write_caption([f"{capitalize(name_metric(parts.metric))}, {parts.units}", band, cut, parts.panels.shared])

@@ -1,4 +1,4 @@
-"""Each cell minus the baseline: a forest plot of paired differences of test accuracy."""
+"""Each cell minus the baseline: a forest plot of paired differences of the test score."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -6,7 +6,16 @@ from typing import Any
 import pandas as pd
 
 from zeroinit.report.answer import count_directions
-from zeroinit.report.cells import Cell, inits_of, join_words, learned_nothing, name_inits, naming_keys, sort_values
+from zeroinit.report.cells import (
+    Cell,
+    inits_of,
+    join_words,
+    learned_nothing,
+    list_scores,
+    name_inits,
+    naming_keys,
+    sort_values,
+)
 from zeroinit.report.comparisons import (
     ABOVE,
     BASELINE,
@@ -19,6 +28,7 @@ from zeroinit.report.comparisons import (
 from zeroinit.report.views.colours import style_inits
 from zeroinit.report.views.panels import Panels, arrange_panels, elide, format_n, write_caption
 from zeroinit.report.views.view import Mark, Scale, View
+from zeroinit.tracker.scores import name_scores
 
 MIN_HALF_WIDTH = 0.5  # of the axis, in points
 MARGIN = 0.06  # of the axis beyond the intervals
@@ -58,7 +68,7 @@ def make_differences(
         _find_title(compared, baseline),
         _describe(compared, panels, baseline, is_cut),
         frame,
-        Scale(f"test accuracy minus {baseline}, percentage points", "linear", domain, "points"),
+        Scale(f"test {_name_scores(compared)} minus {baseline}, percentage points", "linear", domain, "points"),
         Scale("init", "band", order, "text", labels=[elide(name) for name in order], reverse=True),
         [
             Mark("rule", {"x": "zero"}, colour="#2B2F33", width=1),
@@ -127,6 +137,11 @@ def _make_frame(
     return pd.DataFrame(rows)
 
 
+def _name_scores(compared: Sequence[Comparison]) -> str:
+    """Return the name of the score of the cells."""
+    return name_scores(list_scores([part.cell for part in compared]))
+
+
 def _write(difference: Difference) -> str:
     """Return a difference with its interval, with a typographic minus."""
     return difference.format().replace("-", "\N{MINUS SIGN}")
@@ -142,7 +157,7 @@ def _find_title(compared: Sequence[Comparison], baseline: str) -> str:
         return dead
     if not any(part.difference.has_interval for part in learning if part.difference):
         counts = {part.difference.n for part in learning if part.difference}
-        return f"Test accuracy minus {baseline}: {format_n(counts)} is too few for intervals"
+        return f"Test {_name_scores(compared)} minus {baseline}: {format_n(counts)} is too few for intervals"
     if len(inits) <= MAX_NAMES:
         sentences = [_describe_init(init, learning, baseline) for init in inits]
         return "; ".join([*sentences, *([dead] if dead and len(silent) <= MAX_NAMES else [])])
@@ -170,7 +185,8 @@ def _describe(compared: Sequence[Comparison], panels: Panels, baseline: str, is_
     counts = {part.difference.n for part in compared if part.difference}
     interval = describe_widening(compared)
     parts = [
-        f"Final test accuracy minus that of {baseline} with the same seeds, {format_n(counts)} independent pairs",
+        f"Final test {_name_scores(compared)} minus that of {baseline} with the same seeds, "
+        f"{format_n(counts)} independent pairs",
         "dot: mean; small circles: the pairs",
         f"line: {interval}" if interval else "",
         "line from one pair to the other with n = 2" if 2 in counts else "",

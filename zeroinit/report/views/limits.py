@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from zeroinit.report.histories import History
-from zeroinit.report.statistics import Numbers, is_share
+from zeroinit.report.statistics import Numbers, is_share, value_range
 
-MIN_RANGE = 0.1  # of an accuracy
-MAX_SHARE = 0.5  # the highest value for which the axis of an accuracy ends below 100%
+MIN_RANGE = 0.1  # of a score
+MAX_SHARE = 0.5  # the highest value for which the axis of a score ends below 100%
+MIN_SHARE = -1.0  # at which the axis of a share begins that may be far below 0
 
 Limits = tuple[float, float]
 
@@ -20,18 +21,27 @@ def choose_limits(curves: Sequence[tuple[Numbers, History]], metric: str, is_who
     Args:
         curves: The epochs (T,) of each curve, and its history.
         metric: The metric.
-        is_whole: Whether the axis of a share goes from 0 to 1 in any case.
+        is_whole: Whether the axis of a share is whole in any case: from 0, or the lowest mean below it, to 1.
     """
     if is_share(metric):
-        limits = None if is_whole else _zoom_limits(curves) or _lower_limits(curves)
-        return limits or (0, 1.02)
+        bottom = _find_bottom(curves) if value_range(metric)[0] < 0 else 0
+        limits = None if is_whole else _zoom_limits(curves, bottom) or _lower_limits(curves, bottom)
+        return limits or (bottom, 1.02)
     values = [history.mean[np.isfinite(history.mean)] for _, history in curves]
     finite = np.concatenate([np.zeros(0), *values])
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     return min(0.0, low), high + 0.04 * (high - low or 1)
 
 
-def _zoom_limits(curves: Sequence[tuple[Numbers, History]]) -> Limits | None:
+def _find_bottom(curves: Sequence[tuple[Numbers, History]]) -> float:
+    """Return 0, or the lowest mean below it rounded to 5%, but not less than MIN_SHARE."""
+    lowest = min(
+        (float(np.nanmin(history.mean)) for _, history in curves if np.isfinite(history.mean).any()), default=0
+    )
+    return max(MIN_SHARE, min(0, math.floor(20 * lowest) / 20))
+
+
+def _zoom_limits(curves: Sequence[tuple[Numbers, History]], bottom: float) -> Limits | None:
     """Return the limits of an axis for all means from the first epoch on and the intervals at the end.
 
     None if by then some curve has risen less than a third of the way to the highest mean, or less than MIN_RANGE.
@@ -47,11 +57,11 @@ def _zoom_limits(curves: Sequence[tuple[Numbers, History]]) -> Limits | None:
     ends = [float(end) for end in bounds if np.isfinite(end)]
     low, high = min([low, *ends]), max([high, *ends])
     margin = 0.04 * max(high - low, MIN_RANGE / 4)
-    return math.floor(100 * max(low - margin, 0)) / 100, min(high + margin, 1.02)
+    return math.floor(100 * max(low - margin, bottom)) / 100, min(high + margin, 1.02)
 
 
-def _lower_limits(curves: Sequence[tuple[Numbers, History]]) -> Limits | None:
-    """Return the limits of an axis from 0 to what is above all means and intervals, rounded to 5%.
+def _lower_limits(curves: Sequence[tuple[Numbers, History]], bottom: float) -> Limits | None:
+    """Return the limits of an axis from the bottom to what is above all means and intervals, rounded to 5%.
 
     None if that is more than half of the range, or if no curve rises by MIN_RANGE: then the whole range says more.
     """
@@ -59,4 +69,4 @@ def _lower_limits(curves: Sequence[tuple[Numbers, History]]) -> Limits | None:
     ends = [float(np.nanmax([history.mean, history.upper])) for _, history in curves]
     if not rises or max(rises) < MIN_RANGE or max(ends) > MAX_SHARE:
         return None
-    return 0, math.ceil(20 * (max(ends) + 0.01)) / 20
+    return bottom, math.ceil(20 * (max(ends) + 0.01)) / 20

@@ -1,4 +1,4 @@
-"""The map of a sweep: the accuracy of each cell as colour and its outcome as a letter, over any two keys."""
+"""The map of a sweep: the score of each cell as colour and its outcome as a letter, over any two keys."""
 
 import math
 from collections import Counter
@@ -16,6 +16,7 @@ from zeroinit.report.cells import (
     independent_keys,
     is_number,
     join_words,
+    list_scores,
     naming_keys,
     sort_values,
 )
@@ -31,7 +32,7 @@ from zeroinit.report.views.panels import (
     write_caption,
 )
 from zeroinit.report.views.view import Format, Mark, Scale, View, spread_evenly
-from zeroinit.tracker import TEST_ACCURACY
+from zeroinit.tracker.scores import SCORES
 
 MAX_WIDE_TILES = 8  # side by side, which have room for intervals
 MAX_OUTCOMES = 4  # that a title counts
@@ -67,7 +68,7 @@ def choose_axes(cells: Sequence[Cell]) -> tuple[str, str]:
 
 
 def make_map(cells: Sequence[Cell], x: str = "", y: str = "") -> View:
-    """Return the map of the cells.
+    """Return the map of the cells. If some have accuracy and others R², the latter have an outcome alone.
 
     Args:
         cells: The cells.
@@ -80,12 +81,14 @@ def make_map(cells: Sequence[Cell], x: str = "", y: str = "") -> View:
     scales = scale_axis(cells, x), scale_axis(cells, y, is_vertical=True)
     panels = arrange_map(cells, (x, y))
     tiles_across = len(scales[0].domain) * (len(panels.columns.values) if panels.columns else 1)
-    results = [estimate(cell.finished, TEST_ACCURACY) for cell in cells]
-    painting = paint_metric(cells, results, TEST_ACCURACY, describe_units(cells), tiles_across <= MAX_WIDE_TILES)
+    score, *others = list_scores(cells)
+    results = [None if cell.score in others else estimate(cell.finished, score.test) for cell in cells]
+    painting = paint_metric(cells, results, score.test, describe_units(cells), tiles_across <= MAX_WIDE_TILES)
     places = {"row": panels.row_of, "column": panels.column_of}
     places |= {axis: [cell.params.get(key, "") for cell in cells] for axis, key in (("x", x), ("y", y))}
     frame = pd.DataFrame({**places, **painting.columns})
-    parts = [painting.caption, *_explain_tiles(cells), describe_fixed(cells, (x, y))]
+    without = [f"grey: the score is {other.label}" for other in others]
+    parts = [painting.caption, *_explain_tiles(cells), *without, describe_fixed(cells, (x, y))]
     title, caption = find_map_title(cells), write_caption(parts)
     return View("map", title, caption, frame, *scales, mark_tiles(1), painting.scale, panels.rows, panels.columns)
 
@@ -144,7 +147,7 @@ def paint_metric(
         results: The estimate of each cell; None without one.
         metric: The metric.
         units: What the means are over, as of `describe_units`.
-        has_intervals: Whether the tiles of an accuracy have room for intervals.
+        has_intervals: Whether the tiles of a score have room for intervals.
     """
     values = [result.mean if result and math.isfinite(result.mean) else None for result in results]
     scale = scale_values(metric, [value for value in values if value is not None])
@@ -161,9 +164,11 @@ def paint_metric(
         "" if value is None else interpolate(scale.colours, share) for value, share in zip(values, shares, strict=True)
     ]
     known = [result for result in results if result]
+    is_below = is_share(metric) and any(value < 0 for value in values if value is not None)
     parts = [
-        f"{describe_metric(metric)} after the last step, {units}",
+        f"{describe_metric(metric, cells)} after the last step, {units}",
         explain_intervals(known, digits=1) if has_intervals else "",
+        "values below 0 have the colour of 0" if is_below else "",
     ]
     columns = _paint_tiles(cells, values, texts, colours) | {"tip": tips}
     return Painting(name_metric(metric), scale, columns, "; ".join(part for part in parts if part))
@@ -199,10 +204,10 @@ def _paint_tiles(
 
 
 def scale_values(metric: str, values: Sequence[float]) -> Scale:
-    """Return the colours of a metric: from 0 to 1 for an accuracy, else over the values."""
+    """Return the colours of a metric: from 0 to 1 for a score, else over the values."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     count, labels = len(CIVIDIS), []
-    if metric.endswith("accuracy"):
+    if metric.endswith(tuple(score.name for score in SCORES)):
         domain, ticks = spread_evenly(0, 1, count), [0, 0.25, 0.5, 0.75, 1]
     elif low > 0 and high / low > LOG_RATIO:
         domain = [float(f"{low * (high / low) ** (index / (count - 1)):.4g}") for index in range(count)]

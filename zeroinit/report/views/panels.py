@@ -1,5 +1,6 @@
 """What views share: panels for the keys that differ between cells, and the words of captions."""
 
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ import pandas as pd
 
 from zeroinit.report.cells import Cell, independent_keys, naming_keys, sort_values
 from zeroinit.report.histories import space_evenly
-from zeroinit.report.statistics import DRAWS, is_share
+from zeroinit.report.statistics import DRAWS, value_range
 from zeroinit.report.views.view import Facet, View
 
 MAX_COLUMNS = 5  # values of a key that have columns
@@ -166,7 +167,8 @@ def describe_units(cells: Sequence[Cell]) -> str:
 
 def describe_bands(counts: Collection[int], metric: str) -> str:
     """Return what the bands show around means of a metric over these numbers of units."""
-    words = "Student's 95% interval" + (", within 0 to 100%" if is_share(metric) else "")
+    limits = {(0.0, 1.0): ", within 0 to 100%", (-math.inf, 1.0): ", up to 100%"}
+    words = "Student's 95% interval" + limits.get(value_range(metric), "")
     interval = [words] if not counts or max(counts) > 2 else []
     values = ["from one value to the other with n = 2"] if 2 in counts else []
     return "; ".join([*interval, *values]) or "none for n = 1"
