@@ -1,11 +1,13 @@
 """Archs take their shapes from the data, and their layers are found in order."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torchvision
 from torch import nn
 
-from zeroinit.arch import ACTIVATIONS, FNN, CifarCNN, Logistic, MnistCNN, resnet50
+from zeroinit.arch import ACTIVATIONS, FNN, RNN, CifarCNN, Logistic, MLPMixer, MnistCNN, ViT, resnet50
 from zeroinit.errors import BadInput
 from zeroinit.layers import weight_layers
 
@@ -70,6 +72,59 @@ def test_resnet50_of_the_paper() -> None:
     assert list(shapes(model)) == list(same)
 
 
+def test_norm_and_residual_of_fnn() -> None:
+    """Each hidden layer, its norm and its activation; where widths are equal, the input is added."""
+    model = FNN((4,), 3, [4, 4, 2], "tanh", "layer", True).double()
+    names = ["flatten", "residual1", "residual2", "hidden3", "norm3", "tanh3", "output"]
+    assert [name for name, _ in model.named_children()] == names
+    assert [name for name, _ in weight_layers(model)] == [
+        *("residual1.hidden1", "residual2.hidden2", "hidden3", "output"),
+    ]
+    inputs = states = torch.randn(5, 4, dtype=torch.float64)
+    for depth, prefix in ((1, "residual1."), (2, "residual2."), (3, "")):
+        layer, norm = model.get_submodule(f"{prefix}hidden{depth}"), model.get_submodule(f"{prefix}norm{depth}")
+        states = torch.tanh(norm(layer(states))) + (states if prefix else 0)
+    assert torch.allclose(model(inputs), model.output(states), rtol=1e-14)
+    batch = FNN((4,), 3, [4], "tanh", "batch")
+    assert [type(module) for module in batch] == [nn.Flatten, nn.Linear, nn.BatchNorm1d, nn.Tanh, nn.Linear]
+
+
+def test_attention_is_torchs() -> None:
+    """The tokens of the first block of `vit` after its attention, with torch's module of the same weights."""
+    model = ViT((2, 8, 12), 7, patch=4, width=12, depth=2, heads=3).double()
+    ours = model.blocks[0].attention
+    theirs = nn.MultiheadAttention(12, 3, batch_first=True).double()
+    parts = (ours.query, ours.key, ours.value)
+    theirs.in_proj_weight.data = torch.cat([layer.weight for layer in parts])
+    theirs.in_proj_bias.data = torch.cat([layer.bias for layer in parts])
+    theirs.out_proj.load_state_dict(ours.output.state_dict())
+    tokens = torch.randn(5, 6, 12, dtype=torch.float64)
+    assert torch.allclose(ours(tokens), theirs(tokens, tokens, tokens)[0], rtol=1e-12)
+
+
+def test_vit_and_mlp_mixer_act_on_patches() -> None:
+    """Without positions, `vit` does not see the order of patches; `mlp_mixer` does."""
+    images = torch.randn(5, 1, 8, 8)
+    swapped = torch.cat([images[..., 4:], images[..., :4]], dim=-1)
+    vit, mixer = ViT((1, 8, 8), 7, 4, 8, 2, 2), MLPMixer((1, 8, 8), 7, 4, 8, 2)
+    assert not torch.allclose(vit(images), vit(swapped), atol=1e-3)
+    nn.init.zeros_(vit.position.weight)
+    assert torch.allclose(vit(images), vit(swapped), atol=1e-5)
+    assert not torch.allclose(mixer(images), mixer(swapped), atol=1e-3)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_rnn_reads_rows(cell: str) -> None:
+    """The rows of both channels are one step; a sequence and a vector are steps as they are."""
+    images = torch.randn(5, 2, 4, 3)
+    model = RNN((2, 4, 3), 7, cell, 8, 2)  # type: ignore[arg-type]
+    rows = torch.cat([images[:, 0], images[:, 1]], dim=-1)
+    assert torch.allclose(model(images), model.head(model.recurrent(rows)[0][:, -1]))
+    assert model.recurrent.num_layers == 2
+    assert RNN((4, 3), 7, cell, 8, 1)(rows[..., :3]).shape == (5, 7)  # type: ignore[arg-type]
+    assert RNN((4,), 7, cell, 8, 1)(rows[..., 0]).shape == (5, 7)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (1, 28, 28), (3, 9, 17)])
 def test_shapes_come_from_the_data(shape: tuple[int, ...]) -> None:
     for model in (
@@ -78,6 +133,9 @@ def test_shapes_come_from_the_data(shape: tuple[int, ...]) -> None:
         MnistCNN(shape, 7, "tanh"),
         CifarCNN(shape, 7, "relu"),
         resnet50(shape, 7, "elu"),
+        ViT(shape, 7, 1, 4, 1, 2),
+        MLPMixer(shape, 7, 1, 4, 1),
+        RNN(shape, 7, "lstm", 3, 1),
     ):
         assert model(torch.zeros(2, *shape)).shape == (2, 7)
 
@@ -99,3 +157,22 @@ def test_errors() -> None:
             arch((2,), 2, "elu")
     with pytest.raises(BadInput, match=r"arch=cifar_cnn needs images of 8x8 pixels or more; these are 9x7: set"):
         CifarCNN((1, 9, 7), 2, "elu")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ViT((2,), 2, 4, 8, 1, 2), r"arch=vit needs images"),
+        (lambda: MLPMixer((2,), 2, 4, 8, 1), r"arch=mlp_mixer needs images"),
+        (
+            lambda: ViT((1, 28, 28), 2, 8, 8, 1, 2),
+            r"arch.patch=8: patches must divide images of 28x28 pixels; .*resize=32$",
+        ),
+        (lambda: ViT((1, 8, 8), 2, 4, 8, 1, 3), r"arch.heads=3: give a divisor of arch.width=8"),
+        (lambda: ViT((1, 8, 8), 2, 0, 8, 1, 3), r"arch.patch=0: patches must divide"),
+        (lambda: RNN((8,), 2, "gru", 0, 1), r"arch.width=0: give a whole number from 1"),
+    ],
+)
+def test_errors_of_token_and_recurrent_nets(make: Callable[[], nn.Module], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        make()

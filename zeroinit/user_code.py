@@ -12,7 +12,7 @@ MAX_CHARACTERS = 300  # of an exception's own message
 # packages that call a user's code, or that it calls; an error in them is located at the user's line that led there
 LIBRARIES = sys.stdlib_module_names | {
     *("zeroinit", "hydra_plugins", "hydra", "omegaconf", "antlr4", "mlflow"),
-    *("torch", "torchvision", "functorch", "numpy", "scipy", "sklearn", "PIL", "sympy"),
+    *("torch", "torchvision", "timm", "functorch", "numpy", "scipy", "sklearn", "PIL", "sympy"),
 }
 INSTALLED = ("site-packages", "dist-packages")
 SELF_EXPLAINING = (ValueError, TypeError, RuntimeError, IndexError)  # their messages need no name of the exception

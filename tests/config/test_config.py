@@ -82,6 +82,8 @@ def test_seed_is_the_seed_of_every_stream_but_the_split(job_of: Callable[..., Jo
         (["seeds.order=1"], False, True),
         (["init=zero"], False, False),
         (["arch.hidden=[501]"], False, False),
+        (["arch.norm=layer"], False, False),
+        (["arch.residual=true"], False, False),
         (["epochs=11"], False, False),
         (["threads=2"], False, False),
         (["arithmetic=tied"], False, False),

@@ -47,3 +47,12 @@ def test_only_the_key_of_image_folder_is_hashed_under_its_old_name(job_of: Calla
     renamed = {**first, "dataset": {**first["dataset"]}}
     renamed["dataset"]["held_out"] = renamed["dataset"].pop("val_fraction")
     assert hashes(first) != hashes(renamed)
+
+
+def test_an_added_key_at_its_default_is_left_out_of_the_hash(job_of: Callable[..., Job]) -> None:
+    """But a user's arch may have an argument of that name, which counts."""
+    ours = job_of("arch=fnn").values
+    theirs = {**ours, "arch": {**ours["arch"], "_target_": "mine.Net"}}
+    for values, is_same in ((ours, True), (theirs, False)):
+        older = {**values, "arch": {key: value for key, value in values["arch"].items() if key != "norm"}}
+        assert (hashes(older) == hashes(values)) == is_same

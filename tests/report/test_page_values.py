@@ -69,6 +69,9 @@ def test_a_name_may_look_like_a_part_of_the_template() -> None:
         ({}, False),
         ({"arch.activation": "swish"}, False),
         ({"arch": "mine", "arch.activation": "tanh"}, False),
+        ({"arch.activation": "tanh", "arch.norm": "null", "arch.residual": "false"}, True),
+        ({"arch.activation": "tanh", "arch.norm": "layer"}, False),
+        ({"arch.activation": "tanh", "arch.residual": "true"}, False),
     ],
 )
 def test_only_a_net_that_the_page_evaluates_has_a_plane(params: dict[str, str], is_drawn: bool) -> None:

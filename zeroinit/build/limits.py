@@ -34,14 +34,20 @@ def check_memory(config: RunConfig, data: Data, arch: str) -> None:
     """
     if not config.arch.is_shipped:
         return
-    with torch.device("meta"):
-        model = config.arch.instantiate(data.input_shape, data.num_classes, subject=f"arch={arch}")
+    try:
+        with torch.device("meta"):
+            model = config.arch.instantiate(data.input_shape, data.num_classes, subject=f"arch={arch}")
+    except BadInput as error:
+        if isinstance(error.__cause__, NotImplementedError):  # a constructor that computes, as torchvision's RegNet
+            return
+        raise
     assert isinstance(model, nn.Module)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     needed = NUMBERS_PER_PARAMETER * parameters * torch.finfo(torch.float32).bits // 8
     available = physical_memory()
     if needed > available:
+        sizes = [f"arch.{name}" for name in ("model", "hidden", "width") if name in config.arch.arguments]
         raise BadInput(
             f"arch={arch}: {parameters:,} parameters with their gradients and moments are {needed / 2**30:.0f} GiB, "
-            f"and this machine has {available / 2**30:.0f}; give fewer units by arch.hidden, or smaller inputs"
+            f"and this machine has {available / 2**30:.0f}; give {' or '.join(['smaller inputs', *sizes])}"
         )

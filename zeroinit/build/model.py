@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from zeroinit.arch.named import suggest_option
 from zeroinit.build.recipe import steps_per_epoch_of
 from zeroinit.call_order import record_call_order
 from zeroinit.config.schedule import fit_to_run
@@ -68,6 +69,10 @@ def make_model(config: RunConfig, data: Data) -> nn.Module:
         BadInput: The arch does not fit the data.
     """
     arch, shape, classes = config.arch, data.input_shape, data.num_classes
+    if option := suggest_option(arch.name, arch.arguments):
+        raise BadInput(
+            f"{arch}: zeroinit calls a network as NAME(input_shape, num_classes); for this one give {option}"
+        )
     model = arch.instantiate(
         shape, classes, subject=f"{arch} does not fit data of shape {shape} with {classes} classes"
     )

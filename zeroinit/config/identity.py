@@ -23,6 +23,13 @@ SWEEP_ONLY_KEYS = ("size", "published", "claims", "reference")
 # keys that cannot change a number of a run; `seed` acts only through `seeds`
 KEYS_WITHOUT_EFFECT = ("tracker", "probe", "sweep", "save", "mode", "rerun", "seed", *SWEEP_ONLY_KEYS)
 PATH_KEYS = ("root", "cache")  # keys of a data set that say where files are
+# {key: default} of the keys that came after the first stored runs: at its default, a key is left out of the hash, so
+# that those runs keep theirs. The default is what a version without the key did
+ADDED_KEYS: dict[str, Any] = {
+    "dataset.max_examples": None,
+    "arch.norm": None,
+    "arch.residual": False,
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,9 @@ def hashes(values: Values, variables: Mapping[str, str] | None = None) -> tuple[
         values: the resolved config.
         variables: the environment variables that the job sets.
     """
-    hashed = {key: value for key, value in values.items() if key not in KEYS_WITHOUT_EFFECT}
+    hashed = _without_added({key: value for key, value in values.items() if key not in KEYS_WITHOUT_EFFECT})
+    if not values["arch"]["_target_"].startswith("zeroinit."):
+        hashed["arch"] = values["arch"]  # its keys are the user's, whatever their names
     if effective := result_variables(variables or {}):
         hashed[ENV_SET] = effective
     data = {key: value for key, value in hashed["dataset"].items() if key not in PATH_KEYS}
@@ -90,8 +99,6 @@ def hashes(values: Values, variables: Mapping[str, str] | None = None) -> tuple[
         if has_validation_folder(root_of(data["folder"])):
             data.pop("val_fraction", None)  # nothing is held out
         data["folder"] = folder_fingerprint(data["folder"])
-    if data["max_examples"] is None:
-        del data["max_examples"]  # so that runs from before this key existed keep their hash
     if isinstance(data["resize"], int):
         data["resize"] = [data["resize"]] * 2
     data["normalize"] = {key: _collapse_equal(constants) for key, constants in data["normalize"].items()}
@@ -107,6 +114,16 @@ def hashes(values: Values, variables: Mapping[str, str] | None = None) -> tuple[
     hashed["device"] = _device_type(values["device"])
     cell = {key: value for key, value in hashed.items() if key != "seeds"}
     return _digest(hashed), _digest(cell | {"version": VERSION})
+
+
+def _without_added(node: Values, path: str = "") -> Values:
+    """Return the node without the keys of ADDED_KEYS that have their default."""
+    remaining = {}
+    for key, value in node.items():
+        full = f"{path}{key}"
+        if full not in ADDED_KEYS or canonical(value) != canonical(ADDED_KEYS[full]):
+            remaining[key] = _without_added(value, f"{full}.") if isinstance(value, dict) else value
+    return remaining
 
 
 def _hashed_names(node: Values, path: str, renamed: Mapping[str, str]) -> Values:

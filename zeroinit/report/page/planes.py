@@ -53,6 +53,8 @@ def _is_drawable(cell: Cell, layers: Sequence[str]) -> bool:
     arch, hidden = cell.params.get("arch"), [f"hidden{depth}" for depth in range(1, len(layers))]
     if list(layers) != [*hidden, "output"]:
         return False
+    if cell.params.get("arch.norm", "null") != "null" or cell.params.get("arch.residual") == "true":
+        return False
     return (arch == "logistic" and not hidden) or (arch == "fnn" and cell.params.get("arch.activation") in ACTIVATIONS)
 
 
