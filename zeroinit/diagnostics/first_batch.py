@@ -4,6 +4,7 @@ Each check returns its findings, one sentence each. Its docstring names what was
 have caught.
 """
 
+from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
@@ -50,7 +51,7 @@ class FirstPass:
         spread: standard deviation of the inputs over examples.
         dtype: of the parameters.
         signals: one entry for each call of a layer of weights.
-        units: (activation, number of dead units, number of units).
+        units: (activation, number of dead units, number of units), one entry for each call of an activation.
         unused: the parameters that no gradient reaches.
     """
 
@@ -68,6 +69,7 @@ def run_first_pass(model: nn.Module, inputs: Tensor, labels: Tensor, reduction: 
     is_double = next(copy.parameters()).dtype == torch.float64
     first_pass = FirstPass(_spread(inputs), torch.float64 if is_double else torch.float32)
     slopes: dict[int, float] = {}
+    calls: Counter[str] = Counter()  # of each activation
 
     def add_signal(name: str, layer: nn.Module, _: Any, output: Tensor) -> None:
         index, weight = len(first_pass.signals), layer.weight
@@ -83,7 +85,9 @@ def run_first_pass(model: nn.Module, inputs: Tensor, labels: Tensor, reduction: 
     def add_units(name: str, activation: nn.Module, positional: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
         slope = slopes_of(activation.forward, (*positional, *named.values())[0])  # forward itself calls no hook
         live = slope.transpose(0, 1).flatten(1).any(1)
-        first_pass.units.append((name, len(live) - int(live.sum()), len(live)))
+        calls[name] += 1
+        call = f"{name}, call {calls[name]}" if calls[name] > 1 else name  # a block may use its activation twice
+        first_pass.units.append((call, len(live) - int(live.sum()), len(live)))
 
     for name, layer in weight_layers(copy):
         layer.register_forward_hook(partial(add_signal, name))
