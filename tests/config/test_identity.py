@@ -1,11 +1,13 @@
 """The identity of a run as an object and as text."""
 
+import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from zeroinit.config import Job
-from zeroinit.config.identity import VERSION, Identity, hashes
+from zeroinit.config.identity import ADDED_KEYS, VERSION, Identity, hashes
 
 
 def test_the_current_version_is_part_of_it() -> None:
@@ -56,3 +58,17 @@ def test_an_added_key_at_its_default_is_left_out_of_the_hash(job_of: Callable[..
     for values, is_same in ((ours, True), (theirs, False)):
         older = {**values, "arch": {key: value for key, value in values["arch"].items() if key != "norm"}}
         assert (hashes(older) == hashes(values)) == is_same
+
+
+@pytest.mark.parametrize("key", ADDED_KEYS)
+def test_a_key_that_was_added_is_left_out_of_the_hash_at_its_default(key: str, job_of: Callable[..., Job]) -> None:
+    """The default is that of the YAML, and the hash is that of a config from before the key."""
+    values = copy.deepcopy(job_of("device=cpu").values)
+    *nodes, name = key.split(".")
+    node: Any = values
+    for part in nodes:
+        node = node[part]
+    assert node.pop(name) == ADDED_KEYS[key]
+    assert hashes(values) == hashes(job_of("device=cpu").values)
+    node[name] = "another"
+    assert hashes(values) != hashes(job_of("device=cpu").values)

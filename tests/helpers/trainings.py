@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from zeroinit.dataset.batches import Augment
 from zeroinit.dataset.data import Data
+from zeroinit.training.clip import Clip
 from zeroinit.training.cohort import Member, Recipe
 from zeroinit.training.events import TrainingResult
 from zeroinit.training.loop import Hooks, train
@@ -19,8 +20,9 @@ def train_members(
     augment: Augment = Augment(padding=0, flip=False),  # noqa: B008
     reduction: Literal["mean", "sum"] = "mean",
     tied: bool = False,
+    clip: Clip | None = None,
     stacked: bool = False,
     **hooks: Any,
 ) -> list[TrainingResult]:
     """Train the members; `hooks` are the attributes of Hooks."""
-    return train(members, data, Recipe(batch_size, shuffle, augment, reduction, tied), Hooks(**hooks), stacked)
+    return train(members, data, Recipe(batch_size, shuffle, augment, reduction, tied, clip), Hooks(**hooks), stacked)

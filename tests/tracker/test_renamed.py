@@ -218,7 +218,7 @@ def test_a_saved_config_of_before_runs_again(zeroinit: Command) -> None:
     values["probe"]["measure"] = ["arrival"]
     del values["mode"], values["reference"]  # the second is of a later version
     values["ramp"] = {"steps": 0, "factor": 10}
-    del values["schedule"]
+    del values["schedule"], values["clip"]
     values |= {"check": "start", "plan": False}
     path.write_text(yaml.dump(values))
     assert translate_config(values)["mode"] == "train"

@@ -37,4 +37,5 @@ def recipe_of(config: RunConfig, data: Data) -> Recipe:
         augment=config.dataset.augment,
         reduction=config.reduction,
         tied=config.arithmetic == "tied",
+        clip=config.clip,
     )

@@ -29,6 +29,8 @@ ADDED_KEYS: dict[str, Any] = {
     "dataset.max_examples": None,
     "arch.norm": None,
     "arch.residual": False,
+    "schedule": {"_target_": CONSTANT},
+    "clip": {"norm": None, "value": None},
 }
 
 
@@ -110,7 +112,8 @@ def hashes(values: Values, variables: Mapping[str, str] | None = None) -> tuple[
         hashed["init"] = hashed["init"] | {"layers": [hashed["init"]["layers"]]}
     if not is_augmented:
         hashed["seeds"] = {key: value for key, value in hashed["seeds"].items() if key != "augment"}
-    hashed |= _hashed_schedule(hashed.pop("schedule"))
+    if isinstance(hashed.get("schedule"), dict) and hashed["schedule"]["_target_"] == RAMP:
+        hashed |= _hashed_ramp(hashed.pop("schedule"))
     hashed["device"] = _device_type(values["device"])
     cell = {key: value for key, value in hashed.items() if key != "seeds"}
     return _digest(hashed), _digest(cell | {"version": VERSION})
@@ -136,12 +139,10 @@ def _hashed_names(node: Values, path: str, renamed: Mapping[str, str]) -> Values
     return hashed
 
 
-def _hashed_schedule(schedule: Values) -> Values:
-    """Return the keys under which a schedule is hashed: none for a constant rate, and `ramp` for a ramp, as before."""
+def _hashed_ramp(schedule: Values) -> Values:
+    """Return the key under which a ramp is hashed, as before there was `schedule`; none for one that does nothing."""
     arguments = {key: value for key, value in schedule.items() if key != "_target_"}
-    if schedule["_target_"] == RAMP:
-        return {"ramp": arguments} if is_ramp_active(arguments["steps"], arguments["factor"]) else {}
-    return {} if schedule["_target_"] == CONSTANT else {"schedule": schedule}
+    return {"ramp": arguments} if is_ramp_active(arguments["steps"], arguments["factor"]) else {}
 
 
 def _device_type(name: str) -> str:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from zeroinit.config.choices import infer_choices
-from zeroinit.config.identity import SWEEP_ONLY_KEYS
+from zeroinit.config.identity import ADDED_KEYS, SWEEP_ONLY_KEYS
 from zeroinit.config.read import Values
-from zeroinit.config.unknown import shipped_defaults
+from zeroinit.config.unknown import FUNCTION_NODES, shipped_defaults
 from zeroinit.environment import ENV_SET, is_secret
 from zeroinit.errors import BadInput
 from zeroinit.tracker.renamed import translate_config
@@ -76,8 +77,12 @@ def read_saved(path: Path) -> Saved | None:
     if "defaults" in values:
         return None
     shipped = shipped_defaults()
-    # an older version had not all keys of the report; its other keys decide numbers, and are never filled in
+    # an older version had not all keys of the report, nor those that are not hashed at their default; its other keys
+    # decide numbers, and are never filled in
     values |= {key: shipped[key] for key in SWEEP_ONLY_KEYS if key in shipped and key not in values}
+    for key, default in ADDED_KEYS.items():
+        if key.rpartition(".")[0] not in FUNCTION_NODES:  # a function has its own defaults
+            _add(values, key.split("."), default)
     if "hydra" in values:
         raise BadInput(
             f"{path}: it has a node hydra and no defaults list, like the file that Hydra writes for a sweep; give the "
@@ -90,6 +95,16 @@ def read_saved(path: Path) -> Saved | None:
     sweep = job.get("config_name") if hydra_node.get("mode") == "MULTIRUN" else None
     choices = infer_choices(values) | _task_choices(runtime.get("choices") or {})
     return Saved(values, choices, job.get("env_set") or {}, "sweep" if sweep == "config" else sweep)
+
+
+def _add(values: Values, path: Sequence[str], default: Any) -> None:
+    """Set the key to its default if its node is there and lacks it."""
+    *nodes, name = path
+    node: Any = values
+    for part in nodes:
+        node = node.get(part) if isinstance(node, dict) else None
+    if isinstance(node, dict):
+        node.setdefault(name, deepcopy(default))
 
 
 def _task_choices(choices: Mapping[Any, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 import torch
 
-from zeroinit.config.arguments import MAX_INT
+from zeroinit.config.arguments import MAX_INT, is_finite
 from zeroinit.config.claims import Claim, parse_claims
 from zeroinit.config.dataset import DatasetConfig
 from zeroinit.config.read import (
@@ -30,6 +30,7 @@ from zeroinit.errors import BadInput
 from zeroinit.probes.metrics import all_probes
 from zeroinit.probes.probe import Schedule
 from zeroinit.tracker.renamed import RENAMED_PROBES
+from zeroinit.training.clip import Clip
 
 MAX_SEED = 2**64 - 1
 MAX_STEPS = 10**8  # the losses of one run are then 0.8 GB
@@ -127,6 +128,19 @@ class Duration:
         return cls(epochs, steps)
 
 
+def parse_clip(values: Values) -> Clip | None:
+    """Return the limits of the gradients, from the keys `clip`; None if there is no limit. Raises BadInput."""
+    norm, value = (read(values, f"clip.{name}") for name in ("norm", "value"))
+    for name, limit in (("norm", norm), ("value", value)):
+        if limit is not None and (not is_finite(limit) or limit <= 0):
+            raise BadInput(f"clip.{name}={limit}: give a finite number above 0, or null")
+    if norm is not None and read(values, "arithmetic") == "quotient":
+        raise BadInput(
+            f"clip.norm={norm}: in arithmetic=quotient the norm would miss the copies of neurons; give arithmetic=tied"
+        )
+    return None if norm is None and value is None else Clip(norm, value)
+
+
 @dataclass(frozen=True)
 class ProbeConfig:
     """The keys of the group `probe`: names of probes, when they measure, and on how many examples."""
@@ -206,6 +220,7 @@ class RunConfig:
     seeds: Seeds
     duration: Duration
     schedule: Target
+    clip: Clip | None
     early_stop: bool
     device: torch.device
     arithmetic: Literal["native", "tied", "quotient"]
@@ -244,6 +259,7 @@ class RunConfig:
             seeds=Seeds.parse(values),
             duration=Duration.parse(values),
             schedule=parse_schedule(values),
+            clip=parse_clip(values),
             early_stop=read_bool(values, "early_stop"),
             device=resolve_device(read(values, "device")),
             arithmetic=read_choice(values, "arithmetic", ("native", "tied", "quotient")),

@@ -12,6 +12,7 @@ from torch import nn
 from zeroinit.dataset.batches import Augment, Batches, Streams
 from zeroinit.dataset.data import Data
 from zeroinit.layers import weight_names
+from zeroinit.training.clip import Clip
 from zeroinit.training.evaluation import Evaluate
 from zeroinit.training.events import Event, Finished, Gradients, Metrics, TrainingResult, Weights
 from zeroinit.training.model import Batch, TrainedModel
@@ -49,6 +50,7 @@ class Recipe:
         reduction: of the loss whose gradient is taken; losses are shown as means either way.
         tied: whether neurons that start equal, in and out, stay equal: each has the numbers of the first of them after
             each update, and in the gradients shown.
+        clip: limits of the gradients that the optimizer gets; the gradients shown are those before.
     """
 
     batch_size: int
@@ -56,6 +58,7 @@ class Recipe:
     augment: Augment
     reduction: Literal["mean", "sum"]
     tied: bool
+    clip: Clip | None = None
 
 
 class Cohort:
@@ -96,6 +99,8 @@ class Cohort:
 
     def update(self, step: int) -> None:
         """Apply the gradients, as update number `step` (from 1)."""
+        if self.recipe.clip:
+            self.net.clip(self.recipe.clip)
         self.net.update(step)
         if self.ties:
             self.ties.enforce(self.net.tensors(), values=True)

@@ -6,6 +6,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from zeroinit.training.clip import Clip
+
 Layers = dict[str, tuple[Tensor, Tensor | None]]  # {layer: (weights (K, *shape), biases (K, units) or None)}
 Activations = dict[str, tuple[Tensor, nn.Module]]  # {layer: (inputs of its activation (K, units, N), the activation)}
 Batch = tuple[Tensor, Tensor, str]  # inputs (K or 1, N, *input_shape), labels (K or 1, N), reduction of the loss
@@ -16,6 +18,9 @@ class TrainedModel(Protocol):
 
     def backward(self, inputs: Tensor, labels: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
         """Leave the gradients of a batch in the parameters. Return each member's mean loss (K,) and hits (K,)."""
+
+    def clip(self, clip: Clip) -> None:
+        """Clip the gradients that `backward` left, those of each member alone."""
 
     def update(self, step: int) -> None:
         """Take step number `step` (from 1) of the optimizer."""

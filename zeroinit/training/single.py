@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit.layers import is_activation, weight_layers
+from zeroinit.training.clip import Clip
 from zeroinit.training.model import Activations, Batch, Layers
 from zeroinit.training.scheduler import Scheduler
 
@@ -126,6 +127,10 @@ class SingleModel:
     def tensors(self) -> dict[str, Tensor]:
         """Return each parameter (1, *shape), as a view that can be written to."""
         return {name: parameter.detach().unsqueeze(0) for name, parameter in self.model.named_parameters()}
+
+    def clip(self, clip: Clip) -> None:
+        """Clip the gradients that `backward` left."""
+        clip.clip_model(self.model)
 
     def update(self, step: int) -> None:
         """Take step number `step` (from 1) of the optimizer."""

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit.layers import ELEMENTWISE, is_activation, leaves, weight_layers
+from zeroinit.training.clip import Clip
 from zeroinit.training.model import Activations, Batch, Layers
 from zeroinit.training.scheduler import Scheduler
 from zeroinit.training.stack_optimizer import LANES, StackOptimizer
@@ -160,6 +161,10 @@ class ModelStack:
             for named, stacked in ((model.named_parameters(), self.parameters), (model.named_buffers(), self.buffers)):
                 for name, tensor in named:
                     tensor.copy_(stacked[name][slot])
+
+    def clip(self, clip: Clip) -> None:
+        """Clip the gradients that `backward` left, those of each member alone."""
+        clip.clip_members(self.gradients().values())
 
     def update(self, step: int) -> None:
         """Take step number `step` (from 1) of the optimizer. The gradients of `parameters` are consumed."""

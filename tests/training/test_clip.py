@@ -1,0 +1,93 @@
+"""Gradient clipping, against torch's own functions."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers.trainings import train_members
+from torch import nn
+
+from zeroinit import build, dataset
+from zeroinit.config import Job
+from zeroinit.dataset import Data
+from zeroinit.dataset.batches import Augment, Batches
+from zeroinit.errors import BadInput
+from zeroinit.rng import stream
+from zeroinit.training.clip import Clip
+from zeroinit.training.cohort import Member
+from zeroinit.training.events import Event, Gradients
+
+STEPS = 6
+LIMITS = [Clip(norm=0.05, value=None), Clip(norm=None, value=0.001), Clip(norm=0.05, value=0.001)]
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    return dataset.digits(stream("split", 0))
+
+
+def member(job_of: Callable[..., Job], data: Data, seed: int, *words: str) -> Member:
+    job = job_of("dataset=digits", "arch.hidden=[8]", "optimizer=sgd", f"steps={STEPS}", f"seed={seed}", *words)
+    model, _, optimizer = build.build(job.config, data)
+    return Member(model, optimizer, stream("order", seed), stream("augment", 0), STEPS)
+
+
+def flat(model: nn.Module) -> torch.Tensor:
+    return nn.utils.parameters_to_vector(model.parameters()).detach()
+
+
+@pytest.mark.parametrize("clip", LIMITS, ids=str)
+def test_a_clipped_run_is_that_of_a_plain_loop(clip: Clip, job_of: Callable[..., Job], digits: Data) -> None:
+    """Bit for bit alone, and in a stack within rounding; the gradients shown are those before clipping."""
+    alone, stacked, plain, free = (member(job_of, digits, 0) for _ in range(4))
+    norms = []
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Gradients):
+            norms.append(torch.cat([gradient.flatten() for gradient in event.layers.values()]).norm().item())
+
+    train_members([alone], digits, batch_size=32, clip=clip, observe=observe)
+    train_members([stacked], digits, batch_size=32, clip=clip, stacked=True)
+    train_members([free], digits, batch_size=32)
+    batches = Batches(digits, 32, True, Augment(padding=0, flip=False), [(plain.order, plain.augment)])
+    for _ in range(STEPS):
+        inputs, labels = next(batches)
+        plain.optimizer.zero_grad()
+        F.cross_entropy(plain.model(inputs[0]), labels[0]).backward()
+        if clip.norm:
+            nn.utils.clip_grad_norm_(plain.model.parameters(), clip.norm)
+        if clip.value:
+            nn.utils.clip_grad_value_(plain.model.parameters(), clip.value)
+        plain.optimizer.step()
+    assert flat(alone.model).equal(flat(plain.model))
+    assert flat(stacked.model).allclose(flat(plain.model), rtol=0, atol=1e-6)
+    assert not flat(free.model).allclose(flat(plain.model), rtol=0, atol=1e-3)
+    assert min(norms) > 2 * 0.05
+
+
+@pytest.mark.parametrize("clip", LIMITS, ids=str)
+def test_a_member_is_clipped_alone_and_keeps_a_nan_to_itself(
+    clip: Clip, job_of: Callable[..., Job], digits: Data
+) -> None:
+    """In bits it depends on no other member, one of which diverges at once."""
+    rates = ("0.1", "1e30", "0.5", "0.1", "0.1")
+    words = [(f"optimizer.lr={rate}", f"init={'default' if rate == '0.1' else 'ones'}") for rate in rates]
+    together, by_itself = ([member(job_of, digits, seed, *typed) for seed, typed in enumerate(words)] for _ in range(2))
+    together[1].model.get_parameter("output.weight").data[0, 0] = torch.nan
+    train_members(together, digits, batch_size=32, clip=clip)
+    assert not flat(together[1].model).isfinite().all()
+    for index in (0, 2, 3, 4):
+        train_members([by_itself[index]], digits, batch_size=32, clip=clip, stacked=True)
+        assert flat(by_itself[index].model).equal(flat(together[index].model))
+        assert flat(by_itself[index].model).isfinite().all()
+
+
+def test_the_keys_reach_the_recipe(job_of: Callable[..., Job], digits: Data) -> None:
+    config = job_of("dataset=digits", "clip.norm=1", "clip.value=0.5").config
+    assert build.recipe_of(config, digits).clip == Clip(norm=1, value=0.5)
+    assert build.recipe_of(job_of("dataset=digits").config, digits).clip is None
+    with pytest.raises(BadInput, match=r"^clip\.norm=0: give a finite number above 0, or null$"):
+        job_of("clip.norm=0")
+    with pytest.raises(BadInput, match=r"^clip\.norm=1: in arithmetic=quotient the norm would miss the copies"):
+        job_of("clip.norm=1", "arithmetic=quotient")
