@@ -28,6 +28,7 @@ from zeroinit.build import batch_size_of, build, load, set_up_torch
 from zeroinit.config import Job
 from zeroinit.config.compose import job_of
 from zeroinit.dataset.batches import Augment
+from zeroinit.loss import CrossEntropy
 from zeroinit.rng import stream
 from zeroinit.training import loop
 from zeroinit.training.cohort import Member, Recipe
@@ -48,7 +49,8 @@ def seconds(job: Job, members: int) -> float:
         order, changes = stream("order", seed), stream("augment", seed)
         together.append(Member(model, optimizer, order, changes, config.duration.count_steps(0)))
     started = time.process_time()
-    recipe = Recipe(batch_size_of(config, data), True, Augment(0, False), "mean", config.arithmetic == "tied")
+    is_tied = config.arithmetic == "tied"
+    recipe = Recipe(CrossEntropy(10), batch_size_of(config, data), True, Augment(0, False), "mean", is_tied)
     loop.train(together, data, recipe, loop.Hooks(is_observed=lambda step: False))
     return time.process_time() - started
 

@@ -26,6 +26,7 @@ from zeroinit.dataset import Data, image_folder
 from zeroinit.dataset.batches import Augment
 from zeroinit.init import initialize
 from zeroinit.layers import weight_layers
+from zeroinit.loss import CrossEntropy
 from zeroinit.progress import Bar
 from zeroinit.rng import stream
 from zeroinit.training import loop
@@ -136,7 +137,7 @@ def main() -> None:
     with Bar(1) as bar:
         wave = Wave(model, asked.steps, bar)
         member = Member(model, optimizer, stream("order", 0), stream("augment", 0), asked.steps)
-        recipe = Recipe(asked.batch_size, True, Augment(0, False), "mean", False)
+        recipe = Recipe(CrossEntropy(10), asked.batch_size, True, Augment(0, False), "mean", False)
         loop.train([member], data, recipe, loop.Hooks(observe=wave))
     seconds = time.perf_counter() - started
 

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+from zeroinit.loss import CrossEntropy
 from zeroinit.training.cohort import Member, Recipe
 
 CHOICES = {
@@ -79,7 +80,10 @@ def train_case(case: Case) -> tuple[str, float]:
         members.append(Member(model, optimizer, stream("order", seed), stream("augment", seed), case.steps))
     started = time.process_time()
     loop.train(
-        members, data, Recipe(128, True, Augment(0, False), "mean", False), loop.Hooks(is_observed=lambda step: False)
+        members,
+        data,
+        Recipe(CrossEntropy(10), 128, True, Augment(0, False), "mean", False),
+        loop.Hooks(is_observed=lambda step: False),
     )
     seconds = time.process_time() - started
     digest = hashlib.sha256()

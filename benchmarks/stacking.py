@@ -29,6 +29,7 @@ from zeroinit.build import batch_size_of, build, load, set_up_torch
 from zeroinit.config import Job
 from zeroinit.config.compose import job_of
 from zeroinit.dataset.batches import Augment
+from zeroinit.loss import CrossEntropy
 from zeroinit.rng import stream
 from zeroinit.sweep.stacking import find_limits
 from zeroinit.training import loop
@@ -80,7 +81,7 @@ def seconds(jobs: Sequence[Job]) -> float:
         model, _, optimizer = build(job.config, data)
         order, changes = stream("order", job.config.seeds.order), stream("augment", job.config.seeds.augment)
         members.append(Member(model, optimizer, order, changes, config.duration.count_steps(0)))
-    recipe = Recipe(batch_size_of(config, data), True, Augment(0, False), "mean", False)
+    recipe = Recipe(CrossEntropy(10), batch_size_of(config, data), True, Augment(0, False), "mean", False)
     started = time.perf_counter()
     loop.train(members, data, recipe, loop.Hooks(is_observed=lambda step: False))
     return time.perf_counter() - started

@@ -30,6 +30,7 @@ from zeroinit.dataset import Data, digits, mnist5k
 from zeroinit.dataset.batches import Augment
 from zeroinit.dataset.images import reshape_images
 from zeroinit.init import initialize, layer_constant_
+from zeroinit.loss import CrossEntropy
 from zeroinit.rng import stream
 from zeroinit.training import loop
 from zeroinit.training.cohort import Member, Recipe
@@ -129,7 +130,14 @@ def trained(case: Case, data: Data, arithmetic: Literal["native", "tied"]) -> tu
                 if not all((part == part[:, :1]).all() for part in parts):
                     lost.append(event.step)
 
-    recipe = Recipe(case.batch or len(data.train[0]), True, Augment(0, False), case.reduction, arithmetic == "tied")
+    recipe = Recipe(
+        CrossEntropy(10),
+        case.batch or len(data.train[0]),
+        True,
+        Augment(0, False),
+        case.reduction,
+        arithmetic == "tied",
+    )
     [end, *_] = loop.train(members, data, recipe, loop.Hooks(observe=observe))
     assert (members[0].model.hidden1.weight != members[0].model.hidden1.weight[0, 0]).any()  # it trains
     return lost[0] if lost else 0, end.losses[0].item(), end.losses[-20:].mean().item()

@@ -25,6 +25,7 @@ from zeroinit.build import batch_size_of, build, load, make_optimizer, recipe_of
 from zeroinit.config import Job
 from zeroinit.dataset.batches import Batches
 from zeroinit.layers import weight_layers
+from zeroinit.loss import CrossEntropy
 from zeroinit.rng import stream
 from zeroinit.training import loop
 from zeroinit.training.cohort import Member
@@ -166,10 +167,12 @@ def measure_between(net: Net, members: int) -> Row:
     batches = Batches(net.data, batch, True, net.job.config.dataset.augment, streams)
     models = [deepcopy(net.model) for _ in range(members)]
     pairs = [(model, make_optimizer(net.job.config, model)) for model in models]
-    together = SingleModel(*pairs[0]) if members == 1 else ModelStack(pairs)
+    together = SingleModel(*pairs[0], CrossEntropy(10)) if members == 1 else ModelStack(pairs, CrossEntropy(10))
     losses = torch.zeros(1, members, device=net.device)
     order = timed(net.device, batches.draw)
-    evaluation = timed(net.device, lambda: evaluate_members(together.predict, net.data, losses, losses, batch), 1)
+    evaluation = timed(
+        net.device, lambda: evaluate_members(together.predict, net.data, losses, losses, batch, CrossEntropy(10)), 1
+    )
     return {"kind": "between", "members": members, "order_ms": 1e3 * order, "evaluation_ms": 1e3 * evaluation}
 
 

@@ -49,7 +49,10 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "no margin": ([WORSE], "claims[0].margin is missing: give percentage points of test accuracy"),
     "no order": ([PRIOR | {"test": "wakes_in_order"}], "claims[0].order is missing: give a list of layers"),
-    "negative": ([WORSE | {"margin": -1}], "claims[0].margin=-1: give percentage points of test accuracy or R², a finite"),
+    "negative": (
+        [WORSE | {"margin": -1}],
+        "claims[0].margin=-1: give percentage points of test accuracy or R², a finite",
+    ),
     "text": ([WORSE | {"margin": "half"}], "claims[0].margin=half: give percentage points"),
     "truth": ([WORSE | {"margin": True}], "claims[0].margin=True: give percentage points"),
     "share": (

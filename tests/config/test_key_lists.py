@@ -17,7 +17,7 @@ from zeroinit.errors import BadInput
 
 WRITER: dict[str, Any] = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "reference" / "write_keys.py"))
 COMMENTS: dict[str, str] = WRITER["read_comments"]()
-RULES = ("init.weight", "init.bias", "init.rest")  # their arguments are those of a function
+RULES = ("init.weight", "init.bias", "init.rest", "loss.function")  # their arguments are those of a function
 SWEEP_KEYS = [f"size.{key}" for key in OmegaConf.load(CONF / "size" / "small.yaml")]
 
 

@@ -18,6 +18,7 @@ from zeroinit.dataset.batches import Augment
 from zeroinit.dataset.data import subsample
 from zeroinit.dataset.images import reshape_images
 from zeroinit.init import default_, initialize
+from zeroinit.loss import CrossEntropy
 from zeroinit.rng import stream
 from zeroinit.training import loop
 from zeroinit.training.cohort import Member, Recipe
@@ -82,7 +83,7 @@ def train(run: Run, observe: Callable[[Event], None] = loop.ignore, **other: Any
     build.set_up_torch(settings)
     data = data_of(run)
     members = members_of(run, data)
-    recipe = Recipe(run.batch_size, True, run.augment, "mean", run.tied)
+    recipe = Recipe(CrossEntropy(10), run.batch_size, True, run.augment, "mean", run.tied)
     loop.train(members, data, recipe, loop.Hooks(observe=observe, **other))
     return members
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from cuda_trainings import ARCHS, EXAMPLES, STACKABLE, Run, data_of, furthest, give_device, members_of, outcome, train
+from helpers.trainings import SOFTMAX
 from torch import Tensor, nn
 
 from zeroinit.dataset.batches import Augment, Batches
@@ -51,9 +52,9 @@ def test_a_stack_of_one_is_the_net_alone(arch: str, device: torch.device) -> Non
     run = Run(arch, device, torch.float64)
     data = data_of(run)
     gradients = []
-    for kind in (SingleModel, lambda *pair: ModelStack([pair])):
+    for kind in (SingleModel, lambda *parts: ModelStack([parts[:2]], SOFTMAX)):
         [member] = members_of(run, data)
-        together = kind(member.model, member.optimizer)
+        together = kind(member.model, member.optimizer, SOFTMAX)
         inputs, labels = data.to_inputs(data.train[0][:64]), data.train[1][:64]
         together.backward(inputs.unsqueeze(0), labels.unsqueeze(0), "mean")
         gradients.append(together.gradients())
@@ -137,7 +138,7 @@ def test_ties_are_those_of_the_cpu(device: torch.device) -> None:
     for where in (device, CPU):
         run = Run("fnn", where, weight=constant_, bias=nn.init.zeros_)
         members = members_of(run, data_of(run))
-        ties = Ties([(member.model, member.optimizer) for member in members])
+        ties = Ties([(member.model, member.optimizer) for member in members], True)
         firsts.append({layer: each.cpu() for layer, each in ties.representatives.items()})
     assert firsts[0].keys() == firsts[1].keys()
     assert all(firsts[0][layer].equal(firsts[1][layer]) for layer in firsts[0])
@@ -178,8 +179,8 @@ def test_an_evaluation_has_the_numbers_of_the_cpu(arch: str, device: torch.devic
         data = data_of(run)
         [member] = members_of(run, data)
         losses = torch.tensor([[1.0], [2.0], [torch.nan]], device=where)
-        together = SingleModel(member.model, member.optimizer)
-        results.append(evaluate_members(together.predict, data, losses, losses, 64))
+        together = SingleModel(member.model, member.optimizer, SOFTMAX)
+        results.append(evaluate_members(together.predict, data, losses, losses, 64, SOFTMAX))
     assert results[0][1] == results[1][1] == [3]
     for name, values in results[1][0].items():
         assert results[0][0][name] == pytest.approx(values, rel=1e-6, nan_ok=True), name

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from cuda_trainings import Run, data_of, give_device, members_of, train
+from helpers.trainings import SOFTMAX
 from torch import Tensor, nn
 
 from zeroinit.dataset.data import evenly_spaced
@@ -80,7 +81,7 @@ def test_probes_of_curvature_agree(device: torch.device) -> None:
         run = Run("fnn", where, torch.float64)
         data = data_of(run)
         [member] = members_of(run, data)
-        together = SingleModel(member.model, member.optimizer)
+        together = SingleModel(member.model, member.optimizer, SOFTMAX)
         inputs, labels = evenly_spaced(data.train, 64)
         batch = data.to_inputs(inputs).unsqueeze(0), labels.unsqueeze(0)
         parameters = together.tensors()
@@ -139,7 +140,7 @@ def test_probes_of_the_verdict_agree(device: torch.device) -> None:
         data = data_of(run)
         [member] = train(run)
         inputs, labels = evenly_spaced(data.train, 64)
-        looked.append(inspect_model(member.model, (data.to_inputs(inputs), labels)))
+        looked.append(inspect_model(member.model, (data.to_inputs(inputs), labels), SOFTMAX, float))
     assert looked[0].accuracy == pytest.approx(looked[1].accuracy)
     for there, here in zip(looked[0].layers, looked[1].layers, strict=True):
         assert (there.name, there.hidden, there.are_copies) == (here.name, here.hidden, here.are_copies)

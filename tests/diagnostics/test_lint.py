@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.trainings import SOFTMAX
 from mlflow import MlflowClient
 from torch import Tensor, nn
 
@@ -250,13 +251,13 @@ def test_dead_units_are_counted_one_by_one() -> None:
             model[0].bias -= 1
             alive = sum(bool((model[0](inputs)[:, unit] > 0).any()) for unit in range(40))
         assert 0 < alive < 40
-        assert first_batch.run_first_pass(model, inputs, labels, "mean").units == [("1", 40 - alive, 40)]
+        assert first_batch.run_first_pass(model, inputs, labels, SOFTMAX, "mean").units == [("1", 40 - alive, 40)]
 
 
 def test_layers_behind_a_frozen_one_are_looked_at() -> None:
     model = arch.FNN((5,), 3, [4, 6], "relu")
     model.hidden1.requires_grad_(False)
-    first_pass = first_batch.run_first_pass(model, torch.randn(7, 5), torch.randint(3, (7,)), "mean")
+    first_pass = first_batch.run_first_pass(model, torch.randn(7, 5), torch.randint(3, (7,)), SOFTMAX, "mean")
     assert [signal.slope > 0 for signal in first_pass.signals] == [False, True, True]
     assert first_pass.unused == []
 
@@ -291,7 +292,7 @@ def test_signals_are_what_a_plain_pass_has() -> None:
     outputs.append(model.output(outputs[1].relu()))
     slopes = torch.autograd.grad(nn.functional.cross_entropy(outputs[2], labels), outputs)
     for signal, output, slope in zip(
-        first_batch.run_first_pass(model, inputs, labels, "mean").signals, outputs, slopes, strict=True
+        first_batch.run_first_pass(model, inputs, labels, SOFTMAX, "mean").signals, outputs, slopes, strict=True
     ):
         assert signal.size == pytest.approx((output**2).mean().sqrt().item())
         assert signal.spread == pytest.approx((output - output.mean(0)).square().mean().sqrt().item())

@@ -5,10 +5,13 @@ from typing import Any, Literal
 
 from zeroinit.dataset.batches import Augment
 from zeroinit.dataset.data import Data
+from zeroinit.loss import CrossEntropy
 from zeroinit.training.clip import Clip
 from zeroinit.training.cohort import Member, Recipe
 from zeroinit.training.events import TrainingResult
 from zeroinit.training.loop import Hooks, train
+
+SOFTMAX = CrossEntropy(outputs=10)  # of any number of classes
 
 
 def train_members(
@@ -25,4 +28,5 @@ def train_members(
     **hooks: Any,
 ) -> list[TrainingResult]:
     """Train the members; `hooks` are the attributes of Hooks."""
-    return train(members, data, Recipe(batch_size, shuffle, augment, reduction, tied, clip), Hooks(**hooks), stacked)
+    recipe = Recipe(SOFTMAX, batch_size, shuffle, augment, reduction, tied, clip)
+    return train(members, data, recipe, Hooks(**hooks), stacked)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.trainings import SOFTMAX
 from torch import Tensor, nn
 
 from zeroinit import dataset
@@ -26,7 +27,7 @@ def batch(data: Data) -> tuple[Tensor, Tensor]:
 
 
 def alone(model: nn.Module) -> SingleModel:
-    return SingleModel(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    return SingleModel(model, torch.optim.SGD(model.parameters(), lr=0.1), SOFTMAX)
 
 
 def hessian(model: nn.Module, inputs: Tensor, labels: Tensor, block: list[str]) -> tuple[Tensor, Tensor]:
@@ -47,7 +48,10 @@ def test_a_small_net_has_the_ends_of_its_whole_hessian(activation: str) -> None:
     generator = torch.Generator().manual_seed(0)
     models = [FNN((2,), 2, [3], activation) for _ in range(3)]
     inputs, labels = torch.randn(1, 20, 2, generator=generator), torch.randint(2, (1, 20), generator=generator)
-    nets = [alone(models[0]), ModelStack([(model, torch.optim.SGD(model.parameters(), lr=0.1)) for model in models])]
+    nets = [
+        alone(models[0]),
+        ModelStack([(model, torch.optim.SGD(model.parameters(), lr=0.1)) for model in models], SOFTMAX),
+    ]
     for net in nets:
         parameters = net.tensors()
         for block in (list(parameters), [name for name in parameters if name.endswith("weight")]):

@@ -1,11 +1,14 @@
 """Every word is said of a run that earned it, with its reason; what looks hopeless is ended, and nothing else is."""
 
+import math
 from collections.abc import Callable
+from functools import partial
 from threading import Lock
 from typing import Any
 
 import pytest
 import torch
+from helpers.trainings import SOFTMAX
 from torch import nn
 
 from zeroinit import build, dataset
@@ -20,8 +23,10 @@ from zeroinit.rng import stream
 from zeroinit.sweep import runner, session
 from zeroinit.tracker import Record
 from zeroinit.tracker.memory import Off
+from zeroinit.tracker.scores import ACCURACY
 
 JobOf = Callable[..., Job]
+inspect = partial(inspect_model, loss=SOFTMAX, mean_deviation=float)
 BIAS = ["init.bias._target_=torch.nn.init.constant_", "+init.bias.val=-100"]
 BECAME = {
     ("init=default",): ("learned", "validation accuracy 9"),
@@ -132,12 +137,12 @@ def test_a_wave_that_is_under_way_is_not_hopeless() -> None:
     model = FNN(digits.input_shape, digits.num_classes, [8] * 30, "tanh")
     for name, parameter in model.named_parameters():
         (nn.init.zeros_ if name.endswith("weight") else nn.init.normal_)(parameter)
-    first_steps, looked = predict_first_gradients(model), inspect_model(model, evenly_spaced(digits.train, EXAMPLES))
+    first_steps, looked = predict_first_gradients(model), inspect(model, evenly_spaced(digits.train, EXAMPLES))
     assert max(first_steps.values()) == 31
-    silent = Inspection([layer for layer in looked.layers if layer.gradient == 0], looked.accuracy)
+    silent = Inspection([layer for layer in looked.layers if layer.gradient == 0], looked.score)
     assert len(silent.layers) == 30
-    assert not is_hopeless(25, silent, first_steps, True, find_baselines(digits))
-    assert is_hopeless(50, silent, first_steps, True, find_baselines(digits))
+    assert not is_hopeless(25, silent, first_steps, True, find_baselines(digits, ACCURACY))
+    assert is_hopeless(50, silent, first_steps, True, find_baselines(digits, ACCURACY))
 
 
 def test_what_is_looked_at_is_left_as_it_was() -> None:
@@ -145,7 +150,7 @@ def test_what_is_looked_at_is_left_as_it_was() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 10))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     random = torch.get_rng_state()
-    layers = inspect_model(model, evenly_spaced(digits.train, EXAMPLES)).layers
+    layers = inspect(model, evenly_spaced(digits.train, EXAMPLES)).layers
     assert [(layer.name, layer.hidden) for layer in layers] == [("1", True), ("5", False)]
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -161,9 +166,7 @@ def test_large_nets_are_looked_at_on_fewer_examples() -> None:
 
 def test_a_net_without_hidden_layers_is_looked_at_too() -> None:
     digits = dataset.digits(stream("split", 0))
-    [layer] = inspect_model(
-        Logistic(digits.input_shape, digits.num_classes), evenly_spaced(digits.train, EXAMPLES)
-    ).layers
+    [layer] = inspect(Logistic(digits.input_shape, digits.num_classes), evenly_spaced(digits.train, EXAMPLES)).layers
     assert layer.gradient > 0
     assert layer.dead != layer.dead  # it has no activation
 
@@ -177,8 +180,8 @@ def test_the_nearest_example_by_hand() -> None:
     for point, truth in zip(val[0].tolist(), val[1].tolist(), strict=True):
         apart = [sum((a - b) ** 2 for a, b in zip(point, other, strict=True)) for other in train[0].tolist()]
         right += train[1][apart.index(min(apart))].item() == truth
-    result = find_baselines(Data(train, val, val, num_classes=4))
-    assert result.nearest == pytest.approx(right / 20)
+    result = find_baselines(Data(train, val, val, num_classes=4), ACCURACY)
+    assert result.reference == pytest.approx(right / 20)
     assert result.prior == val[1].bincount().max().item() / 20
 
 
@@ -187,11 +190,11 @@ def test_examples_sorted_by_class_are_compared_all_the_same() -> None:
     inputs = torch.arange(20_000).unsqueeze(1) % 100 + torch.arange(20_000).unsqueeze(1) // 2000 * 1000.0
     some = inputs, torch.arange(20_000) // 2000
     other = inputs.flip(0), some[1].flip(0)
-    assert find_baselines(Data(some, other, other, num_classes=10)).nearest == 1
+    assert find_baselines(Data(some, other, other, num_classes=10), ACCURACY).reference == 1
     pixels = (torch.arange(30) + torch.arange(30) // 15 * 200).byte()
     large = pixels.view(-1, 1, 1, 1).expand(-1, 3, 1000, 1000), torch.arange(30) // 15
     back = large[0].flip(0), large[1].flip(0)
-    assert find_baselines(Data(large, back, back, num_classes=2)).nearest == 1  # of 5, as these are large
+    assert find_baselines(Data(large, back, back, num_classes=2), ACCURACY).reference == 1  # of 5, as these are large
     assert evenly_spaced(some, 10)[1].tolist() == list(range(10))
 
 
@@ -208,7 +211,7 @@ def test_examples_sorted_by_class_are_compared_all_the_same() -> None:
 )
 def test_shares_of_the_way_to_the_nearest_neighbour(accuracy: float, above: bool, halfway: bool, learned: bool) -> None:
     """One standard error is 2.5 points."""
-    goal = Baselines(prior=0.5, nearest=0.9, examples=400)
+    goal = Baselines(ACCURACY, prior=0.5, reference=0.9, error=0.5 / math.sqrt(400))
     assert goal.is_above_prior(accuracy) == above
     assert goal.is_halfway(accuracy) == halfway
     assert goal.is_learned(accuracy) == learned
@@ -216,13 +219,13 @@ def test_shares_of_the_way_to_the_nearest_neighbour(accuracy: float, above: bool
 
 def test_four_points_are_partly_learned_at_three() -> None:
     """Two standard errors above the prior are 100% there."""
-    xor = Baselines(prior=0.5, nearest=1, examples=4)
+    xor = Baselines(ACCURACY, prior=0.5, reference=1, error=0.5 / math.sqrt(4))
     assert [xor.is_above_prior(accuracy) for accuracy in (0.5, 0.75, 1)] == [False, True, True]
     assert [xor.is_learned(accuracy) for accuracy in (0.5, 0.75, 1)] == [False, False, True]
 
 
 def test_where_the_nearest_example_knows_nothing_chance_is_no_learning() -> None:
-    unknown = Baselines(prior=0.5, nearest=0.5, examples=400)
+    unknown = Baselines(ACCURACY, prior=0.5, reference=0.5, error=0.5 / math.sqrt(400))
     assert [unknown.is_halfway(accuracy) for accuracy in (0.5, 0.52, 0.53)] == [False, False, True]
     assert [unknown.is_learned(accuracy) for accuracy in (0.5, 0.54, 0.55)] == [False, False, True]
 
@@ -264,9 +267,9 @@ def test_a_dead_branch_beside_a_skip_connection_ends_nothing() -> None:
     model = Own(digits.input_shape, digits.num_classes)
     nn.init.zeros_(model.branch.weight)
     nn.init.constant_(model.branch.bias, -1)
-    looked = inspect_model(model, evenly_spaced(digits.train, EXAMPLES))
+    looked = inspect(model, evenly_spaced(digits.train, EXAMPLES))
     assert [layer.name for layer in looked.layers if layer.dead == 1] == ["branch"]
-    assert not is_hopeless(100, looked, {}, is_chain(model), find_baselines(digits))
+    assert not is_hopeless(100, looked, {}, is_chain(model), find_baselines(digits, ACCURACY))
 
 
 def test_biases_that_train_alone_are_not_hopeless() -> None:
@@ -274,9 +277,9 @@ def test_biases_that_train_alone_are_not_hopeless() -> None:
     model = FNN(digits.input_shape, digits.num_classes, [8], "tanh")
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.endswith("bias"))
-    looked = inspect_model(model, evenly_spaced(digits.train, EXAMPLES))
+    looked = inspect(model, evenly_spaced(digits.train, EXAMPLES))
     assert [layer.gradient for layer in looked.layers] == [None, None]
-    assert not is_hopeless(100, looked, {}, True, find_baselines(digits))
+    assert not is_hopeless(100, looked, {}, True, find_baselines(digits, ACCURACY))
 
 
 def test_a_net_that_cannot_be_looked_at_keeps_its_run(job_of: JobOf, monkeypatch: pytest.MonkeyPatch) -> None:

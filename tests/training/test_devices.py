@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.trainings import train_members
+from helpers.trainings import SOFTMAX, train_members
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -156,7 +156,7 @@ def test_probes_stay_on_the_device(name: str) -> None:
 def test_a_stack_predicts_on_the_device(arch: str) -> None:
     with torch.device("cuda"):
         models = [ARCHS[arch]((3, 8, 8), 10) for _ in range(3)]
-        stack = ModelStack([(model, torch.optim.SGD(model.parameters())) for model in models])
+        stack = ModelStack([(model, torch.optim.SGD(model.parameters())) for model in models], SOFTMAX)
         logits = stack.predict(torch.empty(1, 100, 3, 8, 8))
         activations = stack.activations(torch.empty(1, 100, 3, 8, 8))
     assert logits.shape == (3, 10, 100)

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from helpers.observers import make_observer
-from helpers.trainings import train_members
+from helpers.trainings import SOFTMAX, train_members
 from torch import Tensor, nn
 
 from zeroinit import build
@@ -23,6 +23,7 @@ from zeroinit.sweep import runner, session
 from zeroinit.sweep.stacking import plan_stacks
 from zeroinit.tracker import Record
 from zeroinit.tracker.memory import Off
+from zeroinit.tracker.scores import ACCURACY
 from zeroinit.training.cohort import Member
 
 Jobs = Callable[..., Job]
@@ -82,7 +83,7 @@ def test_both_start_from_the_same_numbers(init: str, job_of: Jobs) -> None:
 
 def test_what_there_is_to_be_learnt_is_the_same(job_of: Jobs) -> None:
     single, double = (build_job(job_of("dataset=digits", f"dtype={dtype}"))[0] for dtype in DTYPES)
-    assert outcome.find_baselines(single) == outcome.find_baselines(double)
+    assert outcome.find_baselines(single, ACCURACY) == outcome.find_baselines(double, ACCURACY)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -206,7 +207,7 @@ def test_weights_outcomes_and_quantiles_are_of_float64(job_of: Jobs) -> None:
         for layer, following in pairwise(layer for _, layer in weight_layers(model)):
             nn.init.constant_(layer.weight, 0.01)
             following.weight[0] = 1e-60
-    looked = inspection.inspect_model(model, (data.to_inputs(data.train[0][:50]), data.train[1][:50]))
+    looked = inspection.inspect_model(model, (data.to_inputs(data.train[0][:50]), data.train[1][:50]), SOFTMAX, float)
     gradient = looked.layers[0].gradient
     assert gradient is not None
     assert 0 < gradient < 1e-55

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.trainings import train_members
+from helpers.trainings import SOFTMAX, train_members
 from torch import Tensor, nn
 
 from zeroinit import bias_scale, dataset
@@ -56,7 +56,7 @@ def blobs(shares: Sequence[float] = (0.7, 0.2, 0.1), features: int = 6, examples
 
 def evaluate_plain(model: nn.Module, data: Data, name: str) -> dict[str, float]:
     """Loss and accuracy of a plain model."""
-    metrics = evaluate(SingleModel(model, torch.optim.SGD(model.parameters())).predict, data, name)
+    metrics = evaluate(SingleModel(model, torch.optim.SGD(model.parameters()), SOFTMAX).predict, data, name, SOFTMAX)
     return {key: value for key, [value] in metrics.items()}
 
 
@@ -250,7 +250,8 @@ def test_train_metrics_are_means_over_the_epoch() -> None:
         loss = sum(end.losses[step].item() * sizes[step % 4] for step in range(first, last))
         examples = sum(sizes[step % 4] for step in range(first, last))
         assert point.values["train/loss"] == pytest.approx(loss / examples, rel=1e-6)
-        assert point.values["train/accuracy"] == pytest.approx(end.hits[first:last].sum().item() / examples, rel=1e-6)
+        hits = end.score_sums[first:last].sum().item()
+        assert point.values["train/accuracy"] == pytest.approx(hits / examples, rel=1e-6)
 
 
 @pytest.mark.parametrize("per_epoch", [1, 28, 400])

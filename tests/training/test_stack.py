@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import torch
 from helpers.observers import make_observer
-from helpers.trainings import train_members
+from helpers.trainings import SOFTMAX, train_members
 from torch import Tensor, nn
 
 from zeroinit import bias_scale, dataset
@@ -15,13 +15,14 @@ from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50
 from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment
 from zeroinit.init import Rule, default_, initialize
+from zeroinit.loss import subtract_labels
 from zeroinit.probes.measures import count_distinct, mean_cosine, pairs
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
 from zeroinit.training.cohort import Member
 from zeroinit.training.events import Event, Gradients, Step, TrainingResult, Weights
 from zeroinit.training.single import SingleModel
-from zeroinit.training.stack import ModelStack, subtract_labels
+from zeroinit.training.stack import ModelStack
 from zeroinit.training.stackable import unstackable_reason
 
 DENSE, CONVOLUTION = 1e-6, 5e-5  # the largest difference of any weight after 50 steps
@@ -206,7 +207,7 @@ def test_members_differ_in_optimizer_settings_and_length(
     for index, member in enumerate(alone):
         [end] = train([member], blobs)
         assert furthest(member, together[index]) <= 2 * DENSE
-        assert len(ends[index].losses) == len(ends[index].hits) == keys["steps"][index]
+        assert len(ends[index].losses) == len(ends[index].score_sums) == keys["steps"][index]
         assert [point.step for point in end.metrics] == [point.step for point in ends[index].metrics]
 
 
@@ -306,8 +307,8 @@ def test_probes_are_those_of_each_member_alone(blobs: Data) -> None:
 @pytest.mark.parametrize("arch", [fnn(8, 5, activation="relu"), every_layer], ids=["dense", "convolutions"])
 def test_activations_losses_and_float64_are_those_of_each_member_alone(arch: Arch, digits: Data) -> None:
     some = members(arch, digits, range(3))
-    stack = ModelStack([(member.model, member.optimizer) for member in some])
-    each = [SingleModel(member.model, member.optimizer) for member in some]
+    stack = ModelStack([(member.model, member.optimizer) for member in some], SOFTMAX)
+    each = [SingleModel(member.model, member.optimizer, SOFTMAX) for member in some]
     inputs, labels = digits.train[0][:37].unsqueeze(0), digits.train[1][:37].unsqueeze(0)
 
     together = stack.activations(inputs)
@@ -343,7 +344,8 @@ def test_activations_are_those_that_the_layers_are_given(digits: Data) -> None:
     convolution, dense = nn.Conv2d(1, 3, 3), nn.Linear(3 * 36, 10)
     model = nn.Sequential(convolution, nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Flatten(), dense)
     inputs = digits.train[0][:5]
-    activations = SingleModel(model, torch.optim.SGD(model.parameters(), lr=0.1)).activations(inputs.unsqueeze(0))
+    net = SingleModel(model, torch.optim.SGD(model.parameters(), lr=0.1), SOFTMAX)
+    activations = net.activations(inputs.unsqueeze(0))
     assert list(activations) == ["0"]
     assert torch.equal(activations["0"][0][0], convolution(inputs).transpose(0, 1).flatten(1))
     assert model.training

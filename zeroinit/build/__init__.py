@@ -3,6 +3,7 @@
 from zeroinit.build.checks import check, layers_of
 from zeroinit.build.data import load
 from zeroinit.build.identity import identity_of
+from zeroinit.build.loss import make_loss
 from zeroinit.build.model import build, make_optimizer, make_scheduler
 from zeroinit.build.recipe import batch_size_of, recipe_of, steps_per_epoch_of
 from zeroinit.build.torch_settings import set_up_torch
@@ -15,6 +16,7 @@ __all__ = [
     "identity_of",
     "layers_of",
     "load",
+    "make_loss",
     "make_optimizer",
     "make_scheduler",
     "open_cached",

@@ -9,6 +9,7 @@ from torch import nn
 from zeroinit.build.data import load
 from zeroinit.build.forward import check_forward
 from zeroinit.build.limits import check_examples, check_memory, check_steps
+from zeroinit.build.loss import make_loss
 from zeroinit.build.model import build, make_on_device, make_scheduler
 from zeroinit.build.recipe import batch_size_of, steps_per_epoch_of
 from zeroinit.build.torch_settings import set_up_torch
@@ -59,7 +60,8 @@ def _check_job(job: Job) -> list[str]:
         make_scheduler(config, optimizer, data)
         subject = f"arch={job.params['arch']} does not fit dataset={job.params['dataset']}"
         make = partial(make_on_device, config, data)
-        check_forward(model, make, data, batch_size, subject, str(config.arch))
+        outputs = make_loss(config, data).outputs
+        check_forward(model, make, data, outputs, batch_size, subject, str(config.arch))
         _check_arithmetic(config.arithmetic, model, optimizer, data.input_shape)
         checked_layers[key] = tuple(name for name, _ in weight_layers(model))
     if config.mode == "train":  # in the other modes nothing is stored
@@ -73,7 +75,7 @@ def _fit_key(job: Job) -> tuple[object, ...]:
     nets = config.arch, config.init, config.bias_scale.name, config.optimizer, config.arithmetic, config.dtype
     # a constant schedule fits every run
     length = None if config.schedule.name == CONSTANT else config.duration
-    return config.dataset, *nets, config.schedule, length, variables
+    return config.dataset, config.loss, *nets, config.schedule, length, variables
 
 
 def _check_arithmetic(

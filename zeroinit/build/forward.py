@@ -1,4 +1,4 @@
-"""Whether a model returns logits for its smallest batches, in train mode and in eval mode."""
+"""Whether a model returns its outputs for its smallest batches, in train mode and in eval mode."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,14 +14,21 @@ MAX_EXAMPLES = 2  # of a batch; more would show nothing new
 
 
 def check_forward(
-    model: nn.Module, make: Callable[[], nn.Module], data: Data, batch_size: int, subject: str, target: str
+    model: nn.Module,
+    make: Callable[[], nn.Module],
+    data: Data,
+    outputs: int,
+    batch_size: int,
+    subject: str,
+    target: str,
 ) -> None:
-    """Raise BadInput if the model does not return logits for its smallest batches.
+    """Raise BadInput if the model does not return its outputs for its smallest batches.
 
     Args:
         model: the model as it was built, on the data's device; it is left in train mode.
         make: makes the model with its constructor's values. If these also give NaN, the init is not the cause.
         data: the last batch of an epoch is used in train mode, the last one of an evaluation in eval mode.
+        outputs: how many the loss needs of each example.
         batch_size: of the training.
         subject: `arch=A does not fit dataset=D`, which starts a message.
         target: `arch._target_=T`, which starts a message.
@@ -30,35 +37,36 @@ def check_forward(
     smallest = examples % batch_size or batch_size
     at_end = f"dataset.batch_size={batch_size}: an epoch ends with a batch of 1, for which {subject}; give another size"
     inputs = data.train[0][: min(MAX_EXAMPLES, smallest)]
-    logits = run_batch(model.train(), data, inputs, at_end if smallest == 1 else subject, target)
+    values = run_batch(model.train(), data, inputs, outputs, at_end if smallest == 1 else subject, target)
     with torch.no_grad():
-        if logits.isnan().any() and run_batch(make().eval(), data, inputs, subject, target).isnan().any():
+        if values.isnan().any() and run_batch(make().eval(), data, inputs, outputs, subject, target).isnan().any():
             raise BadInput(f"{target}: its forward pass returns NaN for finite inputs, whatever the init is")
         for stored, _ in (data.val, data.test):
             chunk = evaluation_chunk(stored)
             smallest = len(stored) % chunk or chunk
-            run_batch(model.eval(), data, stored[: min(MAX_EXAMPLES, smallest)], f"{subject} in eval mode", target)
+            few = stored[: min(MAX_EXAMPLES, smallest)]
+            run_batch(model.eval(), data, few, outputs, f"{subject} in eval mode", target)
     model.train()
 
 
-def run_batch(model: nn.Module, data: Data, stored: Tensor, subject: str, target: str) -> Tensor:
-    """Return the logits of these stored inputs, in the model's current mode.
+def run_batch(model: nn.Module, data: Data, stored: Tensor, outputs: int, subject: str, target: str) -> Tensor:
+    """Return the outputs (N, outputs) of these stored inputs, in the model's current mode.
 
     Raises:
-        BadInput: The forward pass fails, returns no logits, or changes its input. The input may be the data set itself,
-            so that a change would reach all later steps, the evaluation and other runs.
+        BadInput: The forward pass fails, returns no such outputs, or changes its input. The input may be the data set
+            itself, so that a change would reach all later steps, the evaluation and other runs.
     """
     inputs = data.to_inputs(stored).clone()
     before = inputs.clone()
     with explain_errors(f"{subject}, whose inputs have shape {data.input_shape}"):
-        logits = model(inputs)
-    if fault := describe_output(logits, (len(stored), data.num_classes), model.training):
+        values = model(inputs)
+    if fault := describe_output(values, (len(stored), outputs), model.training):
         mode = "train" if model.training else "eval"
         raise BadInput(f"{target}: in {mode} mode, its forward pass returns {fault}")
-    assert isinstance(logits, Tensor)
+    assert isinstance(values, Tensor)
     if not torch.equal(inputs, before):
         raise BadInput(f"{target}: its forward pass changes its input in place; copy it first, or set inplace=False")
-    return logits
+    return values
 
 
 def describe_output(logits: object, shape: tuple[int, int], training: bool) -> str:

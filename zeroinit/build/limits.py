@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from zeroinit.build.loss import make_loss
 from zeroinit.config.schema import MAX_STEPS, RunConfig
 from zeroinit.dataset.data import Data
 from zeroinit.dataset.images import physical_memory
@@ -36,7 +37,7 @@ def check_memory(config: RunConfig, data: Data, arch: str) -> None:
         return
     try:
         with torch.device("meta"):
-            model = config.arch.instantiate(data.input_shape, data.num_classes, subject=f"arch={arch}")
+            model = config.arch.instantiate(data.input_shape, make_loss(config, data).outputs, subject=f"arch={arch}")
     except BadInput as error:
         if isinstance(error.__cause__, NotImplementedError):  # a constructor that computes, as torchvision's RegNet
             return

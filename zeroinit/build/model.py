@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from zeroinit.arch.named import suggest_option
+from zeroinit.build.loss import make_loss
 from zeroinit.build.recipe import steps_per_epoch_of
 from zeroinit.call_order import record_call_order
 from zeroinit.config.schedule import fit_to_run
@@ -58,7 +59,8 @@ def build(
     )
     model.to(data.train[0].device, data.dtype)
     if config.arithmetic == "quotient":
-        model = quotient(model, preserves_column_offsets(make_optimizer(config, model)))
+        is_softmax = make_loss(config, data).slopes_sum_to_zero
+        model = quotient(model, is_softmax and preserves_column_offsets(make_optimizer(config, model)))
     return model, filled, make_optimizer(config, model)  # after the init, with the parameters that train
 
 
@@ -68,19 +70,18 @@ def make_model(config: RunConfig, data: Data) -> nn.Module:
     Raises:
         BadInput: The arch does not fit the data.
     """
-    arch, shape, classes = config.arch, data.input_shape, data.num_classes
+    arch, shape, outputs = config.arch, data.input_shape, make_loss(config, data).outputs
     if option := suggest_option(arch.name, arch.arguments):
         raise BadInput(
             f"{arch}: zeroinit calls a network as NAME(input_shape, num_classes); for this one give {option}"
         )
-    model = arch.instantiate(
-        shape, classes, subject=f"{arch} does not fit data of shape {shape} with {classes} classes"
-    )
+    wanted = f"{data.num_classes} classes" if outputs == data.num_classes else f"{outputs} output(s)"
+    model = arch.instantiate(shape, outputs, subject=f"{arch} does not fit data of shape {shape} with {wanted}")
     if not isinstance(model, nn.Module):
         raise BadInput(f"{arch}: it returned a {type(model).__name__}; return a torch.nn.Module")
     inputs = replace(data, dtype=None).to_inputs(data.train[0][:2])
     # the shapes decide the structure of an arch of ours; an arch of the user may draw its structure
-    key = json.dumps([arch.node, shape, classes]) if arch.is_shipped else ""
+    key = json.dumps([arch.node, shape, outputs]) if arch.is_shipped else ""
     with explain_errors(f"{arch} cannot be evaluated on data of shape {shape}"):
         record_call_order(model, inputs.to(next(model.parameters(), inputs).device), key)
     return model

@@ -2,6 +2,7 @@
 
 import math
 
+from zeroinit.build.loss import make_loss
 from zeroinit.config.schema import RunConfig
 from zeroinit.dataset.data import Data
 from zeroinit.errors import BadInput
@@ -32,6 +33,7 @@ def steps_per_epoch_of(config: RunConfig, data: Data) -> int:
 def recipe_of(config: RunConfig, data: Data) -> Recipe:
     """Return how the members of a training are trained."""
     return Recipe(
+        loss=make_loss(config, data),
         batch_size=batch_size_of(config, data),
         shuffle=config.dataset.shuffle,
         augment=config.dataset.augment,

@@ -27,6 +27,7 @@ from zeroinit.config.read import (
 from zeroinit.config.schedule import parse_schedule
 from zeroinit.config.target import Target
 from zeroinit.errors import BadInput
+from zeroinit.loss import Reduction
 from zeroinit.probes.metrics import all_probes
 from zeroinit.probes.probe import Schedule
 from zeroinit.tracker.renamed import RENAMED_PROBES
@@ -216,7 +217,8 @@ class RunConfig:
     optimizer: Target
     probe: ProbeConfig
     tracker: Target
-    reduction: Literal["mean", "sum"]
+    loss: Target
+    reduction: Reduction
     seeds: Seeds
     duration: Duration
     schedule: Target
@@ -255,6 +257,7 @@ class RunConfig:
             optimizer=optimizer,
             probe=ProbeConfig.parse(values),
             tracker=tracker,
+            loss=Target.read(values, "loss", without=("reduction",)),
             reduction=read_choice(values, "loss.reduction", ("mean", "sum")),
             seeds=Seeds.parse(values),
             duration=Duration.parse(values),

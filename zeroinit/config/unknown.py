@@ -15,7 +15,7 @@ from zeroinit.tracker.renamed import MODES, RENAMED_KEYS, USER_KEY
 
 # nodes with the arguments of a function, whose signature decides which keys they may have
 FUNCTION_NODES = (
-    *("dataset", "arch", "bias_scale", "optimizer", "schedule", "tracker"),
+    *("dataset", "arch", "bias_scale", "optimizer", "schedule", "loss.function", "tracker"),
     *(f"{init}.{rule}" for init in ("init", "init.rest") for rule in ("weight", "bias")),
 )
 CLOSED_NODES = ("dataset.normalize", "dataset.augment", "clip")  # nodes that may not have helper keys

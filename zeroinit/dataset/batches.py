@@ -51,7 +51,7 @@ class Augment:
 
 
 class Batches:
-    """An endless iterator over batches of S streams: inputs (S, N, *input_shape) and labels (S, N).
+    """An endless iterator over batches of S streams: inputs (S, N, *input_shape) and targets (S, N) or (S, N, targets).
 
     A stream is a generator for the order and one for the augmentation. Members with equal batches share a stream. The
     last batch of an epoch may be smaller. A batch of all examples is the split in its stored order.
@@ -73,7 +73,7 @@ class Batches:
             return self.whole
         if self.start >= self.examples:
             self.begin_epoch()
-        stored, labels = self.data.train
+        stored, targets = self.data.train
         span = slice(self.start, self.start + self.size)
         batch = self.indices[:, span]
         flat = batch.flatten()
@@ -83,7 +83,10 @@ class Batches:
             inputs = self.augment.apply(inputs, draws.flatten(0, 1))
         self.start += self.size
         inputs = self.data.to_inputs(inputs)
-        return inputs.view(*batch.shape, *inputs.shape[1:]), labels.index_select(0, flat).view_as(batch)
+        return (
+            inputs.view(*batch.shape, *inputs.shape[1:]),
+            targets.index_select(0, flat).view(*batch.shape, *targets.shape[1:]),
+        )
 
     def begin_epoch(self) -> None:
         """Send the order and the draws of a whole epoch to the device, so that no step waits for them.

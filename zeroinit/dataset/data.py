@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -9,6 +11,7 @@ from torch import Tensor
 from zeroinit.errors import BadInput
 
 Split = tuple[Tensor, Tensor]
+SplitName = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,13 @@ class Note:
 
 @dataclass(frozen=True)
 class Data:
-    """Three splits of (inputs (N, *input_shape), labels (N,)) on one device.
+    """Three splits of (inputs (N, *input_shape), targets) on one device.
 
-    Inputs are stored as real numbers or as bytes. `to_inputs` makes bytes float32 in [0, 1].
+    Inputs are stored as real numbers or as bytes. `to_inputs` makes bytes float32 in [0, 1]. Targets are the labels
+    (N,) of classes, or real numbers (N, targets).
 
     Attributes:
+        num_classes: None for real targets.
         normalize: (mean, standard deviation) of each channel, in shapes that broadcast over input_shape.
         dtype: of the inputs that a network gets; None for the dtype that they have.
         notes: lines for the user of the data set.
@@ -34,7 +39,7 @@ class Data:
     train: Split
     val: Split
     test: Split
-    num_classes: int
+    num_classes: int | None
     normalize: tuple[Tensor, Tensor] | None = None
     dtype: torch.dtype | None = None
     notes: tuple[Note, ...] = ()
@@ -99,6 +104,13 @@ def hold_out(inputs: Tensor, labels: Tensor, count: int, generator: torch.Genera
     """Return (the rest, `count` held-out examples), each class in proportion."""
     rest, chosen = stratify(labels, count, generator)
     return (inputs[rest], labels[rest]), (inputs[chosen], labels[chosen])
+
+
+@lru_cache(maxsize=8)
+def mean_deviation(data: Data, split: SplitName) -> float:
+    """Return the mean squared error, averaged over the targets, of predicting the training set's mean on a split."""
+    targets: Tensor = getattr(data, split)[1]
+    return (targets.double() - data.train[1].double().mean(0)).square().mean().item()
 
 
 Constants = float | Sequence[float]

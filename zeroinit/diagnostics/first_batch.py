@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit.diagnostics.construction import abbreviate
 from zeroinit.layers import is_activation, weight_layers
+from zeroinit.loss import Loss
 from zeroinit.probes.measures import slopes as slopes_of
 
 MAX_GRADIENT_RATIO = 1e6  # to the gradients of the output layer's outputs; beyond it they explode
@@ -62,7 +62,7 @@ class FirstPass:
     unused: list[str] = field(default_factory=list)
 
 
-def run_first_pass(model: nn.Module, inputs: Tensor, labels: Tensor, reduction: str) -> FirstPass:
+def run_first_pass(model: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss, reduction: str) -> FirstPass:
     """Run a copy of the model forward and backward, in train mode, and return what was measured."""
     copy = deepcopy(model).train()
     copy.zero_grad()
@@ -94,7 +94,7 @@ def run_first_pass(model: nn.Module, inputs: Tensor, labels: Tensor, reduction: 
     for name, module in copy.named_modules():
         if is_activation(module):
             module.register_forward_pre_hook(partial(add_units, name), with_kwargs=True)
-    F.cross_entropy(copy(inputs), labels, reduction=reduction).backward()  # type: ignore[no-untyped-call]
+    loss.total(copy(inputs), targets, reduction).backward()  # type: ignore[no-untyped-call]
     first_pass.signals = [
         signal._replace(slope=slopes.get(index, 0.0)) for index, signal in enumerate(first_pass.signals)
     ]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zeroinit.build import batch_size_of, build
+from zeroinit.build import batch_size_of, build, make_loss
 from zeroinit.config.code_hash import user_targets
 from zeroinit.config.schema import RunConfig
 from zeroinit.dataset.batches import Augment, Batches
@@ -71,8 +71,8 @@ def findings(config: RunConfig, data: Data, model: nn.Module, optimizer: torch.o
 
 def _check_run(config: RunConfig, data: Data, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[Finding]:
     size = batch_size_of(config, data)
-    inputs, labels = first_batch(config, data, min(size, max(2, MAX_WORK // max(1, parameter_count(model)))))
-    parts = config.dataset, config.arch, config.init, config.bias_scale, active_variables()
+    inputs, targets = first_batch(config, data, min(size, max(2, MAX_WORK // max(1, parameter_count(model)))))
+    parts = config.dataset, config.loss, config.arch, config.init, config.bias_scale, active_variables()
     with restore_generators(inputs.device):
         if parts not in known:
             known[parts] = [
@@ -81,7 +81,7 @@ def _check_run(config: RunConfig, data: Data, model: nn.Module, optimizer: torch
                 *as_findings("evaluation", check_eval_mode(model, inputs)),
             ]
         before = ForeignStates()
-        first_pass = run_first_pass(model, inputs, labels, config.reduction)
+        first_pass = run_first_pass(model, inputs, targets, make_loss(config, data), config.reduction)
         moved = before.name_moved()
     noise = [f"the forward pass draws from {' and '.join(moved)}, which no seed sets; draw by torch"] * bool(moved)
     return [
@@ -152,5 +152,5 @@ def first_batch(config: RunConfig, data: Data, examples: int) -> Split:
         Augment(padding=0, flip=False),
         [(stream("order", config.seeds.order), torch.Generator())],
     )
-    inputs, labels = next(batches)
-    return inputs[0], labels[0]
+    inputs, targets = next(batches)
+    return inputs[0], targets[0]

@@ -1,14 +1,15 @@
 """A model as it is at one moment: its neurons, gradients and activations on a fixed batch."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit.dataset.data import Split
 from zeroinit.layers import hidden_layers, weight_layers
+from zeroinit.loss import Loss
 from zeroinit.probes import measures
 from zeroinit.training.quotient import QuotientLinear
 from zeroinit.training.single import activations, evaluating
@@ -54,10 +55,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Inspection:
-    """The layers of weights of a model, and its accuracy on the batch."""
+    """The layers of weights of a model, and its score on the batch."""
 
     layers: list[Layer]
-    accuracy: float
+    score: float
 
 
 def examples_for(model: nn.Module, most: int) -> int:
@@ -65,15 +66,18 @@ def examples_for(model: nn.Module, most: int) -> int:
     return max(8, min(most, MAX_WORK // sum(parameter.numel() for parameter in model.parameters())))
 
 
-def inspect_model(model: nn.Module, batch: Split) -> Inspection:
-    """Inspect the model in eval mode on inputs (N, *input_shape) and labels (N,); a quotient as its full net."""
+def inspect_model(model: nn.Module, batch: Split, loss: Loss, mean_deviation: Callable[[], float]) -> Inspection:
+    """Inspect the model in eval mode on inputs (N, *input_shape) and their targets; a quotient as its full net.
+
+    `mean_deviation` is that of `Loss.value_of_score`, for the training set.
+    """
     named = list(weight_layers(model))
     inputs_of = activations(model, batch[0].unsqueeze(0))
     with evaluating(model):
-        logits = model(batch[0])
-        loss = F.cross_entropy(logits, batch[1])
+        outputs = model(batch[0])
+        mean_loss = loss.total(outputs, batch[1], "mean")
         trainable = [layer.weight for _, layer in named if layer.weight.requires_grad]
-        slopes = torch.autograd.grad(loss, trainable, materialize_grads=True) if trainable else ()
+        slopes = torch.autograd.grad(mean_loss, trainable, materialize_grads=True) if trainable else ()
     gradients = {id(weight): gradient for weight, gradient in zip(trainable, slopes, strict=True)}
     inside = hidden_layers(model)
     layers = []
@@ -86,7 +90,8 @@ def inspect_model(model: nn.Module, batch: Split) -> Inspection:
         gradient = gradients.get(id(layer.weight))
         norm = None if gradient is None else measures.norm(gradient.unsqueeze(0)).item()
         layers.append(Layer(name, name in inside, neurons, norm, dead, saturated))
-    return Inspection(layers, (logits.argmax(1) == batch[1]).double().mean().item())
+    terms = loss.score_terms(outputs.detach(), batch[1]).double()
+    return Inspection(layers, loss.value_of_score(terms.mean().item(), mean_deviation))
 
 
 def _inspect_activation(inputs: Tensor, activation: nn.Module) -> tuple[float, float]:

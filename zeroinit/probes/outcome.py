@@ -3,16 +3,17 @@
 The rule of the words, which looks at the run alone:
 
 - `diverged`: the loss is not finite.
-- `learned`: validation accuracy is at least LEARNED_SHARE of the way from the majority-class baseline to the
-  1-nearest-neighbour baseline, and two standard errors above the majority class.
-- `partly-learned`: validation accuracy is below that, but above the majority class: by more than two standard errors,
-  or by half of that way (and one standard error; the four points of XOR are too few for two). The accuracy decides, and
+- `learned`: the validation score is at least LEARNED_SHARE of the way from the baseline to the reference, and two
+  standard errors above the baseline. For classes, the score is the accuracy, the baseline is the majority class, and
+  the reference is the 1-nearest neighbour. For real targets, these are R², the mean predictor and linear regression.
+- `partly-learned`: the validation score is below that, but above the baseline: by more than two standard errors,
+  or by half of that way (and one standard error; the four points of XOR are too few for two). The score decides, and
   nothing else. A visible cause stands in the reason: the first of the rules below that holds.
-- A run at the majority class has the word of the first cause that holds: `still-waking` (a layer's first gradient is
+- A run at the baseline has the word of the first cause that holds: `still-waking` (a layer's first gradient is
   still to come, or hardly any step was taken), `dead-layer`, `stuck-at-prior` (no weight has a gradient), `symmetric`,
   `saturated`, `still-waking` (the loss still falls), `symmetric` (but for rounding), else `stuck-at-prior`.
 
-An untrained net can be above the majority class by chance: the accuracy says nothing of how it came about.
+An untrained net can be above the baseline by chance: the score says nothing of how it came about.
 Runs that were stored before `learns` was split keep that word. It meant half of the way or more.
 """
 
@@ -23,9 +24,12 @@ from enum import StrEnum
 from functools import cached_property, lru_cache
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from zeroinit.dataset.data import Data, evenly_spaced
+from zeroinit.dataset.data import Data, Split, evenly_spaced, mean_deviation
 from zeroinit.probes.inspection import Inspection, Layer
+from zeroinit.tracker.scores import R2, Score
 from zeroinit.training.events import TrainingResult
 
 MAX_COMPARED = 1000, 5000  # validation examples, and training examples among which the nearest is sought
@@ -52,50 +56,64 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Baselines:
-    """The accuracies that a run is judged by, on a validation set of `examples` examples.
+    """The scores on the validation set that a run is judged by.
 
     Attributes:
-        prior: the majority-class baseline.
-        nearest: the 1-nearest-neighbour baseline, which uses no network.
+        score: the score.
+        prior: the score of the predictor that ignores the input.
+        reference: the score of the predictor without a network.
+        error: the standard error of a score at the prior.
     """
 
+    score: Score
     prior: float
-    nearest: float
-    examples: int
+    reference: float
+    error: float
 
-    @property
-    def error(self) -> float:
-        """The standard error of an accuracy at the prior."""
-        return math.sqrt(self.prior * (1 - self.prior) / self.examples)
+    def is_halfway(self, value: float) -> bool:
+        """Return whether it is at least halfway from prior to reference, and a standard error above the prior."""
+        return value >= max((self.prior + self.reference) / 2, self.prior + self.error)
 
-    def is_halfway(self, accuracy: float) -> bool:
-        """Return whether it is at least halfway from prior to nearest, and a standard error above the prior."""
-        return accuracy >= max((self.prior + self.nearest) / 2, self.prior + self.error)
-
-    def is_learned(self, accuracy: float) -> bool:
+    def is_learned(self, value: float) -> bool:
         """Return whether it is LEARNED_SHARE of that way or more, and two standard errors above the prior."""
-        return accuracy >= self.prior + max(LEARNED_SHARE * (self.nearest - self.prior), 2 * self.error)
+        return value >= self.prior + max(LEARNED_SHARE * (self.reference - self.prior), 2 * self.error)
 
-    def is_above_prior(self, accuracy: float) -> bool:
+    def is_above_prior(self, value: float) -> bool:
         """Return whether it is above the prior by more than two standard errors, or halfway."""
-        return accuracy > self.prior + 2 * self.error or self.is_halfway(accuracy)
+        return value > self.prior + 2 * self.error or self.is_halfway(value)
 
 
 @lru_cache(maxsize=4)
-def find_baselines(data: Data) -> Baselines:
+def find_baselines(data: Data, score: Score) -> Baselines:
     """Return the baselines of the data, from MAX_COMPARED examples or MAX_ENTRIES numbers; the same in every dtype."""
     data = replace(data, dtype=None)
     most = max(1, MAX_ENTRIES // data.train[0][0].numel())
-    (stored, labels), (known, classes) = (
+    val, train = (
         evenly_spaced(split, min(few, most)) for split, few in zip((data.val, data.train), MAX_COMPARED, strict=True)
     )
-    known = data.to_inputs(known).flatten(1)
-    nearest = torch.cat(
-        [torch.cdist(data.to_inputs(some).flatten(1), known).argmin(1) for some in torch.split(stored, 100)]
-    )
-    all_labels = data.val[1]
-    prior = all_labels.bincount().max().item() / len(all_labels)
-    return Baselines(prior, (classes[nearest] == labels).double().mean().item(), len(all_labels))
+    inputs, known = (data.to_inputs(stored).flatten(1) for stored, _ in (val, train))
+    if score == R2:
+        return _find_regression_baselines((inputs, val[1]), (known, train[1]), data)
+    nearest = torch.cat([torch.cdist(some, known).argmin(1) for some in torch.split(inputs, 100)])
+    labels = data.val[1]
+    prior = labels.bincount().max().item() / len(labels)
+    reference = (train[1][nearest] == val[1]).double().mean().item()
+    return Baselines(score, prior, reference, math.sqrt(prior * (1 - prior) / len(labels)))
+
+
+def _find_regression_baselines(val: Split, train: Split, data: Data) -> Baselines:
+    """Return the R² of the training set's mean, and of linear regression by least squares with an intercept."""
+
+    def with_intercept(inputs: Tensor) -> Tensor:
+        return F.pad(inputs.double(), (0, 1), value=1.0)
+
+    # the solution of the least norm, where several fit
+    weights = torch.linalg.lstsq(with_intercept(train[0]).cpu(), train[1].double().cpu(), driver="gelsd").solution
+    residuals = val[1].double().cpu() - with_intercept(val[0]).cpu() @ weights
+    deviation = mean_deviation(data, "val")
+    of_each = (data.val[1].double() - data.train[1].double().mean(0)).square().mean(1)
+    error = of_each.std().item() / math.sqrt(len(of_each)) / deviation if len(of_each) > 1 else 0.0
+    return Baselines(R2, 0.0, 1 - residuals.square().mean().item() / deviation, error)
 
 
 @dataclass(frozen=True)
@@ -119,9 +137,9 @@ class Evidence:
         return len(self.result.losses)
 
     @property
-    def accuracy(self) -> float:
-        """The last validation accuracy."""
-        return self.result.metrics[-1].values["val/accuracy"]
+    def score(self) -> float:
+        """The last validation score."""
+        return self.result.metrics[-1].values[self.baselines.score.val]
 
     @property
     def has_no_gradient(self) -> bool:
@@ -142,14 +160,14 @@ def judge(evidence: Evidence) -> tuple[Outcome, str]:
     step = evidence.result.diverged_at
     if step is not None:
         return Outcome.DIVERGED, f"the loss is not finite at step {step}"
-    accuracies = _describe_accuracies(evidence)
-    if evidence.baselines.is_learned(evidence.accuracy):
-        return Outcome.LEARNED, accuracies
+    scores = _describe_scores(evidence)
+    if evidence.baselines.is_learned(evidence.score):
+        return Outcome.LEARNED, scores
     causes = ((outcome, cause) for outcome, find in CAUSES if (cause := find(evidence)))
     outcome, cause = next(causes, (Outcome.STUCK_AT_PRIOR, _describe_losses(evidence)))
-    if evidence.baselines.is_above_prior(evidence.accuracy):
+    if evidence.baselines.is_above_prior(evidence.score):
         outcome = Outcome.PARTLY_LEARNED
-    return outcome, f"{accuracies}; {cause}"
+    return outcome, f"{scores}; {cause}"
 
 
 def have_no_gradient(layers: list[Layer]) -> bool:
@@ -157,9 +175,11 @@ def have_no_gradient(layers: list[Layer]) -> bool:
     return all(layer.gradient == 0 for layer in layers)
 
 
-def _describe_accuracies(evidence: Evidence) -> str:
-    prior, nearest = evidence.baselines.prior, evidence.baselines.nearest
-    return f"validation accuracy {evidence.accuracy:.1%}, majority class {prior:.1%}, 1-nearest neighbour {nearest:.1%}"
+def _describe_scores(evidence: Evidence) -> str:
+    baselines = evidence.baselines
+    score = baselines.score
+    ours = f"validation {score.label} {evidence.score:.1%}"
+    return f"{ours}, {score.baseline} {baselines.prior:.1%}, {score.reference} {baselines.reference:.1%}"
 
 
 def _describe_losses(evidence: Evidence) -> str:
@@ -236,14 +256,14 @@ def is_hopeless(
 ) -> bool:
     """Return whether a run that has reached this step will stay as it is, as far as the evidence shows.
 
-    A run is not hopeless before the last predicted first gradient, nor if it is halfway to the nearest neighbour.
+    A run is not hopeless before the last predicted first gradient, nor if it is halfway to the reference.
     Otherwise it is hopeless if it is not finite, or no weight has a gradient. In a chain of layers, it is hopeless if a
     hidden layer is dead or, at the last of EARLY_STOP_STEPS, the neurons of one are exact copies.
     """
     layers = inspection.layers
     if not all(math.isfinite(layer.gradient or 0) for layer in layers):
         return True
-    if step <= max(first_gradients.values(), default=0) or baselines.is_halfway(inspection.accuracy):
+    if step <= max(first_gradients.values(), default=0) or baselines.is_halfway(inspection.score):
         return False
     if have_no_gradient(layers):
         return True

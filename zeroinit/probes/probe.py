@@ -79,7 +79,7 @@ class Subject:
 
     Attributes:
         hidden: the layers of hidden neurons.
-        batch: inputs (1, N, *input_shape) and labels (1, N) on which activations and curvature are measured.
+        batch: inputs (1, N, *input_shape) and targets (1, N, ...) on which activations and curvature are measured.
         schedule: when to measure.
     """
 

@@ -5,14 +5,15 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
 
-from zeroinit.build import build, load, make_scheduler, recipe_of, set_up_torch, steps_per_epoch_of
+from zeroinit.build import build, load, make_loss, make_scheduler, recipe_of, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
 from zeroinit.config.schema import RunConfig
-from zeroinit.dataset.data import evenly_spaced
+from zeroinit.dataset.data import evenly_spaced, mean_deviation
 from zeroinit.diagnostics import lint
 from zeroinit.diagnostics.moments import with_moments
 from zeroinit.init import state_hash
@@ -62,6 +63,8 @@ class Session:
         self.shared, self.tracker, self.report_progress = shared, tracker, report_progress
         self.device = set_up_torch(shared)
         self.data = load(shared, self.device)
+        self.loss = make_loss(shared, self.data)
+        self.baselines = find_baselines(self.data, self.loss.score)
         self.steps_per_epoch = steps_per_epoch_of(shared, self.data)
         self.runs: list[Run] = []
         self.probes: list[str] = []
@@ -115,6 +118,8 @@ class Session:
     def _tag_data(self, record: Record) -> None:
         record.tags |= {Tag.STEPS_PER_EPOCH: str(self.steps_per_epoch), Tag.DEVICE: device_name(self.device)}
         labels, num_classes = self.data.test[1], self.data.num_classes
+        if num_classes is None:
+            return
         counts = json.dumps(labels.bincount(minlength=num_classes).tolist(), separators=(",", ":"))
         if len(counts) <= MAX_TAG:  # a truncated list could not be read
             record.tags[Tag.TEST_CLASS_COUNTS] = counts
@@ -129,13 +134,13 @@ class Session:
             record.tags[Tag.SKIPPED_PROBES] = f"{job.params['arch']}: {'; '.join(sentences)}"
 
     def _batch(self, model: nn.Module, examples: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return inputs (N, *input_shape) and labels (N,), evenly spaced in the training set."""
-        inputs, labels = evenly_spaced(self.data.train, examples_for(model, examples))
-        return self.data.to_inputs(inputs), labels
+        """Return inputs (N, *input_shape) and their targets, evenly spaced in the training set."""
+        inputs, targets = evenly_spaced(self.data.train, examples_for(model, examples))
+        return self.data.to_inputs(inputs), targets
 
     def _subject(self, model: nn.Module) -> Subject:
-        inputs, labels = self._batch(model, self.shared.probe.examples)
-        return Subject(hidden_layers(model), (inputs.unsqueeze(0), labels.unsqueeze(0)), self.shared.probe.schedule)
+        inputs, targets = self._batch(model, self.shared.probe.examples)
+        return Subject(hidden_layers(model), (inputs.unsqueeze(0), targets.unsqueeze(0)), self.shared.probe.schedule)
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, Finished):
@@ -164,7 +169,7 @@ class Session:
                 record.files["weights.pt"] = state_dict_bytes(run.member.model)
         inspection = self._inspect(run)
         layers = inspection.layers if inspection else []
-        evidence = Evidence(result, layers, run.first_gradients, find_baselines(self.data))
+        evidence = Evidence(result, layers, run.first_gradients, self.baselines)
         outcome, reason = judge(evidence)
         record.tags |= {Tag.OUTCOME: outcome.value, Tag.OUTCOME_REASON: reason}
         record.status = Status.FINISHED if result.diverged_at is None else Status.FAILED
@@ -175,7 +180,8 @@ class Session:
     def _inspect(self, run: Run) -> Inspection | None:
         """Inspect the member's model as it is; None if the model does not allow it, which is no failure."""
         try:
-            return inspect_model(run.member.model, self.batch)
+            deviation = partial(mean_deviation, self.data, "train")
+            return inspect_model(run.member.model, self.batch, self.loss, deviation)
         except Exception:
             return None
 
@@ -183,7 +189,7 @@ class Session:
         run = self.runs[index]
         if not run.job.config.early_stop or not (inspection := self._inspect(run)):
             return False
-        return is_hopeless(step, inspection, run.first_gradients, is_chain(run.member.model), find_baselines(self.data))
+        return is_hopeless(step, inspection, run.first_gradients, is_chain(run.member.model), self.baselines)
 
 
 def state_dict_bytes(model: nn.Module) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from zeroinit.build import batch_size_of, build, load, set_up_torch, steps_per_epoch_of
+from zeroinit.build import batch_size_of, build, load, make_loss, set_up_torch, steps_per_epoch_of
 from zeroinit.config import Job
 from zeroinit.config.identity import SWEEP_ONLY_KEYS
 from zeroinit.config.read import Values
@@ -89,6 +89,8 @@ def _measure_limits(config: RunConfig, workers: int) -> StackLimits:
     batch = batch_size_of(config, data)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     alone_reason = unstackable_reason(model, optimizer, data.input_shape)
+    if not make_loss(config, data).is_stackable:
+        alone_reason = "its loss is a function of the user"
     if config.arithmetic == "quotient":
         alone_reason = "a quotient network has the shape that its own init gives it"
     inputs = data.to_inputs(data.train[0][:1])

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import nn
 from zeroinit.dataset.batches import Augment, Batches, Streams
 from zeroinit.dataset.data import Data
 from zeroinit.layers import weight_names
+from zeroinit.loss import Loss, Reduction
 from zeroinit.training.clip import Clip
 from zeroinit.training.evaluation import Evaluate
 from zeroinit.training.events import Event, Finished, Gradients, Metrics, TrainingResult, Weights
@@ -44,6 +44,7 @@ class Recipe:
     """How all members are trained.
 
     Attributes:
+        loss: of an example.
         batch_size: examples a step.
         shuffle: whether each epoch has another order.
         augment: random changes of the training images.
@@ -53,10 +54,11 @@ class Recipe:
         clip: limits of the gradients that the optimizer gets; the gradients shown are those before.
     """
 
+    loss: Loss
     batch_size: int
     shuffle: bool
     augment: Augment
-    reduction: Literal["mean", "sum"]
+    reduction: Reduction
     tied: bool
     clip: Clip | None = None
 
@@ -69,10 +71,12 @@ class Cohort:
         examples = len(data.train[0])
         per_epoch = math.ceil(examples / recipe.batch_size)
         pairs = [(member.model, member.optimizer) for member in members]
+        loss, is_stack = recipe.loss, stacked or len(pairs) > 1
         schedulers = [member.scheduler for member in members]
-        is_stack = stacked or len(pairs) > 1
-        self.net: TrainedModel = ModelStack(pairs, schedulers) if is_stack else SingleModel(*pairs[0], schedulers[0])
-        self.ties = Ties(pairs) if recipe.tied else None
+        self.net: TrainedModel = (
+            ModelStack(pairs, loss, schedulers) if is_stack else SingleModel(*pairs[0], loss, schedulers[0])
+        )
+        self.ties = Ties(pairs, loss.slopes_sum_to_zero) if recipe.tied else None
         self.parameters = weight_names(members[0].model)
         # a batch that holds all examples has no order in which members could differ
         generators = _streams(members, recipe.shuffle and recipe.batch_size < examples, recipe.augment)
@@ -82,8 +86,8 @@ class Cohort:
         self.evaluation_steps = [evaluation_steps(member.steps, per_epoch) for member in members]
         dtype = torch.promote_types(next(members[0].model.parameters()).dtype, torch.float32)
         self.losses = torch.zeros(max(self.steps), len(members), dtype=dtype, device=data.train[0].device)
-        self.hits = torch.zeros_like(self.losses)
-        self.results = [TrainingResult(self.losses, self.hits) for _ in members]
+        self.score_sums = torch.zeros_like(self.losses)
+        self.results = [TrainingResult(self.losses, self.score_sums) for _ in members]
         self.shown_step = -1  # the update after which weights were shown last
 
     @property
@@ -94,7 +98,7 @@ class Cohort:
     def backward(self, step: int) -> Batch:
         """Leave the gradients of the next batch in `net`. Return the batch."""
         batch = *next(self.batches), self.recipe.reduction
-        self.losses[step - 1], self.hits[step - 1] = self.net.backward(*batch)
+        self.losses[step - 1], self.score_sums[step - 1] = self.net.backward(*batch)
         return batch
 
     def update(self, step: int) -> None:
@@ -132,7 +136,12 @@ class Cohort:
         if not due:
             return
         values, diverged = evaluate(
-            self.net.predict, self.data, self.losses[:step], self.hits[:step], self.recipe.batch_size
+            self.net.predict,
+            self.data,
+            self.losses[:step],
+            self.score_sums[:step],
+            self.recipe.batch_size,
+            self.recipe.loss,
         )
         for slot in due:
             member = self.slots[slot]
@@ -165,7 +174,7 @@ class Cohort:
             self.batches.retain(left)
             if self.ties:
                 self.ties.retain(left)
-            self.losses, self.hits = self.losses[:, left], self.hits[:, left]
+            self.losses, self.score_sums = self.losses[:, left], self.score_sums[:, left]
         self.slots = [self.slots[slot] for slot in left]
 
     def retire_all(self, observe: Callable[[Event], None]) -> None:
@@ -178,7 +187,7 @@ class Cohort:
         for slot in slots:
             member = self.slots[slot]
             result, column = self.results[member], (slice(self.steps[member]), slot)
-            result.losses, result.hits = self.losses[column].clone(), self.hits[column].clone()
+            result.losses, result.score_sums = self.losses[column].clone(), self.score_sums[column].clone()
             observe(Finished(member, result))
 
     def _select_active(self) -> tuple[list[int] | slice, list[int]]:

@@ -56,7 +56,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Metrics:
-    """{"<split>/<loss or accuracy>": value} of one member after `step` updates.
+    """{"<split>/<loss or score>": value} of one member after `step` updates.
 
     val and test are in eval mode, over the whole split. train is the mean over the batches of the epoch so far, each
     taken before its update; step 0 has none.
@@ -73,13 +73,14 @@ class TrainingResult:
 
     Attributes:
         losses: (steps,), the mean over each batch before its update, on the device.
-        hits: (steps,), the examples of each batch whose class was predicted.
+        score_sums: (steps,), the sum of each batch's `Loss.score_terms`: the examples whose class was predicted, or the
+            squared errors.
         metrics: one entry an evaluation.
         diverged_at: the first step whose loss is not finite.
     """
 
     losses: Tensor
-    hits: Tensor
+    score_sums: Tensor
     metrics: list[Metrics] = field(default_factory=list)
     diverged_at: int | None = None
 

@@ -45,7 +45,7 @@ class Hooks:
 def train(
     members: Sequence[Member], data: Data, recipe: Recipe, hooks: Hooks | None = None, stacked: bool = False
 ) -> list[TrainingResult]:
-    """Train the members by cross-entropy, each for its own number of steps.
+    """Train the members, each for its own number of steps.
 
     One member trains as the plain model that it is. Several members, or one that is `stacked`, train as one stack:
     `stack.unstackable_reason` must be None for them, and for tied ones. Every member stays what it would be alone: it

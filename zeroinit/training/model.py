@@ -10,14 +10,14 @@ from zeroinit.training.clip import Clip
 
 Layers = dict[str, tuple[Tensor, Tensor | None]]  # {layer: (weights (K, *shape), biases (K, units) or None)}
 Activations = dict[str, tuple[Tensor, nn.Module]]  # {layer: (inputs of its activation (K, units, N), the activation)}
-Batch = tuple[Tensor, Tensor, str]  # inputs (K or 1, N, *input_shape), labels (K or 1, N), reduction of the loss
+Batch = tuple[Tensor, Tensor, str]  # inputs (K or 1, N, *input_shape), targets (K or 1, N, ...), reduction of the loss
 
 
 class TrainedModel(Protocol):
     """K members that train together; K is 1 for a plain model. The leading axis of what it returns is the member."""
 
-    def backward(self, inputs: Tensor, labels: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
-        """Leave the gradients of a batch in the parameters. Return each member's mean loss (K,) and hits (K,)."""
+    def backward(self, inputs: Tensor, targets: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
+        """Leave the gradients of a batch in the parameters. Return mean losses (K,) and sums of scores (K,)."""
 
     def clip(self, clip: Clip) -> None:
         """Clip the gradients that `backward` left, those of each member alone."""
@@ -26,7 +26,7 @@ class TrainedModel(Protocol):
         """Take step number `step` (from 1) of the optimizer."""
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """Return the logits (K, classes, N) of inputs (K or 1, N, *input_shape), in eval mode."""
+        """Return the outputs (K, outputs, N) of inputs (K or 1, N, *input_shape), in eval mode."""
 
     def gradients(self) -> dict[str, Tensor]:
         """Return each parameter's gradient (K, *shape); zeros if backward did not reach it."""
@@ -37,8 +37,8 @@ class TrainedModel(Protocol):
     def activations(self, inputs: Tensor) -> Activations:
         """Return the inputs of the activation after each layer, for inputs (1, N, *input_shape), in eval mode."""
 
-    def losses(self, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> Tensor:
-        """Return each member's mean cross-entropy (K,) with these parameters, differentiable, in eval mode."""
+    def losses(self, parameters: Mapping[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return each member's mean loss (K,) with these parameters, differentiable, in eval mode."""
 
     def layers(self) -> Layers:
         """Return each layer's weights (K, *shape) and biases (K, units)."""

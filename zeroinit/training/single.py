@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit.layers import is_activation, weight_layers
+from zeroinit.loss import Loss
 from zeroinit.training.clip import Clip
 from zeroinit.training.model import Activations, Batch, Layers
 from zeroinit.training.scheduler import Scheduler
@@ -69,17 +69,19 @@ def activations(model: nn.Module, inputs: Tensor) -> Activations:
 class SingleModel:
     """One plain model with its optimizer, with the methods of a stack of 1."""
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, scheduler: Scheduler | None = None) -> None:
-        self.model, self.optimizer, self.scheduler = model, optimizer, scheduler
+    def __init__(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, loss: Loss, scheduler: Scheduler | None = None
+    ) -> None:
+        self.model, self.optimizer, self.loss, self.scheduler = model, optimizer, loss, scheduler
 
-    def backward(self, inputs: Tensor, labels: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
-        """Leave the gradients of a batch in the parameters. Return its mean loss and its hits."""
+    def backward(self, inputs: Tensor, targets: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
+        """Leave the gradients of a batch in the parameters. Return its mean loss and its sum of scores."""
         self.optimizer.zero_grad()
-        logits = self.model(inputs[0])
-        loss = F.cross_entropy(logits, labels[0], reduction=reduction)
+        outputs = self.model(inputs[0])
+        loss = self.loss.total(outputs, targets[0], reduction)
         loss.backward()  # type: ignore[no-untyped-call]
-        hits = (logits.detach().argmax(1) == labels[0]).sum()
-        return loss.detach() / (labels.shape[1] if reduction == "sum" else 1), hits
+        score_sum = self.loss.score_terms(outputs.detach(), targets[0]).sum()
+        return loss.detach() / (targets.shape[1] if reduction == "sum" else 1), score_sum
 
     def gradients(self) -> dict[str, Tensor]:
         """Return each parameter's gradient (1, *shape); zeros if backward did not reach it."""
@@ -93,29 +95,28 @@ class SingleModel:
 
         If the net cannot be copied, or cannot compute in that dtype, return the gradients that it has.
         """
-        inputs, labels, reduction = batch
+        inputs, targets, reduction = batch
         with torch.random.fork_rng([inputs.device] if inputs.is_cuda else []):
             try:
                 twin = deepcopy(self.model).to(dtype)
                 twin.zero_grad()
                 for name, value in values.items():
                     twin.get_parameter(name).data.copy_(value[0])
-                loss = F.cross_entropy(twin(inputs[0].to(dtype)), labels[0], reduction=reduction)
-                loss.backward()  # type: ignore[no-untyped-call]
+                self.loss.total(twin(inputs[0].to(dtype)), targets[0], reduction).backward()  # type: ignore[no-untyped-call]
             except Exception:
                 return self.gradients()
-        return SingleModel(twin, self.optimizer).gradients()
+        return SingleModel(twin, self.optimizer, self.loss).gradients()
 
     def activations(self, inputs: Tensor) -> Activations:
         """Return the inputs of the activation after each layer, for inputs (1, N, *input_shape), in eval mode."""
         return activations(self.model, inputs)
 
-    def losses(self, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean cross-entropy (1,) of the model with these parameters in eval mode, differentiable."""
+    def losses(self, parameters: Mapping[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss (1,) of the model with these parameters in eval mode, differentiable."""
         values = {name: parameter[0] for name, parameter in parameters.items()}
         with evaluating(self.model):
-            logits = torch.func.functional_call(self.model, values, (inputs[0],))
-        return F.cross_entropy(logits, labels[0]).unsqueeze(0)
+            outputs = torch.func.functional_call(self.model, values, (inputs[0],))
+        return self.loss.total(outputs, targets[0], "mean").unsqueeze(0)
 
     def layers(self) -> Layers:
         """Return each layer's weight (1, *shape) and bias (1, units)."""
@@ -139,10 +140,10 @@ class SingleModel:
         self.optimizer.step()
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """Inputs (1, N, *input_shape) -> logits (1, classes, N), in eval mode."""
+        """Inputs (1, N, *input_shape) -> outputs (1, outputs, N), in eval mode."""
         with evaluating(self.model):
-            logits: Tensor = self.model(inputs[0])
-        return logits.t().unsqueeze(0)
+            outputs: Tensor = self.model(inputs[0])
+        return outputs.t().unsqueeze(0)
 
     def retain(self, slots: Sequence[int]) -> None:
         """Do nothing: no member can leave a stack of 1."""

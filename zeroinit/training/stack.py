@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zeroinit.layers import ELEMENTWISE, is_activation, leaves, weight_layers
+from zeroinit.loss import Loss
 from zeroinit.training.clip import Clip
 from zeroinit.training.model import Activations, Batch, Layers
 from zeroinit.training.scheduler import Scheduler
@@ -20,17 +21,6 @@ from zeroinit.training.stack_optimizer import LANES, StackOptimizer
 
 PARAMETRIC = (nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d)
 IN_PLACE = (nn.ELU, nn.ReLU, nn.SELU)  # their backward pass needs only their output
-
-
-def subtract_labels(shares: Tensor, truth: Tensor) -> None:
-    """Subtract 1 at the label of each example, in place, with the bits of scatter_add_.
-
-    Args:
-        shares: (K, classes, N or more); columns after the first N are padding.
-        truth: labels (K, 1, N).
-    """
-    classes = torch.arange(shares.shape[1], device=shares.device).view(1, -1, 1)
-    shares[..., : truth.shape[2]] -= (truth == classes).to(shares.dtype)
 
 
 def forward_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -60,10 +50,11 @@ class ModelStack:
     def __init__(
         self,
         members: Sequence[tuple[nn.Module, torch.optim.Optimizer]],
+        loss: Loss,
         schedulers: Sequence[Scheduler | None] | None = None,
     ) -> None:
         models, optimizers = zip(*members, strict=True)
-        self.models = models
+        self.models, self.loss = models, loss
         self.members = list(range(len(models)))
         self.forward_layers = forward_layers(models[0])
         self.dense = all(isinstance(layer, (nn.Linear, nn.Flatten, *ELEMENTWISE)) for _, layer in self.forward_layers)
@@ -76,25 +67,15 @@ class ModelStack:
         self.optimizer = StackOptimizer(optimizers, schedulers)
         self.optimizer.bind(self.parameters, self.members)
 
-    def backward(self, inputs: Tensor, labels: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
-        """Leave the gradients of each member's batch in `parameters`. Return mean losses (K,) and hits (K,)."""
-        logits = self.logits(inputs, training=True)
-        examples, truth = labels.shape[1], labels.expand(len(logits), -1).unsqueeze(1)
+    def backward(self, inputs: Tensor, targets: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
+        """Leave the gradients of each batch in `parameters`. Return mean losses (K,) and sums of scores (K,)."""
+        outputs = self.outputs(inputs, training=True)
         with torch.no_grad():
-            log_shares = logits.log_softmax(1)
-            losses = -log_shares.gather(1, truth).mean((1, 2))
-            hits = (logits[..., :examples].max(1).indices == labels).sum(1)
-            # the gradient of cross-entropy: softmax minus one at the label. A sum over members would spread a NaN
-            slope = log_shares.exp_()
-            if slope.is_cuda:  # where a deterministic scatter sorts its indices
-                subtract_labels(slope, truth)
-            else:
-                slope.scatter_add_(1, truth, slope.new_full((1, 1, 1), -1.0).expand_as(truth))
-            if reduction == "mean":
-                slope /= examples
-            slope[..., examples:] = 0
-        logits.backward(slope)  # type: ignore[no-untyped-call]
-        return losses, hits
+            score_sums = self.loss.score_terms(outputs[..., : targets.shape[1]], targets).sum(1)
+            # no sum of losses is differentiated, because a sum over members would spread a NaN
+            losses, slopes = self.loss.slopes(outputs, targets, reduction)
+        outputs.backward(slopes)  # type: ignore[no-untyped-call]
+        return losses, score_sums
 
     def gradients(self) -> dict[str, Tensor]:
         """Return each parameter's gradient (K, *shape)."""
@@ -118,16 +99,16 @@ class ModelStack:
     def activations(self, inputs: Tensor) -> Activations:
         """Return the inputs of the activation after each layer, for inputs (1, N, *input_shape)."""
         inputs_of: Activations = {}
-        self.logits(inputs, training=False, inputs_of=inputs_of)
+        self.outputs(inputs, training=False, inputs_of=inputs_of)
         return inputs_of
 
-    def losses(self, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean cross-entropy (K,) of the models with these parameters in eval mode, differentiable."""
+    def losses(self, parameters: Mapping[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss (K,) of the models with these parameters in eval mode, differentiable."""
         twin = copy(self)
         twin.parameters = dict(parameters)
         twin.forward_layers = list(leaves(self.models[0]))  # not in place
-        logits = twin.logits(inputs, training=False)[..., : inputs.shape[1]]
-        return F.cross_entropy(logits, labels.expand(len(logits), -1), reduction="none").mean(1)
+        outputs = twin.outputs(inputs, training=False)[..., : inputs.shape[1]]
+        return self.loss.per_example(outputs, targets.expand(len(outputs), *targets.shape[1:])).mean(1)
 
     def layers(self) -> Layers:
         """Return each layer's weights (K, *shape) and biases (K, units)."""
@@ -141,8 +122,8 @@ class ModelStack:
 
     @torch.no_grad()
     def predict(self, inputs: Tensor) -> Tensor:
-        """Inputs (1, N, *input_shape) -> logits (K, classes, N), in eval mode."""
-        return self.logits(inputs, training=False)[..., : inputs.shape[1]]
+        """Inputs (1, N, *input_shape) -> outputs (K, outputs, N), in eval mode."""
+        return self.outputs(inputs, training=False)[..., : inputs.shape[1]]
 
     def retain(self, slots: Sequence[int]) -> None:
         """Go on with the members in these slots alone, with their optimizer states."""
@@ -170,8 +151,8 @@ class ModelStack:
         """Take step number `step` (from 1) of the optimizer. The gradients of `parameters` are consumed."""
         self.optimizer.update(self.parameters, step)
 
-    def logits(self, inputs: Tensor, training: bool, inputs_of: Activations | None = None) -> Tensor:
-        """Inputs (K or 1, N, *input_shape), 1 if all members get the same -> logits (K, classes, N or more).
+    def outputs(self, inputs: Tensor, training: bool, inputs_of: Activations | None = None) -> Tensor:
+        """Inputs (K or 1, N, *input_shape), 1 if all members get the same -> outputs (K, outputs, N or more).
 
         The inputs of each activation are added to `inputs_of`, if it is given.
         """

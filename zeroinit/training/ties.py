@@ -1,9 +1,9 @@
 """Ties: neurons that start as copies of one another. Exact arithmetic keeps them equal; `Ties` keeps them so in floats.
 
-Tied neurons have the same incoming weights, bias and outgoing weights. In front of the logits, outgoing columns may
-differ by a constant each: W_kj = u_k + v_j. The softmax minus the label sums to zero over classes, and so does its
-product with v_j. So these neurons have the same deltas, and their columns have the same gradients. `init=row_constant`
-ties its last hidden layer in this way.
+Tied neurons have the same incoming weights, bias and outgoing weights. In front of the logits of a softmax, outgoing
+columns may differ by a constant each: W_kj = u_k + v_j. The softmax minus the label sums to zero over classes, and so
+does its product with v_j. So these neurons have the same deltas, and their columns have the same gradients.
+`init=row_constant` ties its last hidden layer in this way.
 """
 
 from collections.abc import Mapping, Sequence
@@ -74,8 +74,8 @@ def tie_representatives(model: nn.Module, offsets: bool = True) -> dict[str, Ten
 
     Args:
         model: a model without an `unstackable_reason`.
-        offsets: whether columns in front of the logits may differ by constants; the optimizer must then be one that
-            `preserves_column_offsets`.
+        offsets: whether columns in front of the outputs may differ by constants; the gradients of the loss in the
+            outputs must then sum to zero, and the optimizer must be one that `preserves_column_offsets`.
     """
     parameters, representatives = dict(model.named_parameters()), {}
     last = last_hidden_layer(model) if offsets else None
@@ -113,11 +113,18 @@ class Ties:
     Attributes:
         representatives: {hidden layer: (K, units)}, as `tie_representatives` returns them; only layers with ties.
         offset_columns: {parameter: (K, units)}, the columns that differ from their representative's by a constant.
+
+    Args:
+        members: models with their optimizers.
+        slopes_sum_to_zero: as in `loss.Loss`.
     """
 
-    def __init__(self, members: Sequence[tuple[nn.Module, torch.optim.Optimizer]]) -> None:
+    def __init__(self, members: Sequence[tuple[nn.Module, torch.optim.Optimizer]], slopes_sum_to_zero: bool) -> None:
         models, self.unit_axes = [model for model, _ in members], unit_axes(members[0][0])
-        by_member = [tie_representatives(model, preserves_column_offsets(optimizer)) for model, optimizer in members]
+        by_member = [
+            tie_representatives(model, slopes_sum_to_zero and preserves_column_offsets(optimizer))
+            for model, optimizer in members
+        ]
         self.representatives = {layer: torch.stack([ties[layer] for ties in by_member]) for layer in self.unit_axes}
         self.offset_columns: dict[str, Tensor] = {}
         if last := last_hidden_layer(models[0]):
