@@ -26,7 +26,7 @@ def test_values_become_types(job_of: Callable[..., Job]) -> None:
     assert config.seeds == Seeds(init=0, order=0, augment=0, forward=0, split=0)
     assert config.probe.schedule.first_steps == 20
     assert (config.arch.key, config.arch.name) == ("arch", "zeroinit.arch.FNN")
-    assert config.arch.arguments == {"hidden": [500], "activation": "elu"}
+    assert config.arch.arguments == {"hidden": [500], "activation": "elu", "norm": None, "residual": False}
 
 
 @pytest.mark.parametrize(("typed", "resize"), [("8", 8), ("[7,3]", (7, 3)), ("null", None)])
