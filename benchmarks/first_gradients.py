@@ -22,6 +22,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from zeroinit import arch, bias_scale
+from zeroinit.config.init import Rules
 from zeroinit.dataset import Data, image_folder
 from zeroinit.dataset.batches import Augment
 from zeroinit.init import initialize
@@ -123,8 +124,7 @@ def main() -> None:
     initialize(
         model,
         stream("init", 0),
-        weight=partial(nn.init.zeros_),
-        bias=partial(nn.init.normal_),
+        Rules(partial(nn.init.zeros_), partial(nn.init.normal_)),
         bias_scale=partial(bias_scale.constant, value=1.0),
     )
     layers = [name for name, _ in weight_layers(model)]

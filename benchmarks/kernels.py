@@ -57,6 +57,7 @@ def train_case(case: Case) -> tuple[str, float]:
     import torch
 
     from zeroinit import arch, init
+    from zeroinit.config.init import Rules
     from zeroinit.dataset.batches import Augment
     from zeroinit.dataset.data import Data
     from zeroinit.rng import stream
@@ -74,7 +75,10 @@ def train_case(case: Case) -> tuple[str, float]:
         keys = {"hidden": [500], "activation": "elu"} if case.arch == "FNN" else {"activation": "elu"}
         model = getattr(arch, case.arch)(shape, 10, **keys)
         init.initialize(
-            model, stream("init", seed), partial(rules[case.weight]), partial(bias), bias_scale=lambda fan_in: 1.0
+            model,
+            stream("init", seed),
+            Rules(partial(rules[case.weight]), partial(bias)),
+            bias_scale=lambda fan_in: 1.0,
         )
         optimizer = torch.optim.Adam(model.parameters(), lr=0.001, fused=True)
         members.append(Member(model, optimizer, stream("order", seed), stream("augment", seed), case.steps))

@@ -26,6 +26,7 @@ import torch
 from torch import nn
 
 from zeroinit.arch import ACTIVATIONS, FNN
+from zeroinit.config.init import Rules
 from zeroinit.dataset import Data, digits, mnist5k
 from zeroinit.dataset.batches import Augment
 from zeroinit.dataset.images import reshape_images
@@ -117,7 +118,7 @@ def trained(case: Case, data: Data, arithmetic: Literal["native", "tied"]) -> tu
     members = []
     for seed in range(case.members):
         model = FNN(data.input_shape, data.num_classes, list(case.hidden), case.activation)
-        initialize(model, stream("init", 0), *INITS[case.init], bias_scale=lambda fan_in: 1.0)
+        initialize(model, stream("init", 0), Rules(*INITS[case.init]), bias_scale=lambda fan_in: 1.0)
         optimizer = case.optimizer(model.parameters())
         members.append(Member(model, optimizer, stream("order", seed), stream("augment", 0), case.steps))
     lost: list[int] = []

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from zeroinit import arch, build, call_order
 from zeroinit.call_order import record_call_order
 from zeroinit.config import Job
+from zeroinit.config.init import Rules
 from zeroinit.diagnostics.symmetry import summarize_draws
 from zeroinit.init import initialize, layer_constant_
 from zeroinit.layers import called_layers, declared_layers, hidden_layers, weight_layers
@@ -103,9 +104,9 @@ def test_depth_follows_the_calls_and_draws_the_declaration() -> None:
     record_call_order(ordered, INPUTS)
     normal, zero = partial(nn.init.normal_), partial(nn.init.zeros_)
     for model in (ordered, plain):
-        initialize(model, stream("init", 0), normal, normal, float)
+        initialize(model, stream("init", 0), Rules(normal, normal), float)
     assert all(a.equal(b) for a, b in zip(ordered.parameters(), plain.parameters(), strict=True))
-    initialize(ordered, stream("init", 0), partial(layer_constant_, value=1.0), zero, float)
+    initialize(ordered, stream("init", 0), Rules(partial(layer_constant_, value=1.0), zero), float)
     layers = dict(weight_layers(ordered))
     depths = {name: layer.weight.unique().tolist() for name, layer in layers.items()}
     assert depths == {"first": [1], "middle": [2], "output": [3], "idle": [4]}

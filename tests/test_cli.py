@@ -130,8 +130,8 @@ def test_a_single_run_has_the_tags_and_params_that_later_work_reads(single_run: 
 def test_a_single_run_keeps_its_init_its_histograms_and_its_weights(single_run: tuple[str, Run]) -> None:
     _, run = single_run
     assert artifact(run, "init.csv").read_text().splitlines()[:2] == [
-        "parameter,shape,rule,mean,std,zeros,rule_mean,rule_std,rule_mean_error,rule_std_error",
-        "hidden1.weight,16x64,zeros_(),0.0,0.0,1.0,0.0,0.0,0.0,0.0",
+        "parameter,shape,rule,mean,std,zeros,rule_mean,rule_std,rule_mean_error,rule_std_error,role",
+        "hidden1.weight,16x64,zeros_(),0.0,0.0,1.0,0.0,0.0,0.0,0.0,weight",
     ]
     with np.load(artifact(run, "histograms.npz")) as histograms:
         assert histograms["steps"].tolist() == [*range(1, 21), 26]

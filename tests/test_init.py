@@ -12,6 +12,7 @@ from torch import nn
 from zeroinit import CONF, bias_scale, build
 from zeroinit.arch import FNN, resnet50
 from zeroinit.config import Job
+from zeroinit.config.init import Rules
 from zeroinit.dataset import Data
 from zeroinit.errors import BadInput
 from zeroinit.init import default_, initialize
@@ -65,7 +66,7 @@ def close(values: torch.Tensor, mean: float, variance: float) -> bool:
 
 
 def test_the_tables_above_are_all_inits() -> None:
-    assert {*RANDOM, *CONSTANT, "layer_constant", "row_constant", "zero_log_uniform"} == set(INITS)
+    assert {*RANDOM, *CONSTANT, "layer_constant", "row_constant", "zero_log_uniform", "keep"} == set(INITS)
 
 
 @pytest.mark.parametrize("name", RANDOM)
@@ -190,8 +191,7 @@ def zero_normal(model: nn.Module) -> None:
     initialize(
         model,
         stream("init", 0),
-        weight=partial(nn.init.zeros_),
-        bias=partial(nn.init.normal_),
+        Rules(partial(nn.init.zeros_), partial(nn.init.normal_)),
         bias_scale=partial(bias_scale.constant, value=1.0),
     )
 
@@ -218,7 +218,9 @@ def test_every_layer_at_any_depth_is_filled() -> None:
 def test_a_parameter_without_a_rule_is_an_error() -> None:
     model = nn.Sequential(nn.Linear(2, 2))
     model.register_parameter("token", nn.Parameter(torch.zeros(3)))
-    with pytest.raises(BadInput, match=r"no rule covers the parameter token \(3,\) of Sequential"):
+    with pytest.raises(
+        BadInput, match=r"^init: the parameter token \(3,\) of Sequential has no rule: its role is other; "
+    ):
         zero_normal(model)
 
 
@@ -227,8 +229,7 @@ def test_a_rule_that_cannot_fill_is_an_error() -> None:
         initialize(
             FNN((2,), 3, [], "elu"),
             stream("init", 0),
-            weight=partial(nn.init.zeros_),
-            bias=partial(nn.init.xavier_normal_),
+            Rules(partial(nn.init.zeros_), partial(nn.init.xavier_normal_)),
             bias_scale=partial(bias_scale.constant, value=1.0),
         )
 
@@ -268,11 +269,10 @@ def test_two_of_a_resnets_layers_as_published() -> None:
     filled = initialize(
         model,
         stream("init", 0),
-        partial(nn.init.zeros_),
-        partial(nn.init.normal_),
+        Rules(partial(nn.init.zeros_), partial(nn.init.normal_)),
         partial(bias_scale.constant, value=1.0),
         layers=["conv1", "fc"],
-        rest=(partial(default_), partial(default_)),
+        rest=Rules(partial(default_), partial(default_)),
     )
     zeroed = [line.parameter for line in filled if line.parameter.endswith("weight") and line.zeros == 1]
     assert zeroed == ["conv1.weight", "fc.weight"]

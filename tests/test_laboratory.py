@@ -18,6 +18,7 @@ from torch.func import functional_call
 from zeroinit import CONF, SWEEPS, build, dataset, init
 from zeroinit.arch import FNN
 from zeroinit.config import Job
+from zeroinit.config.init import Rules
 from zeroinit.dataset import Data
 from zeroinit.probes import measures
 from zeroinit.probes.lanczos import hessian_ends
@@ -74,7 +75,9 @@ def test_each_random_init_of_the_demonstration_is_its_rule_and_breaks_it(
 def test_two_outputs_with_a_softmax_learn_as_one_with_a_sigmoid_and_twice_its_rate() -> None:
     points, labels = dataset.xor(stream("split", 0)).train
     two = FNN((2,), 2, [2], "tanh").double()
-    init.initialize(two, stream("init", 0), partial(nn.init.normal_), partial(nn.init.normal_), lambda fan_in: 1.0)
+    init.initialize(
+        two, stream("init", 0), Rules(partial(nn.init.normal_), partial(nn.init.normal_)), lambda fan_in: 1.0
+    )
     single = copy.deepcopy(two)
     single.output = nn.Linear(2, 1).double()
     with torch.no_grad():
@@ -156,7 +159,9 @@ def test_in_front_of_a_single_output_one_row_for_all_parts_the_neurons_in_the_fi
     """There is one error, and no sum that could be zero."""
     points, labels = dataset.digits(stream("split", 0)).train
     net = FNN((1, 8, 8), 1, [5], "tanh")
-    init.initialize(net, stream("init", 0), partial(init.row_constant_), partial(nn.init.zeros_), lambda fan_in: 1.0)
+    init.initialize(
+        net, stream("init", 0), Rules(partial(init.row_constant_), partial(nn.init.zeros_)), lambda fan_in: 1.0
+    )
     F.binary_cross_entropy_with_logits(net(points)[:, 0], labels.eq(0).float()).backward()
     assert copies(net.hidden1.weight.detach())
     assert len(net.hidden1.weight.grad.unique(dim=0)) == 5

@@ -1,26 +1,28 @@
 """The order in which a model's forward pass calls its layers; the order of their declaration may be another one."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
-from torch.utils._pytree import tree_leaves
+from torch.utils._python_dispatch import _disable_current_modes
 
-from zeroinit.layers import CALLED_LAYERS, declared_layers, leaves
+from zeroinit.forward_graph import ForwardGraph
+from zeroinit.layers import FORWARD_PASS, ForwardPass, leaves
 from zeroinit.rng import restore_generators
+from zeroinit.roles import LAYER_ROLES, Block, declared_blocks
 
-known_orders: dict[str, list[str]] = {}  # {key of an arch whose models all have one order: the order}
+known_orders: dict[str, ForwardPass] = {}  # {key of an arch whose models all have one order: the order}
 
 
 @torch.no_grad()
 def record_call_order(model: nn.Module, inputs: Tensor, key: str = "") -> None:
-    """Store in the model the names of its layers in the order of their first call in one forward pass in eval mode.
+    """Store in the model what one forward pass in eval mode calls, in order.
 
-    `layers.called_layers` reads them. If the model uses the weight of a layer without calling the layer, the first use
-    counts. No parameter, buffer, counter or generator changes. Exceptions of the forward pass are raised.
+    `zeroinit.layers` reads it. If the model uses the weight of a layer without calling the layer, the first use counts.
+    No parameter, buffer, counter or generator changes. Exceptions of the forward pass are raised.
 
     Args:
         model: the model.
@@ -35,10 +37,10 @@ def record_call_order(model: nn.Module, inputs: Tensor, key: str = "") -> None:
             order = _run_copy(model, inputs)
     if key:
         known_orders[key] = order
-    vars(model)[CALLED_LAYERS] = order
+    vars(model)[FORWARD_PASS] = order
 
 
-def _run_copy(model: nn.Module, inputs: Tensor) -> list[str]:
+def _run_copy(model: nn.Module, inputs: Tensor) -> ForwardPass:
     """Run a copy with the same parameters; if the model cannot be copied, run the model and restore it."""
     try:
         twin = deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
@@ -54,25 +56,51 @@ def _is_chain_of_leaves(model: nn.Module) -> bool:
     return all(not list(layer.children()) for _, layer in leaves(model))
 
 
-def _run(model: nn.Module, inputs: Tensor) -> list[str]:
-    """Return the names of the layers that act in a forward pass in eval mode, in the order of their first call."""
-    weights: dict[int, str] = {}  # without parametrised layers, because each use computes their weight again
-    for name, layer in declared_layers(model):
-        weights.setdefault(id(layer._parameters.get("weight")), name)
-    weights.pop(id(None), None)
-    uses = _Uses(weights)
-    hooks = [layer.register_forward_pre_hook(partial(uses.call, name)) for name, layer in declared_layers(model)]
+def _run(model: nn.Module, inputs: Tensor) -> ForwardPass:
+    """Run the model in eval mode, and return what it calls."""
+    blocks = declared_blocks(model)
+    layers = {block.module: block.layer for block in blocks if block.role in LAYER_ROLES}
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    roles = {names[id(parameter)]: block.role for block in blocks for parameter in block.parameters}
+    graph = ForwardGraph(inputs, names, roles)
+    hooks = [module.register_forward_pre_hook(partial(graph.enter, name)) for module, name in layers.items()]
+    hooks += [module.register_forward_hook(graph.leave, always_call=True) for module in layers]
     model.eval()
     try:
-        with uses:
+        with _separate_operations(), graph:
             model(inputs)
     finally:
         for hook in hooks:
             hook.remove()
-    return [name for name, is_call in uses.first if is_call or (name, True) not in uses.first]
+    return _order(graph, [block for block in blocks if block.role in LAYER_ROLES], names)
 
 
-def _run_and_restore(model: nn.Module, inputs: Tensor) -> list[str]:
+def _order(graph: ForwardGraph, blocks: Sequence[Block], names: dict[int, str]) -> ForwardPass:
+    """Return the layers in the order of their first call, or else of the first use of a weight."""
+    layers = {names[id(parameter)]: block.layer for block in reversed(blocks) for parameter in block.parameters}
+    weights = {name: layer for name, layer in layers.items() if (layer, True) not in graph.first}
+    called: dict[str, None] = {}
+    preceding: dict[str, int] = {}
+    for name, is_call in graph.first:
+        if is_call or name in weights:
+            called.setdefault(name if is_call else weights[name])
+        if not is_call:
+            preceding[name] = len(called)
+    return ForwardPass(list(called), preceding, frozenset(graph.residual_parameters()))
+
+
+@contextmanager
+def _separate_operations() -> Iterator[None]:
+    """Switch off torch's fused attention, which hides the layers of a transformer."""
+    was_enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_enabled)
+
+
+def _run_and_restore(model: nn.Module, inputs: Tensor) -> ForwardPass:
     """Return what `_run` returns, and restore the modes and buffers of the model."""
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
@@ -83,29 +111,3 @@ def _run_and_restore(model: nn.Module, inputs: Tensor) -> list[str]:
             module.training = training
         for buffer, before in buffers:
             buffer.copy_(before)
-
-
-class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """A context manager that records the first call of each layer and the first use of each weight.
-
-    Attributes:
-        weights: {id of a weight: name of its layer}.
-        first: (layer, whether it was called), in order; a dict serves as an ordered set.
-    """
-
-    def __init__(self, weights: dict[int, str]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.weights = weights
-        self.first: dict[tuple[str, bool], None] = {}
-
-    def call(self, name: str, layer: nn.Module, inputs: Any) -> None:
-        """Record the call of a layer, as its hook before the forward pass."""
-        self.first.setdefault((name, True))
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        for argument in tree_leaves((args, kwargs or {})):
-            if id(argument) in self.weights:
-                self.first.setdefault((self.weights[id(argument)], False))
-        return func(*args, **(kwargs or {}))

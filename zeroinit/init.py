@@ -1,35 +1,42 @@
-"""The values at step 0: a rule for weights and a rule for biases fill every layer in place.
+"""The values at step 0: a rule for each role fills the parameters of that role in place.
 
 A rule is a function that fills a tensor in place, like those of torch.nn.init. It gets the arguments that its signature
-names: `generator` (the run's stream of random numbers), `fan_in` (inputs of a unit) and `depth` (1 for the layer that
-the forward pass calls first). Layers are filled in the order in which the model declares them.
+names:
+
+- `generator`: the run's stream of random numbers.
+- `fan_in`, `fan_out`: inputs of a unit, and units that an input reaches.
+- `depth`, `num_layers`: 1 for the layer that the forward pass calls first, and the number of layers.
+- `name`: of the parameter; with the part that is filled, such as `attention.in_proj_weight.query`.
+- `role`: such as `weight`; see `zeroinit.roles`.
+- `residual`: whether it is the last weight of a residual branch, or belongs to its layer, or is a normalisation behind.
+
+Modules are filled in the order in which the model declares them.
 """
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from functools import partial
-from numbers import Real
-from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from zeroinit.assignment import Assignment, assign_rules, check_patterns, dotted_name, requested
+from zeroinit.config.init import Rules
 from zeroinit.config.target import check_arguments, parameters_of
 from zeroinit.errors import BadInput
-from zeroinit.layers import declared_layers, weight_layers
+from zeroinit.roles import (
+    NORMALISATION,
+    Role,
+    parametrisation_names,
+    set_parametrised,
+    value_of,
+)
 from zeroinit.user_code import explain_errors
 
-Rule = partial[Tensor]
-
-NORMALISATION = (
-    nn.modules.batchnorm._NormBase,  # BatchNorm and InstanceNorm
-    nn.GroupNorm,
-    nn.LayerNorm,
-    nn.RMSNorm,
-)
+KEPT_BY_TORCH, KEPT = "torch's own", "the constructor's own"  # in place of the name of a rule
+Observe = Callable[[Sequence[nn.Parameter], bool], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ class Filled:
         mean: over all entries.
         std: standard deviation over all entries.
         zeros: share of entries that are 0.
+        role: of the parameter.
     """
 
     parameter: str
@@ -51,70 +59,39 @@ class Filled:
     mean: float
     std: float
     zeros: float
+    role: str
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it has the value of the model's constructor."""
+        return self.rule in (KEPT_BY_TORCH, KEPT)
 
 
-class Assignment(NamedTuple):
-    """A parameter and the rule that fills it.
-
-    Attributes:
-        name: of the parameter.
-        tensor: the parameter.
-        key: of the rule in the config.
-        rule: the function that fills the tensor.
-        scale: the factor on the values of the rule.
-        facts: arguments that the rule may name: fan_in and depth.
-    """
-
-    name: str
-    tensor: Tensor
-    key: str
-    rule: Rule
-    scale: float
-    facts: Mapping[str, int]
-
-
-def assign_rules(
-    model: nn.Module,
-    weight: Rule,
-    bias: Rule,
-    bias_scale: Callable[[int], float],
-    layers: Sequence[str] | None = None,
-    rest: tuple[Rule, Rule] | None = None,
-) -> Iterator[Assignment]:
-    """Yield the rule of each weight and bias, in the order in which they are filled; see `initialize`."""
-    depths = {name: depth for depth, (name, _) in enumerate(weight_layers(model), start=1)}
-    for name, layer in declared_layers(model):
-        fan_in = layer.weight[0].numel()
-        facts = {"fan_in": fan_in, "depth": depths[name]}
-        if rest is None or layers is None or any(fnmatchcase(name, pattern) for pattern in layers):
-            key, weight_rule, bias_rule, scale = "init", weight, bias, _call_bias_scale(bias_scale, fan_in)
-        else:
-            key, (weight_rule, bias_rule), scale = "init.rest", rest, 1.0
-        yield Assignment(f"{name}.weight", layer.weight, f"{key}.weight", weight_rule, 1.0, facts)
-        if layer.bias is not None:
-            yield Assignment(f"{name}.bias", layer.bias, f"{key}.bias", bias_rule, scale, facts)
+def observe_nothing(parameters: Sequence[nn.Parameter], is_first: bool) -> AbstractContextManager[None]:
+    """Return a context that does nothing; see `initialize`."""
+    return nullcontext()
 
 
 @torch.no_grad()
 def initialize(
     model: nn.Module,
     generator: torch.Generator,
-    weight: Rule,
-    bias: Rule,
+    rules: Rules,
     bias_scale: Callable[[int], float],
     layers: Sequence[str] | None = None,
-    rest: tuple[Rule, Rule] | None = None,
+    rest: Rules | None = None,
+    observe: Observe = observe_nothing,
 ) -> list[Filled]:
-    """Fill every linear and convolution layer of `model` in place; normalisation layers keep torch's values.
+    """Fill the parameters of `model` in place, each by the rule of its role.
 
     Args:
         model: the model.
         generator: the stream of random numbers that rules draw from.
-        weight: the rule for weights.
-        bias: the rule for biases.
+        rules: the rule of each role.
         bias_scale: maps a layer's fan_in to the factor on its biases.
-        layers: patterns of names, as in a shell; `weight`, `bias` and `bias_scale` are only for layers that match one.
-        rest: the (weight, bias) rules of the other layers.
+        layers: patterns of names, as in a shell; `rules` and `bias_scale` are only for layers that match one.
+        rest: the rules of the other layers.
+        observe: returns the context in which a block of these parameters is filled; and whether it is the first one.
 
     Returns:
         What filled each parameter.
@@ -127,32 +104,31 @@ def initialize(
             raise BadInput(f"init: {name} of {type(model).__name__} has no shape yet; give a lazy module its sizes")
     if layers is not None and rest is None:
         raise BadInput(f"init.layers={list(layers)}: give `rest`, the rules of the other layers, too")
-    _check_patterns(layers or [], [name for name, _ in declared_layers(model)])
-    rules: dict[Tensor, str] = {}
-    for assignment in assign_rules(model, weight, bias, bias_scale, layers, rest):
-        name, tensor, scale = assignment.name, assignment.tensor, assignment.scale
-        rule = _fill(assignment.key, assignment.rule, tensor, name, {"generator": generator, **assignment.facts})
-        is_weight = name.endswith(".weight")
-        rules[tensor] = rule if is_weight else f"{rule} * {scale:.6g}"
-        if not is_weight:
-            tensor.mul_(scale)
-    for module in model.modules():
-        if isinstance(module, NORMALISATION):
-            rules.update(dict.fromkeys(module.parameters(recurse=False), "torch's own"))
-    for name, parameter in model.named_parameters():
-        if parameter not in rules:
-            raise BadInput(
-                f"init: no rule covers the parameter {name} {tuple(parameter.shape)} of {type(model).__name__}; "
-                "rules fill the weight and bias of linear and convolution layers, and leave normalisation layers alone"
-            )
+    check_patterns(model, rules, layers or ())
+    texts: dict[int, str] = {}
+    roles: dict[int, Role] = {}
+    parts: dict[int, list[str]] = {}
+    for assignment in assign_rules(model, rules, bias_scale, layers, rest):
+        block = assignment.block
+        for parameter in block.parameters:
+            roles[id(parameter)] = block.role
+            parts.setdefault(id(parameter), []).append(block.part)
+        is_first = block.rows.start in (None, 0)
+        if assignment.rule is None:
+            text = KEPT_BY_TORCH if isinstance(block.module, NORMALISATION) else KEPT
+        else:
+            with observe(block.parameters, is_first):
+                text = _fill(assignment, generator)
+        texts |= {id(parameter): text for parameter in block.parameters}
     return [
         Filled(
             parameter=name,
             shape="x".join(str(size) for size in parameter.shape),
-            rule=rules[parameter],
+            rule=_with_parts(texts[id(parameter)], parts[id(parameter)]),
             mean=parameter.mean().item(),
             std=parameter.std(correction=0).item(),
             zeros=1 - parameter.count_nonzero().item() / parameter.numel(),
+            role=str(roles[id(parameter)]),
         )
         for name, parameter in model.named_parameters()
     ]
@@ -167,30 +143,55 @@ def state_hash(model: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def _check_patterns(patterns: Sequence[str], names: Sequence[str]) -> None:
-    """Raise BadInput for a pattern that matches none of the layers' names."""
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            some = ", ".join(names if len(names) <= 12 else [*names[:6], "...", *names[-3:]])
-            raise BadInput(f"init.layers={pattern}: no layer has such a name; the layers are {some}")
+def _with_parts(rule: str, parts: Sequence[str]) -> str:
+    """Return the name of a rule that fills a parameter part by part."""
+    return f"{rule} for each of {', '.join(parts)}" if len(parts) > 1 and parts[0] and rule != KEPT else rule
 
 
-def _fill(key: str, rule: Rule, tensor: Tensor, name: str, given: dict[str, Any]) -> str:
-    """Fill a parameter by a rule, and return the rule's name and arguments.
-
-    Args:
-        key: of the rule in the config.
-        rule: the function that fills the tensor.
-        tensor: the parameter.
-        name: of the parameter.
-        given: the arguments that the rule gets if its signature names them.
+def _fill(assignment: Assignment, generator: torch.Generator) -> str:
+    """Fill a block by its rule, times the scale, and return the rule's name and arguments.
 
     Raises:
-        BadInput: The rule raises, or does not fill the tensor.
+        BadInput: The rule raises, or does not fill the block.
     """
-    subject, shape, dtype = f"{key}._target_={_dotted_name(rule.func)}", tensor.shape, tensor.dtype
-    parameters = parameters_of(rule.func)
-    arguments = {argument: value for argument, value in given.items() if argument in parameters}
+    block, scale = assignment.block, assignment.scale
+    value = value_of(block.module, block.attribute)
+    whole = value.clone() if block.is_parametrised else value
+    part = whole[block.rows] if block.part else whole
+    rule = _call_rule(assignment, part, generator)
+    if block.role == Role.BIAS:
+        part.mul_(scale)
+        rule = f"{rule} * {scale:.6g}"
+    padding = getattr(block.module, "padding_idx", None)
+    if block.role == Role.EMBEDDING and padding is not None:
+        part[padding].zero_()
+    if block.is_parametrised:
+        rule = f"{rule} through {_set_parametrised(assignment, whole)}"
+    return rule
+
+
+def _set_parametrised(assignment: Assignment, value: Tensor) -> str:
+    """Set a parametrised value, and return the names of its parametrisations. Raise BadInput if it is not finite."""
+    block = assignment.block
+    names = parametrisation_names(block.module, block.attribute)
+    with explain_errors(f"{assignment.key}: {names} cannot take the values of {assignment.name}"):
+        set_parametrised(block.module, block.attribute, value)
+    if not value_of(block.module, block.attribute).isfinite().all():
+        raise BadInput(
+            f"{assignment.key}: {assignment.name} is not finite, because {names} divides by a norm that is 0; "
+            f"give {assignment.key} a rule that does not fill it with zeros"
+        )
+    return names
+
+
+def _call_rule(assignment: Assignment, tensor: Tensor, generator: torch.Generator) -> str:
+    """Fill a tensor by the rule, and return the rule's name and arguments. Raise BadInput if it is not filled."""
+    key, rule, name = assignment.key, assignment.rule, assignment.name
+    assert rule is not None
+    subject, shape, dtype = f"{key}._target_={dotted_name(rule.func)}", tensor.shape, tensor.dtype
+    arguments = requested(rule, assignment.facts)
+    if "generator" in parameters_of(rule.func):
+        arguments["generator"] = generator
     check_arguments(key, subject, rule, tensor, **arguments)
     if dtype.is_floating_point or dtype.is_complex:
         tensor.fill_(math.nan)  # marks the entries that the rule does not fill, and draws no number
@@ -204,7 +205,7 @@ def _fill(key: str, rule: Rule, tensor: Tensor, name: str, given: dict[str, Any]
     keywords = ", ".join(
         f"{key}={value:.6g}" if isinstance(value, float) else f"{key}={value}" for key, value in rule.keywords.items()
     )
-    return f"{_dotted_name(rule.func).rpartition('.')[2]}({keywords})"
+    return f"{dotted_name(rule.func).rpartition('.')[2]}({keywords})"
 
 
 def _describe_unfilled(tensor: Tensor, returned: object, name: str) -> str:
@@ -217,25 +218,6 @@ def _describe_unfilled(tensor: Tensor, returned: object, name: str) -> str:
         f"it leaves {missing} of {entries} entries of {name} NaN, as all are before it: it does not fill them, or "
         "computes them from what was there; fill every entry with a number that does not depend on that"
     )
-
-
-def _call_bias_scale(bias_scale: Callable[[int], float], fan_in: int) -> float:
-    """Return the factor on the biases of a layer with this fan_in. Raise BadInput if it is no finite number."""
-    function = bias_scale if isinstance(bias_scale, partial) else partial(bias_scale)
-    subject = f"bias_scale._target_={_dotted_name(function.func)}"
-    check_arguments("bias_scale", subject, function, fan_in)
-    with explain_errors(f"{subject} fails for a layer with fan_in {fan_in}"):
-        scale = function(fan_in)
-    if isinstance(scale, bool) or not isinstance(scale, Real) or not math.isfinite(scale):
-        shown = " ".join(repr(scale).split())[:60]
-        raise BadInput(f"{subject}: it returns {shown} for a layer with fan_in {fan_in}; return a finite number")
-    return float(scale)
-
-
-def _dotted_name(function: Any) -> str:
-    """Return `module.name` of a function; for another callable, that of its class."""
-    owner = function if hasattr(function, "__qualname__") else type(function)
-    return f"{owner.__module__}.{owner.__qualname__}"
 
 
 def default_(tensor: Tensor, fan_in: int, generator: torch.Generator) -> Tensor:

@@ -1,17 +1,46 @@
 """The layers of a net, by kind and in order."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from torch import nn
+
+from zeroinit.roles import LAYER_ROLES, Block
 
 ELEMENTWISE = (
     *(nn.ELU, nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.SELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Mish, nn.CELU),
     *(nn.ReLU6, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Softsign, nn.Identity),
 )
 POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
-CALLED_LAYERS = "zeroinit_called_layers"  # the attribute of a model that call_order.record_call_order sets
+FORWARD_PASS = "zeroinit_forward_pass"  # the attribute of a model that call_order.record_call_order sets
 
 WeightLayer = nn.Linear | nn.modules.conv._ConvNd
+
+
+class ForwardPass(NamedTuple):
+    """What a forward pass in eval mode shows.
+
+    Attributes:
+        called: the names of the layers of weights of any kind, in the order of their first call.
+        preceding: {parameter: how many of them were called up to its first use}.
+        residual: the last weights of residual branches, and the scales and shifts behind them.
+    """
+
+    called: list[str]
+    preceding: dict[str, int]
+    residual: frozenset[str]
+
+
+class Position(NamedTuple):
+    """Where a block acts.
+
+    Attributes:
+        depth: 1 for the layer that acts first. What is no layer has the depth of the layer in front of it.
+        residual: whether it is the last weight of a residual branch, or belongs to the same layer.
+    """
+
+    depth: int
+    residual: bool
 
 
 def declared_layers(model: nn.Module) -> Iterator[tuple[str, WeightLayer]]:
@@ -26,8 +55,9 @@ def declared_layers(model: nn.Module) -> Iterator[tuple[str, WeightLayer]]:
 
 def called_layers(model: nn.Module) -> list[str]:
     """Return the names of the layers that act, in the order of their first call; as declared if none was recorded."""
-    recorded: list[str] | None = vars(model).get(CALLED_LAYERS)
-    return [name for name, _ in declared_layers(model)] if recorded is None else recorded
+    recorded: ForwardPass | None = vars(model).get(FORWARD_PASS)
+    declared = [name for name, _ in declared_layers(model)]
+    return declared if recorded is None else [name for name in recorded.called if name in declared]
 
 
 def weight_layers(model: nn.Module) -> Iterator[tuple[str, WeightLayer]]:
@@ -36,6 +66,43 @@ def weight_layers(model: nn.Module) -> Iterator[tuple[str, WeightLayer]]:
     for name in called_layers(model):
         yield name, layers.pop(name)
     yield from layers.items()
+
+
+def positions(model: nn.Module, blocks: list[Block]) -> tuple[list[Position], int]:
+    """Return the position of each declared block of the model, and the number of layers.
+
+    A recurrent module with several layers counts as several.
+    """
+    stages: dict[str, int] = {}
+    for block in blocks:
+        if block.role in LAYER_ROLES:
+            stages[block.layer] = max(stages.get(block.layer, 0), block.stage + 1)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    recorded = vars(model).get(FORWARD_PASS) or _as_declared(blocks, names)
+    ends, first = [0], {}  # the depth of the last layer of each module, and of the first
+    for name in dict.fromkeys([*recorded.called, *stages]):
+        first[name] = ends[-1] + 1
+        ends.append(ends[-1] + stages[name])
+    residual_layers = {
+        block.layer for block in blocks for parameter in block.parameters if names[id(parameter)] in recorded.residual
+    }
+    result = []
+    for block in blocks:
+        preceding = ends[recorded.preceding.get(names[id(block.parameters[0])], 0)]
+        depth = first[block.layer] + block.stage if block.layer in first else max(1, preceding)
+        result.append(Position(depth, block.layer in residual_layers))
+    return result, ends[-1]
+
+
+def _as_declared(blocks: list[Block], names: dict[int, str]) -> ForwardPass:
+    """Return the forward pass of a chain of layers, which act as they are declared."""
+    called: dict[str, None] = {}
+    preceding: dict[str, int] = {}
+    for block in blocks:
+        if block.role in LAYER_ROLES:
+            called.setdefault(block.layer)
+        preceding.setdefault(names[id(block.parameters[0])], len(called))
+    return ForwardPass(list(called), preceding, frozenset())
 
 
 def weight_names(model: nn.Module) -> dict[str, str]:

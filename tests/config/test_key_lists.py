@@ -17,7 +17,8 @@ from zeroinit.errors import BadInput
 
 WRITER: dict[str, Any] = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "reference" / "write_keys.py"))
 COMMENTS: dict[str, str] = WRITER["read_comments"]()
-RULES = ("init.weight", "init.bias", "init.rest", "loss.function")  # their arguments are those of a function
+INIT_RULES = [f"{node}.{rule}" for node in ("init", "init.rest") for rule in ("weight", "bias", "embedding")]
+RULES = [*INIT_RULES, "loss.function"]  # their arguments are those of a function
 SWEEP_KEYS = [f"size.{key}" for key in OmegaConf.load(CONF / "size" / "small.yaml")]
 
 
@@ -31,14 +32,14 @@ def leaf_keys(node: dict[str, Any], path: str = "") -> Iterator[str]:
 
 
 def test_each_key_has_a_comment() -> None:
-    needed = {*leaf_keys(shipped_defaults())} - {"init.rest"}
+    needed = {*leaf_keys(shipped_defaults())} - {"init.rest.weight", "init.rest.bias"}
     assert needed <= {key for key, comment in COMMENTS.items() if comment}
 
 
 def test_each_comment_is_on_a_key() -> None:
     rule_keys = {"init.bias.least", "init.bias.most", "init@init.rest"}
     nodes = {key for key in COMMENTS if isinstance(shipped_defaults().get(key), dict)} | {"size"}
-    inner_nodes = {"dataset.normalize", "dataset.augment", "clip"}
+    inner_nodes = {"dataset.normalize", "dataset.augment", "clip", "init.rest"}
     assert {*COMMENTS} - nodes - inner_nodes - rule_keys - {*SWEEP_KEYS} <= {*leaf_keys(shipped_defaults())}
 
 

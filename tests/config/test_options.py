@@ -79,6 +79,7 @@ def test_the_options_are_those_that_are_promised() -> None:
             "default",
             "kaiming_normal",
             "kaiming_uniform",
+            "keep",
             "layer_constant",
             "lecun_normal",
             "lecun_uniform",

@@ -41,7 +41,7 @@ def test_layers_are_patterns_and_the_rest_has_rules_if_there_are_any(
     init = job_of(f"init.layers={typed}").config.init
     assert init.layers == layers
     assert (init.rest is None) == (layers is None)
-    assert len(init.targets) == (2 if layers is None else 4)
+    assert len(init.targets) == (3 if layers is None else 6)  # of weights, biases and embeddings
 
 
 def test_arguments_of_a_data_set_are_its_own_keys(job_of: Callable[..., Job]) -> None:

@@ -22,8 +22,10 @@ NEAREST = {  # what is typed: the advice
     "+loss.name=mse": "the nearest key is loss.reduction",
     "+seeds.foo=1": "the nearest key is seeds.forward; seeds has init, order, augment, forward, split",
     "+probe.every=5": "the nearest key is probe.measure; probe has first_steps, per_decade, curvature, ",
-    "+init.gain=2": "the nearest key is init.bias; init has layers, weight, bias, rest",
-    "+init.rest.gain=2": "the nearest key is init.rest.bias; init.rest has weight, bias",
+    "+init.gain=2": "the nearest key is init.embedding; init has layers, embedding, recurrent, "
+    "scale, shift, other, rest, weight, bias",
+    "+init.rest.gain=2": "the nearest key is init.rest.embedding; init.rest has weight, bias, embedding, "
+    "recurrent, scale, shift, other",
     "+init.batch_size=2": "use dataset.batch_size",
     "+scheduler=cosine": "use schedule",
     "+dataset.normalize.foo=1": "the nearest key is dataset.normalize.mean; dataset.normalize has mean, std",

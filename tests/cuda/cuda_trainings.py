@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from zeroinit import bias_scale, build, dataset
 from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50
+from zeroinit.config.init import Rules
 from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment
 from zeroinit.dataset.data import subsample
@@ -69,7 +70,7 @@ def members_of(run: Run, data: Data) -> list[Member]:
     for index, steps in enumerate(run.steps):
         model = ARCHS[run.arch](data.input_shape, data.num_classes)
         scale = partial(bias_scale.constant, value=1.0)
-        initialize(model, stream("init", index), partial(run.weight), partial(run.bias), bias_scale=scale)
+        initialize(model, stream("init", index), Rules(partial(run.weight), partial(run.bias)), bias_scale=scale)
         model.to(run.device, run.dtype)
         optimizer = torch.optim.Adam(model.parameters(), lr=run.rates.get(index, 0.001), fused=True)
         seed = index if run.own_batches else 0

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from zeroinit import build
 from zeroinit.config import Job
+from zeroinit.config.init import Rules
 from zeroinit.config.target import Target
 from zeroinit.diagnostics import symmetry
 from zeroinit.diagnostics.random_ops import Draws, name_by_layer, record_fills
@@ -237,10 +238,10 @@ def test_a_draw_is_named_by_what_it_is_for() -> None:
     fills: list[Tensor] = []
     with Draws() as draws:
         rules = [
-            record_fills(draws, fills)(Target.read({"init": {"_target_": f"torch.nn.init.{name}_"}}, "init").resolve())
+            Target.read({"init": {"_target_": f"torch.nn.init.{name}_"}}, "init").resolve()
             for name in ("trunc_normal", "zeros")
         ]
-        initialize(model, stream("init", 7), *rules, bias_scale=float)
+        initialize(model, stream("init", 7), Rules(*rules), bias_scale=float, observe=record_fills(draws, fills))
     assert [id(tensor) for tensor in fills] == [id(tensor) for tensor in model.parameters()]
     assert {draw.where for draw in draws.records} == {str(id(model[0].weight)), str(id(model[2].weight))}
     assert {draw.seed for draw in draws.records} == {stream_seed("init", 7)}

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from zeroinit import CONF, arch, build
 from zeroinit.config import Job
+from zeroinit.config.init import Rules
 from zeroinit.diagnostics import construction, first_batch, lint
 from zeroinit.diagnostics.lint import Finding
 from zeroinit.diagnostics.random_ops import Draws, record_fills
@@ -126,11 +127,8 @@ def test_the_published_recursion_over_a_resnet50() -> None:
     assert said == (
         "no rule fills layer1.0.conv1.weight, layer1.0.conv1.bias, 101 more, layer4.2.conv3.bias: 99.7% of all numbers"
     )
-    rule = record_fills(Draws(), all_filled := [])
-    initialize(
-        model, stream("init", 0), rule(partial(torch.nn.init.zeros_)),
-        rule(partial(torch.nn.init.zeros_)), bias_scale=float,
-    )  # fmt: skip
+    zeros, record = partial(torch.nn.init.zeros_), record_fills(Draws(), all_filled := [])
+    initialize(model, stream("init", 0), Rules(zeros, zeros), bias_scale=float, observe=record)
     assert len(all_filled) == 108
     assert construction.check_coverage(model, all_filled) == []
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from helpers.trainings import train_members
 from zeroinit.arch import FNN
+from zeroinit.config.init import Rules
 from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment
 from zeroinit.init import initialize, layer_constant_, row_constant_
@@ -40,7 +41,7 @@ def fnn(*hidden: int, activation: str = "elu") -> FNN:
 
 
 def fill(model: nn.Module, rules: tuple[Any, Any], seed: int = 0) -> nn.Module:
-    initialize(model, stream("init", seed), *rules, bias_scale=lambda fan_in: 1.0)
+    initialize(model, stream("init", seed), Rules(*rules), bias_scale=lambda fan_in: 1.0)
     return model
 
 

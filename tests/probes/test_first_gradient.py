@@ -20,6 +20,7 @@ from torch import nn
 
 from zeroinit import bias_scale, dataset
 from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50
+from zeroinit.config.init import Rules
 from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment
 from zeroinit.init import initialize
@@ -46,8 +47,7 @@ def largest_gradients(
     initialize(
         model,
         stream("init", 0),
-        weight=partial(nn.init.zeros_),
-        bias=partial(nn.init.normal_),
+        Rules(partial(nn.init.zeros_), partial(nn.init.normal_)),
         bias_scale=partial(bias_scale.constant, value=1.0),
     )
     return largest(model.to(dtype), data, steps)

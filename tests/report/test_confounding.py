@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from zeroinit import init
 from zeroinit.config import Job
 from zeroinit.diagnostics import moments
-from zeroinit.init import Assignment
 from zeroinit.report.confounding import Line, read_init_csv, round_to_error, warn_of_scale
 from zeroinit.rng import stream
 
@@ -26,7 +25,7 @@ RULE = "rule_mean,rule_std,rule_mean_error,rule_std_error"
 
 def moments_of(rule: partial[Tensor], *shape: int, scale: float = 1.0) -> moments.Moments:
     facts = {"fan_in": 16, "depth": 1}
-    result = moments.moments_of(Assignment("l.bias", torch.empty(shape), "init.bias", rule, scale, facts))
+    result = moments.moments_of(rule, shape, facts, scale)
     assert result
     return result
 
@@ -95,8 +94,7 @@ def test_no_generator_is_moved_and_a_rule_that_raises_has_no_moments() -> None:
         return tensor.zero_()
 
     facts = {"fan_in": 16, "depth": 1}
-    assignment = Assignment("l.bias", torch.empty(3), "init.bias", partial(once_), 1.0, facts)
-    assert moments.moments_of(assignment) is None
+    assert moments.moments_of(partial(once_), (3,), facts, 1.0) is None
 
 
 def test_a_rule_is_not_heard_and_a_slow_one_not_waited_for(
@@ -110,8 +108,7 @@ def test_a_rule_is_not_heard_and_a_slow_one_not_waited_for(
     assert capsys.readouterr().out == ""
     monkeypatch.setattr(moments, "MAX_SECONDS", 0)
     facts = {"fan_in": 16, "depth": 1}
-    assignment = Assignment("l.bias", torch.empty(7), "init.bias", partial(loud_), 1.0, facts)
-    assert moments.moments_of(assignment) is None
+    assert moments.moments_of(partial(loud_), (7,), facts, 1.0) is None
 
 
 def line_of(rule: partial[Tensor], seed: int, entries: int) -> Line:

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from zeroinit import bias_scale, dataset
 from zeroinit.arch import FNN, Logistic
+from zeroinit.config.init import Rule, Rules
 from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment
-from zeroinit.init import Rule, initialize
+from zeroinit.init import initialize
 from zeroinit.rng import stream
 from zeroinit.training.cohort import Member, evaluation_steps
 from zeroinit.training.evaluation import evaluate
@@ -28,7 +29,7 @@ ZEROS, NORMAL = partial(nn.init.zeros_), partial(nn.init.normal_)
 
 
 def fill(model: nn.Module, weight: Rule, bias: Rule, seed: int = 0) -> nn.Module:
-    initialize(model, stream("init", seed), weight, bias, partial(bias_scale.constant, value=1.0))
+    initialize(model, stream("init", seed), Rules(weight, bias), partial(bias_scale.constant, value=1.0))
     return model
 
 

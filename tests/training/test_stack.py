@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from zeroinit import bias_scale, dataset
 from zeroinit.arch import FNN, CifarCNN, Logistic, MnistCNN, resnet50
+from zeroinit.config.init import Rule, Rules
 from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment
-from zeroinit.init import Rule, default_, initialize
+from zeroinit.init import default_, initialize
 from zeroinit.loss import subtract_labels
 from zeroinit.probes.measures import count_distinct, mean_cosine, pairs
 from zeroinit.rng import stream
@@ -85,7 +86,7 @@ def members(
     made = []
     for index, seed in enumerate(seeds):
         model = arch(data.input_shape, data.num_classes)
-        initialize(model, stream("init", seed), *rules, partial(bias_scale.constant, value=1.0))
+        initialize(model, stream("init", seed), Rules(*rules), partial(bias_scale.constant, value=1.0))
         own_lr = lr if isinstance(lr, float) else lr[index]
         own_steps = steps if isinstance(steps, int) else steps[index]
         order = stream("order", 0 if same_batches else seed)

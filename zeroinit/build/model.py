@@ -1,7 +1,8 @@
 """From a resolved config and its data to the initialised model and its optimizer."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -16,7 +17,7 @@ from zeroinit.config.schedule import fit_to_run
 from zeroinit.config.schema import RunConfig
 from zeroinit.dataset.data import Data
 from zeroinit.errors import BadInput
-from zeroinit.init import Filled, Rule, initialize
+from zeroinit.init import Filled, Observe, initialize, observe_nothing
 from zeroinit.rng import stream
 from zeroinit.tracker.renamed import CONSTANT
 from zeroinit.training.quotient import quotient
@@ -25,13 +26,8 @@ from zeroinit.training.ties import preserves_column_offsets
 from zeroinit.user_code import explain_errors
 
 
-def keep_rule(rule: Rule) -> Rule:
-    """Return the rule unchanged."""
-    return rule
-
-
 def build(
-    config: RunConfig, data: Data, wrap_rule: Callable[[Rule], Rule] = keep_rule
+    config: RunConfig, data: Data, observe: Observe = observe_nothing
 ) -> tuple[nn.Module, list[Filled], torch.optim.Optimizer]:
     """Build the initialised model, or its quotient, and its optimizer, on the data's device.
 
@@ -40,28 +36,37 @@ def build(
     Args:
         config: the config of the run.
         data: its data.
-        wrap_rule: applied to each rule of the init, such as to record its draws.
+        observe: returns a context for each fill, such as to record its draws; see `initialize`.
 
     Returns:
         The model, what filled each parameter, and the optimizer.
     """
-    model, init = make_model(config, data), config.init
-    weight, bias = map(wrap_rule, init.rules.resolve())
-    rest = init.rest.resolve() if init.rest else None
+    init, generator = config.init, stream("init", config.seeds.init)
+    with _drawing_from(generator) if init.keeps_draws else nullcontext():
+        model = make_model(config, data)
     filled = initialize(
         model,
-        stream("init", config.seeds.init),
-        weight,
-        bias,
-        bias_scale=config.bias_scale.resolve(),
+        generator,
+        init.rules.resolve(),
+        config.bias_scale.resolve(),
         layers=init.layers,
-        rest=rest and (wrap_rule(rest[0]), wrap_rule(rest[1])),
+        rest=init.rest.resolve() if init.rest else None,
+        observe=observe,
     )
     model.to(data.train[0].device, data.dtype)
     if config.arithmetic == "quotient":
         is_softmax = make_loss(config, data).slopes_sum_to_zero
         model = quotient(model, is_softmax and preserves_column_offsets(make_optimizer(config, model)))
     return model, filled, make_optimizer(config, model)  # after the init, with the parameters that train
+
+
+@contextmanager
+def _drawing_from(generator: torch.Generator) -> Iterator[None]:
+    """Let what draws from torch's global generator in the block draw from this one, which moves on."""
+    with torch.random.fork_rng([]):
+        torch.set_rng_state(generator.get_state())
+        yield
+        generator.set_state(torch.get_rng_state())
 
 
 def make_model(config: RunConfig, data: Data) -> nn.Module:

@@ -34,6 +34,17 @@ ADDED_KEYS: dict[str, Any] = {
     "loss._target_": "zeroinit.loss.cross_entropy",
     "loss.label_smoothing": 0,
     "loss.class_weights": None,
+    **{
+        f"{node}.{role}": default
+        for node in ("init", "init.rest")
+        for role, default in (
+            ("embedding", {"_target_": "torch.nn.init.normal_"}),
+            ("recurrent", None),
+            ("scale", "keep"),
+            ("shift", "keep"),
+            ("other", None),
+        )
+    },
 }
 
 

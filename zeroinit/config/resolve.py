@@ -53,8 +53,9 @@ def find_options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:
             continue
         node = package or group
         names[node] = str(option)
-        for key, shipped in targets_in(CONF / group / f"{option}.yaml").items():
-            target = read(values, f"{node}.{key}" if key else node)["_target_"]
+        for key, shipped in targets_in(CONF / group / f"{option}.yaml", group).items():
+            chosen = read(values, f"{node}.{key}" if key else node)
+            target = chosen["_target_"] if isinstance(chosen, dict) else shipped  # other values are params themselves
             if target != shipped:
                 names[node] = f"{names[node]} {key}={target}" if key else target
     return names

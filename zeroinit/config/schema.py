@@ -5,7 +5,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal, Self
 
 import torch
@@ -13,6 +12,7 @@ import torch
 from zeroinit.config.arguments import MAX_INT, is_finite
 from zeroinit.config.claims import Claim, parse_claims
 from zeroinit.config.dataset import DatasetConfig
+from zeroinit.config.init import InitConfig
 from zeroinit.config.read import (
     Values,
     check_uri,
@@ -36,57 +36,6 @@ from zeroinit.training.clip import Clip
 MAX_SEED = 2**64 - 1
 MAX_STEPS = 10**8  # the losses of one run are then 0.8 GB
 MAX_THREADS = 1024
-
-
-@dataclass(frozen=True)
-class InitRules:
-    """The rules that fill the weight and the bias of a layer."""
-
-    weight: Target
-    bias: Target
-
-    @classmethod
-    def parse(cls, values: Values, key: str) -> Self:
-        """Return the rules below a key, `init` or `init.rest`. Raises BadInput."""
-        return cls(Target.read(values, f"{key}.weight"), Target.read(values, f"{key}.bias"))
-
-    def resolve(self) -> tuple[partial[Any], partial[Any]]:
-        """Return the two functions. Raise BadInput if they cannot be imported or take other arguments."""
-        return self.weight.resolve(), self.bias.resolve()
-
-
-@dataclass(frozen=True)
-class InitConfig:
-    """The keys of the group `init`.
-
-    Attributes:
-        rules: the rules of the init.
-        layers: patterns of the layers that it fills; None for all layers.
-        rest: the rules of the other layers; None if there are none.
-    """
-
-    rules: InitRules
-    layers: tuple[str, ...] | None
-    rest: InitRules | None
-
-    @property
-    def targets(self) -> list[Target]:
-        """All rules."""
-        return [rule for rules in (self.rules, self.rest) if rules for rule in (rules.weight, rules.bias)]
-
-    @classmethod
-    def parse(cls, values: Values) -> Self:
-        """Return the rules of the keys `init`. Raises BadInput."""
-        rules, rest = InitRules.parse(values, "init"), InitRules.parse(values, "init.rest")
-        layers = read(values, "init.layers")
-        if layers is None:
-            return cls(rules, None, None)
-        patterns = layers if isinstance(layers, list) else [layers]
-        if not patterns or not all(isinstance(pattern, str) and pattern for pattern in patterns):
-            raise BadInput(
-                f"init.layers={layers}: give a pattern of layer names such as conv*, a list of them, or null"
-            )
-        return cls(rules, tuple(patterns), rest)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from zeroinit.config.nearest import similarity
 from zeroinit.errors import BadInput
 from zeroinit.tracker.renamed import MODES, RENAMED_KEYS, USER_KEY
 
+INIT_RULES = ("weight", "bias", "embedding", "recurrent", "scale", "shift", "other")
 # nodes with the arguments of a function, whose signature decides which keys they may have
 FUNCTION_NODES = (
     *("dataset", "arch", "bias_scale", "optimizer", "schedule", "loss.function", "tracker"),
-    *(f"{init}.{rule}" for init in ("init", "init.rest") for rule in ("weight", "bias")),
+    *(f"{init}.{rule}" for init in ("init", "init.rest") for rule in INIT_RULES),
 )
 CLOSED_NODES = ("dataset.normalize", "dataset.augment", "clip")  # nodes that may not have helper keys
 AXIS_NODES = ("size", "published")  # nodes that only the axes and the other keys of a sweep's file refer to
@@ -139,18 +140,20 @@ def shipped_defaults() -> dict[str, Any]:
     for option in sorted(CONF.glob("*/*.yaml")):
         if option.parent.name not in SWEEP_ONLY_KEYS:
             _merge(node.setdefault(option.parent.name, {}), OmegaConf.to_container(OmegaConf.load(option)))
-    node["init"]["rest"] = {rule: node["init"][rule] for rule in ("weight", "bias")}
+    node["init"]["rest"] = {rule: node["init"][rule] for rule in INIT_RULES}
     defaults: dict[str, Any] = node
     return defaults
 
 
 def _merge(node: dict[str, Any], more: Any) -> None:
-    """Add the keys of `more` to the node, in place."""
+    """Add the keys of `more` to the node, in place. A node of keys stays one."""
     for key, value in more.items():
-        if isinstance(value, dict):
-            _merge(node.setdefault(key, {}), value)
+        if not isinstance(value, dict):
+            node[key] = node[key] if isinstance(node.get(key), dict) else value
+        elif isinstance(node.get(key), dict):
+            _merge(node[key], value)
         else:
-            node[key] = value
+            _merge(node.setdefault(key, {}), value)
 
 
 # ---- the nearest key

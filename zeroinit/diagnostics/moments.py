@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from zeroinit.assignment import assign_rules, requested
+from zeroinit.config.init import Rule
 from zeroinit.config.schema import RunConfig
 from zeroinit.config.target import parameters_of
 from zeroinit.environment import active_variables
-from zeroinit.init import Assignment, Filled, assign_rules
+from zeroinit.init import Filled
 from zeroinit.rng import restore_generators, stream, stream_seed
 
 MIN_ENTRIES = 4_000  # to draw, so that standard errors are a few hundredths of the standard deviation
@@ -45,31 +47,43 @@ def with_moments(config: RunConfig, model: nn.Module, filled: Sequence[Filled]) 
     """
     measured: dict[str, Moments] = {}
     if config.arithmetic != "quotient":
-        init, scale = config.init, config.bias_scale.resolve()
+        init = config.init
         rest = init.rest.resolve() if init.rest else None
-        for assignment in assign_rules(model, *init.rules.resolve(), scale, init.layers, rest):
-            if assignment.tensor.numel() <= MAX_NUMEL and (moments := moments_of(assignment)):
-                measured[assignment.name] = moments
+        for assignment in assign_rules(model, init.rules.resolve(), config.bias_scale.resolve(), init.layers, rest):
+            rule, shape, name = assignment.rule, assignment.shape, assignment.parameter
+            if rule is None or math.prod(shape) > MAX_NUMEL or name in measured:
+                continue
+            if assignment.block.is_parametrised:  # the rule fills other numbers than the parameter has
+                continue
+            if moments := moments_of(rule, shape, assignment.facts, assignment.scale):
+                measured[name] = moments
     lines: list[dict[str, object]] = []
     for line in filled:
-        lines.append(asdict(line) | (asdict(measured[line.parameter]) if line.parameter in measured else UNKNOWN))
+        columns = asdict(line)
+        role = {"role": columns.pop("role")}  # the last column, as it came last
+        lines.append(columns | (asdict(measured[line.parameter]) if line.parameter in measured else UNKNOWN) | role)
     return lines
 
 
-def moments_of(assignment: Assignment) -> Moments | None:
-    """Return the moments of the rule's entries, times the scale; None if the rule cannot be called so often."""
-    rule, shape = assignment.rule, tuple(assignment.tensor.shape)
-    parameters = parameters_of(rule.func)
-    arguments = {key: value for key, value in assignment.facts.items() if key in parameters}
+def moments_of(rule: Rule, shape: tuple[int, ...], facts: Mapping[str, Any], scale: float) -> Moments | None:
+    """Return the moments of the rule's entries, times the scale; None if the rule cannot be called so often.
+
+    Args:
+        rule: the rule.
+        shape: of what it fills.
+        facts: the arguments that it may request.
+        scale: the factor on its values.
+    """
+    arguments = requested(rule, facts)
     key = rule.func, repr(rule.args), repr(rule.keywords), shape, repr(arguments), active_variables()
     if key not in known:
         silence = io.StringIO()  # a user wants to read what a rule prints once: when it fills the model
         try:
             with redirect_stdout(silence), redirect_stderr(silence):
-                known[key] = draw_moments(assignment, arguments, "generator" in parameters)
+                known[key] = draw_moments(rule, shape, arguments)
         except (Exception, SystemExit):  # such as a rule that may be called once; the run needs no moments
             known[key] = None
-    moments, scale = known[key], assignment.scale
+    moments = known[key]
     if moments is None:
         return None
     errors = abs(scale) * moments.rule_mean_error, abs(scale) * moments.rule_std_error
@@ -77,21 +91,21 @@ def moments_of(assignment: Assignment) -> Moments | None:
 
 
 @torch.no_grad()
-def draw_moments(assignment: Assignment, arguments: Mapping[str, Any], takes_generator: bool) -> Moments | None:
-    """Fill tensors of the parameter's shape, from a generator that no run uses, and return the moments.
+def draw_moments(rule: Rule, shape: tuple[int, ...], arguments: Mapping[str, Any]) -> Moments | None:
+    """Fill tensors of this shape by the rule, from a generator that no run uses, and return the moments.
 
     Standard errors are those of the means of the fills, because the entries of a fill may depend on each other. Return
     None if the rule takes longer than MAX_SECONDS.
     """
-    shape = assignment.tensor.shape
-    count = min(max(MIN_FILLS, math.ceil(MIN_ENTRIES / shape.numel())), MAX_FILLS)
+    count = min(max(MIN_FILLS, math.ceil(MIN_ENTRIES / math.prod(shape))), MAX_FILLS)
     fills = torch.full((count, *shape), math.nan)
     deadline = time.monotonic() + MAX_SECONDS
     with restore_generators(fills.device):
         torch.manual_seed(stream_seed("moments", 0))
+        takes_generator = "generator" in parameters_of(rule.func)
         generator = {"generator": stream("moments", 0)} if takes_generator else {}
         for index, tensor in enumerate(fills):
-            assignment.rule(tensor, **arguments, **generator)
+            rule(tensor, **arguments, **generator)
             if index + 1 == MIN_FILLS and fills[:MIN_FILLS].eq(fills[0]).all():  # it draws nothing
                 fills = fills[:MIN_FILLS]
                 break

@@ -1,16 +1,16 @@
 """Records of the random draws that torch makes: how many entries, for what, and from which generator."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial, wraps
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from zeroinit.init import Rule
+from zeroinit.init import Observe
 from zeroinit.rng import ForeignStates
 
 
@@ -89,28 +89,24 @@ def mean_of(op: str, given: dict[str, Any]) -> Tensor | float | None:
     return mean if isinstance(mean, Tensor) or mean is None else float(mean)
 
 
-def record_fills(draws: Draws, filled: list[Tensor]) -> Callable[[Rule], Rule]:
-    """Return a function that wraps a rule: its draws are named by the id of the tensor that it fills.
+def record_fills(draws: Draws, filled: list[Tensor]) -> Observe:
+    """Return what `initialize` takes as `observe`: draws are named by the id of the parameter that they are for.
 
     Args:
         draws: the active records.
-        filled: a list to which each filled tensor is added.
+        filled: a list to which each parameter is added, once for all of its blocks.
     """
 
-    def wrap_rule(rule: Rule) -> Rule:
-        @wraps(rule.func)
-        def fill(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-            filled.append(tensor)
-            draws.where, before = str(id(tensor)), ForeignStates()
-            result: Tensor = rule.func(tensor, *args, **kwargs)
-            if moved := before.name_moved():
-                draws.foreign[draws.where] = moved
-            draws.where = ""
-            return result
+    @contextmanager
+    def observe(parameters: Sequence[nn.Parameter], is_first: bool) -> Iterator[None]:
+        filled.extend(parameters if is_first else ())
+        draws.where, before = str(id(parameters[0])), ForeignStates()
+        yield
+        if moved := before.name_moved():
+            draws.foreign[draws.where] = moved
+        draws.where = ""
 
-        return partial(fill, *rule.args, **rule.keywords)
-
-    return wrap_rule
+    return observe
 
 
 @contextmanager

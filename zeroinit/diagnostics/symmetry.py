@@ -161,7 +161,9 @@ def summarize_draws(config: RunConfig, data: Data) -> tuple[list[DrawSummary], l
         else:
             name = names.get(str(id(draw.drawn))) or by_storage.get(draw.drawn.untyped_storage().data_ptr(), "")
             effect = OVERWRITTEN if name in filled else "its values" if name else "none: it is not kept"
-            key = "construction", name_source(draw), effect, name or "what the net does not hold"
+            is_of_init = draw.seed is None and config.init.keeps_draws
+            source = "the stream init" if is_of_init else name_source(draw)
+            key = "construction", source, effect, name or "what the net does not hold"
             if name and name not in filled:
                 drawn_names.append(name)
         entries[key] = entries.get(key, 0) + draw.entries

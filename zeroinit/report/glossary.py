@@ -22,6 +22,9 @@ class Term(NamedTuple):
 GLOSSARY = {
     "cell": Term("All runs of a sweep that differ only in their seeds.", ("cells",)),
     "init": Term("The rule that sets the weights before training.", ("inits",)),
+    "role": Term(
+        "What a parameter is for, such as weight, bias or embedding. The module that holds it decides.", ("roles",)
+    ),
     "bias scale": Term("The factor that multiplies the biases before training.", ("bias_scale.value",)),
     "baseline": Term(
         "The init with which the other inits are compared. Runs with the same seeds are compared in pairs."
