@@ -4,7 +4,8 @@ from zeroinit.build.checks import check, layers_of
 from zeroinit.build.data import load
 from zeroinit.build.identity import identity_of
 from zeroinit.build.loss import make_loss
-from zeroinit.build.model import build, make_optimizer, make_scheduler
+from zeroinit.build.model import build
+from zeroinit.build.optimizer import make_optimizer, make_scheduler
 from zeroinit.build.recipe import batch_size_of, recipe_of, steps_per_epoch_of
 from zeroinit.build.torch_settings import set_up_torch
 from zeroinit.build.tracker import open_cached, open_tracker

@@ -10,7 +10,8 @@ from zeroinit.build.data import load
 from zeroinit.build.forward import check_forward
 from zeroinit.build.limits import check_examples, check_memory, check_steps
 from zeroinit.build.loss import make_loss
-from zeroinit.build.model import build, make_on_device, make_scheduler
+from zeroinit.build.model import build, make_on_device
+from zeroinit.build.optimizer import make_scheduler
 from zeroinit.build.recipe import batch_size_of, steps_per_epoch_of
 from zeroinit.build.torch_settings import set_up_torch
 from zeroinit.build.tracker import check_storable
@@ -75,7 +76,7 @@ def _fit_key(job: Job) -> tuple[object, ...]:
     nets = config.arch, config.init, config.bias_scale.name, config.optimizer, config.arithmetic, config.dtype
     # a constant schedule fits every run
     length = None if config.schedule.name == CONSTANT else config.duration
-    return config.dataset, config.loss, *nets, config.schedule, length, variables
+    return config.dataset, config.loss, *nets, config.optimizer_groups, config.schedule, length, variables
 
 
 def _check_arithmetic(

@@ -7,21 +7,17 @@ from dataclasses import replace
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from zeroinit.arch.named import suggest_option
 from zeroinit.build.loss import make_loss
-from zeroinit.build.recipe import steps_per_epoch_of
+from zeroinit.build.optimizer import make_optimizer
 from zeroinit.call_order import record_call_order
-from zeroinit.config.schedule import fit_to_run
 from zeroinit.config.schema import RunConfig
 from zeroinit.dataset.data import Data
 from zeroinit.errors import BadInput
 from zeroinit.init import Filled, Observe, initialize, observe_nothing
 from zeroinit.rng import stream
-from zeroinit.tracker.renamed import CONSTANT
 from zeroinit.training.quotient import quotient
-from zeroinit.training.scheduler import Scheduler
 from zeroinit.training.ties import preserves_column_offsets
 from zeroinit.user_code import explain_errors
 
@@ -95,39 +91,3 @@ def make_model(config: RunConfig, data: Data) -> nn.Module:
 def make_on_device(config: RunConfig, data: Data) -> nn.Module:
     """Return the model with the values of its constructor, on the device and in the dtype of its training."""
     return make_model(config, data).to(data.train[0].device, data.dtype)
-
-
-def make_optimizer(config: RunConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimizer of the model's parameters.
-
-    Raises:
-        BadInput: The function returns no optimizer.
-    """
-    optimizer = config.optimizer.instantiate(model.parameters(), subject="optimizer")
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        made = type(optimizer).__name__
-        raise BadInput(f"{config.optimizer}: it returned a {made}; return a torch.optim.Optimizer")
-    return optimizer
-
-
-def make_scheduler(config: RunConfig, optimizer: torch.optim.Optimizer, data: Data) -> Scheduler | None:
-    """Return what moves the settings of the optimizer from step to step; None if they are constant.
-
-    Raises:
-        BadInput: The schedule is longer than the run, or its function returns no scheduler, or the optimizer has no
-            learning rate.
-    """
-    steps = config.duration.count_steps(steps_per_epoch_of(config, data))
-    schedule = fit_to_run(config.schedule, steps)
-    if schedule.name == CONSTANT and not schedule.arguments:
-        return None
-    if any("lr" not in group for group in optimizer.param_groups):
-        made = type(optimizer).__name__
-        raise BadInput(f"{schedule}: {made} has no learning rate lr to change; give schedule=constant")
-    scheduler = schedule.instantiate(optimizer)
-    if scheduler is None:
-        return None
-    if isinstance(scheduler, ReduceLROnPlateau) or not isinstance(scheduler, LRScheduler):
-        made = type(scheduler).__name__
-        raise BadInput(f"{schedule}: it returned a {made}; return an LRScheduler of torch that needs no metric")
-    return Scheduler(scheduler, json.dumps(schedule.node))

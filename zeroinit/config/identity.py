@@ -45,6 +45,7 @@ ADDED_KEYS: dict[str, Any] = {
             ("other", None),
         )
     },
+    "optimizer.groups": [],
 }
 
 

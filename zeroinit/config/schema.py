@@ -13,6 +13,7 @@ from zeroinit.config.arguments import MAX_INT, is_finite
 from zeroinit.config.claims import Claim, parse_claims
 from zeroinit.config.dataset import DatasetConfig
 from zeroinit.config.init import InitConfig
+from zeroinit.config.optimizer import OptimizerGroup, parse_groups
 from zeroinit.config.read import (
     Values,
     check_uri,
@@ -164,6 +165,7 @@ class RunConfig:
     init: InitConfig
     bias_scale: Target
     optimizer: Target
+    optimizer_groups: tuple[OptimizerGroup, ...]
     probe: ProbeConfig
     tracker: Target
     loss: Target
@@ -190,9 +192,8 @@ class RunConfig:
     def parse(cls, values: Values) -> Self:
         """Return the config. Raise BadInput for the first value that is missing or out of range."""
         dataset, init = DatasetConfig.parse(values), InitConfig.parse(values)
-        arch, bias_scale, optimizer, tracker = (
-            Target.read(values, key) for key in ("arch", "bias_scale", "optimizer", "tracker")
-        )
+        arch, bias_scale, tracker = (Target.read(values, key) for key in ("arch", "bias_scale", "tracker"))
+        optimizer = Target.read(values, "optimizer", without=("groups",))
         for target, name in ((bias_scale, "value"), (optimizer, "lr")):
             if name in target.arguments:  # a function of the user may lack it
                 require_nonnegative(f"{target.key}.{name}", target.arguments[name])
@@ -204,6 +205,7 @@ class RunConfig:
             init=init,
             bias_scale=bias_scale,
             optimizer=optimizer,
+            optimizer_groups=parse_groups(values),
             probe=ProbeConfig.parse(values),
             tracker=tracker,
             loss=Target.read(values, "loss", without=("reduction",)),

@@ -228,7 +228,8 @@ def _group_by_batches(jobs: Sequence[Job], indices: list[int], limits: StackLimi
 
 def _optimizer_key(job: Job) -> str:
     duration = job.config.duration  # which may be the length of the schedule
-    return json.dumps([job.config.optimizer.node, job.config.schedule.node, duration.epochs, duration.steps])
+    node = job.values["optimizer"]
+    return json.dumps([node, job.config.schedule.node, duration.epochs, duration.steps], sort_keys=True)
 
 
 def split_evenly(length: int, parts: int) -> list[int]:

@@ -48,6 +48,6 @@ def find_leaders(optimizers: Sequence[Optimizer], schedulers: Sequence[Scheduler
     return leaders
 
 
-def settings_of(optimizer: Optimizer) -> dict[str, object]:
-    """Return the settings of the optimizer's first group, without its parameters."""
-    return {**optimizer.param_groups[0], "params": None}
+def settings_of(optimizer: Optimizer) -> list[dict[str, object]]:
+    """Return the settings of each of the optimizer's groups, without its parameters."""
+    return [{**group, "params": None} for group in optimizer.param_groups]

@@ -53,8 +53,8 @@ class ModelStack:
         loss: Loss,
         schedulers: Sequence[Scheduler | None] | None = None,
     ) -> None:
-        models, optimizers = zip(*members, strict=True)
-        self.models, self.loss = models, loss
+        self.models = models = [model for model, _ in members]
+        self.loss = loss
         self.members = list(range(len(models)))
         self.forward_layers = forward_layers(models[0])
         self.dense = all(isinstance(layer, (nn.Linear, nn.Flatten, *ELEMENTWISE)) for _, layer in self.forward_layers)
@@ -64,7 +64,7 @@ class ModelStack:
         }
         self.buffers = {name: torch.stack([buffers[name] for buffers in stored]) for name in stored[0]}
         self.padded: tuple[Tensor | None, Tensor] = None, torch.empty(0)
-        self.optimizer = StackOptimizer(optimizers, schedulers)
+        self.optimizer = StackOptimizer(members, schedulers)
         self.optimizer.bind(self.parameters, self.members)
 
     def backward(self, inputs: Tensor, targets: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
@@ -149,7 +149,7 @@ class ModelStack:
 
     def update(self, step: int) -> None:
         """Take step number `step` (from 1) of the optimizer. The gradients of `parameters` are consumed."""
-        self.optimizer.update(self.parameters, step)
+        self.optimizer.update(step)
 
     def outputs(self, inputs: Tensor, training: bool, inputs_of: Activations | None = None) -> Tensor:
         """Inputs (K or 1, N, *input_shape), 1 if all members get the same -> outputs (K, outputs, N or more).

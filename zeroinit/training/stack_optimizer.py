@@ -1,7 +1,7 @@
 """The optimizer of a stack, which keeps the settings, the schedule and the state of each member."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,37 +20,56 @@ def pad_to_lanes(values: Tensor) -> Tensor:
     return F.pad(values.flatten(), (0, -values.numel() % LANES))
 
 
+class Part(NamedTuple):
+    """What the optimizer of a stack updates: one parameter of the members in a slice.
+
+    Attributes:
+        name: of the parameter.
+        values: a view of the parameter, or a longer copy where its entries do not fill LANES.
+        parameter: (K, *shape).
+        where: the slots.
+    """
+
+    name: str
+    values: nn.Parameter
+    parameter: Tensor
+    where: slice
+
+
 class StackOptimizer:
-    """One optimizer for the parameters of all members; neighbours with the same settings are one group.
+    """One optimizer for the parameters of all members; neighbours with the same settings share its groups.
 
     Args:
-        optimizers: those of the members, of one class.
+        members: their models, and their optimizers of one class.
         schedulers: those of the members; None for constant settings.
     """
 
     def __init__(
-        self, optimizers: Sequence[torch.optim.Optimizer], schedulers: Sequence[Scheduler | None] | None = None
+        self,
+        members: Sequence[tuple[nn.Module, torch.optim.Optimizer]],
+        schedulers: Sequence[Scheduler | None] | None = None,
     ) -> None:
+        optimizers = [optimizer for _, optimizer in members]
         self.leaders = find_leaders(optimizers, schedulers or [None] * len(optimizers))
+        self.names = [_names_of_groups(*member) for member in members]
         self.has_schedules = any(scheduler for _, scheduler in self.leaders)
         self.optimizer_of: Callable[[list[dict[str, Any]]], torch.optim.Optimizer] = type(optimizers[0])
 
     def bind(self, parameters: Parameters, members: Sequence[int]) -> None:
-        """Make the optimizer of the parameters, of the member in each slot. Its groups hold slices of them.
-
-        A slice is a view, or where its entries do not fill LANES a longer copy: see there.
-        """
-        leaders = [self.leaders[member] for member in members]
-        settings = [(settings_of(optimizer), scheduler) for optimizer, scheduler in leaders]
-        slots = range(len(settings))
-        starts = [slot for slot in slots if slot == 0 or settings[slot] != settings[slot - 1]]
-        self.slices = [slice(*span) for span in zip(starts, [*starts[1:], len(slots)], strict=True)]
-        self.group_leaders = [leaders[start] for start in starts]
-        groups = []
-        for where in self.slices:
-            views = [parameter.detach()[where] for parameter in parameters.values()]
-            parts = [nn.Parameter(pad_to_lanes(view) if view.numel() % LANES else view) for view in views]
-            groups.append({**settings[where.start][0], "params": parts})
+        """Make the optimizer of the parameters, of the member in each slot."""
+        settings = [(settings_of(self.leaders[member][0]), self.leaders[member][1]) for member in members]
+        kinds = [(*pair, self.names[member]) for pair, member in zip(settings, members, strict=True)]
+        starts = [slot for slot in range(len(kinds)) if slot == 0 or kinds[slot] != kinds[slot - 1]]
+        groups: list[dict[str, Any]] = []
+        self.parts: list[Part] = []
+        self.group_leaders: list[tuple[dict[str, Any], Scheduler | None]] = []  # of each group: settings to follow
+        for start, end in zip(starts, [*starts[1:], len(members)], strict=True):
+            optimizer, scheduler = self.leaders[members[start]]
+            for own_group, names in zip(optimizer.param_groups, self.names[members[start]], strict=True):
+                parts = [_make_part(name, parameters[name], slice(start, end)) for name in names]
+                groups.append({**own_group, "params": [part.values for part in parts]})
+                self.group_leaders.append((own_group, scheduler))
+                self.parts += parts
         self.optimizer = self.optimizer_of(groups)
 
     def retain(self, parameters: Parameters, members: Sequence[int], slots: Sequence[int]) -> None:
@@ -61,53 +80,57 @@ class StackOptimizer:
             members: the members that stay.
             slots: where each of them was.
         """
-        states = [
-            ([self.optimizer.state[part] for part in group["params"]], slot - where.start)
-            for where, group in zip(self.slices, self.optimizer.param_groups, strict=True)
-            for slot in range(where.start, where.stop)
-        ]  # of each slot: the states of its group, and its index in the group
+        states = {
+            (part.name, slot): (self.optimizer.state[part.values], slot - part.where.start)
+            for part in self.parts
+            for slot in range(part.where.start, part.where.stop)
+        }  # the state of the part of each slot, and its row there
         self.bind(parameters, members)
-        shapes = [parameter.shape[1:] for parameter in parameters.values()]
-        for where, group in zip(self.slices, self.optimizer.param_groups, strict=True):
-            self._restore(group["params"], shapes, [states[slot] for slot in slots[where]])
+        for part in self.parts:
+            self._restore(part, [states[part.name, slot] for slot in slots[part.where]])
 
-    def _restore(
-        self,
-        parts: list[nn.Parameter],
-        shapes: Sequence[torch.Size],
-        states: list[tuple[list[dict[str, Any]], int]],
-    ) -> None:
-        """Give the parameters of a group the optimizer states of its members, as `retain` collects them."""
-        for index, (part, shape) in enumerate(zip(parts, shapes, strict=True)):
-            for key, value in states[0][0][index].items():
-                if isinstance(value, Tensor) and value.dim():
-                    rows = [group[index][key].flatten().split(shape.numel())[row] for group, row in states]
-                    stacked = torch.stack(rows)  # (members, entries)
-                    padded = pad_to_lanes(stacked) if stacked.numel() % LANES else stacked.view_as(part)
-                    self.optimizer.state[part][key] = padded
-                else:
-                    self.optimizer.state[part][key] = value  # the number of steps, which all members share
+    def _restore(self, part: Part, states: Sequence[tuple[dict[str, Any], int]]) -> None:
+        """Give a part the optimizer states of its members: of each, the state of its former part and its row there."""
+        entries = part.parameter[0].numel()
+        for key, value in states[0][0].items():
+            if isinstance(value, Tensor) and value.dim():
+                rows = [state[key].flatten().split(entries)[row] for state, row in states]
+                stacked = torch.stack(rows)  # (members, entries)
+                padded = pad_to_lanes(stacked) if stacked.numel() % LANES else stacked.view_as(part.values)
+                self.optimizer.state[part.values][key] = padded
+            else:
+                self.optimizer.state[part.values][key] = value  # the number of steps, which all members share
 
-    def update(self, parameters: Parameters, step: int) -> None:
+    def update(self, step: int) -> None:
         """Take step number `step` (from 1). The gradients of the parameters are consumed."""
         if self.has_schedules:
             self._follow_schedules(step)
-        for where, group in zip(self.slices, self.optimizer.param_groups, strict=True):
-            for part, parameter in zip(group["params"], parameters.values(), strict=True):
-                assert parameter.grad is not None
-                gradient = parameter.grad[where]
-                part.grad = pad_to_lanes(gradient) if gradient.numel() % LANES else gradient
+        for _, values, parameter, where in self.parts:
+            assert parameter.grad is not None
+            gradient = parameter.grad[where]
+            values.grad = pad_to_lanes(gradient) if gradient.numel() % LANES else gradient
         self.optimizer.step()
-        for where, group in zip(self.slices, self.optimizer.param_groups, strict=True):
-            for part, parameter in zip(group["params"], parameters.values(), strict=True):
-                parameter.grad = part.grad = None
-                view = parameter.detach()[where]
-                if view.numel() % LANES:
-                    view.copy_(part.detach()[: view.numel()].view_as(view))
+        for _, values, parameter, where in self.parts:
+            parameter.grad = values.grad = None
+            view = parameter.detach()[where]
+            if view.numel() % LANES:
+                view.copy_(values.detach()[: view.numel()].view_as(view))
 
     def _follow_schedules(self, step: int) -> None:
         """Give each group of the optimizer the settings of step number `step`."""
-        for (optimizer, scheduler), group in zip(self.group_leaders, self.optimizer.param_groups, strict=True):
+        for (settings, scheduler), group in zip(self.group_leaders, self.optimizer.param_groups, strict=True):
             if scheduler:
                 scheduler.advance(step)
-                group.update(settings_of(optimizer) | {"params": group["params"]})
+                group.update({**settings, "params": group["params"]})
+
+
+def _names_of_groups(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[list[str]]:
+    """Return the names of the parameters in each group of the optimizer."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return [[names[id(parameter)] for parameter in group["params"]] for group in optimizer.param_groups]
+
+
+def _make_part(name: str, parameter: Tensor, where: slice) -> Part:
+    """Return the part of a parameter (K, *shape) in these slots."""
+    view = parameter.detach()[where]
+    return Part(name, nn.Parameter(pad_to_lanes(view) if view.numel() % LANES else view), parameter, where)

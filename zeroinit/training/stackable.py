@@ -42,7 +42,7 @@ def unstackable_reason(model: nn.Module, optimizer: torch.optim.Optimizer, input
     parameters = list(model.parameters())
     if len(set(owners)) < len(owners) or not all(parameter.requires_grad for parameter in parameters):
         return f"{type(model).__name__} has parameters that are shared or frozen"
-    groups = optimizer.param_groups
-    if type(optimizer) not in OPTIMIZERS or len(groups) > 1 or len(groups[0]["params"]) < len(parameters):
-        return f"{type(optimizer).__name__} is not an optimizer of one group whose entries are updated each alone"
+    held = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
+    if type(optimizer) not in OPTIMIZERS or sorted(held) != sorted(map(id, parameters)):
+        return f"{type(optimizer).__name__} is not an optimizer of all parameters that updates each entry alone"
     return None

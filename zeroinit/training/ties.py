@@ -43,9 +43,10 @@ def preserves_column_offsets(optimizer: torch.optim.Optimizer) -> bool:
     Decoupled weight decay shrinks them by the same factor, which is accepted. Weight decay that an adaptive optimizer
     adds to the gradient is not: its step then depends on the value.
     """
-    group = optimizer.param_groups[0]
-    is_linear = isinstance(optimizer, torch.optim.SGD) or group.get("decoupled_weight_decay", False)
-    return bool(is_linear or not group.get("weight_decay", 0))
+    return isinstance(optimizer, torch.optim.SGD) or all(
+        group.get("decoupled_weight_decay", False) or not group.get("weight_decay", 0)
+        for group in optimizer.param_groups
+    )
 
 
 def last_hidden_layer(model: nn.Module) -> str | None:
