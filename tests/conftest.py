@@ -220,6 +220,7 @@ def course() -> Callable[[Job], list[dict[str, torch.Tensor]]]:
             augment=Augment(padding=0, flip=False),
             reduction="mean",
             tied=config.arithmetic == "tied",
+            loss=build.make_loss(config, data),
             observe=observe,
         )
         return states_by_step

@@ -167,6 +167,7 @@ class FunctionLoss(Loss):
 
     def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return what the function returns, for outputs (N, outputs); for K models, of each in turn."""
+        targets = targets.to(outputs.dtype) if targets.is_floating_point() else targets
         if outputs.dim() == 2:
             return self.function(outputs, targets)
         pairs = zip(outputs.transpose(1, 2), targets.expand(len(outputs), *targets.shape[1:]), strict=True)

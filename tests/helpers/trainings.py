@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from zeroinit.dataset.batches import Augment
 from zeroinit.dataset.data import Data
-from zeroinit.loss import CrossEntropy
+from zeroinit.loss import CrossEntropy, Loss
 from zeroinit.training.clip import Clip
 from zeroinit.training.cohort import Member, Recipe
 from zeroinit.training.events import TrainingResult
@@ -24,9 +24,10 @@ def train_members(
     reduction: Literal["mean", "sum"] = "mean",
     tied: bool = False,
     clip: Clip | None = None,
+    loss: Loss = SOFTMAX,
     stacked: bool = False,
     **hooks: Any,
 ) -> list[TrainingResult]:
     """Train the members; `hooks` are the attributes of Hooks."""
-    recipe = Recipe(SOFTMAX, batch_size, shuffle, augment, reduction, tied, clip)
+    recipe = Recipe(loss, batch_size, shuffle, augment, reduction, tied, clip)
     return train(members, data, recipe, Hooks(**hooks), stacked)
