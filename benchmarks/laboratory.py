@@ -91,7 +91,9 @@ def falls_below(threshold: float, cell: Sequence[Record]) -> str:
 TABLES: list[tuple[str, list[str], list[str], list[Number]]] = [
     ("lab_symmetry", ["init"], [ACTIVATION], [range_of(DISTINCT[0]), range_of("weight/hidden1/norm")]),
     ("lab_xor", ["init", SCALE], [ACTIVATION], [lambda cell: f"{last(cell).count(100)} of {len(cell)}"]),
+    ("lab_xor_sigmoid", ["init", SCALE], [ACTIVATION], [lambda cell: f"{last(cell).count(100)} of {len(cell)}"]),
     ("lab_planar", ["init"], [WIDTH], [accuracy, mean_of("train/loss")]),
+    ("lab_planar_sigmoid", ["init"], [WIDTH], [accuracy, mean_of("train/loss")]),
     ("lab_zero", ["dataset"], [ACTIVATION], [each, range_of("weight/output/norm"), mean_at(0, SADDLE)]),
     ("lab_constant", [WIDTH, "init"], ["arithmetic"], [accuracy, *map(range_of, DISTINCT)]),
     ("lab_rounding", [WIDTH], ["optimizer", "dtype"], [each, first_step(2, DISTINCT)]),
@@ -105,7 +107,11 @@ TABLES: list[tuple[str, list[str], list[str], list[Number]]] = [
     ("lab_large_why", [WIDTH, RATE], ["steps"], [partial(falls_below, 50)]),
 ]
 # sweep, keys of the columns, an init and that with which it is compared seed by seed
-PAIRS = [("lab_planar", WIDTH, "zero_normal", other) for other in ("small_normal", "default")]
+PAIRS = [
+    (sweep, WIDTH, "zero_normal", other)
+    for sweep in ("lab_planar", "lab_planar_sigmoid")
+    for other in ("small_normal", "default")
+]
 PAIRS += [("lab_biases", "dataset", init, "default") for init in ("zero_normal", "zero_uniform")]
 PAIRS += [("lab_logistic", "dataset", "zero", "default")]
 

@@ -66,7 +66,8 @@ BAD = {
     ("init.layers=output", "init.rest=orthogonal"): (
         'init.rest="orthogonal": it holds keys, such as init.rest.weight; give those; say init@init.rest=orthogonal'
     ),
-    ("loss=sum",): 'loss="sum": it holds keys, such as loss.reduction; give those',
+    ("loss=sum",): "loss=sum: there is no such option; give one of bce, cross_entropy, function, mse",
+    ("loss=function",): "loss.function._target_: it has no value; give loss.function._target_=VALUE",
     ("dataset.augment=null",): "dataset.augment=null: it holds keys, such as dataset.augment.padding; give those",
     (
         "+dataset.augment.rotate=10",

@@ -19,6 +19,7 @@ from zeroinit.build import load, make_loss
 from zeroinit.config import Job
 from zeroinit.dataset import Data
 from zeroinit.dataset.data import mean_deviation
+from zeroinit.diagnostics.first_batch import check_forward_signals, run_first_pass
 from zeroinit.errors import BadInput
 from zeroinit.loss import Loss
 from zeroinit.probes.outcome import find_baselines
@@ -294,6 +295,16 @@ def test_the_mean_of_the_training_set_has_r2_zero_there() -> None:
     )
     perfect = loss.score_terms(REAL.train[1], REAL.train[1])
     assert loss.value_of_score(perfect.mean().item(), partial(mean_deviation, REAL, "train")) == 1
+
+
+def test_large_outputs_of_a_regression_are_no_fault() -> None:
+    for name, faults in (("cross_entropy", 1), ("mse", 0)):
+        data, loss, _ = LOSSES[name]
+        [member] = make_members(data, loss, 1)
+        with torch.no_grad():
+            member.model.output.bias.fill_(1000)  # type: ignore[union-attr,operator]
+        first_pass = run_first_pass(member.model, *data.train, loss, "mean")
+        assert len(check_forward_signals(first_pass)) == faults
 
 
 # Bad input

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from zeroinit import CONF
 from zeroinit.config.choices import targets_in
@@ -32,6 +32,8 @@ def resolve(cfg: DictConfig, hydra_node: Any) -> Values:
                 values[str(key)] = (
                     OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if is_node else node
                 )
+    except MissingMandatoryValue as error:
+        raise BadInput(f"{error.full_key}: it has no value; give {error.full_key}=VALUE") from error
     except OmegaConfBaseException as error:
         raise BadInput(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     RunConfig.parse(values)  # only a check, of 0.1 ms: Job.config parses the values that a job has when it is used

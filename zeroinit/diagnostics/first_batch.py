@@ -17,6 +17,7 @@ from zeroinit.diagnostics.construction import abbreviate
 from zeroinit.layers import is_activation, weight_layers
 from zeroinit.loss import Loss
 from zeroinit.probes.measures import slopes as slopes_of
+from zeroinit.tracker.scores import R2
 
 MAX_GRADIENT_RATIO = 1e6  # to the gradients of the output layer's outputs; beyond it they explode
 # e^-x is no normal number beyond this, so that softmax and sigmoid saturate, and ELU is flat
@@ -50,6 +51,7 @@ class FirstPass:
     Attributes:
         spread: standard deviation of the inputs over examples.
         dtype: of the parameters.
+        is_regression: whether the outputs of the net are real numbers, which may be large, and no logits.
         signals: one entry for each call of a layer of weights.
         units: (activation, number of dead units, number of units), one entry for each call of an activation.
         unused: the parameters that no gradient reaches.
@@ -57,6 +59,7 @@ class FirstPass:
 
     spread: float
     dtype: torch.dtype
+    is_regression: bool = False
     signals: list[Signal] = field(default_factory=list)
     units: list[tuple[str, int, int]] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
@@ -67,7 +70,7 @@ def run_first_pass(model: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss
     copy = deepcopy(model).train()
     copy.zero_grad()
     is_double = next(copy.parameters()).dtype == torch.float64
-    first_pass = FirstPass(_spread(inputs), torch.float64 if is_double else torch.float32)
+    first_pass = FirstPass(_spread(inputs), torch.float64 if is_double else torch.float32, loss.score == R2)
     slopes: dict[int, float] = {}
     calls: Counter[str] = Counter()  # of each activation
 
@@ -140,14 +143,15 @@ def check_dead_units(first_pass: FirstPass) -> list[str]:
 def check_forward_signals(first_pass: FirstPass) -> list[str]:
     """Return findings if outputs of layers explode or vanish.
 
-    They explode if their root mean square exceeds MAX_SIGNAL. They vanish if they differ between examples by less than
-    ROUNDING of the outputs, or of the inputs. A layer whose weights are all zero cuts the signal by design, so from
-    there on only the size is checked.
+    They explode if their root mean square exceeds MAX_SIGNAL, except for the outputs of a regression. They vanish if
+    they differ between examples by less than ROUNDING of the outputs, or of the inputs. A layer whose weights are all
+    zero cuts the signal by design, so from there on only the size is checked.
 
     Published: biases x 100, with which the MNIST CNN does not learn.
     """
     limit, rounding, signals = MAX_SIGNAL[first_pass.dtype], ROUNDING[first_pass.dtype], first_pass.signals
-    large = {signal.layer: signal.size for signal in signals if signal.size > limit or not signal.size < float("inf")}
+    limited = signals[:-1] if first_pass.is_regression else signals
+    large = {signal.layer: signal.size for signal in limited if signal.size > limit or not signal.size < float("inf")}
     first_cut = next((index for index, signal in enumerate(signals) if signal.cut), len(signals))
     vanished = {
         signal.layer: signal.spread
