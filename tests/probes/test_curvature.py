@@ -64,6 +64,35 @@ def test_a_small_net_has_the_ends_of_its_whole_hessian(activation: str) -> None:
                 assert ends.smallest[member].item() == pytest.approx(values[0].item(), rel=1e-3, abs=1e-5)
 
 
+class Attention(nn.Module):
+    """One head, by torch's fused kernel, or written out."""
+
+    def __init__(self, is_fused: bool) -> None:
+        super().__init__()
+        self.is_fused, self.query, self.output = is_fused, nn.Linear(2, 2), nn.Linear(2, 2)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        query = self.query(tokens)
+        if self.is_fused:
+            mixed = F.scaled_dot_product_attention(query, tokens, tokens)
+        else:
+            mixed = (query @ tokens.transpose(1, 2) / 2**0.5).softmax(-1) @ tokens
+        return self.output(mixed.mean(1))  # type: ignore[no-any-return]
+
+
+def test_fused_attention_has_curvature() -> None:
+    generator = torch.Generator().manual_seed(0)
+    inputs, labels = torch.randn(1, 20, 3, 2, generator=generator), torch.randint(2, (1, 20), generator=generator)
+    fused, written = Attention(True), Attention(False)
+    fused.load_state_dict(written.state_dict())
+    net = alone(fused)
+    names = list(net.tensors())
+    ends = hessian_ends(lambda values_of: net.losses(values_of, inputs, labels), net.tensors(), names)
+    values = torch.linalg.eigvalsh(hessian(written, inputs, labels, names)[1])
+    assert ends.largest.item() == pytest.approx(values[-1].item(), rel=1e-4)
+    assert ends.smallest.item() == pytest.approx(values[0].item(), rel=1e-3, abs=1e-5)
+
+
 def ends(model: nn.Module, data: Data, block: Callable[[str], bool]) -> tuple[float, float]:
     net, (inputs, labels) = alone(model), batch(data)
     parameters = net.tensors()

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 ITERATIONS = 30  # of Lanczos: the vectors of length P that it holds for each member
 Parameters = Mapping[str, Tensor]  # {name: (K, *shape)}
@@ -32,7 +33,9 @@ def hessian_ends(losses: Callable[[Parameters], Tensor], parameters: Parameters,
     """
     leaves = {name: parameter.detach().requires_grad_() for name, parameter in parameters.items()}
     chosen = [leaves[name] for name in block]
-    slopes = torch.autograd.grad(losses(leaves).sum(), chosen, create_graph=True, materialize_grads=True)
+    with sdpa_kernel(SDPBackend.MATH):  # the fused kernels of attention have no second derivative
+        loss = losses(leaves).sum()
+    slopes = torch.autograd.grad(loss, chosen, create_graph=True, materialize_grads=True)
     gradient = torch.cat([slope.flatten(1) for slope in slopes], dim=1)
     sizes = [leaf[0].numel() for leaf in chosen]
 
