@@ -79,7 +79,7 @@ class Bar:
         now = time.monotonic()
         self._under_way[task] = share * runs
         if value is not None:
-            self._note = f"{value.score.label} {value.value:.1%}"
+            self._note = f"{value.score.label} {value.value:z.1%}"
         elif now - self._drawn_at < REDRAW_SECONDS:
             return
         self._drawn_at = now

@@ -82,6 +82,7 @@ def test_a_screen_line_names_the_score(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_intervals_of_r2_are_cut_at_100_percent_but_not_at_0() -> None:
+    assert estimate(r2_runs("zero", -0.0001), "test/r2").percent(digits=1) == "0.0%"
     low, high = (estimate(r2_runs("zero", *values), "test/r2") for values in ((-0.2, 0.0, 0.2), (0.9, 0.99, 1.0)))
     assert low.percent(digits=1) == "0.0% ± 49.7"
     assert high.percent(digits=1) == "96.3% (82.7 to 100)"
@@ -161,7 +162,7 @@ def test_claims_about_r2() -> None:
 def test_the_page_of_runs_with_r2_never_speaks_of_accuracy() -> None:
     runs = [*THREE]
     for run in runs:
-        run.tags |= {"outcome": "learned", "outcome_reason": "so"}
+        run.tags["outcome"] = "learned" if run.params["init"] == "default" else "stuck-at-prior"
     cells = cells_of(runs)
     page = render_page("sweep", Manifest("", "", plan_of(*runs)), cells, [None] * 2, [])
     content = unpack(page)
@@ -176,11 +177,13 @@ def test_the_page_of_runs_with_r2_never_speaks_of_accuracy() -> None:
     assert content["glossary"]["learned"] == (
         "Validation R² is at least 90% of the way from the mean predictor to linear regression."
     )
+    assert content["map"]["title"] == "Of 2 cells, 1 learns and 1 stays at the prior"
+    assert content["glossary"]["prior"].startswith("The mean of the training set's targets")
     assert content["glossary"]["R²"].startswith("1 minus the squared error")
     assert list(content["map"]["paints"])[:2] == ["outcome", "test/r2"]
     assert content["map"]["paints"]["test/r2"]["caption"].startswith("Test R² in percent after the last step")
     assert content["curves"]["default"]["metric"] == "test/r2"
-    assert content["differences"]["title"] == "zero ends 46.7 points below default"
+    assert content["differences"]["title"] == "zero does not learn"
     assert content["differences"]["x"]["label"] == "test R² minus default, percentage points"
 
 
@@ -203,14 +206,16 @@ def test_the_axis_of_r2_holds_what_is_little_below_0() -> None:
         assert history
         return choose_limits([(history.steps / 10, history)], "test/r2", is_whole=True)
 
-    assert limits(-0.12, 0.4) == pytest.approx((-0.15, 1.02))
-    assert limits(-30, 0.4) == (-1, 1.02)
+    assert limits(0, -0.12, 0.4) == pytest.approx((-0.15, 1.02))
+    assert limits(0, -30, 0.4) == (-1, 1.02)
+    assert limits(-30, 0.4) == (0, 1.02)  # an untrained net does not count
     assert limits(0.1, 0.4) == (0, 1.02)
     run = as_r2(record("zero", 0, 0.5))
-    run.metrics = [("test/r2", -30.0, 0), ("test/r2", 0.5, 20)]
-    view = views.make_curves(cells_of([run]), along="step")
-    assert view.title == "Test R² ends at 50.0% (zero)"
-    assert "the axis begins at -100%" in view.caption
+    run.metrics = [("test/r2", value, step) for value, step in ((-0.1, 0), (0.0, 5), (-0.02, 10), (0.45, 20))]
+    view = views.make_curves(cells_of([run]))
+    assert view.title == "Test R² ends at 45.0% (zero)"
+    assert "the axis begins at -5%" in view.caption
+    assert view.y.domain == pytest.approx((-0.05, 0.5))
 
 
 def test_mlflow_opens_at_the_score() -> None:

@@ -178,8 +178,8 @@ def have_no_gradient(layers: list[Layer]) -> bool:
 def _describe_scores(evidence: Evidence) -> str:
     baselines = evidence.baselines
     score = baselines.score
-    ours = f"validation {score.label} {evidence.score:.1%}"
-    return f"{ours}, {score.baseline} {baselines.prior:.1%}, {score.reference} {baselines.reference:.1%}"
+    ours = f"validation {score.label} {evidence.score:z.1%}"
+    return f"{ours}, {score.baseline} {baselines.prior:z.1%}, {score.reference} {baselines.reference:z.1%}"
 
 
 def _describe_losses(evidence: Evidence) -> str:

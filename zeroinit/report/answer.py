@@ -275,4 +275,4 @@ def _format_score(cells: Sequence[Cell]) -> str:
     results = [estimate(cell.finished, cell.score.test) for cell in cells]
     if len(results) == 1:
         return results[0].percent(digits=1)
-    return _join_range([result.mean for result in results], "{:.1%}")
+    return _join_range([result.mean for result in results], "{:z.1%}")

@@ -127,7 +127,7 @@ def define(name: str, scores: Iterable[Score] = (ACCURACY,)) -> str:
     """Return the definition of a term, that of an outcome in the words of each of these scores."""
     definitions = []
     for score in scores:
-        definition = GLOSSARY[name].definition
+        definition = GLOSSARY["mean predictor" if score == R2 and name == "majority class" else name].definition
         for words, of_r2 in _WORDS_OF_R2.items() if score == R2 and name in _OUTCOMES else ():
             definition = definition.replace(words, of_r2)
         definitions.append(definition)

@@ -184,7 +184,7 @@ class Estimate:
         """
         if self.n == 0 or math.isnan(self.mean):
             return "-"
-        mean, low, high = (f"{100 * share:.{digits}f}{sign}" for share in (self.mean, self.low, self.high))
+        mean, low, high = (f"{100 * share:z.{digits}f}{sign}" for share in (self.mean, self.low, self.high))
         if self.n < MIN_UNITS_FOR_INTERVAL:
             return mean if self.n == 1 else f"{low}, {high}"
         spread = self.percent_spread(digits)
@@ -192,7 +192,7 @@ class Estimate:
 
     def percent_spread(self, digits: int) -> str:
         """Format the bounds of a share: `± 1.0`, `95.1 to 100`, `95.1, 97.9`, or nothing."""
-        low, high = (f"{100 * share:.{digits}f}" for share in (self.low, self.high))
+        low, high = (f"{100 * share:z.{digits}f}" for share in (self.low, self.high))
         if self.is_cut(digits):  # an end of the scale has no digits
             return f"{'0' if self.low == 0 else low} to {'100' if self.high == 1 else high}"
         return f"± {100 * self.half:.{digits}f}" if self.has_interval else f"{low}, {high}" if self.n == 2 else ""

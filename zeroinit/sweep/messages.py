@@ -48,4 +48,4 @@ def result_line(record: Record) -> str:
     score, loss = record.score, record.last(TEST_LOSS)
     stopped = f", stopped after step {record.tags[Tag.STOPPED_AT]}" if Tag.STOPPED_AT in record.tags else ""
     outcome = f"{record.tags[Tag.OUTCOME]} ({record.tags[Tag.OUTCOME_REASON]}){stopped}"
-    return f"{record.name}: test {score.label} {record.last(score.test):.1%}, loss {loss:.3g}, {outcome}"
+    return f"{record.name}: test {score.label} {record.last(score.test):z.1%}, loss {loss:.3g}, {outcome}"

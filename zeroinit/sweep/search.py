@@ -53,7 +53,7 @@ def _print_best(path: Path, is_search: bool, score: str) -> None:
     if path.is_file():
         best = yaml.safe_load(path.read_text())
         chosen = " ".join(f"{key}={value}" for key, value in best["best_params"].items())
-        print(f"Best validation {score}: {best['best_value']:.1%}, with {chosen} ({path})")
+        print(f"Best validation {score}: {best['best_value']:z.1%}, with {chosen} ({path})")
     elif is_search:
         print("No trial finished, so that there is no best one.")
 

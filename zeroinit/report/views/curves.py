@@ -12,7 +12,7 @@ from zeroinit.report.cells import Cell, list_scores
 from zeroinit.report.histories import History, average_history, space_evenly
 from zeroinit.report.statistics import Estimate, is_share, value_range
 from zeroinit.report.views.colours import LineStyle, choose_widths
-from zeroinit.report.views.limits import MIN_SHARE, Limits, choose_limits
+from zeroinit.report.views.limits import Limits, choose_limits
 from zeroinit.report.views.lines import place_lines, style_lines
 from zeroinit.report.views.metrics import capitalize, label_metric, name_metric
 from zeroinit.report.views.panels import (
@@ -273,22 +273,20 @@ def _find_title(curves: Sequence[Curve], metric: str) -> str:
         return f"{name} over training"
     (low, lowest, low_panel), (high, highest, high_panel) = min(ends), max(ends)
     if len(ends) == 1 or round(100 * low, 1) == round(100 * high, 1):
-        return f"{name} ends at {100 * high:.1f}%" + (f" ({highest})" if len(ends) == 1 else " everywhere")
+        return f"{name} ends at {100 * high:z.1f}%" + (f" ({highest})" if len(ends) == 1 else " everywhere")
     if lowest == highest:  # the panels distinguish them
         lowest, highest = (
             ", ".join([line, *map(elide, split_keys(panel))])
             for line, panel in ((lowest, low_panel), (highest, high_panel))
         )
-    return f"{name} ends between {100 * low:.1f}% ({lowest}) and {100 * high:.1f}% ({highest})"
+    return f"{name} ends between {100 * low:z.1f}% ({lowest}) and {100 * high:z.1f}% ({highest})"
 
 
 def _describe(parts: Curves, with_runs: bool, limits: Limits) -> str:
     """Return the caption."""
     band = "thin lines: the runs" if with_runs else f"band: {describe_bands(parts.counts, parts.metric)}"
-    cut = (
-        f"the axis begins at {100 * limits[0]:.3g}%"
-        if is_share(parts.metric) and (limits[0] > 0 or limits[0] == MIN_SHARE)
-        else ""
-    )
+    lowest = min((float(np.nanmin(curve.history.mean)) for curve in parts.curves), default=0)
+    has_cut = is_share(parts.metric) and (limits[0] > 0 or lowest < limits[0])
+    cut = f"the axis begins at {100 * limits[0]:.3g}%" if has_cut else ""
     cut = f"the axis ends at {100 * limits[1]:.3g}%" if is_share(parts.metric) and limits[1] < 1 and not cut else cut
     return write_caption([f"{capitalize(name_metric(parts.metric))}, {parts.units}", band, cut, parts.panels.shared])

@@ -24,8 +24,9 @@ def choose_limits(curves: Sequence[tuple[Numbers, History]], metric: str, is_who
         is_whole: Whether the axis of a share is whole in any case: from 0, or the lowest mean below it, to 1.
     """
     if is_share(metric):
-        bottom = _find_bottom(curves) if value_range(metric)[0] < 0 else 0
-        limits = None if is_whole else _zoom_limits(curves, bottom) or _lower_limits(curves, bottom)
+        first = int(value_range(metric)[0] < 0)  # the first point that counts: an untrained net may be far below 0
+        bottom = _find_bottom(curves, first) if first else 0
+        limits = None if is_whole else _zoom_limits(curves, bottom) or _lower_limits(curves, bottom, first)
         return limits or (bottom, 1.02)
     values = [history.mean[np.isfinite(history.mean)] for _, history in curves]
     finite = np.concatenate([np.zeros(0), *values])
@@ -33,12 +34,10 @@ def choose_limits(curves: Sequence[tuple[Numbers, History]], metric: str, is_who
     return min(0.0, low), high + 0.04 * (high - low or 1)
 
 
-def _find_bottom(curves: Sequence[tuple[Numbers, History]]) -> float:
+def _find_bottom(curves: Sequence[tuple[Numbers, History]], first: int) -> float:
     """Return 0, or the lowest mean below it rounded to 5%, but not less than MIN_SHARE."""
-    lowest = min(
-        (float(np.nanmin(history.mean)) for _, history in curves if np.isfinite(history.mean).any()), default=0
-    )
-    return max(MIN_SHARE, min(0, math.floor(20 * lowest) / 20))
+    means = np.concatenate([np.zeros(1), *(history.mean[first:] for _, history in curves)])
+    return max(MIN_SHARE, math.floor(20 * float(np.nanmin(means))) / 20)
 
 
 def _zoom_limits(curves: Sequence[tuple[Numbers, History]], bottom: float) -> Limits | None:
@@ -60,13 +59,14 @@ def _zoom_limits(curves: Sequence[tuple[Numbers, History]], bottom: float) -> Li
     return math.floor(100 * max(low - margin, bottom)) / 100, min(high + margin, 1.02)
 
 
-def _lower_limits(curves: Sequence[tuple[Numbers, History]], bottom: float) -> Limits | None:
+def _lower_limits(curves: Sequence[tuple[Numbers, History]], bottom: float, first: int) -> Limits | None:
     """Return the limits of an axis from the bottom to what is above all means and intervals, rounded to 5%.
 
     None if that is more than half of the range, or if no curve rises by MIN_RANGE: then the whole range says more.
     """
     rises = [float(np.nanmax(history.mean) - history.mean[0]) for _, history in curves if np.isfinite(history.mean[0])]
-    ends = [float(np.nanmax([history.mean, history.upper])) for _, history in curves]
-    if not rises or max(rises) < MIN_RANGE or max(ends) > MAX_SHARE:
+    tops = [np.array([history.mean, history.upper])[:, first:] for _, history in curves]
+    ends = [float(np.nanmax(top)) for top in tops if np.isfinite(top).any()]
+    if not rises or not ends or max(rises) < MIN_RANGE or max(ends) > MAX_SHARE:
         return None
     return bottom, math.ceil(20 * (max(ends) + 0.01)) / 20

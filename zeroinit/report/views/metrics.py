@@ -43,4 +43,4 @@ def format_value(metric: str, value: float) -> str:
     """Return a value: `97.9%` for a share, else three digits; a dash for NaN."""
     if math.isnan(value):
         return "\N{EN DASH}"
-    return f"{100 * value:.1f}%" if is_share(metric) else f"{value:.3g}"
+    return f"{100 * value:z.1f}%" if is_share(metric) else f"{value:.3g}"
