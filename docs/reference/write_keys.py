@@ -89,13 +89,20 @@ def default_values() -> dict[str, Any]:
     return job_of(cfg).values
 
 
+def fill_missing(node: Any) -> Any:
+    """Return the node with a function in place of each that the user must name."""
+    if isinstance(node, dict):
+        return {key: fill_missing(value) for key, value in node.items()}
+    return "builtins.object" if node == "???" else node
+
+
 def describe_accepted(key: str, option: str, values: dict[str, Any]) -> str:
     """Return what the message about NaN says that the key accepts; empty if no check refuses it."""
     values = copy.deepcopy(values)
     group, *nodes = key.split(".")[:-1] or [""]
     if option:
         merged = OmegaConf.create(values | {"option": OmegaConf.load(CONF / group / f"{option}.yaml")})
-        values[group] |= OmegaConf.to_container(merged.option, resolve=True)
+        values[group] |= fill_missing(OmegaConf.to_container(merged.option, resolve=True))
     if key == "steps":
         values["epochs"] = None
     node = values

@@ -18,7 +18,7 @@ from zeroinit.errors import BadInput
 WRITER: dict[str, Any] = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "reference" / "write_keys.py"))
 COMMENTS: dict[str, str] = WRITER["read_comments"]()
 INIT_RULES = [f"{node}.{rule}" for node in ("init", "init.rest") for rule in ("weight", "bias", "embedding")]
-RULES = [*INIT_RULES, "loss.function"]  # their arguments are those of a function
+RULES = [*INIT_RULES, "loss.function", "dataset.train"]  # their arguments are those of a function
 SWEEP_KEYS = [f"size.{key}" for key in OmegaConf.load(CONF / "size" / "small.yaml")]
 
 

@@ -53,12 +53,15 @@ def test_the_options_are_those_that_are_promised() -> None:
     assert TRAINED == {
         "dataset": [
             "cifar10",
+            "diabetes",
             "digits",
             "fashion_mnist",
             "image_folder",
             "mnist",
             "mnist5k",
             "planar",
+            "teacher",
+            "torch",
             "xor",
         ],
         "arch": [
@@ -139,6 +142,11 @@ def test_datasets(dataset: str, job_of: Callable[..., Job]) -> None:
         if not (root / {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}[dataset] / "raw").is_dir():
             pytest.skip(f"ZEROINIT_DATA names no folder with the files of {dataset}")
         overrides = [f"dataset.root={root}"]
+    if dataset in ("diabetes", "teacher"):
+        overrides = ["loss=mse"]
+    if dataset == "torch":
+        overrides = ["dataset.train._target_=torchvision.datasets.FakeData", "+dataset.train.size=200"]
+        overrides += ["+dataset.train.image_size=[1,4,4]"]
     finite_to_the_end(job_of(f"dataset={dataset}", "steps=50", *overrides))
 
 

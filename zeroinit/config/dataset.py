@@ -47,10 +47,11 @@ class DatasetConfig:
     def parse(cls, values: Values) -> Self:
         """Return the values of the keys `dataset`. Raises BadInput."""
         source = Target.read(values, "dataset", without=SHARED_KEYS)
-        val_fraction: Any = source.arguments.get("val_fraction")
-        has_fraction = source.is_shipped and "val_fraction" in source.arguments  # a user's may have another meaning
-        if has_fraction and not (is_finite(val_fraction) and 0 < val_fraction < 1):
-            raise BadInput(f"dataset.val_fraction={val_fraction}: give a number between 0 and 1")
+        for key in ("val_fraction", "test_fraction"):
+            fraction: Any = source.arguments.get(key)
+            has_fraction = source.is_shipped and key in source.arguments  # a user's may have another meaning
+            if has_fraction and not (is_finite(fraction) and 0 < fraction < 1):
+                raise BadInput(f"dataset.{key}={fraction}: give a number between 0 and 1")
         takes_all = read(values, "dataset.batch_size") == "all"
         is_limited = read(values, "dataset.max_examples") is not None
         resize, channels = read(values, "dataset.resize"), read(values, "dataset.channels")

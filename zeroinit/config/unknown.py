@@ -17,6 +17,7 @@ INIT_RULES = ("weight", "bias", "embedding", "recurrent", "scale", "shift", "oth
 # nodes with the arguments of a function, whose signature decides which keys they may have
 FUNCTION_NODES = (
     *("dataset", "arch", "bias_scale", "optimizer", "schedule", "loss.function", "tracker"),
+    *(f"dataset.{split}" for split in ("train", "val", "test")),
     *(f"{init}.{rule}" for init in ("init", "init.rest") for rule in INIT_RULES),
 )
 CLOSED_NODES = ("dataset.normalize", "dataset.augment", "clip")  # nodes that may not have helper keys
@@ -30,6 +31,8 @@ SYNONYMS = {  # names of keys in other tools
     "warmup": "schedule=ramp",
     "ramp": "schedule=ramp",
     "width": "arch.hidden",
+    "hidden": "arch.hidden",
+    "activation": "arch.activation",
     "criterion": "loss.reduction",
 }
 
@@ -176,7 +179,7 @@ def suggest_key(path: str, value: Any = None) -> str:
     keys = [key for key in known_keys() if not _is_within(path, key)]
     siblings = [key for key in keys if node and key.rpartition(".")[0] == node]
     close = max(keys, key=lambda key: _path_similarity(path, key, siblings))
-    if siblings and _path_similarity(path, close, siblings) < MIN_SIMILARITY:
+    if siblings and _path_similarity(path, close, siblings) <= MIN_SIMILARITY:
         close = max(siblings, key=lambda key: _path_similarity(path, key, siblings))
     verb = "use" if _path_similarity(path, close, siblings) >= MIN_SIMILARITY else "the nearest key is"
     if close not in siblings or len(siblings) == 1:

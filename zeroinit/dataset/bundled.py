@@ -42,6 +42,29 @@ def digits(generator: torch.Generator) -> Data:
     return Data(train, val, test, num_classes=10)
 
 
+def diabetes(generator: torch.Generator) -> Data:
+    """scikit-learn's diabetes, (10,), with a real target: 310 train, 44 validation, 88 test, the shares of digits.
+
+    Ten measurements of 442 patients, and the progression of the disease after a year (Efron et al., "Least angle
+    regression", 2004). Inputs and target are standardised by mean and standard deviation of the training split.
+    """
+    from sklearn.datasets import load_diabetes  # only here: the import takes a second
+
+    bunch = load_diabetes(scaled=False)
+    inputs, targets = torch.from_numpy(bunch.data), torch.from_numpy(bunch.target).unsqueeze(1)
+    rest, test = hold_out(inputs, targets, 88, generator)
+    train, val = hold_out(*rest, 44, generator)
+
+    def standardise(split: Split) -> Split:
+        first, second = (
+            ((part - known.mean(0)) / known.std(0, correction=0)).float()
+            for part, known in zip(split, train, strict=True)
+        )
+        return first, second
+
+    return Data(standardise(train), standardise(val), standardise(test), num_classes=None)
+
+
 def planar(generator: torch.Generator) -> Data:
     """The two-class flower, (2,): 400 points a split; angle and radius 4 sin(4 angle) each with noise N(0, 0.2^2)."""
 

@@ -92,9 +92,12 @@ def subsample(data: Data, max_examples: int) -> Data:
 
 
 def stratify(labels: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return the indices of (the rest, `count` held-out examples), each class in proportion, to within one example."""
+    """Return the indices of (the rest, `count` held-out examples), each class in proportion, to within one example.
+
+    Examples with real targets have no classes, and are held out at random.
+    """
     shuffled = torch.randperm(len(labels), generator=generator)
-    by_class = shuffled[torch.argsort(labels[shuffled], stable=True)]
+    by_class = shuffled if labels.is_floating_point() else shuffled[torch.argsort(labels[shuffled], stable=True)]
     quota = torch.arange(len(labels) + 1) * count // len(labels)
     chosen = quota.diff() == 1
     return by_class[~chosen].sort().values, by_class[chosen].sort().values
