@@ -1,6 +1,9 @@
 """The loss of a config, fitted to its data."""
 
+from functools import lru_cache
+
 from zeroinit.config.schema import RunConfig
+from zeroinit.config.target import Target
 from zeroinit.dataset.data import Data
 from zeroinit.errors import BadInput
 from zeroinit.loss import Loss
@@ -12,10 +15,16 @@ def make_loss(config: RunConfig, data: Data) -> Loss:
     Raises:
         BadInput: The loss does not fit the targets of the data.
     """
-    loss = config.loss.instantiate(data)
+    return _fit(config.loss, data)
+
+
+@lru_cache(maxsize=8)
+def _fit(target: Target, data: Data) -> Loss:
+    """Return the loss of a target for the data, which a sweep needs many times."""
+    loss = target.instantiate(data)
     if not isinstance(loss, Loss):
         raise BadInput(
-            f"{config.loss}: it returned a {type(loss).__name__}; for a function of yours, give loss=function "
+            f"{target}: it returned a {type(loss).__name__}; for a function of yours, give loss=function "
             "loss.function._target_=YOURS"
         )
     return loss
