@@ -17,7 +17,8 @@ from zeroinit import dataset
 from zeroinit.arch import FNN
 from zeroinit.dataset import Data
 from zeroinit.probes.metrics import skip_reasons
-from zeroinit.probes.snapshot import MAX_POINTS, SNAPSHOTS_FILE
+from zeroinit.probes.probe import Readings, Schedule, Subject
+from zeroinit.probes.snapshot import MAX_POINTS, SNAPSHOTS_FILE, Snapshot
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
 from zeroinit.training.cohort import Member
@@ -69,6 +70,12 @@ def test_examples_are_thinned_and_those_of_more_inputs_are_left_out() -> None:
     digits = dataset.digits(stream("split", 0))
     [arrays] = train(make_models(digits, 1), digits, [1])
     assert "points" not in arrays
+
+
+def test_real_targets_are_no_classes_to_draw() -> None:
+    points = torch.eye(2), torch.tensor([[0.0], [1.0]])
+    subject = Subject([], (points[0].unsqueeze(0), points[1].unsqueeze(0)), Schedule(1, 0, ()))
+    assert Snapshot(subject, Readings([]))._points() == {}
 
 
 def test_a_large_net_has_none() -> None:

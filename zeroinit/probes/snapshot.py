@@ -18,8 +18,8 @@ class Snapshot(Probe):
     """The weights and biases of each layer after each observed step, and before the first.
 
     It writes no metric. A run keeps `snapshots.npz`: the observed `steps` (T,); of each layer `<layer>/weight`
-    (T, *shape) and `<layer>/bias` (T, units), both float32; and if an example is two numbers, `points` (N, 2) and their
-    `labels` (N,), evenly spaced in the batch of the probes.
+    (T, *shape) and `<layer>/bias` (T, units), both float32; and if an example is two numbers with a class, `points`
+    (N, 2) and their `labels` (N,), evenly spaced in the batch of the probes.
     """
 
     name = "snapshot"
@@ -61,9 +61,9 @@ class Snapshot(Probe):
         return {SNAPSHOTS_FILE: content.getvalue()}
 
     def _points(self) -> dict[str, NDArray[np.generic]]:
-        """Return examples of two numbers with their labels; nothing for others."""
+        """Return examples of two numbers with their labels; nothing for others, or for real targets."""
         inputs, labels = (part[0].cpu() for part in self.subject.batch)
-        if inputs.shape[1:] != (2,):
+        if inputs.shape[1:] != (2,) or labels.is_floating_point():
             return {}
         chosen = np.unique(np.linspace(0, len(inputs) - 1, min(len(inputs), MAX_POINTS)).round().astype(int))
         return {"points": inputs.float().numpy()[chosen], "labels": labels.numpy()[chosen]}

@@ -86,13 +86,13 @@ function neuronLines({ neurons, layers }, index, view) {
 }
 
 function boundaryLines(plane, index, view) {
-  // for each class, where its logit equals the largest of the others; of two classes, once
+  // for each class, where its logit equals the largest of the others; of two classes, once; of one sigmoid, where its logit is 0
   const net = netAt(plane, index), [left, right] = view.x.domain, [low, high] = view.y.domain;
   const scaleTo = (value, from, to) => from + (value / (GRID - 1)) * (to - from);
   const logits = d3.range(GRID * GRID).map((point) => net([scaleTo(point % GRID, left, right), scaleTo(Math.floor(point / GRID), low, high)]));
-  const classes = logits[0].length === 2 ? [0] : d3.range(logits[0].length);
+  const classes = logits[0].length <= 2 ? [0] : d3.range(logits[0].length);
   return classes.flatMap((kind) => {
-    const margins = logits.map((values) => values[kind] - d3.max(values.filter((_, other) => other !== kind)));
+    const margins = logits.map((values) => values[kind] - (d3.max(values.filter((_, other) => other !== kind)) ?? 0));
     const rings = d3.contours().size([GRID, GRID]).contour(margins, 0).coordinates.flat();
     return rings.flatMap((ring, number) => splitAtBorder(ring).flatMap((part, piece) => part.map(([x, y]) => ({
       x: scaleTo(x - 0.5, left, right), y: scaleTo(y - 0.5, low, high), group: `boundary ${kind} ${number} ${piece}`,
