@@ -148,11 +148,11 @@ def make_reference(comments: dict[str, str], defaults: dict[str, dict[str, Any]]
     sections: dict[str, list[str]] = {group: [] for group in comments if group in groups} | {"": []}
     for key, comment in comments.items():
         by_option = defaults.get(key, {})
-        if not by_option or isinstance(by_option.get(""), dict) or key.startswith("init@"):
+        if not by_option or (isinstance(by_option.get(""), dict) and by_option[""]) or key.startswith("init@"):
             continue
         group = key.partition(".")[0]
         accepted = describe_accepted(key, min(by_option), values) if group != "size" else ""
-        is_node = any(isinstance(value, dict) for value in by_option.values())
+        is_node = any(isinstance(value, dict) and value for value in by_option.values())
         default = "of the option" if is_node else format_default(by_option)
         cells = (f"`{key}`", comment, accepted, default, "yes" if is_hashed(key) else "no")
         sections[group if group in groups else ""].append(f"| {' | '.join(cells)} |".replace("<class>", "&lt;class>"))

@@ -9,6 +9,7 @@ from zeroinit.build.optimizer import make_optimizer, make_scheduler
 from zeroinit.build.recipe import batch_size_of, recipe_of, steps_per_epoch_of
 from zeroinit.build.torch_settings import set_up_torch
 from zeroinit.build.tracker import open_cached, open_tracker
+from zeroinit.build.user_metrics import make_user_metrics
 
 __all__ = [
     "batch_size_of",
@@ -20,6 +21,7 @@ __all__ = [
     "make_loss",
     "make_optimizer",
     "make_scheduler",
+    "make_user_metrics",
     "open_cached",
     "open_tracker",
     "recipe_of",

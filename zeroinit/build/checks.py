@@ -15,6 +15,7 @@ from zeroinit.build.optimizer import make_scheduler
 from zeroinit.build.recipe import batch_size_of, steps_per_epoch_of
 from zeroinit.build.torch_settings import set_up_torch
 from zeroinit.build.tracker import check_storable
+from zeroinit.build.user_metrics import check_user_metrics
 from zeroinit.config import Job
 from zeroinit.environment import environment
 from zeroinit.errors import BadInput
@@ -59,6 +60,7 @@ def _check_job(job: Job) -> list[str]:
         check_memory(config, data, job.params["arch"])
         model, _, optimizer = build(config, data)
         make_scheduler(config, optimizer, data)
+        check_user_metrics(config, data)
         subject = f"arch={job.params['arch']} does not fit dataset={job.params['dataset']}"
         make = partial(make_on_device, config, data)
         outputs = make_loss(config, data).outputs
@@ -76,7 +78,8 @@ def _fit_key(job: Job) -> tuple[object, ...]:
     nets = config.arch, config.init, config.bias_scale.name, config.optimizer, config.arithmetic, config.dtype
     # a constant schedule fits every run
     length = None if config.schedule.name == CONSTANT else config.duration
-    return config.dataset, config.loss, *nets, config.optimizer_groups, config.schedule, length, variables
+    training = config.loss, config.optimizer_groups, config.schedule, length, config.metrics
+    return config.dataset, *nets, *training, variables
 
 
 def _check_arithmetic(

@@ -11,4 +11,5 @@ def identity_of(job: Job) -> str:
     """Return the identity of the job's run, as text. Loads its data."""
     with environment(job.variables):
         data = data_hash(data_source(job.config), job.config.device)
-        return str(Identity(job.config_hash, data, code_hash=hash_code(job.values)))
+        values = {key: value for key, value in job.values.items() if key != "metrics"}  # they change no number
+        return str(Identity(job.config_hash, data, code_hash=hash_code(values)))

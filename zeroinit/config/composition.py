@@ -111,6 +111,8 @@ def _describe_unknown_key(match: re.Match[str]) -> str:
     key, line = match["key"], match["line"]
     if key.startswith("hydra."):
         return f"{line}: Hydra has no such key"
+    if key.startswith("metrics."):
+        return f"{line}: the config has no such key; give +{line}"
     if key.rpartition(".")[0] in FUNCTION_NODES:
         options = options_with(key)
         hint = f"it is a key of {' and '.join(options)}" if options else suggest_key(key)

@@ -70,7 +70,7 @@ def make_name(params: Mapping[str, str], overrides: list[str]) -> str:
         line
         for line in overrides
         if line.partition("=")[0] not in skipped
-        and not line.startswith(("tracker", "probe"))
+        and not line.lstrip("+").startswith(("tracker", "probe", "metrics"))
         and "_target_" not in line
     ]
     scale = [f"x{params['bias_scale.value']}"] if "bias_scale.value" in params else []
@@ -85,6 +85,9 @@ def make_params(values: Values, options: Mapping[str, str]) -> dict[str, str]:
     def walk(node: Any, path: str) -> None:
         if path == "dataset.cache" or path in SWEEP_ONLY_KEYS:
             return  # a path; and keys that only other keys refer to
+        if path == "metrics":
+            flat[path] = json.dumps(node, sort_keys=True)  # whole, because its functions count, too
+            return
         if path == "init.rest" and values["init"]["layers"] is None:
             return  # it fills nothing
         if isinstance(node, dict):

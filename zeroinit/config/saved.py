@@ -79,7 +79,7 @@ def read_saved(path: Path) -> Saved | None:
     shipped = shipped_defaults()
     # an older version had not all keys of the report, nor those that are not hashed at their default; its other keys
     # decide numbers, and are never filled in
-    values |= {key: shipped[key] for key in SWEEP_ONLY_KEYS if key in shipped and key not in values}
+    values |= {key: shipped[key] for key in (*SWEEP_ONLY_KEYS, "metrics") if key in shipped and key not in values}
     for key, default in ADDED_KEYS.items():
         if key.rpartition(".")[0] not in FUNCTION_NODES:  # a function has its own defaults
             _add(values, key.split("."), default)

@@ -3,6 +3,7 @@
 `RunConfig.parse` raises BadInput for the first value that is missing or out of range.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -32,6 +33,7 @@ from zeroinit.loss import Reduction
 from zeroinit.probes.metrics import all_probes
 from zeroinit.probes.probe import Schedule
 from zeroinit.tracker.renamed import RENAMED_PROBES
+from zeroinit.tracker.scores import SCORES
 from zeroinit.training.clip import Clip
 
 MAX_SEED = 2**64 - 1
@@ -90,6 +92,19 @@ def parse_clip(values: Values) -> Clip | None:
             f"clip.norm={norm}: in arithmetic=quotient the norm would miss the copies of neurons; give arithmetic=tied"
         )
     return None if norm is None and value is None else Clip(norm, value)
+
+
+def parse_metrics(values: Values) -> tuple[tuple[str, Target], ...]:
+    """Return the names and functions of the keys `metrics`. Raises BadInput."""
+    node = read(values, "metrics")
+    if not isinstance(node, dict):
+        raise BadInput(f"metrics={node}: give names, each with a function under _target_, or {{}}")
+    for name in node:
+        if name in (*(score.name for score in SCORES), "loss"):
+            raise BadInput(f"metrics.{name}: each run has a metric of this name, or may have; give another name")
+        if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
+            raise BadInput(f"metrics.{name}: give a name of letters, digits and underscores, such as f1")
+    return tuple((name, Target.read(values, f"metrics.{name}")) for name in node)
 
 
 @dataclass(frozen=True)
@@ -174,6 +189,7 @@ class RunConfig:
     duration: Duration
     schedule: Target
     clip: Clip | None
+    metrics: tuple[tuple[str, Target], ...]
     early_stop: bool
     device: torch.device
     arithmetic: Literal["native", "tied", "quotient"]
@@ -214,6 +230,7 @@ class RunConfig:
             duration=Duration.parse(values),
             schedule=parse_schedule(values),
             clip=parse_clip(values),
+            metrics=parse_metrics(values),
             early_stop=read_bool(values, "early_stop"),
             device=resolve_device(read(values, "device")),
             arithmetic=read_choice(values, "arithmetic", ("native", "tied", "quotient")),

@@ -16,7 +16,7 @@ from zeroinit.tracker.renamed import MODES, RENAMED_KEYS, USER_KEY
 INIT_RULES = ("weight", "bias", "embedding", "recurrent", "scale", "shift", "other")
 # nodes with the arguments of a function, whose signature decides which keys they may have
 FUNCTION_NODES = (
-    *("dataset", "arch", "bias_scale", "optimizer", "schedule", "loss.function", "tracker"),
+    *("dataset", "arch", "bias_scale", "optimizer", "schedule", "metrics", "loss.function", "tracker"),
     *(f"dataset.{split}" for split in ("train", "val", "test")),
     *(f"{init}.{rule}" for init in ("init", "init.rest") for rule in INIT_RULES),
 )

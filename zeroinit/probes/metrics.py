@@ -36,7 +36,14 @@ def all_probes() -> dict[str, type[Probe]]:
 def find_metric(name: str) -> Metric | None:
     """Return what is declared of a metric of a run, such as `weight/hidden1/norm`; None if no probe declares it."""
     declared = (*EVALUATIONS, *(metric for probe in all_probes().values() for metric in probe.metrics))
-    return next((metric for metric in declared if name == metric.name or metric.layer_of(name)), None)
+    return next((metric for metric in declared if name == metric.name or metric.layer_of(name)), _of_user(name))
+
+
+def _of_user(name: str) -> Metric | None:
+    """Return a metric of the user, such as `test/f1`; None for another name."""
+    split, _, metric = name.partition("/")
+    prefix = {"test": "test", "val": "validation"}.get(split)
+    return Metric(name, "", f"{prefix} {metric}", has_curve=split != "val") if prefix and metric else None
 
 
 def metrics_of_layers(probes: Collection[str], layers: Collection[str]) -> Iterator[tuple[str, str]]:

@@ -56,12 +56,14 @@ def find_finished(jobs: Sequence[Job], tracker: RunReader, report: Callable[[str
 
 
 def _has_all(record: Record, job: Job) -> bool:
-    """Whether the run has the probes and the weights that the job asks for."""
+    """Whether the run has the probes, the metrics of the user and the weights that the job asks for."""
     wanted = set(job.config.probe.measure)
     is_measured = wanted <= set(json.loads(record.params.get("probe.measure", "[]")))
     has_same_schedule = all(
         record.params.get(key) == job.params[key] for key, probes in SCHEDULE.items() if probes & wanted
     )
+    metrics, stored = (json.loads(params.get("metrics", "{}")) for params in (job.params, record.params))
+    is_measured = is_measured and metrics.items() <= stored.items()
     return is_measured and has_same_schedule and (not job.config.save or record.params.get("save") == "true")
 
 

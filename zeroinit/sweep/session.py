@@ -10,7 +10,16 @@ from functools import partial
 import torch
 from torch import nn
 
-from zeroinit.build import build, load, make_loss, make_scheduler, recipe_of, set_up_torch, steps_per_epoch_of
+from zeroinit.build import (
+    build,
+    load,
+    make_loss,
+    make_scheduler,
+    make_user_metrics,
+    recipe_of,
+    set_up_torch,
+    steps_per_epoch_of,
+)
 from zeroinit.config import Job
 from zeroinit.config.schema import RunConfig
 from zeroinit.dataset.data import evenly_spaced, mean_deviation
@@ -35,6 +44,7 @@ from zeroinit.tracker.scores import ScoreValue
 from zeroinit.tracker.tags import MAX_TAG, Tag
 from zeroinit.training import loop
 from zeroinit.training.cohort import Member
+from zeroinit.training.evaluation import evaluate_members
 from zeroinit.training.events import Event, Finished, TrainingResult
 from zeroinit.training.quotient import quotient_summary
 
@@ -112,7 +122,8 @@ class Session:
         self.batch = self._batch(members[0].model, EXAMPLES)
         self.started = time.perf_counter()
         early_stop_steps = EARLY_STOP_STEPS if any(run.job.config.early_stop for run in self.runs) else ()
-        hooks = loop.Hooks(self._observe, self.observer.is_observed, early_stop_steps, self._should_stop)
+        evaluate = partial(evaluate_members, user_metrics=make_user_metrics(self.shared))
+        hooks = loop.Hooks(self._observe, self.observer.is_observed, early_stop_steps, self._should_stop, evaluate)
         loop.train(members, self.data, recipe_of(self.shared, self.data), hooks, stacked)
 
     def _tag_data(self, record: Record) -> None:

@@ -145,7 +145,8 @@ class Cohort:
         )
         for slot in due:
             member = self.slots[slot]
-            result, metrics = self.results[member], {name: column[slot] for name, column in values.items()}
+            result = self.results[member]
+            metrics = {name: value for name, column in values.items() if (value := column[slot]) is not None}
             if diverged[slot]:
                 result.diverged_at = diverged[slot]
             elif not all(map(math.isfinite, metrics.values())):

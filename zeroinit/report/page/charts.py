@@ -6,10 +6,8 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from zeroinit.probes.metrics import EVALUATIONS
 from zeroinit.report.cells import Cell
-from zeroinit.report.histories import metrics_of
-from zeroinit.report.page.metrics import DetailLevel
+from zeroinit.report.page.metrics import DetailLevel, evaluation_metrics
 from zeroinit.report.views.colours import EMPTY, PALE, PURPLE_ORANGE, REDS, brighten
 from zeroinit.report.views.curves import collect_curves
 from zeroinit.report.views.view import View, plain_column
@@ -69,8 +67,7 @@ def _shorten(values: Sequence[Any]) -> list[Any] | dict[str, list[Any]]:
 
 def describe_curves(cells: Sequence[Cell], level: DetailLevel, pool: ColumnPool) -> dict[str, Any] | None:
     """Return the views of the curves of all inits, for each choice of metric, axis and lines; None without curves."""
-    names = metrics_of(record for cell in cells for record in cell.finished)
-    metrics = {metric.name: metric.description for metric in EVALUATIONS if metric.has_curve and metric.name in names}
+    metrics = evaluation_metrics([record for cell in cells for record in cell.finished])
     if not metrics or not level.points:
         return None
     controls = {"metric": metrics, **CONTROLS}

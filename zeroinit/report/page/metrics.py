@@ -36,6 +36,12 @@ def curve_metrics(records: Sequence[Record]) -> list[str]:
     return [name for name in ordered if (metric := find_metric(name)) and metric.has_curve]
 
 
+def evaluation_metrics(records: Sequence[Record]) -> dict[str, str]:
+    """Return {metric of whole networks that has a curve: its description}: those that each run has, then the user's."""
+    names = [name for name in curve_metrics(records) if name.partition("/")[0] in ("test", "train")]
+    return {name: metric.description for name in names if (metric := find_metric(name))}
+
+
 def layer_metrics(records: Sequence[Record]) -> dict[str, list[str]]:
     """Return {declared metric of layers, such as `symmetry/{layer}/distinct`: its names} of those that have curves."""
     names: dict[str, list[str]] = {}
