@@ -21,6 +21,7 @@ from zeroinit.environment import environment
 from zeroinit.errors import BadInput
 from zeroinit.layers import weight_layers
 from zeroinit.tracker.renamed import CONSTANT
+from zeroinit.training.single import autocast_to
 from zeroinit.training.stackable import OPTIMIZERS, unstackable_reason
 
 # {_fit_key: names of the layers} of the jobs that this process has checked, so that jobs that are alike build once
@@ -64,7 +65,8 @@ def _check_job(job: Job) -> list[str]:
         subject = f"arch={job.params['arch']} does not fit dataset={job.params['dataset']}"
         make = partial(make_on_device, config, data)
         outputs = make_loss(config, data).outputs
-        check_forward(model, make, data, outputs, batch_size, subject, str(config.arch))
+        with autocast_to(config.autocast, config.device):
+            check_forward(model, make, data, outputs, batch_size, subject, str(config.arch))
         _check_arithmetic(config.arithmetic, model, optimizer, data.input_shape)
         checked_layers[key] = tuple(name for name, _ in weight_layers(model))
     if config.mode == "train":  # in the other modes nothing is stored
@@ -75,11 +77,12 @@ def _check_job(job: Job) -> list[str]:
 def _fit_key(job: Job) -> tuple[object, ...]:
     """Return what decides whether a job's model, data and optimizer fit together."""
     config, variables = job.config, tuple(sorted(job.variables.items()))
-    nets = config.arch, config.init, config.bias_scale.name, config.optimizer, config.arithmetic, config.dtype
+    nets = config.arch, config.init, config.bias_scale.name, config.optimizer, config.arithmetic
+    precision = config.dtype, config.autocast
     # a constant schedule fits every run
     length = None if config.schedule.name == CONSTANT else config.duration
     training = config.loss, config.optimizer_groups, config.schedule, length, config.metrics
-    return config.dataset, *nets, *training, variables
+    return config.dataset, *nets, *precision, *training, variables
 
 
 def _check_arithmetic(

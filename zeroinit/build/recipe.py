@@ -40,4 +40,5 @@ def recipe_of(config: RunConfig, data: Data) -> Recipe:
         reduction=config.reduction,
         tied=config.arithmetic == "tied",
         clip=config.clip,
+        autocast=config.autocast,
     )

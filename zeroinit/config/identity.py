@@ -31,6 +31,7 @@ ADDED_KEYS: dict[str, Any] = {
     "arch.residual": False,
     "schedule": {"_target_": CONSTANT},
     "clip": {"norm": None, "value": None},
+    "autocast": None,
     "loss._target_": "zeroinit.loss.cross_entropy",
     "loss.label_smoothing": 0,
     "loss.class_weights": None,

@@ -107,6 +107,18 @@ def parse_metrics(values: Values) -> tuple[tuple[str, Target], ...]:
     return tuple((name, Target.read(values, f"metrics.{name}")) for name in node)
 
 
+def parse_autocast(values: Values) -> torch.dtype | None:
+    """Return the dtype of the key `autocast`. Raises BadInput."""
+    value = read(values, "autocast")
+    if value not in (None, "bf16"):
+        raise BadInput(f"autocast={value}: give bf16 or null")
+    if value and read(values, "dtype") != "float32":
+        raise BadInput(f"autocast={value}: it lowers float32; give dtype=float32 in place of {read(values, 'dtype')}")
+    if value and read(values, "arithmetic") == "quotient":
+        raise BadInput(f"autocast={value}: arithmetic=quotient computes in one precision; give arithmetic=native")
+    return torch.bfloat16 if value else None
+
+
 @dataclass(frozen=True)
 class ProbeConfig:
     """The keys of the group `probe`: names of probes, when they measure, and on how many examples."""
@@ -194,6 +206,7 @@ class RunConfig:
     device: torch.device
     arithmetic: Literal["native", "tied", "quotient"]
     dtype: torch.dtype
+    autocast: torch.dtype | None
     deterministic: bool
     threads: int
     mode: Literal["train", "lint", "audit", "plan"]
@@ -235,6 +248,7 @@ class RunConfig:
             device=resolve_device(read(values, "device")),
             arithmetic=read_choice(values, "arithmetic", ("native", "tied", "quotient")),
             dtype=getattr(torch, read_choice(values, "dtype", ("float32", "float64"))),
+            autocast=parse_autocast(values),
             deterministic=read_bool(values, "deterministic"),
             threads=read_int(values, "threads", 1, most=MAX_THREADS),
             mode=read_choice(values, "mode", ("train", "lint", "audit", "plan")),

@@ -91,6 +91,8 @@ def _measure_limits(config: RunConfig, workers: int) -> StackLimits:
     alone_reason = unstackable_reason(model, optimizer, data.input_shape)
     if not make_loss(config, data).is_stackable:
         alone_reason = "its loss is a function of the user"
+    if config.autocast:
+        alone_reason = "autocast=bf16 rounds each forward pass"
     if config.arithmetic == "quotient":
         alone_reason = "a quotient network has the shape that its own init gives it"
     inputs = data.to_inputs(data.train[0][:1])

@@ -51,6 +51,7 @@ class Recipe:
         reduction: of the loss whose gradient is taken; losses are shown as means either way.
         tied: whether neurons that start equal, in and out, stay equal: each has the numbers of the first of them after
             each update, and in the gradients shown.
+        autocast: the dtype to which torch lowers operations of a forward pass; None for no other. No stack has one.
         clip: limits of the gradients that the optimizer gets; the gradients shown are those before.
     """
 
@@ -61,6 +62,7 @@ class Recipe:
     reduction: Reduction
     tied: bool
     clip: Clip | None = None
+    autocast: torch.dtype | None = None
 
 
 class Cohort:
@@ -74,7 +76,9 @@ class Cohort:
         loss, is_stack = recipe.loss, stacked or len(pairs) > 1
         schedulers = [member.scheduler for member in members]
         self.net: TrainedModel = (
-            ModelStack(pairs, loss, schedulers) if is_stack else SingleModel(*pairs[0], loss, schedulers[0])
+            ModelStack(pairs, loss, schedulers)
+            if is_stack
+            else SingleModel(*pairs[0], loss, schedulers[0], recipe.autocast)
         )
         self.ties = Ties(pairs, loss.slopes_sum_to_zero) if recipe.tied else None
         self.parameters = weight_names(members[0].model)

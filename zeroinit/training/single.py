@@ -1,7 +1,7 @@
 """One plain model that trains alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -29,6 +29,11 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         model.train()
+
+
+def autocast_to(dtype: torch.dtype | None, device: torch.device) -> AbstractContextManager[None]:
+    """Return the context in which torch computes in a lower precision where it deems that safe; none for None."""
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
 @torch.no_grad()
@@ -70,15 +75,25 @@ class SingleModel:
     """One plain model with its optimizer, with the methods of a stack of 1."""
 
     def __init__(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, loss: Loss, scheduler: Scheduler | None = None
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        loss: Loss,
+        scheduler: Scheduler | None = None,
+        autocast: torch.dtype | None = None,
     ) -> None:
         self.model, self.optimizer, self.loss, self.scheduler = model, optimizer, loss, scheduler
+        self.autocast = autocast_to(autocast, next(model.parameters(), torch.empty(0)).device)
+        self.is_autocast = autocast is not None
 
     def backward(self, inputs: Tensor, targets: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
         """Leave the gradients of a batch in the parameters. Return its mean loss and its sum of scores."""
         self.optimizer.zero_grad()
-        outputs = self.model(inputs[0])
-        loss = self.loss.total(outputs, targets[0], reduction)
+        with self.autocast:
+            outputs = self.model(inputs[0])
+            if self.is_autocast:
+                outputs = outputs.float()  # the loss is not rounded
+            loss = self.loss.total(outputs, targets[0], reduction)
         loss.backward()  # type: ignore[no-untyped-call]
         score_sum = self.loss.score_terms(outputs.detach(), targets[0]).sum()
         return loss.detach() / (targets.shape[1] if reduction == "sum" else 1), score_sum
@@ -141,9 +156,9 @@ class SingleModel:
 
     def predict(self, inputs: Tensor) -> Tensor:
         """Inputs (1, N, *input_shape) -> outputs (1, outputs, N), in eval mode."""
-        with evaluating(self.model):
+        with evaluating(self.model), self.autocast:
             outputs: Tensor = self.model(inputs[0])
-        return outputs.t().unsqueeze(0)
+        return (outputs.float() if self.is_autocast else outputs).t().unsqueeze(0)
 
     def retain(self, slots: Sequence[int]) -> None:
         """Do nothing: no member can leave a stack of 1."""
