@@ -1,5 +1,6 @@
 """The lists of the docs are those of the code."""
 
+import re
 import runpy
 from typing import Any
 
@@ -39,3 +40,15 @@ def test_every_option_probe_tag_outcome_and_term_is_listed() -> None:
     options = WRITER["list_options"]()
     assert all(f"| `{file.stem}` | " in options for file in CONF.glob("*/*.yaml") if file.parent.name != "hydra")
     assert all(f"**{name}**" in WRITER["list_terms"]() for name in GLOSSARY)
+
+
+def test_all_parameters_of_each_architecture_are_in_init_csv() -> None:
+    """In the table that benchmarks/architectures.py wrote; what is refused has its sentence below."""
+    text = (ROOT / "docs" / "reference" / "architectures.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|.*\|$", text, re.M)
+    assert len(rows) == len(set(rows)) == 40
+    shares = re.findall(r"\| (\d+) of (\d+) \|", text)
+    assert all(covered == of for covered, of in shares)
+    refused = re.findall(r"^\| `(\w+)` \|.* refused \|", text, re.M)
+    assert len(shares) >= 40 - len(refused)
+    assert all(f"\n- `{name}`: `" in text for name in refused)
