@@ -96,7 +96,8 @@ class SingleModel:
             loss = self.loss.total(outputs, targets[0], reduction)
         loss.backward()  # type: ignore[no-untyped-call]
         score_sum = self.loss.score_terms(outputs.detach(), targets[0]).sum()
-        return loss.detach() / (targets.shape[1] if reduction == "sum" else 1), score_sum
+        mean_loss = loss.detach() / targets.shape[1] if reduction == "sum" else loss.detach()
+        return mean_loss, score_sum
 
     def gradients(self) -> dict[str, Tensor]:
         """Return each parameter's gradient (1, *shape); zeros if backward did not reach it."""
