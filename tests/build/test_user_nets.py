@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from torch import Tensor, nn
 
 from zeroinit import build
+from zeroinit.build.forward import describe_output
 from zeroinit.config import Job
 from zeroinit.errors import BadInput
 
@@ -168,3 +169,10 @@ def test_a_pass_that_raises_in_training_fails_its_run_alone(zeroinit: Command) -
         "small batch": ("FAILED", f"LookupError: a batch of 10 ({line_of('a batch of 10')})"),
         "step 5": ("FAILED", f"LookupError: the fifth pass ({line_of('the fifth pass')})"),
     }
+
+
+def test_one_output_for_two_classes_has_its_own_loss() -> None:
+    hint = "; for one sigmoid output, give loss=bce"
+    for outputs, classes, is_hinted in ((1, 2, True), (1, 3, False), (3, 2, False)):
+        fault = describe_output(torch.zeros(4, outputs, requires_grad=True), (4, classes), training=True)
+        assert fault.endswith(hint) == is_hinted

@@ -79,7 +79,8 @@ def describe_output(logits: object, shape: tuple[int, int], training: bool) -> s
     if not isinstance(logits, Tensor):
         return f"{'None' if logits is None else f'a {type(logits).__name__}'}; return {wanted}"
     if logits.shape != shape:
-        return f"a tensor with shape {tuple(logits.shape)}; return {wanted}"
+        hint = "; for one sigmoid output, give loss=bce" if logits.shape == (shape[0], 1) and shape[1] == 2 else ""
+        return f"a tensor with shape {tuple(logits.shape)}; return {wanted}{hint}"
     if not logits.is_floating_point():
         return f"a tensor of {logits.dtype}; return {wanted}"
     if training and not logits.requires_grad:
