@@ -63,6 +63,7 @@ TOO_SMALL = r"it does not accept images of shape \(1, 28, 28\) \(.+\); set datas
         (torchvision_model, "vit_b_16", {}, rf"arch.model=vit_b_16: {TOO_SMALL}.resize=32$"),
         (torchvision_model, "maxvit_t", {}, rf"arch.model=maxvit_t: {TOO_SMALL}.resize=224$"),
         (timm_model, "test_vit", {}, rf"arch.model=test_vit: {TOO_SMALL}.resize=32$"),
+        (timm_model, "vit_tiny_patch16_224", {}, r"\(its patches of 16 pixels do not divide images of 28\); .*=32$"),
         (
             torchvision_model,
             "resnet81",
