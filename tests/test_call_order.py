@@ -17,7 +17,8 @@ from zeroinit.config import Job
 from zeroinit.config.init import Rules
 from zeroinit.diagnostics.symmetry import summarize_draws
 from zeroinit.init import initialize, layer_constant_
-from zeroinit.layers import called_layers, declared_layers, hidden_layers, weight_layers
+from zeroinit.layers import called_layers, declared_layers, weight_layers
+from zeroinit.observed_layers import hidden_layers
 from zeroinit.rng import stream
 from zeroinit.sweep import runner
 from zeroinit.tracker.memory import Off

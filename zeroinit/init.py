@@ -17,14 +17,14 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from zeroinit.assignment import Assignment, assign_rules, check_patterns, dotted_name, requested
 from zeroinit.config.init import Rules
-from zeroinit.config.target import check_arguments, parameters_of
+from zeroinit.config.target import check_arguments
 from zeroinit.errors import BadInput
 from zeroinit.roles import (
     NORMALISATION,
@@ -51,6 +51,7 @@ class Filled:
         std: standard deviation over all entries.
         zeros: share of entries that are 0.
         role: of the parameter.
+        assignment: its rule; of a parameter that is filled in parts, that of the last one.
     """
 
     parameter: str
@@ -60,6 +61,7 @@ class Filled:
     std: float
     zeros: float
     role: str
+    assignment: Assignment = field(repr=False, compare=False)
 
     @property
     def is_kept(self) -> bool:
@@ -106,13 +108,11 @@ def initialize(
         raise BadInput(f"init.layers={list(layers)}: give `rest`, the rules of the other layers, too")
     check_patterns(model, rules, layers or ())
     texts: dict[int, str] = {}
-    roles: dict[int, Role] = {}
-    parts: dict[int, list[str]] = {}
+    assignments: dict[int, list[Assignment]] = {}
     for assignment in assign_rules(model, rules, bias_scale, layers, rest):
         block = assignment.block
         for parameter in block.parameters:
-            roles[id(parameter)] = block.role
-            parts.setdefault(id(parameter), []).append(block.part)
+            assignments.setdefault(id(parameter), []).append(assignment)
         is_first = block.rows.start in (None, 0)
         if assignment.rule is None:
             text = KEPT_BY_TORCH if isinstance(block.module, NORMALISATION) else KEPT
@@ -124,11 +124,12 @@ def initialize(
         Filled(
             parameter=name,
             shape="x".join(str(size) for size in parameter.shape),
-            rule=_with_parts(texts[id(parameter)], parts[id(parameter)]),
+            rule=_with_parts(texts[id(parameter)], assignments[id(parameter)]),
             mean=parameter.mean().item(),
             std=parameter.std(correction=0).item(),
             zeros=1 - parameter.count_nonzero().item() / parameter.numel(),
-            role=str(roles[id(parameter)]),
+            role=str(assignments[id(parameter)][-1].block.role),
+            assignment=assignments[id(parameter)][-1],
         )
         for name, parameter in model.named_parameters()
     ]
@@ -143,8 +144,9 @@ def state_hash(model: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def _with_parts(rule: str, parts: Sequence[str]) -> str:
+def _with_parts(rule: str, assignments: Sequence[Assignment]) -> str:
     """Return the name of a rule that fills a parameter part by part."""
+    parts = [assignment.block.part for assignment in assignments]
     return f"{rule} for each of {', '.join(parts)}" if len(parts) > 1 and parts[0] and rule != KEPT else rule
 
 
@@ -189,9 +191,7 @@ def _call_rule(assignment: Assignment, tensor: Tensor, generator: torch.Generato
     key, rule, name = assignment.key, assignment.rule, assignment.name
     assert rule is not None
     subject, shape, dtype = f"{key}._target_={dotted_name(rule.func)}", tensor.shape, tensor.dtype
-    arguments = requested(rule, assignment.facts)
-    if "generator" in parameters_of(rule.func):
-        arguments["generator"] = generator
+    arguments = requested(rule, {"generator": generator, **assignment.facts})
     check_arguments(key, subject, rule, tensor, **arguments)
     if dtype.is_floating_point or dtype.is_complex:
         tensor.fill_(math.nan)  # marks the entries that the rule does not fill, and draws no number

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from zeroinit.roles import LAYER_ROLES, Block
+from zeroinit.roles import LAYER_ROLES, LAYERS, Block, WeightLayer, declared_blocks
 
 ELEMENTWISE = (
     *(nn.ELU, nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.SELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Mish, nn.CELU),
@@ -13,8 +13,6 @@ ELEMENTWISE = (
 )
 POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 FORWARD_PASS = "zeroinit_forward_pass"  # the attribute of a model that call_order.record_call_order sets
-
-WeightLayer = nn.Linear | nn.modules.conv._ConvNd
 
 
 class ForwardPass(NamedTuple):
@@ -68,6 +66,23 @@ def weight_layers(model: nn.Module) -> Iterator[tuple[str, WeightLayer]]:
     yield from layers.items()
 
 
+def called_modules(model: nn.Module) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
+    """Return {name: module} of the layers of weights of any kind: those that act, in call order, and all others."""
+    declared = {
+        name or type(module).__name__.lower(): module
+        for name, module in model.named_modules()
+        if isinstance(module, LAYERS)
+    }
+    if not all(isinstance(module, WeightLayer) for module in declared.values()):
+        held = {block.module for block in declared_blocks(model) if block.role in LAYER_ROLES}  # not the tied ones
+        declared = {
+            name: module for name, module in declared.items() if isinstance(module, WeightLayer) or module in held
+        }
+    recorded: ForwardPass | None = vars(model).get(FORWARD_PASS)
+    called = declared if recorded is None else {name: declared[name] for name in recorded.called if name in declared}
+    return called, {name: module for name, module in declared.items() if name not in called}
+
+
 def positions(model: nn.Module, blocks: list[Block]) -> tuple[list[Position], int]:
     """Return the position of each declared block of the model, and the number of layers.
 
@@ -103,18 +118,6 @@ def _as_declared(blocks: list[Block], names: dict[int, str]) -> ForwardPass:
             called.setdefault(block.layer)
         preceding.setdefault(names[id(block.parameters[0])], len(called))
     return ForwardPass(list(called), preceding, frozenset())
-
-
-def weight_names(model: nn.Module) -> dict[str, str]:
-    """Return {layer: the name of the parameter that is its weight}; layers may share one."""
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    return {layer: names[id(module.weight)] for layer, module in weight_layers(model) if id(module.weight) in names}
-
-
-def hidden_layers(model: nn.Module) -> list[str]:
-    """Return the names of the layers of hidden neurons: all layers that act, except the last one."""
-    layers = dict(declared_layers(model))
-    return [name for name in called_layers(model)[:-1] if not getattr(layers[name], "transposed", False)]
 
 
 def leaves(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:

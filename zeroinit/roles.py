@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import partial
+from functools import cached_property, partial
+from typing import get_args
 
 from torch import Tensor, nn
 from torch.nn.modules.rnn import RNNCellBase
-from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
+from torch.nn.utils.parametrize import ParametrizationList
 
 NORMALISATION = (
     nn.modules.batchnorm._NormBase,  # BatchNorm and InstanceNorm
@@ -21,7 +22,9 @@ NORMALISATION = (
     nn.LayerNorm,
     nn.RMSNorm,
 )
+WeightLayer = nn.Linear | nn.modules.conv._ConvNd
 RECURRENT = (nn.RNNBase, RNNCellBase)
+LAYERS = (*get_args(WeightLayer), nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.MultiheadAttention, *RECURRENT)
 GATES = {4: ("input", "forget", "cell", "output"), 3: ("reset", "update", "new"), 1: ("",)}  # in torch's order
 PROJECTIONS = ("query", "key", "value")
 ATTENTION = ("in_proj_weight", "in_proj_bias", "bias_k", "bias_v", *(f"{part}_proj_weight" for part in "qkv"))
@@ -73,19 +76,26 @@ class Block:
     @property
     def is_parametrised(self) -> bool:
         """Whether the value is computed from other parameters, as by weight_norm."""
-        return is_parametrized(self.module, self.attribute)
+        return _is_parametrised(self.module, self.attribute)
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[nn.Parameter, ...]:
         """The parameters that hold the value."""
-        if self.is_parametrised:
-            return tuple(_parametrisations(self.module, self.attribute).parameters(recurse=False))
-        return (self.module.get_parameter(self.attribute),)
+        return held_by(self.module, self.attribute)
+
+
+def held_by(module: nn.Module, attribute: str) -> tuple[nn.Parameter, ...]:
+    """Return the parameters that hold a value: more than one if it is parametrised, as by weight_norm."""
+    if _is_parametrised(module, attribute):
+        return tuple(_parametrisations(module, attribute).parameters(recurse=False))
+    parameter = module._parameters[attribute]
+    assert parameter is not None
+    return (parameter,)
 
 
 def value_of(module: nn.Module, attribute: str) -> Tensor:
     """Return the value of a parameter. To read a parametrised one changes none of its buffers."""
-    if not is_parametrized(module, attribute):
+    if not _is_parametrised(module, attribute):
         value: Tensor = getattr(module, attribute)
         return value
     parametrisations = _parametrisations(module, attribute)
@@ -111,6 +121,11 @@ def parametrisation_names(module: nn.Module, attribute: str) -> str:
     return " and ".join(type(part).__name__.lstrip("_") for part in _parametrisations(module, attribute))
 
 
+def _is_parametrised(module: nn.Module, attribute: str) -> bool:
+    parametrised = module._modules.get("parametrizations")  # torch's own function takes longer
+    return parametrised is not None and attribute in parametrised._modules
+
+
 def _parametrisations(module: nn.Module, attribute: str) -> ParametrizationList:
     parametrisations = module.get_submodule(f"parametrizations.{attribute}")
     assert isinstance(parametrisations, ParametrizationList)
@@ -125,22 +140,18 @@ def declared_blocks(model: nn.Module) -> list[Block]:
     """
     blocks = [block for name, module in model.named_modules() for block in _blocks_of(name, module)]
     deciding: dict[int, nn.Module] = {}  # {id of a parameter: the module that decides its role}
-    for block in sorted(blocks, key=lambda block: not _is_weight_layer(block.module)):
+    for block in sorted(blocks, key=lambda block: not isinstance(block.module, WeightLayer)):
         for parameter in block.parameters:
             deciding.setdefault(id(parameter), block.module)
 
     def is_decisive(block: Block) -> bool:
         owner = deciding[id(block.parameters[0])]
-        return block.module is owner or (_is_weight_layer(block.module) and _is_weight_layer(owner))
+        return block.module is owner or (isinstance(block.module, WeightLayer) and isinstance(owner, WeightLayer))
 
     return [block for block in blocks if is_decisive(block)]
 
 
-def _is_weight_layer(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
-
-
-def _attributes(module: nn.Module) -> list[str]:
+def parameter_names(module: nn.Module) -> list[str]:
     """Return the names of the module's parameters, weights before biases, those that are parametrised included."""
     if isinstance(module, ParametrizationList):
         return []  # the module whose value they are holds them
@@ -153,7 +164,7 @@ def _attributes(module: nn.Module) -> list[str]:
 def _blocks_of(name: str, module: nn.Module) -> Iterator[Block]:
     """Yield the blocks of a module's own parameters."""
     layer = name or type(module).__name__.lower()  # the model itself has no name
-    for attribute in _attributes(module):
+    for attribute in parameter_names(module):
         if isinstance(module, nn.MultiheadAttention) and attribute in ATTENTION:
             yield from _attention_blocks(layer, module, attribute)
         elif isinstance(module, RECURRENT) and (match := RECURRENT_NAME.fullmatch(attribute)):
@@ -170,7 +181,7 @@ def _role_of(module: nn.Module, attribute: str) -> Role:
         return Role.SHIFT if "bias" in attribute else Role.SCALE
     if isinstance(module, nn.Embedding | nn.EmbeddingBag) and attribute == "weight":
         return Role.EMBEDDING
-    if isinstance(module, nn.Linear | nn.modules.conv._ConvNd | nn.Bilinear) and attribute in ("weight", "bias"):
+    if isinstance(module, WeightLayer | nn.Bilinear) and attribute in ("weight", "bias"):
         return Role(attribute)
     return Role.OTHER
 

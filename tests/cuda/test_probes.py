@@ -10,7 +10,7 @@ from helpers.trainings import SOFTMAX
 from torch import Tensor, nn
 
 from zeroinit.dataset.data import evenly_spaced
-from zeroinit.layers import hidden_layers
+from zeroinit.observed_layers import hidden_layers
 from zeroinit.probes import measures
 from zeroinit.probes.inspection import inspect_model
 from zeroinit.probes.lanczos import hessian_ends

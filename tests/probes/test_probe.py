@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from zeroinit.arch import ACTIVATIONS, FNN, CifarCNN, Logistic
 from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment
-from zeroinit.layers import hidden_layers
+from zeroinit.observed_layers import hidden_layers
 from zeroinit.probes import histogram as histograms
 from zeroinit.probes import measures
 from zeroinit.probes.histogram import Histogram

@@ -12,7 +12,7 @@ from helpers.trainings import train_members
 import zeroinit.probes
 from zeroinit import dataset
 from zeroinit.arch import FNN
-from zeroinit.layers import hidden_layers
+from zeroinit.observed_layers import hidden_layers
 from zeroinit.probes.metrics import EVALUATIONS, all_probes, find_metric
 from zeroinit.probes.probe import Metric, Probe
 from zeroinit.report.cells import group_cells

@@ -19,7 +19,7 @@ from zeroinit.build.user_metrics import check_user_metrics
 from zeroinit.config import Job
 from zeroinit.environment import environment
 from zeroinit.errors import BadInput
-from zeroinit.layers import weight_layers
+from zeroinit.observed_layers import observed_names
 from zeroinit.tracker.renamed import CONSTANT
 from zeroinit.training.single import autocast_to
 from zeroinit.training.stackable import OPTIMIZERS, unstackable_reason
@@ -68,7 +68,7 @@ def _check_job(job: Job) -> list[str]:
         with autocast_to(config.autocast, config.device):
             check_forward(model, make, data, outputs, batch_size, subject, str(config.arch))
         _check_arithmetic(config.arithmetic, model, optimizer, data.input_shape)
-        checked_layers[key] = tuple(name for name, _ in weight_layers(model))
+        checked_layers[key] = observed_names(model)
     if config.mode == "train":  # in the other modes nothing is stored
         check_storable(job, checked_layers[key])
     return data.notes_for(job.overrides)

@@ -5,13 +5,12 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
-from zeroinit.assignment import assign_rules, requested
+from zeroinit.assignment import requested
 from zeroinit.config.init import Rule
 from zeroinit.config.schema import RunConfig
 from zeroinit.config.target import parameters_of
@@ -35,33 +34,27 @@ class Moments:
     rule_std_error: float
 
 
+COLUMNS = ("parameter", "shape", "rule", "mean", "std", "zeros")  # then moments, and the role, which came last
 UNKNOWN = dict.fromkeys(Moments.__annotations__, "")  # for parameters whose rules are not measured
 
 known: dict[tuple[object, ...], Moments | None] = {}  # they depend on no seed, so that a sweep measures a rule once
 
 
-def with_moments(config: RunConfig, model: nn.Module, filled: Sequence[Filled]) -> list[dict[str, object]]:
-    """Return the lines of init.csv: what filled each parameter of the model, and the moments of its rule.
+def with_moments(config: RunConfig, filled: Sequence[Filled]) -> list[dict[str, object]]:
+    """Return the lines of init.csv: what filled each parameter, and the moments of its rule.
 
     A quotient has other parameters than the init filled, so its rules are not measured.
     """
-    measured: dict[str, Moments] = {}
-    if config.arithmetic != "quotient":
-        init = config.init
-        rest = init.rest.resolve() if init.rest else None
-        for assignment in assign_rules(model, init.rules.resolve(), config.bias_scale.resolve(), init.layers, rest):
-            rule, shape, name = assignment.rule, assignment.shape, assignment.parameter
-            if rule is None or math.prod(shape) > MAX_NUMEL or name in measured:
-                continue
-            if assignment.block.is_parametrised:  # the rule fills other numbers than the parameter has
-                continue
-            if moments := moments_of(rule, shape, assignment.facts, assignment.scale):
-                measured[name] = moments
     lines: list[dict[str, object]] = []
     for line in filled:
-        columns = asdict(line)
-        role = {"role": columns.pop("role")}  # the last column, as it came last
-        lines.append(columns | (asdict(measured[line.parameter]) if line.parameter in measured else UNKNOWN) | role)
+        assignment, moments = line.assignment, None
+        rule, shape = assignment.rule, assignment.shape
+        # a rule fills other numbers than a parametrised parameter has
+        is_measurable = config.arithmetic != "quotient" and not assignment.block.is_parametrised
+        if rule and is_measurable and math.prod(shape) <= MAX_NUMEL:
+            moments = moments_of(rule, shape, assignment.facts, assignment.scale)
+        columns = {name: getattr(line, name) for name in COLUMNS}
+        lines.append(columns | (vars(moments) if moments else UNKNOWN) | {"role": line.role})
     return lines
 
 

@@ -61,6 +61,8 @@ class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return result
         given = {argument.name: argument.default_value for argument in func._schema.arguments}
         given |= dict(zip(given, args, strict=False)) | (kwargs or {})
+        if given.get("dropout_p") == 0:  # attention without dropout
+            return result
         drawn = result[0] if isinstance(result, tuple) else result  # dropout also returns its mask
         name, generator = func.overloadpacket.__name__, given.get("generator")
         seed = None if generator is None else generator.initial_seed()  # torch wraps it in a new object at each call

@@ -21,8 +21,9 @@ from zeroinit.dataset.data import Data
 from zeroinit.diagnostics.construction import abbreviate
 from zeroinit.diagnostics.lint import findings, first_batch
 from zeroinit.diagnostics.random_ops import Draw, Draws, name_by_layer, record_fills
-from zeroinit.layers import hidden_layers, weight_layers
-from zeroinit.probes.measures import count_distinct, neurons
+from zeroinit.observed_layers import hidden_layers
+from zeroinit.probes.measures import count_distinct
+from zeroinit.probes.symmetry import hidden_widths, units_of
 from zeroinit.progress import track
 from zeroinit.rng import restore_generators, stream, stream_seed
 from zeroinit.training import loop
@@ -110,7 +111,7 @@ def audit(config: RunConfig, data: Data) -> Audit:
     with restore_generators(device):
         drawn, means, unknown = summarize_draws(config, data)
         model, _, optimizer = build(config, data)
-        units = {name: len(layer.weight) for name, layer in weight_layers(model) if name in hidden_layers(model)}
+        units = hidden_widths(model)
         if not units:
             return Audit(drawn, units, [], ["No replays: the net has no hidden neurons, and so no symmetry to break."])
         at_start = [finding for finding in findings(config, data, model, optimizer) if finding.rule == "backward"]
@@ -218,8 +219,7 @@ def replay(config: RunConfig, data: Data, init: str, noise: str, arithmetic: str
     def observe(event: Event) -> None:
         if isinstance(event, Weights):
             for name, counts in classes.items():
-                weights, biases = event.layers[name]
-                counts.append(count_distinct(neurons(weights, biases)).item())
+                counts.append(count_distinct(units_of(event, name)).item())
 
     order, changes = stream("order", config.seeds.order), stream("augment", config.seeds.augment)
     with Draws(expected=True) if noise == "mean" else nullcontext():

@@ -2,7 +2,8 @@
 
 from torch import nn
 
-from zeroinit.layers import hidden_layers, is_activation
+from zeroinit.layers import is_activation
+from zeroinit.observed_layers import hidden_layers, name_other_modules
 from zeroinit.probes import measures
 from zeroinit.probes.probe import Metric, Probe
 from zeroinit.training.events import Weights
@@ -16,7 +17,12 @@ VARIANCE = Metric("activation/{layer}/variance", "", "variance of the outputs", 
 
 
 class Activation(Probe):
-    """Dead and saturated units, mean and variance behind each layer, on the subject's batch."""
+    """Dead and saturated units, mean and variance behind each layer, on the subject's batch.
+
+    A unit is a neuron of a dense layer or of an MLP block, at each token, or a channel, at each position. It is dead if
+    its slope is zero for all of them (Lu, Shin, Su and Karniadakis, "Dying ReLU and Initialization", 2020, section 2).
+    The gates of recurrent layers and the softmax of attention are no activations that are modules.
+    """
 
     name = "activation"
     metrics = (DEAD, SATURATED, MEAN, VARIANCE)
@@ -27,6 +33,12 @@ class Activation(Probe):
         if hidden_layers(model) and any(map(is_activation, model.modules())):
             return None
         return "the net has no hidden layer with an activation that is a module"
+
+    @classmethod
+    def left_out(cls, model: nn.Module) -> str | None:
+        """Return which layers have their activations within, where no module shows them."""
+        modules = name_other_modules(model)
+        return f"{modules}, whose activations are no modules" if modules else None
 
     def on_weights(self, event: Weights) -> None:
         """Queue the metrics of each layer with an activation behind it."""

@@ -36,7 +36,7 @@ class ConfirmedGradients:
 
     def new_layers(self, event: Gradients) -> list[tuple[str, int]]:
         """Return the (layer, member) whose weights have their first confirmed gradient in this step."""
-        weights = event.parameters
+        weights = event.parameters | {layer: layer for layer in event.rows}
         missing = [
             (layer, member)
             for layer in weights
@@ -51,7 +51,7 @@ class ConfirmedGradients:
     def confirm(self, event: Gradients) -> None:
         """Check the gradients of all parameters that have none confirmed yet, and keep the values of the others."""
         is_next, self.step = event.step == self.step + 1, event.step
-        shown = read_norms(event, event.net.gradients())
+        shown = read_norms(event, event.net.gradients())  # of parameters, and of layers that have some of their rows
         pending = {key for key, norm in shown.items() if norm > 0 and key not in self.confirmed}
         while pending:
             fine, coarse = self.in_both_precisions(event, shown)
@@ -65,7 +65,7 @@ class ConfirmedGradients:
             if is_next or not was_set_back:
                 break
         values = event.net.tensors()
-        for name, member in pending - self.unmoved.keys():
+        for name, member in {key for key in pending if key[0] in values} - self.unmoved.keys():
             self.unmoved[name, member] = values[name][event.slots][event.members.index(member)].clone()
 
     def in_both_precisions(self, event: Gradients, shown: Mapping[Key, float]) -> tuple[dict[Key, float], ...]:
@@ -98,6 +98,8 @@ def is_confirmed(fine: float, coarse: float) -> bool:
 
 def read_norms(event: Gradients, gradients: Mapping[str, Tensor]) -> dict[Key, float]:
     """Return the norm of each parameter's gradient, of each member."""
-    stacked = torch.stack([measures.norm(of_all[event.slots]) for of_all in gradients.values()])
-    rows = zip(gradients, stacked.tolist(), strict=True)
+    parts = {layer: gradients[event.parameters[layer]][:, rows] for layer, rows in event.rows.items()}
+    shown = {**gradients, **parts}
+    stacked = torch.stack([measures.norm(of_all[event.slots]) for of_all in shown.values()])
+    rows = zip(shown, stacked.tolist(), strict=True)
     return {(name, member): norm for name, row in rows for member, norm in zip(event.members, row, strict=True)}

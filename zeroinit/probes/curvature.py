@@ -50,8 +50,10 @@ class Curvature(Probe):
         if event.step not in self.subject.schedule.curvature_steps:
             return
         parameters = event.net.tensors()
-        weights = [name for name, tensor in parameters.items() if tensor.dim() > 2]  # (K, units, ...)
-        for metrics, block in zip(METRICS.values(), (list(parameters), weights), strict=True):
+        matrices = [name for name, tensor in parameters.items() if tensor.dim() > 2]  # (K, units, ...)
+        weights = [name for name in matrices if name not in self.subject.others]
+        blocks = [list(parameters), *([weights] if weights else [])]
+        for metrics, block in zip(METRICS.values(), blocks, strict=False):
             ends = hessian_ends(lambda values: event.net.losses(values, *self.subject.batch), parameters, block)
             columns = zip(metrics, ends, strict=True)
             self.readings.add({metric.name: values[event.slots] for metric, values in columns}, event)

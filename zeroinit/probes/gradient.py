@@ -5,10 +5,12 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
+from zeroinit.observed_layers import observed_layers
 from zeroinit.probes import measures
 from zeroinit.probes.histogram import Histogram, histogram, quantiles
-from zeroinit.probes.probe import Columns, Metric, Probe, Readings, Subject
+from zeroinit.probes.probe import NO_LAYER, Columns, Metric, Probe, Readings, Subject
 from zeroinit.training.events import Gradients
 
 HISTOGRAMS_FILE = "histograms.npz"
@@ -29,6 +31,11 @@ class Gradient(Probe):
     def __init__(self, subject: Subject, readings: Readings) -> None:
         super().__init__(subject, readings)
         self.observations: list[tuple[int, list[int], dict[str, Histogram]]] = []  # (step, members, {layer: ...})
+
+    @classmethod
+    def skip_reason(cls, model: nn.Module) -> str | None:
+        """Return why the probe does not apply: the net has no layer of weights."""
+        return None if observed_layers(model) else NO_LAYER
 
     def on_gradients(self, event: Gradients) -> None:
         """Queue the metrics of each layer, and the counts of its histogram."""

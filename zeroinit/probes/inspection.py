@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from zeroinit.dataset.data import Split
-from zeroinit.layers import hidden_layers, weight_layers
 from zeroinit.loss import Loss
+from zeroinit.observed_layers import hidden_layers, observed_layers, unit_groups
 from zeroinit.probes import measures
 from zeroinit.training.quotient import QuotientLinear
 from zeroinit.training.single import activations, evaluating
@@ -20,10 +20,10 @@ MAX_WORK = 1 << 28  # examples x parameters: below it, memory and time are small
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of weights.
+    """A layer of weights, or a group of units such as heads; see `observed_layers`.
 
     Attributes:
-        hidden: whether each row of its weights is a hidden neuron.
+        hidden: whether its units are compared: each row of its weights is a hidden neuron, or it is a group.
         neurons: (1, units, incoming weights and bias).
         gradient: the norm of the weights' gradient; None if they are frozen.
         dead, saturated: shares of the units; NaN if no activation is behind the layer.
@@ -71,25 +71,34 @@ def inspect_model(model: nn.Module, batch: Split, loss: Loss, mean_deviation: Ca
 
     `mean_deviation` is that of `Loss.value_of_score`, for the training set.
     """
-    named = list(weight_layers(model))
+    named, groups = observed_layers(model), unit_groups(model)
     inputs_of = activations(model, batch[0].unsqueeze(0))
     with evaluating(model):
         outputs = model(batch[0])
         mean_loss = loss.total(outputs, batch[1], "mean")
-        trainable = [layer.weight for _, layer in named if layer.weight.requires_grad]
+        weights = {layer.name: layer.parameter() for layer in named}
+        trainable = [weight for weight in weights.values() if weight.requires_grad]
         slopes = torch.autograd.grad(mean_loss, trainable, materialize_grads=True) if trainable else ()
     gradients = {id(weight): gradient for weight, gradient in zip(trainable, slopes, strict=True)}
     inside = hidden_layers(model)
+    norms: dict[str, float | None] = {}
     layers = []
-    for name, layer in named:
-        biases = None if layer.bias is None else layer.bias.detach().unsqueeze(0)
-        neurons = measures.neurons(layer.weight.detach().unsqueeze(0), biases)
-        if isinstance(layer, QuotientLinear):
-            neurons = neurons[:, layer.outputs]
-        dead, saturated = _inspect_activation(*inputs_of[name]) if name in inputs_of else (math.nan, math.nan)
-        gradient = gradients.get(id(layer.weight))
-        norm = None if gradient is None else measures.norm(gradient.unsqueeze(0)).item()
-        layers.append(Layer(name, name in inside, neurons, norm, dead, saturated))
+    for layer in named:
+        weight, bias = layer.values()
+        neurons = measures.neurons(weight.unsqueeze(0), None if bias is None else bias.unsqueeze(0))
+        if isinstance(layer.module, QuotientLinear):
+            neurons = neurons[:, layer.module.outputs]
+        is_known = layer.name in inputs_of
+        dead, saturated = _inspect_activation(*inputs_of[layer.name]) if is_known else (math.nan, math.nan)
+        gradient = gradients.get(id(weights[layer.name]))
+        if gradient is not None and layer.has_some_rows:
+            gradient = gradient[layer.rows]
+        norms[layer.name] = None if gradient is None else measures.norm(gradient.unsqueeze(0)).item()
+        layers.append(Layer(layer.name, layer.name in inside, neurons, norms[layer.name], dead, saturated))
+    for group in groups:
+        parts = [norm for part in group.parts if (norm := norms[part.name]) is not None]
+        norm = math.hypot(*parts) if parts else None
+        layers.append(Layer(group.name, True, group.units().unsqueeze(0), norm, math.nan, math.nan))
     terms = loss.score_terms(outputs.detach(), batch[1]).double()
     return Inspection(layers, loss.value_of_score(terms.mean().item(), mean_deviation))
 

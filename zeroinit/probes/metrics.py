@@ -59,3 +59,15 @@ def skip_reasons(probes: Iterable[str], model: nn.Module) -> dict[str, str]:
     """Return {probe: why it does not apply to the model} of those of the probes that do not."""
     reasons = {name: all_probes()[name].skip_reason(model) for name in probes}
     return {name: reason for name, reason in reasons.items() if reason}
+
+
+def layer_reasons(probes: Iterable[str], model: nn.Module) -> list[str]:
+    """Return sentences on the layers that some of the probes do not measure, though they measure others."""
+    by_reason: dict[str, list[str]] = {}
+    for name in probes:
+        if reason := all_probes()[name].left_out(model):
+            by_reason.setdefault(reason, []).append(name)
+    return [
+        f"{' and '.join(names)} {'leave' if len(names) > 1 else 'leaves'} out {reason}"
+        for reason, names in by_reason.items()
+    ]

@@ -53,7 +53,7 @@ class NoiseScale(Probe):
         half = labels.shape[1] // 2
         if half == 0:
             return
-        dtype = next(iter(event.layers.values())).dtype
+        dtype = next(iter(event.net.tensors().values())).dtype
         first, second = (
             event.net.gradients_in((inputs[:, part], labels[:, part], "mean"), dtype, {})
             for part in (slice(half), slice(half, 2 * half))

@@ -4,7 +4,7 @@ from torch import nn
 
 from zeroinit.probes import measures
 from zeroinit.probes.probe import Metric, Probe, Readings, Subject
-from zeroinit.probes.symmetry import Symmetry, hidden_widths
+from zeroinit.probes.symmetry import Symmetry, hidden_widths, units_of
 from zeroinit.training.events import Weights
 
 CLUSTERS = Metric(
@@ -47,11 +47,16 @@ class Pairs(Probe):
             return None
         return f"{widest} has {widths[widest]} neurons; it takes pairs of {measures.MAX_PAIRED_NEURONS} at most"
 
+    @classmethod
+    def left_out(cls, model: nn.Module) -> str | None:
+        """Return which rows are no neurons."""
+        return Symmetry.left_out(model)
+
     def on_weights(self, event: Weights) -> None:
         """Queue the metrics of each hidden layer, every other time."""
         self.observations += 1
         if self.observations % 2 == 0:
             return
         for layer in self.subject.hidden:
-            clusters, rank = measures.pairs(measures.neurons(*event.layers[layer]))
+            clusters, rank = measures.pairs(units_of(event, layer))
             self.readings.add({CLUSTERS.of(layer): clusters, EFFECTIVE_RANK.of(layer): rank}, event)

@@ -18,6 +18,9 @@ from zeroinit.training.events import Gradients, Weights
 Columns = Iterable[tuple[str, NDArray[Any]]]  # (metric, a value of each member)
 
 
+NO_LAYER = "the net has no layer of weights; a parameter of the role other is none"
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric of a run.
@@ -81,11 +84,13 @@ class Subject:
         hidden: the layers of hidden neurons.
         batch: inputs (1, N, *input_shape) and targets (1, N, ...) on which activations and curvature are measured.
         schedule: when to measure.
+        others: the names of parameters that belong to no layer.
     """
 
     hidden: Sequence[str]
     batch: Split
     schedule: Schedule
+    others: frozenset[str] = frozenset()
 
 
 class _Reading(NamedTuple):
@@ -149,6 +154,11 @@ class Probe:
     @classmethod
     def skip_reason(cls, model: nn.Module) -> str | None:
         """Return why the probe does not apply to the model; None if it does."""
+        return None
+
+    @classmethod
+    def left_out(cls, model: nn.Module) -> str | None:
+        """Return which layers of the model the probe does not measure, and why; None if it measures all."""
         return None
 
     def is_due(self, step: int) -> bool:

@@ -1,8 +1,8 @@
 """How many neurons of a hidden layer differ."""
 
-from torch import nn
+from torch import Tensor, nn
 
-from zeroinit.layers import hidden_layers, weight_layers
+from zeroinit.observed_layers import hidden_layers, name_other_modules, observed_layers, unit_groups
 from zeroinit.probes import measures
 from zeroinit.probes.probe import Metric, Probe
 from zeroinit.training.events import Weights
@@ -14,13 +14,22 @@ MEAN_COSINE = Metric("symmetry/{layer}/cosine", "", "mean cosine of the angle be
 
 
 def hidden_widths(model: nn.Module) -> dict[str, int]:
-    """Return {layer of hidden neurons: its number of neurons}."""
-    inside = hidden_layers(model)
-    return {layer: len(module.weight) for layer, module in weight_layers(model) if layer in inside}
+    """Return {hidden layer, or group of units: its number of units}."""
+    widths = {layer.name: len(layer.value(layer.weight)) for layer in observed_layers(model)}
+    widths |= {group.name: group.size for group in unit_groups(model)}
+    return {name: widths[name] for name in hidden_layers(model)}
+
+
+def units_of(event: Weights, layer: str) -> Tensor:
+    """Return the units (K, units, ...) of a hidden layer or of a group of units, such as neurons or heads."""
+    return event.units[layer] if layer in event.units else measures.neurons(*event.layers[layer])
 
 
 class Symmetry(Probe):
-    """Exact copies among the neurons of each hidden layer, and the angles between neurons."""
+    """Exact copies among the neurons of each hidden layer, and the angles between neurons.
+
+    `observed_layers` defines what counts as a neuron, and so do heads of an attention and units of a recurrent layer.
+    """
 
     name = "symmetry"
     metrics = (DISTINCT_NEURONS, MEAN_COSINE)
@@ -30,9 +39,15 @@ class Symmetry(Probe):
         """Return why the probe does not apply: the net has no hidden layer."""
         return None if hidden_widths(model) else "it is of hidden neurons, and the net has no hidden layer"
 
+    @classmethod
+    def left_out(cls, model: nn.Module) -> str | None:
+        """Return which rows are no neurons."""
+        modules = name_other_modules(model)
+        return f"the rows of {modules}, which are no neurons; heads and recurrent units are" if modules else None
+
     def on_weights(self, event: Weights) -> None:
         """Queue the metrics of each hidden layer."""
         for layer in self.subject.hidden:
-            neurons = measures.neurons(*event.layers[layer])
+            neurons = units_of(event, layer)
             columns = {DISTINCT_NEURONS: measures.count_distinct(neurons), MEAN_COSINE: measures.mean_cosine(neurons)}
             self.readings.add({metric.of(layer): values for metric, values in columns.items()}, event)

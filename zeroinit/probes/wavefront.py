@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from zeroinit.layers import ELEMENTWISE, POOLING, leaves
 
@@ -15,7 +16,8 @@ def is_chain(model: nn.Module) -> bool:
     """Return whether the model is a plain sequence of layers of weights, activations and poolings."""
     if type(model).forward is not nn.Sequential.forward:
         return False
-    return all(isinstance(module, (*WEIGHTS, *TRANSPARENT, *ELEMENTWISE)) for _, module in leaves(model))
+    known = (*WEIGHTS, *TRANSPARENT, *ELEMENTWISE)
+    return all(isinstance(module, known) and not is_parametrized(module) for _, module in leaves(model))
 
 
 def predict_first_gradients(model: nn.Module) -> dict[str, int]:

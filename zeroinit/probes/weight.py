@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from zeroinit.observed_layers import observed_layers
 from zeroinit.probes import measures
-from zeroinit.probes.probe import Metric, Probe, Readings, Subject
+from zeroinit.probes.probe import NO_LAYER, Metric, Probe, Readings, Subject
 from zeroinit.training.events import Weights
 
 NORM = Metric("weight/{layer}/norm", "", "Euclidean norm of the weights", is_nonnegative=True)
@@ -45,6 +46,11 @@ class Weight(Probe):
     def __init__(self, subject: Subject, readings: Readings) -> None:
         super().__init__(subject, readings)
         self.start = self.before = _Copies([], {})
+
+    @classmethod
+    def skip_reason(cls, model: nn.Module) -> str | None:
+        """Return why the probe does not apply: the net has no layer of weights."""
+        return None if observed_layers(model) else NO_LAYER
 
     def before_update(self, event: Weights) -> None:
         """Copy the weights that the update starts from."""

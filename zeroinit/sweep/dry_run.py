@@ -29,7 +29,7 @@ def print_findings(jobs: Sequence[Job], is_sweep: bool) -> int:
             data = load(job.config, set_up_torch(job.config))
             model, lines, optimizer = build(job.config, data)
             findings.append((job.params, lint.findings(job.config, data, model, optimizer)))
-            with_values = with_moments(job.config, model, lines)
+            with_values = with_moments(job.config, lines)
         moments.append((job.params, [{key: str(value) for key, value in line.items()} for line in with_values]))
         starts.append((job.params, {str(job.config.seeds.init): state_hash(model)}))
     keys = naming_keys([Cell(job.params) for job in first.values()])

@@ -26,10 +26,10 @@ from zeroinit.dataset.data import evenly_spaced, mean_deviation
 from zeroinit.diagnostics import lint
 from zeroinit.diagnostics.moments import with_moments
 from zeroinit.init import state_hash
-from zeroinit.layers import hidden_layers
+from zeroinit.observed_layers import hidden_layers, other_parameters
 from zeroinit.probes.first_gradient import FIRST_GRADIENT_PREDICTED, FirstGradient
 from zeroinit.probes.inspection import EXAMPLES, Inspection, examples_for, inspect_model
-from zeroinit.probes.metrics import skip_reasons
+from zeroinit.probes.metrics import layer_reasons, skip_reasons
 from zeroinit.probes.observer import Observer
 from zeroinit.probes.outcome import EARLY_STOP_STEPS, Evidence, find_baselines, is_hopeless, judge
 from zeroinit.probes.probe import Subject
@@ -104,7 +104,7 @@ class Session:
         if config.arithmetic == "quotient":
             record.tags[Tag.QUOTIENT] = quotient_summary(model)
         record.tags[Tag.INIT_HASH] = state_hash(model)
-        record.files["init.csv"] = as_csv(with_moments(config, model, rules))
+        record.files["init.csv"] = as_csv(with_moments(config, rules))
         order, augment = stream("order", seeds.order), stream("augment", seeds.augment)
         member = Member(model, optimizer, order, augment, steps, scheduler)
         self.runs.append(Run(job, record, member, first_gradients))
@@ -140,8 +140,9 @@ class Session:
         wanted = self.shared.probe.measure if self.tracker.is_persistent else ()
         reasons = skip_reasons(wanted, model)
         self.probes = [probe for probe in wanted if probe not in reasons]
-        if reasons:
-            sentences = [f"{probe} is left out: {reason}" for probe, reason in reasons.items()]
+        sentences = [f"{probe} is left out: {reason}" for probe, reason in reasons.items()]
+        sentences += layer_reasons(self.probes, model)
+        if sentences:
             record.tags[Tag.SKIPPED_PROBES] = f"{job.params['arch']}: {'; '.join(sentences)}"
 
     def _batch(self, model: nn.Module, examples: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -151,7 +152,12 @@ class Session:
 
     def _subject(self, model: nn.Module) -> Subject:
         inputs, targets = self._batch(model, self.shared.probe.examples)
-        return Subject(hidden_layers(model), (inputs.unsqueeze(0), targets.unsqueeze(0)), self.shared.probe.schedule)
+        return Subject(
+            hidden_layers(model),
+            (inputs.unsqueeze(0), targets.unsqueeze(0)),
+            self.shared.probe.schedule,
+            other_parameters(model),
+        )
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, Finished):

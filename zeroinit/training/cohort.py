@@ -10,8 +10,8 @@ from torch import nn
 
 from zeroinit.dataset.batches import Augment, Batches, Streams
 from zeroinit.dataset.data import Data
-from zeroinit.layers import weight_names
 from zeroinit.loss import Loss, Reduction
+from zeroinit.observed_layers import weight_names
 from zeroinit.training.clip import Clip
 from zeroinit.training.evaluation import Evaluate
 from zeroinit.training.events import Event, Finished, Gradients, Metrics, TrainingResult, Weights
@@ -81,7 +81,7 @@ class Cohort:
             else SingleModel(*pairs[0], loss, schedulers[0], recipe.autocast)
         )
         self.ties = Ties(pairs, loss.slopes_sum_to_zero) if recipe.tied else None
-        self.parameters = weight_names(members[0].model)
+        self.parameters, self.rows = weight_names(members[0].model)
         # a batch that holds all examples has no order in which members could differ
         generators = _streams(members, recipe.shuffle and recipe.batch_size < examples, recipe.augment)
         self.batches = Batches(data, recipe.batch_size, recipe.shuffle, recipe.augment, generators)
@@ -120,7 +120,8 @@ class Cohort:
         if self.ties:
             self.ties.enforce({name: gradients[name] for name in self.parameters.values()}, values=False)
         layers = {layer: gradients[name][slots] for layer, name in self.parameters.items()}
-        return Gradients(step, members, layers, self.parameters, self.net, slots, batch)
+        layers |= {layer: layers[layer][:, rows] for layer, rows in self.rows.items()}
+        return Gradients(step, members, layers, self.parameters, self.rows, self.net, slots, batch)
 
     def show_weights(self, step: int, observe: Callable[[Event], None]) -> None:
         """Show the weights of the active members after `step` updates, unless they were shown."""
@@ -132,7 +133,8 @@ class Cohort:
             name: (weights[slots], None if biases is None else biases[slots])
             for name, (weights, biases) in self.net.layers().items()
         }
-        observe(Weights(step, members, layers, self.net, slots))
+        units = {name: values[slots] for name, values in self.net.units().items()}
+        observe(Weights(step, members, layers, units, self.net, slots))
 
     def evaluate(self, step: int, evaluate: Evaluate, observe: Callable[[Event], None]) -> None:
         """Take and show the metrics of the members that are due after `step` updates."""

@@ -21,7 +21,8 @@ class Gradients:
     Attributes:
         members: the members shown, in the order of the leading axis.
         layers: {layer: gradients (len(members), *weight.shape)}.
-        parameters: {layer: name of its weight}.
+        parameters: {layer: name of the parameter that is its weight, or that its weight is computed from}.
+        rows: {layer: its rows in the parameter} of the layers that have only some.
         net: the model that trains them; ask it for more only during this event.
         slots: where the members are in what `net` returns.
         batch: the batch of the step, as `net.gradients_in` takes it.
@@ -31,6 +32,7 @@ class Gradients:
     members: list[int]
     layers: dict[str, Tensor]
     parameters: dict[str, str]
+    rows: dict[str, slice]
     net: TrainedModel
     slots: list[int] | slice
     batch: Batch
@@ -43,6 +45,7 @@ class Weights:
     Attributes:
         members: the members shown, in the order of the leading axis.
         layers: {layer: (weights (len(members), *shape), biases (len(members), units) or None)}.
+        units: {name of a group: weights and biases of its units (len(members), units, ...)}; see `observed_layers`.
         net: the model that trains them; ask it for more only during this event.
         slots: where the members are in what `net` returns.
     """
@@ -50,6 +53,7 @@ class Weights:
     step: int
     members: list[int]
     layers: Layers
+    units: dict[str, Tensor]
     net: TrainedModel
     slots: list[int] | slice
 

@@ -43,6 +43,9 @@ class TrainedModel(Protocol):
     def layers(self) -> Layers:
         """Return each layer's weights (K, *shape) and biases (K, units)."""
 
+    def units(self) -> dict[str, Tensor]:
+        """Return the weights and biases (K, units, ...) of heads and recurrent units, by `UnitGroup.name`."""
+
     def tensors(self) -> dict[str, Tensor]:
         """Return each parameter (K, *shape), as a view that can be written to."""
 

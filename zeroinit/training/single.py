@@ -3,22 +3,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from zeroinit.layers import is_activation, weight_layers
+from zeroinit.layers import called_modules, is_activation
 from zeroinit.loss import Loss
+from zeroinit.observed_layers import ObservedLayer, UnitGroup, observed_layers, unit_groups
+from zeroinit.roles import WeightLayer
 from zeroinit.training.clip import Clip
 from zeroinit.training.model import Activations, Batch, Layers
 from zeroinit.training.scheduler import Scheduler
-
-
-def _with_member_axis(bias: Tensor | None) -> Tensor | None:
-    """Return the bias (units,) as (1, units); None if there is none."""
-    return None if bias is None else bias.detach().unsqueeze(0)
 
 
 @contextmanager
@@ -50,13 +47,14 @@ def activations(model: nn.Module, inputs: Tensor) -> Activations:
         called.append((name, layer))
 
     def note_activation(activation: nn.Module, positional: tuple[Tensor, ...], named: dict[str, Any]) -> None:
-        if called:
-            name, layer = called[-1]
+        name, layer = called[-1] if called else ("", activation)
+        if isinstance(layer, WeightLayer):  # not behind a recurrent layer or an embedding, whose rows are no units
             inputs = (*positional, *named.values())[0]
             units = -1 if isinstance(layer, nn.Linear) else 1
             inputs_of[name] = (inputs.movedim(units, 0).flatten(1).unsqueeze(0).clone(), activation)
 
-    hooks = [layer.register_forward_hook(partial(note_layer, name)) for name, layer in weight_layers(model)]
+    acting, _ = called_modules(model)
+    hooks = [layer.register_forward_hook(partial(note_layer, name)) for name, layer in acting.items()]
     hooks += [
         module.register_forward_pre_hook(note_activation, with_kwargs=True)
         for module in model.modules()
@@ -85,6 +83,14 @@ class SingleModel:
         self.model, self.optimizer, self.loss, self.scheduler = model, optimizer, loss, scheduler
         self.autocast = autocast_to(autocast, next(model.parameters(), torch.empty(0)).device)
         self.is_autocast = autocast is not None
+
+    @cached_property
+    def _observed_layers(self) -> list[ObservedLayer]:
+        return observed_layers(self.model)
+
+    @cached_property
+    def _unit_groups(self) -> list[UnitGroup]:
+        return unit_groups(self.model)
 
     def backward(self, inputs: Tensor, targets: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
         """Leave the gradients of a batch in the parameters. Return its mean loss and its sum of scores."""
@@ -136,10 +142,15 @@ class SingleModel:
 
     def layers(self) -> Layers:
         """Return each layer's weight (1, *shape) and bias (1, units)."""
-        return {
-            name: (layer.weight.detach().unsqueeze(0), _with_member_axis(layer.bias))
-            for name, layer in weight_layers(self.model)
-        }
+        layers: Layers = {}
+        for layer in self._observed_layers:
+            weight, bias = layer.values()
+            layers[layer.name] = weight.unsqueeze(0), None if bias is None else bias.unsqueeze(0)
+        return layers
+
+    def units(self) -> dict[str, Tensor]:
+        """Return the weights and biases (1, units, ...) of heads and recurrent units."""
+        return {group.name: group.units().unsqueeze(0) for group in self._unit_groups}
 
     def tensors(self) -> dict[str, Tensor]:
         """Return each parameter (1, *shape), as a view that can be written to."""

@@ -116,6 +116,10 @@ class ModelStack:
         names = [name for name, _ in weight_layers(self.models[0])]
         return {name: (tensors[f"{name}.weight"], tensors.get(f"{name}.bias")) for name in names}
 
+    def units(self) -> dict[str, Tensor]:
+        """Return nothing: a stack has no attention and no recurrent layer."""
+        return {}
+
     def tensors(self) -> dict[str, Tensor]:
         """Return each parameter (K, *shape), as a view that can be written to."""
         return {name: parameter.detach() for name, parameter in self.parameters.items()}
