@@ -33,6 +33,7 @@ def test_diabetes_is_standardised_by_its_training_split() -> None:
     for part in data.train:
         assert torch.allclose(part.mean(0), torch.zeros(part.shape[1]), atol=1e-6)
         assert torch.allclose(part.std(0, correction=0), torch.ones(part.shape[1]), atol=1e-6)
+    assert all(part.mean(0).abs().max() > 1e-3 for part in data.test)  # by the training split, not by their own
     rows = {row.numpy().tobytes() for inputs, _ in splits for row in inputs}
     assert len(rows) == 442
     weights = torch.linalg.lstsq(data.train[0], data.train[1]).solution

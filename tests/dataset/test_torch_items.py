@@ -75,8 +75,9 @@ def test_shares_are_held_out_of_the_items_each_class_in_proportion() -> None:
 def test_given_splits_are_kept_and_the_memory_is_a_note() -> None:
     data = read(Items(PAIRS), Items(PAIRS[:9]), Items(PAIRS[9:15]))
     assert [len(labels) for _, labels in (data.train, data.val, data.test)] == [60, 9, 6]
-    size = 75 * (2 * 4 + 8)
-    assert data.notes_for([]) == [f"dataset=torch: its examples take {size / 2**20:,.1f} MiB of memory"]
+    large = [(torch.zeros(2**15), label) for _, label in PAIRS]  # 128 KiB each
+    notes = read(Items(large[:48]), Items(large[:8]), Items(large[:8])).notes_for([])
+    assert notes == ["dataset=torch: its examples take 8.0 MiB of memory"]
     assert len(data.notes_for(["dataset.val_fraction=0.5", "dataset.test_fraction=0.5"])) == 3
 
 

@@ -119,8 +119,8 @@ def test_the_archive_keeps_r2() -> None:
 def test_only_cells_with_the_same_score_are_compared() -> None:
     cells = mixed_cells()
     answer = summarize(compare_with_baseline(cells))
-    assert answer[0] == "The baseline is default (91.0% ± 2.5, n = 3)."
-    assert answer[1] == "The baseline is default (R² 46.0% ± 2.5, n = 3)."
+    assert answer[0] == "With accuracy: The baseline is default (91.0% ± 2.5, n = 3)."
+    assert answer[1] == "With R²: The baseline is default (R² 46.0% ± 2.5, n = 3)."
     assert warn_of_scores(cells) == [
         "Some cells have accuracy and others R²: only cells with the same score are compared."
     ]
@@ -210,6 +210,12 @@ def test_the_axis_of_r2_holds_what_is_little_below_0() -> None:
     assert limits(0, -30, 0.4) == (-1, 1.02)
     assert limits(-30, 0.4) == (0, 1.02)  # an untrained net does not count
     assert limits(0.1, 0.4) == (0, 1.02)
+    spread = r2_runs("zero", 0.4, 0.41, 0.42)
+    for run, start in zip(spread, (-1.0, 0.0, 1.0), strict=True):
+        run.metrics.insert(0, ("test/r2", 0.1, 10))
+        run.metrics[1] = ("test/r2", start, 0)
+        run.metrics.sort(key=lambda point: point[2])
+    assert views.make_curves(cells_of(spread)).y.domain == pytest.approx((0, 0.45))  # the first band does not count
     run = as_r2(record("zero", 0, 0.5))
     run.metrics = [("test/r2", value, step) for value, step in ((-0.1, 0), (0.0, 5), (-0.02, 10), (0.45, 20))]
     view = views.make_curves(cells_of([run]))

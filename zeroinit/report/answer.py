@@ -67,8 +67,9 @@ def summarize(
     for name, other in zip(name_inits([other.cell.params for other in others]), others, strict=True):
         by_init.setdefault(name, []).append(other)
     inits = [f"{name}: {_describe_init(group, varying, baseline)}." for name, group in by_init.items()]
-    groups = [[pair for pair in pairs if pair.cell.score == score] for score in list_scores(cells)]
-    counts = [f"{count_directions(group, baseline)}." for group in groups if group]
+    groups = {score: [pair for pair in pairs if pair.cell.score == score] for score in list_scores(cells)}
+    heads = {score: f"With {score.label}: " if len(groups) > 1 else "" for score in groups}
+    counts = [f"{heads[score]}{count_directions(group, baseline)}." for score, group in groups.items() if group]
     return [*_cut(verdicts, "claims"), *counts, *_cut(inits, "inits")]
 
 
