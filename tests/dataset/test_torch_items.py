@@ -78,6 +78,7 @@ def test_given_splits_are_kept_and_the_memory_is_a_note() -> None:
     large = [(torch.zeros(2**15), label) for _, label in PAIRS]  # 128 KiB each
     notes = read(Items(large[:48]), Items(large[:8]), Items(large[:8])).notes_for([])
     assert notes == ["dataset=torch: its examples take 8.0 MiB of memory"]
+    assert data.notes[0].text.endswith(f"{75 * (2 * 4 + 8) / 2**10:.1f} KiB of memory")
     assert len(data.notes_for(["dataset.val_fraction=0.5", "dataset.test_fraction=0.5"])) == 3
 
 

@@ -56,7 +56,8 @@ def torch_dataset(
     classes = _count_classes({name: labels for name, (_, labels) in splits.items()})
     rest, test_split = _split_off("test", splits, splits["train"], test_fraction, generator)
     rest, val_split = _split_off("val", splits, rest, val_fraction, generator)
-    notes = [Note(f"dataset=torch: its examples take {reader.bytes / 2**20:,.1f} MiB of memory")]
+    size, unit = (reader.bytes / 2**20, "MiB") if reader.bytes >= 2**20 else (reader.bytes / 2**10, "KiB")
+    notes = [Note(f"dataset=torch: its examples take {size:,.1f} {unit} of memory")]
     notes += [
         Note(f"dataset.{name}_fraction has no effect, as dataset.{name} is given", key=f"{name}_fraction")
         for name in ("val", "test")
