@@ -27,10 +27,17 @@ def digits() -> Data:
     return dataset.digits(stream("split", 0))
 
 
-def member(job_of: Callable[..., Job], data: Data, seed: int, *words: str) -> Member:
-    job = job_of("dataset=digits", "arch.hidden=[8]", "optimizer=sgd", f"steps={STEPS}", f"seed={seed}", *words)
+@pytest.fixture(scope="module")
+def jobs(job_of: Callable[..., Job]) -> list[Job]:
+    """One at the rate of 0.1, one that diverges at once, and others."""
+    words = ("dataset=digits", "arch.hidden=[8]", "optimizer=sgd", f"steps={STEPS}")
+    rates = ("0.1", "1e30", "0.5", "0.2")
+    return [job_of(*words, f"seed={seed}", f"optimizer.lr={rate}") for seed, rate in enumerate(rates)]
+
+
+def member(job: Job, data: Data) -> Member:
     model, _, optimizer = build.build(job.config, data)
-    return Member(model, optimizer, stream("order", seed), stream("augment", 0), STEPS)
+    return Member(model, optimizer, stream("order", job.config.seeds.order), stream("augment", 0), STEPS)
 
 
 def flat(model: nn.Module) -> torch.Tensor:
@@ -38,9 +45,9 @@ def flat(model: nn.Module) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("clip", LIMITS, ids=str)
-def test_a_clipped_run_is_that_of_a_plain_loop(clip: Clip, job_of: Callable[..., Job], digits: Data) -> None:
+def test_a_clipped_run_is_that_of_a_plain_loop(clip: Clip, jobs: list[Job], digits: Data) -> None:
     """Bit for bit alone, and in a stack within rounding; the gradients shown are those before clipping."""
-    alone, stacked, plain, free = (member(job_of, digits, 0) for _ in range(4))
+    alone, stacked, plain, free = (member(jobs[0], digits) for _ in range(4))
     norms = []
 
     def observe(event: Event) -> None:
@@ -67,17 +74,13 @@ def test_a_clipped_run_is_that_of_a_plain_loop(clip: Clip, job_of: Callable[...,
 
 
 @pytest.mark.parametrize("clip", LIMITS, ids=str)
-def test_a_member_is_clipped_alone_and_keeps_a_nan_to_itself(
-    clip: Clip, job_of: Callable[..., Job], digits: Data
-) -> None:
+def test_a_member_is_clipped_alone_and_keeps_a_nan_to_itself(clip: Clip, jobs: list[Job], digits: Data) -> None:
     """In bits it depends on no other member, one of which diverges at once."""
-    rates = ("0.1", "1e30", "0.5", "0.1", "0.1")
-    words = [(f"optimizer.lr={rate}", f"init={'default' if rate == '0.1' else 'ones'}") for rate in rates]
-    together, by_itself = ([member(job_of, digits, seed, *typed) for seed, typed in enumerate(words)] for _ in range(2))
+    together, by_itself = ([member(job, digits) for job in jobs] for _ in range(2))
     together[1].model.get_parameter("output.weight").data[0, 0] = torch.nan
     train_members(together, digits, batch_size=32, clip=clip)
     assert not flat(together[1].model).isfinite().all()
-    for index in (0, 2, 3, 4):
+    for index in (0, 2, 3):
         train_members([by_itself[index]], digits, batch_size=32, clip=clip, stacked=True)
         assert flat(by_itself[index].model).equal(flat(together[index].model))
         assert flat(by_itself[index].model).isfinite().all()

@@ -65,23 +65,28 @@ def nothing(outputs: Tensor, targets: Tensor) -> None:
     return None
 
 
-def member(job_of: Callable[..., Job], data: Data, seed: int, *words: str) -> Member:
-    job = job_of("dataset=digits", "arch.hidden=[8]", "steps=5", f"seed={seed}", *words)
+@pytest.fixture(scope="module")
+def jobs(job_of: Callable[..., Job]) -> list[Job]:
+    return [job_of("dataset=digits", "arch.hidden=[8]", "steps=5", f"seed={seed}") for seed in range(3)]
+
+
+def member(job: Job, data: Data) -> Member:
     model, _, optimizer = build.build(job.config, data)
-    return Member(model, optimizer, stream("order", seed), stream("augment", 0), 5)
+    return Member(model, optimizer, stream("order", job.config.seeds.order), stream("augment", 0), 5)
 
 
 @pytest.mark.parametrize("target", [BRIER, "+metrics.brier._target_=test_user_metrics.Stateful"])
-def test_each_member_has_its_values_on_whole_splits(target: str, job_of: Callable[..., Job], digits: Data) -> None:
+def test_each_member_has_its_values_on_whole_splits(
+    target: str, jobs: list[Job], job_of: Callable[..., Job], digits: Data
+) -> None:
     words = (target, *["+metrics.brier.scale=1"][: "Stateful" in target])
     config = job_of("dataset=digits", *words).config
     check_user_metrics(config, digits)
     evaluate = partial(evaluate_members, user_metrics=build.make_user_metrics(config))
-    together = [member(job_of, digits, seed) for seed in range(3)]
+    together, others = ([member(job, digits) for job in jobs] for _ in range(2))
     before = torch.get_rng_state()
     results = train_members(together, digits, batch_size=32, evaluate=evaluate)
     assert torch.get_rng_state().equal(before)
-    others = [member(job_of, digits, seed) for seed in range(3)]
     plain_results = train_members(others, digits, batch_size=32)
     for one_member, other, result, plain in zip(together, others, results, plain_results, strict=True):
         for (_, trained), (_, untouched) in zip(
@@ -97,10 +102,10 @@ def test_each_member_has_its_values_on_whole_splits(target: str, job_of: Callabl
         assert result.metrics[0].values.items() >= plain.metrics[0].values.items()
 
 
-def test_a_value_that_is_not_finite_is_left_out_and_ends_no_run(job_of: Callable[..., Job], digits: Data) -> None:
+def test_a_value_that_is_not_finite_is_left_out_and_ends_no_run(jobs: list[Job], digits: Data) -> None:
     metrics = {"bad": UserMetric("metrics.bad", lambda outputs, targets: torch.tensor(torch.nan))}
     evaluate = partial(evaluate_members, user_metrics=metrics)
-    [result] = train_members([member(job_of, digits, 0)], digits, batch_size=32, evaluate=evaluate)
+    [result] = train_members([member(jobs[0], digits)], digits, batch_size=32, evaluate=evaluate)
     assert result.diverged_at is None
     assert len(result.metrics) > 1
     assert all("val/bad" not in metrics.values and "val/loss" in metrics.values for metrics in result.metrics)
