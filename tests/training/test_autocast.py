@@ -1,17 +1,20 @@
 """A forward pass and a loss in bfloat16, against a loop as one writes it in torch."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 import torch
 import torch.nn.functional as F
 from helpers.trainings import SOFTMAX
+from torch import Tensor
 
 from zeroinit import build, dataset
 from zeroinit.config import Job
 from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment, Batches
 from zeroinit.errors import BadInput
+from zeroinit.loss import CrossEntropy
 from zeroinit.rng import stream
 from zeroinit.sweep.stacking import find_limits
 from zeroinit.training.cohort import Member
@@ -61,6 +64,24 @@ def test_a_run_is_that_of_a_plain_loop(job_of: Callable[..., Job], digits: Data)
     assert result.metrics[-1].values["val/loss"] == pytest.approx(
         F.cross_entropy(outputs[0].t(), digits.val[1]).item(), abs=1e-6
     )
+
+
+class Recorder(CrossEntropy):
+    """A loss that keeps the dtype of the outputs that it is given."""
+
+    dtypes: ClassVar[list[torch.dtype]] = []
+
+    def total(self, outputs: Tensor, targets: Tensor, reduction: str) -> Tensor:
+        self.dtypes.append(outputs.dtype)
+        return super().total(outputs, targets, reduction)
+
+
+def test_a_loss_gets_outputs_in_float32(job_of: Callable[..., Job], digits: Data) -> None:
+    """A function of the user would round them else."""
+    one_member = member(job_of(*WORDS), digits)
+    single = SingleModel(one_member.model, one_member.optimizer, Recorder(outputs=10), autocast=torch.bfloat16)
+    single.backward(digits.to_inputs(digits.train[0][:9])[None], digits.train[1][:9][None], "mean")
+    assert Recorder.dtypes == [torch.float32]
 
 
 def test_it_trains_alone_and_says_why(job_of: Callable[..., Job]) -> None:

@@ -66,7 +66,10 @@ def test_members_of_a_stack_have_groups_of_their_own(job_of: Callable[..., Job],
     cases = [
         *((GROUPS, "schedule=cosine", steps) for steps in (8, 3)),
         *((GROUPS, "schedule=constant", steps) for steps in (3, 8)),
-        ("optimizer.groups=[{names: hidden1.*, betas: [0.5, 0.9]}]", "schedule=constant", 8),
+        *(
+            (f"optimizer.groups=[{{names: {layer}.*, betas: [0.5, 0.9]}}]", "schedule=constant", 8)
+            for layer in ("hidden1", "output")
+        ),
         ("optimizer.groups=[]", "schedule=exponential", 8),
     ]
     jobs = [
