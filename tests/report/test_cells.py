@@ -55,6 +55,17 @@ def test_whatever_differs_between_cells_is_a_column() -> None:
     assert naming_keys(group_cells(plan_of(a, b), [a, b])) == ["arch", "init", "bias_scale.value", "optimizer.lr"]
 
 
+def test_the_rule_of_a_role_is_a_column_unless_the_init_decides_it() -> None:
+    a, b, c = record("keep", 0, 0.5), record("zero", 0, 0.5), record("ones", 0, 0.5)
+    a.params |= {"init.other": "keep", "init.other.std": "1"}
+    b.params |= {"init.other": "null", "init.other.std": "2"}
+    c.params |= {"init.other": "null"}
+    usual = ["arch", "init", "bias_scale.value"]
+    assert naming_keys(group_cells(plan_of(a, b, c), [a, b, c])) == [*usual, "init.other.std"]
+    c.params |= {"init": "zero", "init.other": "keep"}
+    assert naming_keys(group_cells(plan_of(a, b, c), [a, b, c])) == [*usual, "init.other", "init.other.std"]
+
+
 def test_a_key_that_another_determines_distinguishes_nothing() -> None:
     rates = {"sgd": "0.1", "adam": "0.001", "rmsprop": "0.001"}
     params = [

@@ -16,6 +16,7 @@ from zeroinit.tracker.tags import Tag
 
 TABLE_KEYS = ("arch", "init", "bias_scale.value")  # columns of every table; a key that differs between cells joins them
 # prefixes of keys that never name a cell; `seed` covers the seeds of all streams
+INIT_ROLES = tuple(f"init.{role}" for role in ("embedding", "recurrent", "scale", "shift", "other"))
 KEYS_WITHOUT_CELL = (*KEYS_WITHOUT_EFFECT, *(f"dataset.{key}" for key in PATH_KEYS))
 NOT_RUN = "not run"
 LEARNED_NOTHING = ("stuck-at-prior", "symmetric", "dead-layer", "saturated", "diverged")
@@ -175,12 +176,18 @@ def count_probes(record: Record) -> int:
 
 
 def naming_keys(cells: Sequence[Cell]) -> list[str]:
-    """Return the keys that name a cell: arch, init, bias scale, and all other keys that differ between cells."""
+    """Return the keys that name a cell: arch, init, bias scale, and all other keys that differ between cells.
+
+    A rule of a role that the init decides, as `init=keep` does, is no such key.
+    """
     values = defaultdict(set)
     for cell in cells:
         for key, value in cell.params.items():
             values[key].add(value)
+    params = [cell.params for cell in cells]
+    decided = [key for key in INIT_ROLES if _determines(params, "init", key)]
     differing = [key for key, those in values.items() if len(those) > 1 and not key.startswith(KEYS_WITHOUT_CELL)]
+    differing = [key for key in differing if key not in decided]
     return [key for key in TABLE_KEYS if key in values] + sorted(key for key in differing if key not in TABLE_KEYS)
 
 
