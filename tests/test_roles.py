@@ -20,6 +20,7 @@ from zeroinit.diagnostics.symmetry import summarize_draws
 from zeroinit.errors import BadInput
 from zeroinit.init import Filled, initialize
 from zeroinit.rng import stream
+from zeroinit.roles import value_of
 
 NORMAL, ZEROS = partial(nn.init.normal_), partial(nn.init.zeros_)
 Requests = list[dict[str, Any]]
@@ -93,6 +94,32 @@ class Recurrence(nn.Module):
             state = torch.tanh(steps[:, index] + self.states(state))
         logits: Tensor = self.out(state)
         return logits
+
+
+class Cells(nn.Module):
+    """Two steps of torch's own cell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.out = nn.LSTMCell(4, 4), nn.Linear(4, 2)
+
+    def forward(self, sequence: Tensor) -> Tensor:
+        state = self.cell(sequence[:, 0])
+        logits: Tensor = self.out(self.cell(sequence[:, 1], state)[0])
+        return logits
+
+
+class Masked(nn.Module):
+    """Attention by hand, in which a mask of other shape is added to the scores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queries, self.values = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        scores = self.queries(tokens) @ tokens.transpose(1, 2) + tokens.sum(2).unsqueeze(1)
+        mixed: Tensor = tokens + scores.softmax(2) @ self.values(tokens)
+        return mixed
 
 
 MODULES = {  # {module: {parameter: role}}
@@ -180,7 +207,7 @@ def test_a_tied_weight_is_filled_once_as_a_weight() -> None:
     model = nn.ModuleDict({"embedding": nn.Embedding(7, 3), "out": nn.Linear(3, 7, bias=False)})
     model["out"].weight = model["embedding"].weight
     requests: Requests = []
-    [line] = fill(model, rules(partial(recorder(requests)), embedding=ZEROS)).values()
+    [line] = fill(model, rules(partial(recorder(requests)), embedding=partial(recorder(requests)))).values()
     assert (line.parameter, line.role, line.mean) == ("embedding.weight", "weight", 0.5)
     assert [(request["fan_in"], request["fan_out"]) for request in requests] == [(3, 7)]
 
@@ -194,6 +221,16 @@ def test_a_rule_fills_the_effective_weight_of_a_parametrised_layer() -> None:
     assert lines["0.parametrizations.weight.original1"].rule == "constant_(val=0.5) through WeightNorm"
     with pytest.raises(BadInput, match=r"^init\.weight: 0\.weight is not finite, because WeightNorm divides by a norm"):
         fill(model, rules(ZEROS))
+
+
+def test_reading_a_parametrised_weight_changes_no_buffer() -> None:
+    layer = spectral_norm(nn.Linear(4, 3)).train()
+    [vector, _] = [buffer for buffer in layer.buffers()]
+    vector.copy_(nn.functional.normalize(torch.tensor([1.0, 2.0, 3.0]), dim=0))
+    before = vector.clone()
+    assert value_of(layer, "weight").shape == (3, 4)
+    assert vector.equal(before)
+    assert all(module.training for module in layer.modules())
 
 
 def test_the_arguments_that_a_rule_may_request() -> None:
@@ -244,7 +281,8 @@ RESIDUAL: dict[str, tuple[nn.Module, tuple[int, ...], list[str]]] = {
     ),
     "own": (Residual(), (64,), ["branch.2.weight"]),
     "recurrence": (Recurrence(), (6, 4), []),
-    "lstm": (nn.Sequential(nn.Identity(), nn.Sequential(nn.LSTM(4, 4))), (6, 4), []),
+    "cell": (Cells(), (2, 4), []),
+    "mask": (Masked(), (5, 4), ["values.weight"]),
 }
 
 
