@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from zeroinit import CONF
 from zeroinit.config.choices import infer_choices
+from zeroinit.config.rerun import _remove_option
 
 Command = Callable[..., object]
 BEFORE = "It was trained before; rerun=true trains it again."
@@ -141,12 +142,23 @@ def test_a_folder_from_before_there_was_a_hydra_yaml(zeroinit: Command) -> None:
     assert ended.err.startswith("zeroinit: seed=3: no key of out/0/.hydra/config.yaml refers to it; give seeds.init=3")
 
 
-@pytest.mark.parametrize("key", ["dataset", "arch", "init", "bias_scale", "optimizer", "schedule", "probe", "tracker"])
+@pytest.mark.parametrize(
+    "key", ["dataset", "arch", "init", "bias_scale", "optimizer", "schedule", "loss", "probe", "tracker"]
+)
 def test_each_shipped_option_is_known_by_its_values(key: str) -> None:
     for option in sorted(path.stem for path in (CONF / key).glob("*.yaml")):
         with initialize_config_dir(str(CONF), version_base="1.3"):
             values = OmegaConf.to_container(compose("config", [f"{key}={option}"]))
         assert infer_choices(values)[key] == option
+
+
+def test_another_init_than_keep_has_the_default_of_each_role() -> None:
+    """Keys of config.yaml that the option changed get their defaults; those that a user typed stay."""
+    ours, option = (OmegaConf.load(CONF / name) for name in ("config.yaml", "init/keep.yaml"))
+    changed = {"layers": "hidden*", "other": "zeros"}
+    saved = {"init": {**OmegaConf.to_container(ours.init), **OmegaConf.to_container(option), **changed}}
+    left = _remove_option(saved, ours, ["init"], ["init.rest"], OmegaConf.to_container(option))["init"]
+    assert left == {**OmegaConf.to_container(ours.init), **changed}
 
 
 def test_a_folder_that_is_not_there_is_that_of_the_current_folder(zeroinit: Command) -> None:

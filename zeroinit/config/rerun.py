@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,11 @@ def _primary_config(saved: Saved, typed_groups: Sequence[str]) -> DictConfig:
     values = dict(saved.values)
     for key in typed:
         group, _, package = key.partition("@")
-        values = _remove_option(values, ours, (package or group).split("."), [name.partition("@")[2] for name in usual])
+        path = CONF / group / f"{saved.choices.get(key)}.yaml"
+        option = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}
+        assert isinstance(option, dict)
+        packages = [name.partition("@")[2] for name in usual]
+        values = _remove_option(values, ours, (package or group).split("."), packages, option)
     if saved.sweep and values.get("sweep") is None:
         values["sweep"] = saved.sweep
     hydra_node = OmegaConf.to_container(ours.hydra)
@@ -94,10 +98,13 @@ def _chosen_groups(overrides: Sequence[Override]) -> list[str]:
     ]
 
 
-def _remove_option(values: Values, ours: DictConfig, path: Sequence[str], packages: Sequence[str]) -> Values:
+def _remove_option(
+    values: Values, ours: DictConfig, path: Sequence[str], packages: Sequence[str], option: Mapping[Any, Any]
+) -> Values:
     """Return the values without the keys that an option put at a path.
 
-    The keys of zeroinit's config.yaml and the nodes of other options stay.
+    The keys of zeroinit's config.yaml and the nodes of other options stay. A key of config.yaml that still has the
+    option's value gets its default.
     """
     name, *rest = path
     node = values.get(name)
@@ -106,7 +113,10 @@ def _remove_option(values: Values, ours: DictConfig, path: Sequence[str], packag
     our_node = ours.get(name)
     if rest:
         below = our_node if isinstance(our_node, DictConfig) else OmegaConf.create({})
-        return values | {name: _remove_option(node, below, rest, packages)}
+        return values | {name: _remove_option(node, below, rest, packages, option)}
     remaining = {str(key) for key in our_node} if isinstance(our_node, DictConfig) else set()
     remaining |= {package.removeprefix(f"{name}.") for package in packages if package.startswith(f"{name}.")}
-    return values | {name: {key: value for key, value in node.items() if key in remaining}}
+    defaults: Any = OmegaConf.to_container(our_node) if isinstance(our_node, DictConfig) else {}
+    changed = {key for key in defaults if key in option and node.get(key) == option[key]}
+    left = {key: defaults[key] if key in changed else value for key, value in node.items() if key in remaining}
+    return values | {name: left}

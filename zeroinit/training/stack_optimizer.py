@@ -65,10 +65,10 @@ class StackOptimizer:
         self.group_leaders: list[tuple[dict[str, Any], Scheduler | None]] = []  # of each group: settings to follow
         for start, end in zip(starts, [*starts[1:], len(members)], strict=True):
             optimizer, scheduler = self.leaders[members[start]]
-            for own_group, names in zip(optimizer.param_groups, self.names[members[start]], strict=True):
+            for group, names in zip(optimizer.param_groups, self.names[members[start]], strict=True):
                 parts = [_make_part(name, parameters[name], slice(start, end)) for name in names]
-                groups.append({**own_group, "params": [part.values for part in parts]})
-                self.group_leaders.append((own_group, scheduler))
+                groups.append({**group, "params": [part.values for part in parts]})
+                self.group_leaders.append((group, scheduler))
                 self.parts += parts
         self.optimizer = self.optimizer_of(groups)
 
