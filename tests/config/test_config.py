@@ -189,3 +189,27 @@ def test_what_is_missing_or_of_another_kind(overrides: list[str], said: str, job
     with pytest.raises(BadInput) as raised:
         job_of(*overrides)
     assert str(raised.value).startswith(said)
+
+
+def test_functions_below_a_group_are_params_of_their_own(job_of: Callable[..., Job]) -> None:
+    """They tell the cells of a sweep apart; rules of weights and biases are part of the init's name."""
+    words = (
+        "dataset=torch",
+        "dataset.train._target_=mine.Images",
+        "loss=function",
+        "loss.function._target_=mine.focal",
+    )
+    job = job_of(*words, "init.other={_target_: mine.position}", "init.bias._target_=mine.noise")
+    names = {
+        key: job.params[key] for key in ("dataset", "dataset.train", "loss", "loss.function", "init", "init.other")
+    }
+    assert names == {
+        "dataset": "torch",
+        "dataset.train": "mine.Images",
+        "loss": "function",
+        "loss.function": "mine.focal",
+        "init": "default bias=mine.noise",
+        "init.other": "mine.position",
+    }
+    assert "dataset.train._target_=mine.Images" in job.name
+    assert "init.bias" not in job.name

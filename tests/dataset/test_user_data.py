@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
+from zeroinit import build
+from zeroinit.config import Job
 from zeroinit.dataset import Data
 from zeroinit.dataset.check import check_data
 from zeroinit.dataset.data import Split
 from zeroinit.errors import BadInput
+from zeroinit.sweep.runner import run_jobs
+from zeroinit.tracker.memory import Off
+from zeroinit.tracker.tags import Tag
 
 Command = Callable[..., Any]
 
@@ -76,9 +81,9 @@ FAULTS: dict[str, tuple[object, str]] = {
         "the inputs of train require a gradient; give inputs.detach()",
     ),
     "sparse": (data_of(train=change_split(POINTS.to_sparse())), "train has sparse tensors; give dense ones, as "),
-    "tokens": (
-        data_of(train=change_split(POINTS.long())),
-        "the inputs of train are torch.int64; give torch.float32, as",
+    "short integers": (
+        data_of(train=change_split(POINTS.short())),
+        "the inputs of train are torch.int16; give torch.float32, as",
     ),
     "halves": (data_of(train=change_split(POINTS.half())), "the inputs of train are torch.float16; give torch.float32"),
     "not a number": (
@@ -146,3 +151,52 @@ def test_the_command_refuses_them_before_training(
     assert (ended.code, ended.out) == (2, "")
     [line] = ended.err.splitlines()
     assert line.startswith(f"zeroinit: {said}")
+
+
+def tokens(generator: Generator) -> Data:
+    """Six tokens of five kinds, and whether the first is below three."""
+    splits = (torch.randint(5, (40, 6), generator=generator) for _ in range(3))
+    return Data(*((inputs, (inputs[:, 0] < 3).long()) for inputs in splits), num_classes=2)
+
+
+class Embedded(nn.Module):
+    def __init__(self, input_shape: tuple[int, ...], num_classes: int) -> None:
+        super().__init__()
+        self.embedding, self.output = nn.Embedding(5, 3), nn.Linear(3 * input_shape[0], num_classes)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        output: Tensor = self.output(self.embedding(inputs).flatten(1))
+        return output
+
+
+def test_tokens_reach_an_embedding_as_they_are(job_of: Callable[..., Job]) -> None:
+    words = (
+        "dataset._target_=test_user_data.tokens",
+        "dataset.batch_size=20",
+        "arch=logistic",
+        "steps=60",
+        "probe=all",
+    )
+    job = job_of(*words, "arch._target_=test_user_data.Embedded", "init=zero_normal", "optimizer.lr=0.05")
+    build.check([job])
+    tracker = Off()
+    tracker.is_persistent = True  # so that it probes
+    [record] = run_jobs([job], tracker, lambda *_: None)
+    assert record.status == "FINISHED"
+    assert record.tags[Tag.OUTCOME] == "learned"
+    assert "lint" not in record.tags.get(Tag.LINT_FINDINGS, "")
+    assert {"curvature/largest", "grad/embedding/norm", "weight/embedding/norm"} <= {*record.histories}
+    refused = job_of(*words, "dataset.normalize.mean=0.5", "arch._target_=test_user_data.Embedded")
+    with pytest.raises(BadInput, match=r"dataset\.normalize: the inputs are tokens"):
+        build.check([refused])
+
+
+def few_targets(generator: Generator) -> Data:
+    split = torch.randn(9, 2, generator=generator), torch.randn(9, 1, generator=generator)
+    return Data(split, split, split, num_classes=None)
+
+
+def test_targets_of_a_subsample_are_checked_again(job_of: Callable[..., Job]) -> None:
+    words = ("dataset._target_=test_user_data.few_targets", "loss=mse", "dataset.batch_size=1")
+    with pytest.raises(BadInput, match=r"^dataset\.max_examples=1: the targets of train are all equal"):
+        build.check([job_of(*words, "dataset.max_examples=1")])

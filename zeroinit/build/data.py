@@ -10,7 +10,7 @@ from zeroinit.config.identity import hash_data
 from zeroinit.config.schema import RunConfig
 from zeroinit.config.target import Target, parameters_of
 from zeroinit.dataset.batches import Augment
-from zeroinit.dataset.check import check_data
+from zeroinit.dataset.check import check_data, describe_fault
 from zeroinit.dataset.data import Data, set_normalization, subsample
 from zeroinit.dataset.images import reshape_images
 from zeroinit.environment import active_variables
@@ -67,6 +67,8 @@ def load_cached(source: DataSource, device: torch.device) -> Data:
     data = check_data(data, str(source.target))
     if source.max_examples is not None:
         data = subsample(data, source.max_examples)
+        if fault := describe_fault(data):  # such as real targets that are all equal
+            raise BadInput(f"dataset.max_examples={source.max_examples}: {fault}")
     return reshape_images(data, resize, source.channels).to(device)
 
 

@@ -18,7 +18,7 @@ def make_loss(config: RunConfig, data: Data) -> Loss:
     return _fit(config.loss, data)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _fit(target: Target, data: Data) -> Loss:
     """Return the loss of a target for the data, which a sweep needs many times."""
     loss = target.instantiate(data)

@@ -12,10 +12,7 @@ from zeroinit.config.read import Values
 
 @cache
 def targets_in(path: Path, group: str) -> dict[str, str]:
-    """Return {key of a node: its `_target_`} of an option of a group; empty for a rule that may get one.
-
-    None if there is no such file.
-    """
+    """Return {key of a node: its `_target_`} of an option of a group; none if there is no such file."""
     if not path.is_file():
         return {}
     shared = OmegaConf.select(OmegaConf.load(CONF / "config.yaml"), group) or {}
@@ -25,8 +22,6 @@ def targets_in(path: Path, group: str) -> dict[str, str]:
     for key, node in [("", option), *option.items_ex(resolve=False)]:
         if isinstance(node, DictConfig) and "_target_" in node:
             targets[str(key)] = str(node["_target_"])
-        elif group == "init" and key not in ("", "layers", "rest"):
-            targets[str(key)] = ""
     return targets
 
 

@@ -15,6 +15,8 @@ from zeroinit.config.schema import RunConfig
 from zeroinit.config.unknown import check_keys
 from zeroinit.errors import BadInput
 
+NAMED_WITH_OPTION = ("weight", "bias")  # rules of an init whose functions are part of the init's name
+
 
 def resolve(cfg: DictConfig, hydra_node: Any) -> Values:
     """Return the config as plain values, without Hydra's own node and without helper keys.
@@ -41,7 +43,10 @@ def resolve(cfg: DictConfig, hydra_node: Any) -> Values:
 
 
 def find_options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:
-    """Return the option of each group; if a config replaces the option's function, the function's name."""
+    """Return the option of each group; if a config replaces the option's function, the function's name.
+
+    The function of a node below a group, such as `dataset.train` or `init.other`, has a name under its own key.
+    """
     names = {}
     for choice, option in choices.items():
         group, _, package = choice.partition("@")  # init@init.rest: an option of init, under another key
@@ -55,11 +60,18 @@ def find_options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:
             continue
         node = package or group
         names[node] = str(option)
-        for key, shipped in targets_in(CONF / group / f"{option}.yaml", group).items():
-            chosen = read(values, f"{node}.{key}" if key else node)
-            target = chosen["_target_"] if isinstance(chosen, dict) else shipped  # other values are params themselves
-            if target != shipped:
-                names[node] = f"{names[node]} {key}={target}" if key else target
+        shipped = targets_in(CONF / group / f"{option}.yaml", group)
+        chosen = read(values, node)
+        for key, inner in [("", chosen), *chosen.items()]:
+            target = inner.get("_target_") if isinstance(inner, dict) else None
+            if target is None or target == shipped.get(key):
+                continue
+            if not key:
+                names[node] = target
+            elif key in NAMED_WITH_OPTION:
+                names[node] = f"{names[node]} {key}={target}"
+            else:
+                names[f"{node}.{key}"] = target
     return names
 
 
@@ -71,11 +83,17 @@ def make_name(params: Mapping[str, str], overrides: list[str]) -> str:
         for line in overrides
         if line.partition("=")[0] not in skipped
         and not line.lstrip("+").startswith(("tracker", "probe", "metrics"))
-        and "_target_" not in line
+        and ("_target_" not in line or _names_param(line, params))
     ]
     scale = [f"x{params['bias_scale.value']}"] if "bias_scale.value" in params else []
     words = [params["arch"], params["init"], *scale, f"seed {params['seeds.init']}", *typed]
     return " ".join(words)[:250]
+
+
+def _names_param(line: str, params: Mapping[str, str]) -> bool:
+    """Return whether an override gives the function of a node below a group, which is a param."""
+    key = line.lstrip("+").partition("=")[0].removesuffix("._target_")
+    return "." in key and key in params
 
 
 def make_params(values: Values, options: Mapping[str, str]) -> dict[str, str]:

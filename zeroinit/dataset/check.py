@@ -6,7 +6,7 @@ from torch import Tensor
 from zeroinit.dataset.data import Data
 from zeroinit.errors import BadInput
 
-INPUT_DTYPES = (torch.uint8, torch.float32, torch.float64)  # bytes, or real numbers
+INPUT_DTYPES = (torch.uint8, torch.int64, torch.float32, torch.float64)  # bytes, tokens, or real numbers
 
 
 def check_data(data: object, name: str) -> Data:
@@ -52,7 +52,8 @@ def describe_fault_of_split(split: str, pair: object, classes: int | None) -> st
         return f"{split} has sparse tensors; give dense ones, as inputs.to_dense()"
     if inputs.dtype not in INPUT_DTYPES:
         return (
-            f"the inputs of {split} are {inputs.dtype}; give torch.float32, as inputs.float(), or torch.uint8 for bytes"
+            f"the inputs of {split} are {inputs.dtype}; give torch.float32, as inputs.float(), torch.uint8 for bytes, "
+            "or torch.int64 for tokens"
         )
     if inputs.dim() < 2:
         return (

@@ -26,8 +26,8 @@ class Note:
 class Data:
     """Three splits of (inputs (N, *input_shape), targets) on one device.
 
-    Inputs are stored as real numbers or as bytes. `to_inputs` makes bytes float32 in [0, 1]. Targets are the labels
-    (N,) of classes, or real numbers (N, targets).
+    Inputs are stored as real numbers, bytes or tokens (int64). `to_inputs` makes bytes float32 in [0, 1], and leaves
+    tokens as they are. Targets are the labels (N,) of classes, or real numbers (N, targets).
 
     Attributes:
         num_classes: None for real targets.
@@ -109,7 +109,7 @@ def hold_out(inputs: Tensor, labels: Tensor, count: int, generator: torch.Genera
     return (inputs[rest], labels[rest]), (inputs[chosen], labels[chosen])
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def mean_deviation(data: Data, split: SplitName) -> float:
     """Return the mean squared error, averaged over the targets, of predicting the training set's mean on a split."""
     targets: Tensor = getattr(data, split)[1]
@@ -128,10 +128,14 @@ def set_normalization(data: Data, mean: Constants, std: Constants) -> Data:
         std: the same.
 
     Raises:
-        BadInput: There are not as many numbers as channels.
+        BadInput: There are not as many numbers as channels, or the inputs are tokens.
     """
     if mean == 0 and std == 1:
         return data
+    if data.train[0].dtype == torch.int64:
+        raise BadInput(
+            "dataset.normalize: the inputs are tokens (torch.int64), not real numbers; give mean 0 and std 1"
+        )
     channels = data.input_shape[0]
 
     def broadcast(key: str, constants: Constants) -> Tensor:

@@ -114,7 +114,8 @@ def _rms(values: Tensor) -> float:
 
 def _spread(values: Tensor) -> float:
     """Return the standard deviation over examples; the variances of the units are averaged."""
-    return values.var(0, correction=0).mean().sqrt().item()
+    real = values if values.is_floating_point() else values.float()  # of tokens
+    return real.var(0, correction=0).mean().sqrt().item()
 
 
 def check_unused(first_pass: FirstPass) -> list[str]:

@@ -16,6 +16,7 @@ from zeroinit.loss.losses import (
     MeanSquaredError,
     RegressionFunctionLoss,
 )
+from zeroinit.user_code import explain_errors
 
 
 def cross_entropy(data: Data, label_smoothing: float, class_weights: Sequence[float] | str | None) -> Loss:
@@ -102,7 +103,8 @@ def from_function(data: Data, function: Callable[[Tensor, Tensor], Tensor], task
 def _try_function(loss: FunctionLoss, targets: Tensor) -> None:
     """Raise BadInput unless the function returns a differentiable loss for each example."""
     outputs = torch.zeros(len(targets), loss.outputs, device=targets.device, requires_grad=True)
-    losses: Any = loss.function(outputs, targets)
+    with explain_errors("loss.function, whose further arguments are keys such as +loss.function.gamma=2"):
+        losses: Any = loss.function(outputs, targets)
     if not isinstance(losses, Tensor) or losses.shape != (len(targets),) or not losses.requires_grad:
         shape = f" of shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else ""
         raise BadInput(

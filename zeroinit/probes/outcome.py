@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zeroinit.dataset.data import Data, Split, evenly_spaced, mean_deviation
+from zeroinit.dataset.data import Data, Split, evenly_spaced
 from zeroinit.probes.inspection import Inspection, Layer
 from zeroinit.tracker.scores import R2, Score
 from zeroinit.training.events import TrainingResult
@@ -91,7 +91,7 @@ def find_baselines(data: Data, score: Score) -> Baselines:
     val, train = (
         evenly_spaced(split, min(few, most)) for split, few in zip((data.val, data.train), MAX_COMPARED, strict=True)
     )
-    inputs, known = (data.to_inputs(stored).flatten(1) for stored, _ in (val, train))
+    inputs, known = (_as_rows(data, stored) for stored, _ in (val, train))
     if score == R2:
         return _find_regression_baselines((inputs, val[1]), (known, train[1]), data)
     nearest = torch.cat([torch.cdist(some, known).argmin(1) for some in torch.split(inputs, 100)])
@@ -108,12 +108,18 @@ def _find_regression_baselines(val: Split, train: Split, data: Data) -> Baseline
         return F.pad(inputs.double(), (0, 1), value=1.0)
 
     # the solution of the least norm, where several fit
-    weights = torch.linalg.lstsq(with_intercept(train[0]).cpu(), train[1].double().cpu(), driver="gelsd").solution
+    weights = torch.linalg.lstsq(with_intercept(train[0]).cpu(), train[1].double().cpu(), driver="gelsy").solution
     residuals = val[1].double().cpu() - with_intercept(val[0]).cpu() @ weights
-    deviation = mean_deviation(data, "val")
-    of_each = (data.val[1].double() - data.train[1].double().mean(0)).square().mean(1)
-    error = of_each.std().item() / math.sqrt(len(of_each)) / deviation if len(of_each) > 1 else 0.0
-    return Baselines(R2, 0.0, 1 - residuals.square().mean().item() / deviation, error)
+    mean = data.train[1].double().mean(0)
+    compared, of_each = ((targets.double() - mean).square().mean(1) for targets in (val[1], data.val[1]))
+    error = (of_each.std() / math.sqrt(len(of_each)) / of_each.mean()).item() if len(of_each) > 1 else 0.0
+    return Baselines(R2, 0.0, 1 - residuals.square().mean().item() / compared.mean().item(), error)
+
+
+def _as_rows(data: Data, stored: Tensor) -> Tensor:
+    """Return the inputs as rows of real numbers (N, numbers); tokens are taken as numbers."""
+    rows = data.to_inputs(stored).flatten(1)
+    return rows if rows.is_floating_point() else rows.float()
 
 
 @dataclass(frozen=True)

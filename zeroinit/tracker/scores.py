@@ -41,7 +41,6 @@ R2 = Score("r2", "R²", "mean predictor", "linear regression", -math.inf)
 SCORES = (ACCURACY, R2)
 TEST_SCORES = tuple(score.test for score in SCORES)
 VAL_SCORES = tuple(score.val for score in SCORES)
-LOSS_OF_R2 = "mse"  # the option of `loss` whose runs have R²
 
 
 class ScoreValue(NamedTuple):
@@ -60,4 +59,5 @@ def name_scores(scores: Iterable[Score]) -> str:
 def find_score(metrics: Collection[str], params: Mapping[str, str]) -> Score:
     """Return the score whose test or validation metric is among these; before a run has one, that of its loss."""
     measured = (score for score in SCORES if score.test in metrics or score.val in metrics)
-    return next(measured, R2 if params.get("loss") == LOSS_OF_R2 else ACCURACY)
+    is_regression = params.get("loss") == "mse" or params.get("loss.task") == "regression"
+    return next(measured, R2 if is_regression else ACCURACY)

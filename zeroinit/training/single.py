@@ -124,7 +124,8 @@ class SingleModel:
                 twin.zero_grad()
                 for name, value in values.items():
                     twin.get_parameter(name).data.copy_(value[0])
-                self.loss.total(twin(inputs[0].to(dtype)), targets[0], reduction).backward()  # type: ignore[no-untyped-call]
+                real = inputs[0].to(dtype) if inputs.is_floating_point() else inputs[0]  # tokens stay as they are
+                self.loss.total(twin(real), targets[0], reduction).backward()  # type: ignore[no-untyped-call]
             except Exception:
                 return self.gradients()
         return SingleModel(twin, self.optimizer, self.loss).gradients()
