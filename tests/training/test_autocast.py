@@ -38,8 +38,8 @@ def member(job: Job, data: Data) -> Member:
 def test_a_run_is_that_of_a_plain_loop(job_of: Callable[..., Job], digits: Data) -> None:
     """Bit for bit; its parameters and its losses are float32, and its outputs are rounded in the evaluation, too."""
     low, full = job_of(*WORDS, "autocast=bf16"), job_of(*WORDS)
-    one_member, plain, other = member(low, digits), member(full, digits), member(full, digits)
-    [result] = train([one_member], digits, build.recipe_of(low.config, digits))
+    lowered, plain, other = member(low, digits), member(full, digits), member(full, digits)
+    [result] = train([lowered], digits, build.recipe_of(low.config, digits))
     train([other], digits, build.recipe_of(full.config, digits))
     batches = Batches(digits, 128, True, Augment(padding=0, flip=False), [(plain.order, plain.augment)])
     for step in range(STEPS):
@@ -51,13 +51,13 @@ def test_a_run_is_that_of_a_plain_loop(job_of: Callable[..., Job], digits: Data)
         assert result.losses[step].item() == loss.item()
         plain.optimizer.step()
     for trained, expected, unrounded in zip(
-        one_member.model.parameters(), plain.model.parameters(), other.model.parameters(), strict=True
+        lowered.model.parameters(), plain.model.parameters(), other.model.parameters(), strict=True
     ):
         assert trained.dtype == torch.float32
         assert trained.equal(expected)
         assert not trained.equal(unrounded)
     inputs = digits.to_inputs(digits.val[0])[None]
-    single = SingleModel(one_member.model, one_member.optimizer, SOFTMAX, autocast=torch.bfloat16)
+    single = SingleModel(lowered.model, lowered.optimizer, SOFTMAX, autocast=torch.bfloat16)
     outputs = single.predict(inputs)
     assert outputs.dtype == torch.float32
     assert outputs.equal(outputs.bfloat16().float())
@@ -78,8 +78,8 @@ class Recorder(CrossEntropy):
 
 def test_a_loss_gets_outputs_in_float32(job_of: Callable[..., Job], digits: Data) -> None:
     """A function of the user would round them else."""
-    one_member = member(job_of(*WORDS), digits)
-    single = SingleModel(one_member.model, one_member.optimizer, Recorder(outputs=10), autocast=torch.bfloat16)
+    lowered = member(job_of(*WORDS), digits)
+    single = SingleModel(lowered.model, lowered.optimizer, Recorder(outputs=10), autocast=torch.bfloat16)
     single.backward(digits.to_inputs(digits.train[0][:9])[None], digits.train[1][:9][None], "mean")
     assert Recorder.dtypes == [torch.float32]
 

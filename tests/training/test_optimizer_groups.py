@@ -79,9 +79,9 @@ def test_members_of_a_stack_have_groups_of_their_own(job_of: Callable[..., Job],
     together, by_itself = ([member(job, digits) for job in jobs] for _ in range(2))
     assert all(unstackable_reason(each.model, each.optimizer, digits.input_shape) is None for each in together)
     train_members(together, digits, batch_size=32)
-    for stacked, one_member, job in zip(together, by_itself, jobs, strict=True):
-        train_members([one_member], digits, batch_size=32, stacked=True)
-        assert flat(stacked.model).equal(flat(one_member.model))
+    for stacked, separate, job in zip(together, by_itself, jobs, strict=True):
+        train_members([separate], digits, batch_size=32, stacked=True)
+        assert flat(stacked.model).equal(flat(separate.model))
         alone = member(job, digits)
         train_members([alone], digits, batch_size=32)
         assert flat(stacked.model).allclose(flat(alone.model), rtol=0, atol=1e-5)
@@ -93,6 +93,10 @@ REFUSED = {
     "[{names: output.*, rate: 0.1}]": "[0].rate=0.1: AdamW has no such option of a group; it has lr, betas, ",
     "[{names: output.*, lr: -1}]": "[0].lr=-1: give a finite number, 0 or greater",
     "[{names: output.*, betas: 0.9}]": "[0].betas=0.9: give a list of 2 finite numbers",
+    "[{names: output.*, lr: 0.1}, {names: [output.weight, '*t.bias'], lr: 0.2}]": (
+        "[1].names=[output.weight,*t.bias]: earlier groups have all parameters of such names; move this group before"
+    ),
+    "[{names: [hidden*, output.*], lr: 0.1}, {names: '*.bias', lr: 0.2}]": "[1].names=*.bias: earlier groups have all",
     "[{names: output.*}]": "[0]={'names': 'output.*'}: give a list of groups, such as [{names: output.*, lr: 0.01}], ",
     "[{names: [], lr: 0.1}]": "[0].names=[]: give a pattern of parameter names such as *.bias, or a list of them",
     "output.*": "=output.*: give a list of groups, such as [{names: output.*, lr: 0.01}], or []",

@@ -190,8 +190,8 @@ def test_members_of_a_stack_differ_in_rate_and_schedule(
     ]
     together, by_itself = ([member(job, digits) for job in jobs] for _ in range(2))
     train(together, digits)
-    for one_member in by_itself:
-        train([one_member], digits, stacked=True)
+    for separate in by_itself:
+        train([separate], digits, stacked=True)
     results = [flat(each.model) for each in together]
     assert all(result.equal(flat(each.model)) for result, each in zip(results, by_itself, strict=True))
     assert not any(a.allclose(b, rtol=0, atol=1e-4) for a, b in combinations(results, 2))
@@ -205,7 +205,11 @@ def keeps_the_rate(optimizer: torch.optim.Optimizer, total_steps: int | None) ->
     return total_steps
 
 
-TOO_LONG = {
+CYCLIC = (
+    "schedule._target_=torch.optim.lr_scheduler.CyclicLR",
+    *("+schedule.base_lr=0.001", "+schedule.max_lr=0.01", "+schedule.cycle_momentum=false"),
+)
+REFUSED = {
     (
         "schedule=cosine",
         "schedule.T_max=13",
@@ -232,15 +236,37 @@ TOO_LONG = {
     (
         "schedule._target_=torch.optim.lr_scheduler.ReduceLROnPlateau",
     ): "_target_=torch.optim.lr_scheduler.ReduceLROnPlateau: it needs a metric in each step; give another",
+    **{
+        (
+            "schedule=multi_step",
+            f"schedule.milestones={typed}",
+        ): f"milestones={typed}: give a list of whole numbers from 1"
+        for typed in ("[1,a]", "[a]", "[2.5]", "[-5]", "[]", "[0]", "[true]", "5")
+    },
+    (*CYCLIC, "+schedule.step_size_up=13"): "step_size_up=13: it is longer than the run of 12 steps; give at most 12",
+    (*CYCLIC, "+schedule.step_size_up=0"): "step_size_up=0: give a whole number from 1",
+    CYCLIC: "step_size_up=2000: it is longer than the run of 12 steps; give at most 12",  # torch's default
+    (
+        *CYCLIC,
+        "+schedule.step_size_up=2",
+        "+schedule.step_size_down=13",
+    ): "step_size_down=13: it is longer than the run of 12 steps; give at most 12, or null",
+    (
+        *("schedule=one_cycle", "+schedule.epochs=50", "+schedule.steps_per_epoch=9"),
+    ): "epochs=50: the length of the cycle is schedule.total_steps; leave epochs out",
+    (
+        "schedule=one_cycle",
+        "+schedule.steps_per_epoch=9",
+    ): "steps_per_epoch=9: the length of the cycle is schedule.total",
     ("schedule=ramp", "schedule.steps=-1"): "steps=-1: give a whole number from 0, or null",
     ("schedule=cosine", "schedule.T_max=0"): "T_max=0: give a whole number from 1, or null",
 }
 
 
-@pytest.mark.parametrize("words", TOO_LONG)
+@pytest.mark.parametrize("words", REFUSED)
 def test_a_schedule_that_does_not_fit_is_refused(
     words: tuple[str, ...], job_of: Callable[..., Job], digits: Data
 ) -> None:
     with pytest.raises(BadInput) as raised:
         member(job_of("dataset=digits", "arch.hidden=[8]", f"steps={STEPS}", *words), digits)
-    assert str(raised.value).startswith(f"schedule.{TOO_LONG[words]}")
+    assert str(raised.value).startswith(f"schedule.{REFUSED[words]}")

@@ -88,15 +88,15 @@ def test_each_member_has_its_values_on_whole_splits(
     results = train_members(together, digits, batch_size=32, evaluate=evaluate)
     assert torch.get_rng_state().equal(before)
     plain_results = train_members(others, digits, batch_size=32)
-    for one_member, other, result, plain in zip(together, others, results, plain_results, strict=True):
+    for measured, other, result, plain in zip(together, others, results, plain_results, strict=True):
         for (_, trained), (_, untouched) in zip(
-            one_member.model.named_parameters(), other.model.named_parameters(), strict=True
+            measured.model.named_parameters(), other.model.named_parameters(), strict=True
         ):
             assert trained.equal(untouched)
         for split in ("val", "test"):
             inputs, targets = getattr(digits, split)
             with torch.no_grad():
-                expected = brier(one_member.model(digits.to_inputs(inputs)), targets.clone())
+                expected = brier(measured.model(digits.to_inputs(inputs)), targets.clone())
             assert result.metrics[-1].values[f"{split}/brier"] == pytest.approx(expected.item(), abs=1e-6)
         assert {name for name in result.metrics[0].values} == {*plain.metrics[0].values, "val/brier", "test/brier"}
         assert result.metrics[0].values.items() >= plain.metrics[0].values.items()

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from zeroinit.build.recipe import steps_per_epoch_of
-from zeroinit.config.arguments import check_values
+from zeroinit.config.arguments import check_values, format_value
 from zeroinit.config.optimizer import OptimizerGroup
 from zeroinit.config.schedule import fit_to_run
 from zeroinit.config.schema import RunConfig
@@ -60,6 +60,13 @@ def _split_parameters(groups: Sequence[OptimizerGroup], model: nn.Module) -> lis
     for name, parameter in named.items():
         index = next((index for index, group in enumerate(groups) if group.has(name)), -1)
         split[index]["params"].append(parameter)
+    for group, options in zip(groups, split, strict=False):  # the last of `split` has no group
+        if not options["params"]:
+            patterns = group.names[0] if len(group.names) == 1 else format_value([*group.names])
+            raise BadInput(
+                f"{group.key}.names={patterns}: earlier groups have all parameters of such names; "
+                "move this group before them, or leave it out"
+            )
     return [group for group in split if group["params"]]
 
 

@@ -30,7 +30,7 @@ def check_values(key: str, function: Callable[..., Any], values: Mapping[str, An
     hints = _type_hints(function)
     for name, value in values.items():
         if name in hints and (accepted := _describe_accepted(value, hints[name])):
-            raise BadInput(f"{key}.{name}={_format_value(value)}: give {accepted}")
+            raise BadInput(f"{key}.{name}={format_value(value)}: give {accepted}")
 
 
 @cache
@@ -65,8 +65,8 @@ def _describe_accepted(value: Any, hint: Any) -> str:
     return ""
 
 
-def _format_value(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return the value as a user types it in YAML."""
     if isinstance(value, list):
-        return f"[{','.join(map(_format_value, value))}]"
+        return f"[{','.join(map(format_value, value))}]"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -12,7 +12,7 @@ from zeroinit.config.read import Values
 
 @cache
 def targets_in(path: Path, group: str) -> dict[str, str]:
-    """Return {key of a node: its `_target_`} of an option of a group; none if there is no such file."""
+    """Return {key of a node: its `_target_`} of an option of a group; {} if there is no such file."""
     if not path.is_file():
         return {}
     shared = OmegaConf.select(OmegaConf.load(CONF / "config.yaml"), group) or {}

@@ -1,14 +1,15 @@
 """The keys of the group `schedule`: how the learning rate changes from step to step."""
 
-from zeroinit.config.arguments import is_finite
+from zeroinit.config.arguments import format_value, is_finite
 from zeroinit.config.read import Values, read, read_int
-from zeroinit.config.target import Target
+from zeroinit.config.target import Target, parameters_of
 from zeroinit.errors import BadInput
 from zeroinit.tracker.renamed import RAMP
 
 RUN_LENGTHS = ("T_max", "total_steps", "total_iters")  # arguments that are the run's number of steps if they are null
-PERIODS = ("T_0",)  # arguments of torch that may be the run's number of steps at most
+PERIODS = ("T_0", "step_size_up", "step_size_down")  # arguments of torch: the run's number of steps at most
 CHANGES = ("step_size", "milestones")  # arguments of torch: numbers of updates, after which the run must take a step
+MAY_BE_NULL = (*RUN_LENGTHS, "step_size_down")
 
 
 def parse_schedule(values: Values) -> Target:
@@ -22,12 +23,25 @@ def parse_schedule(values: Values) -> Target:
         factor = read(values, "schedule.factor")
         if not is_finite(factor) or factor <= 0:
             raise BadInput(f"schedule.factor={factor}: give a finite number above 0")
-    for name in (*RUN_LENGTHS, *PERIODS, "step_size"):
-        if name in schedule.arguments and schedule.name.startswith("torch."):
-            if name in RUN_LENGTHS and schedule.arguments[name] is None:
-                continue
-            read_int(values, f"schedule.{name}", 1, ", or null" if name in RUN_LENGTHS else "")
+    if schedule.name.startswith("torch."):
+        _check_arguments(values, schedule)
     return schedule
+
+
+def _check_arguments(values: Values, schedule: Target) -> None:
+    """Raise BadInput for a number of steps that a schedule of torch does not have."""
+    arguments = schedule.arguments
+    for name in (*RUN_LENGTHS, *PERIODS, "step_size"):
+        if name in arguments and not (name in MAY_BE_NULL and arguments[name] is None):
+            read_int(values, f"schedule.{name}", 1, ", or null" if name in MAY_BE_NULL else "")
+    for name in ("epochs", "steps_per_epoch"):
+        if arguments.get(name) is not None:
+            raise BadInput(
+                f"schedule.{name}={arguments[name]}: the length of the cycle is schedule.total_steps; leave {name} out"
+            )
+    milestones = arguments.get("milestones", [1])
+    if not (isinstance(milestones, list) and milestones and all(type(step) is int and step > 0 for step in milestones)):
+        raise BadInput(f"schedule.milestones={format_value(milestones)}: give a list of whole numbers from 1")
 
 
 def fit_to_run(schedule: Target, steps: int) -> Target:
@@ -46,14 +60,14 @@ def fit_to_run(schedule: Target, steps: int) -> Target:
 
 def _check_length(schedule: Target, steps: int) -> None:
     """Raise BadInput if the schedule changes after the last step, or if OneCycleLR does not end with the run."""
-    arguments = schedule.arguments
+    parameters = parameters_of(schedule.resolve().func)
+    arguments = {name: parameter.default for name, parameter in parameters.items()} | schedule.arguments
     for name in (*RUN_LENGTHS, *PERIODS, *CHANGES):
         most = steps - 1 if name in CHANGES else steps
         value = arguments.get(name)
         last = max(value, default=0) if isinstance(value, list) else value
         if isinstance(last, int) and last > most:
-            typed = str(value).replace(" ", "")
-            or_null = ", or null" if name in RUN_LENGTHS else ""
+            typed, or_null = format_value(value), ", or null" if name in MAY_BE_NULL else ""
             raise BadInput(
                 f"schedule.{name}={typed}: it is longer than the run of {steps} steps; give at most {most}{or_null}"
             )
