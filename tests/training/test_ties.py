@@ -163,7 +163,7 @@ def test_columns_differ_by_a_constant_exactly_or_not_at_all(
     model[2].weight.data = torch.tensor(entries, dtype=dtype).T.contiguous()
     assert tie_representatives(model)["0"].tolist() == [0, 0 if tied else 1]
     assert naive(model)["0"] == [0, 0 if tied else 1]
-    ties = Ties([(model, torch.optim.SGD(model.parameters(), lr=1))])
+    ties = Ties([(model, torch.optim.SGD(model.parameters(), lr=1))], slopes_sum_to_zero=True)
     held = {name: parameter.detach().clone().unsqueeze(0) for name, parameter in model.named_parameters()}
     ties.enforce(held, values=True)
     assert all(torch.equal(held[name][0], parameter) for name, parameter in model.named_parameters())
@@ -411,7 +411,7 @@ def test_weight_decay_inside_an_adaptive_step_does_part_them(optimizer: Any, are
     """In exact arithmetic, for which float64 stands here: so they are not tied where it is asked for."""
     model = fill(fnn(9), ROWS).double()
     assert preserves_column_offsets(optimizer(model.parameters(), lr=0.01)) == are_kept
-    ties = Ties([(model, optimizer(model.parameters(), lr=0.01))])
+    ties = Ties([(model, optimizer(model.parameters(), lr=0.01))], slopes_sum_to_zero=True)
     assert bool(ties) == are_kept
     train([member(model, optimizer, 20)], double(digits), tied=False)
     weight = model.hidden1.weight.detach()
