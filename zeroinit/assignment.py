@@ -46,7 +46,7 @@ class Assignment(NamedTuple):
         return tuple(value_of(self.block.module, self.block.attribute)[self.block.rows].shape)
 
 
-def requested(rule: Rule, facts: Mapping[str, Any]) -> dict[str, Any]:
+def select_facts(rule: Rule, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts that the rule's signature names. The config may give it a value of its own for some."""
     parameters = parameters_of(rule.func)
     return {

@@ -1,6 +1,7 @@
 """The operations of one forward pass: which parameters they use, and where residual branches end."""
 
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from zeroinit.roles import LAYER_ROLES, RECURRENT, Role
 
+MAX_TERMS = 32  # of a sum whose terms are all compared with each other: the time grows with their third power
 ADDITIONS = (torch.ops.aten.add, torch.ops.aten.add_)
 Uses = list[tuple[str, ...]]
 
@@ -36,7 +38,8 @@ class ForwardGraph(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._sources: dict[int, tuple[str, ...]] = {
             key: (name,) for key, name in names.items()
         }  # the parameters of a tensor without inputs
-        self._additions: list[tuple[int, int]] = []
+        self._consumers = [0]  # the number of inputs of operations that each activation is
+        self._additions: dict[int, tuple[int, int]] = {}  # {sum: its two terms}
         self._recurrent_calls = 0
 
     def enter(self, name: str, module: nn.Module, inputs: Any) -> None:
@@ -59,8 +62,9 @@ class ForwardGraph(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **(kwargs or {}))
         outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         if parents:
-            if func.overloadpacket in ADDITIONS and len(parents) == 2 and tensors[0].shape == tensors[1].shape:
-                self._additions += [(parents[0], parents[1])] * (not self._recurrent_calls)  # which add their states
+            is_sum = func.overloadpacket in ADDITIONS and len(parents) == 2 and tensors[0].shape == tensors[1].shape
+            if is_sum and not self._recurrent_calls:  # which add their states
+                self._additions[len(self._ancestors)] = parents[0], parents[1]
             self._add_activation(parents, names, outputs)
         elif names:
             self._alive += outputs
@@ -72,6 +76,8 @@ class ForwardGraph(TorchDispatchMode):  # type: ignore[no-untyped-call]
         index, ancestors = len(self._ancestors), 0
         for parent in parents:
             ancestors |= self._ancestors[parent]
+            self._consumers[parent] += 1
+        self._consumers.append(0)
         self._ancestors.append(ancestors | 1 << index)
         self._uses.append(names)
         self._alive += outputs
@@ -80,15 +86,15 @@ class ForwardGraph(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def residual_parameters(self) -> set[str]:
         """Return the last weight of each residual branch, and the scales and shifts behind it.
 
-        Where two activations are added, their last common ancestor is where the branch leaves. The path with more
-        weights is the branch, the other one the shortcut; with as many there is no residual. A weight that a branch
-        uses more than once is that of a recurrence.
+        Any two terms of a sum are compared, so that their order does not matter; of a sum with more than MAX_TERMS,
+        each with the one computed first, such as the identity. Their last common ancestor is where the branch leaves.
+        The path with more weights is the branch, the other one the shortcut; with as many there is no residual. So in a
+        sum of branches without the identity, the longer ones are residual, as beside the projection shortcut of a
+        ResNet. A weight that a branch uses more than once is that of a recurrence.
         """
         residual, repeated = set(), set()
-        for pair in self._additions:
+        for pair in (pair for terms in self._sums() for pair in _pairs(sorted(terms))):
             common = self._ancestors[pair[0]] & self._ancestors[pair[1]]
-            if not common:
-                continue
             before = self._ancestors[common.bit_length() - 1]
             paths = [list(self._parameters_in(self._ancestors[index] & ~before)) for index in pair]
             weights = [[name for name in path if self.roles[name] in LAYER_ROLES] for path in paths]
@@ -101,9 +107,22 @@ class ForwardGraph(TorchDispatchMode):  # type: ignore[no-untyped-call]
             repeated |= {last} if branch.count(last) > 1 else set()
         return residual - repeated
 
+    def _sums(self) -> list[list[int]]:
+        """Return the terms of each sum. A sum that is used only as a term of another one is part of that one."""
+        sums: dict[int, list[int]] = {}
+        for index, pair in self._additions.items():
+            terms = [sums.pop(term) if term in sums and self._consumers[term] == 1 else [term] for term in pair]
+            sums[index] = [*terms[0], *terms[1]]
+        return list(sums.values())
+
     def _parameters_in(self, activations: int) -> Iterator[str]:
         """Yield the names of the parameters with which the activations are computed, in order."""
         while activations:
             lowest = activations & -activations
             yield from self._uses[lowest.bit_length() - 1]
             activations ^= lowest
+
+
+def _pairs(terms: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of terms that are compared."""
+    return combinations(terms, 2) if len(terms) <= MAX_TERMS else ((terms[0], term) for term in terms[1:])

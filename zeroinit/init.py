@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from zeroinit.assignment import Assignment, assign_rules, check_patterns, dotted_name, requested
+from zeroinit.assignment import Assignment, assign_rules, check_patterns, dotted_name, select_facts
 from zeroinit.config.init import Rules
 from zeroinit.config.target import check_arguments
 from zeroinit.errors import BadInput
@@ -35,7 +35,7 @@ from zeroinit.roles import (
 )
 from zeroinit.user_code import explain_errors
 
-KEPT_BY_TORCH, KEPT = "torch's own", "the constructor's own"  # in place of the name of a rule
+TORCH_VALUES, CONSTRUCTOR_VALUES = "torch's own", "the constructor's own"  # in place of the name of a rule
 Observe = Callable[[Sequence[nn.Parameter], bool], AbstractContextManager[None]]
 
 
@@ -64,9 +64,9 @@ class Filled:
     assignment: Assignment = field(repr=False, compare=False)
 
     @property
-    def is_kept(self) -> bool:
+    def has_constructor_values(self) -> bool:
         """Whether it has the value of the model's constructor."""
-        return self.rule in (KEPT_BY_TORCH, KEPT)
+        return self.rule in (TORCH_VALUES, CONSTRUCTOR_VALUES)
 
 
 def observe_nothing(parameters: Sequence[nn.Parameter], is_first: bool) -> AbstractContextManager[None]:
@@ -115,7 +115,7 @@ def initialize(
             assignments.setdefault(id(parameter), []).append(assignment)
         is_first = block.rows.start in (None, 0)
         if assignment.rule is None:
-            text = KEPT_BY_TORCH if isinstance(block.module, NORMALISATION) else KEPT
+            text = TORCH_VALUES if isinstance(block.module, NORMALISATION) else CONSTRUCTOR_VALUES
         else:
             with observe(block.parameters, is_first):
                 text = _fill(assignment, generator)
@@ -147,7 +147,8 @@ def state_hash(model: nn.Module) -> str:
 def _with_parts(rule: str, assignments: Sequence[Assignment]) -> str:
     """Return the name of a rule that fills a parameter part by part."""
     parts = [assignment.block.part for assignment in assignments]
-    return f"{rule} for each of {', '.join(parts)}" if len(parts) > 1 and parts[0] and rule != KEPT else rule
+    has_rules = len(parts) > 1 and parts[0] and rule != CONSTRUCTOR_VALUES
+    return f"{rule} for each of {', '.join(parts)}" if has_rules else rule
 
 
 def _fill(assignment: Assignment, generator: torch.Generator) -> str:
@@ -191,7 +192,7 @@ def _call_rule(assignment: Assignment, tensor: Tensor, generator: torch.Generato
     key, rule, name = assignment.key, assignment.rule, assignment.name
     assert rule is not None
     subject, shape, dtype = f"{key}._target_={dotted_name(rule.func)}", tensor.shape, tensor.dtype
-    arguments = requested(rule, {"generator": generator, **assignment.facts})
+    arguments = select_facts(rule, {"generator": generator, **assignment.facts})
     check_arguments(key, subject, rule, tensor, **arguments)
     if dtype.is_floating_point or dtype.is_complex:
         tensor.fill_(math.nan)  # marks the entries that the rule does not fill, and draws no number

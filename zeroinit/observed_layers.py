@@ -30,7 +30,7 @@ from zeroinit.roles import (
     Role,
     WeightLayer,
     declared_blocks,
-    held_by,
+    find_parameters,
     parameter_names,
     value_of,
 )
@@ -72,9 +72,9 @@ class ObservedLayer(NamedTuple):
         """Return what is trained: of a parametrised weight the parameter of the same shape, such as a direction."""
         if self.weight not in parameter_names(self.module):  # as by torch's old weight_norm
             return self.value(self.weight)
-        held = held_by(self.module, self.weight)
+        parameters = find_parameters(self.module, self.weight)
         shape = value_of(self.module, self.weight).shape
-        return next((parameter for parameter in held if parameter.shape == shape), held[-1])
+        return next((parameter for parameter in parameters if parameter.shape == shape), parameters[-1])
 
 
 class UnitGroup(NamedTuple):

@@ -22,6 +22,7 @@ NORMALISATION = (
     nn.LayerNorm,
     nn.RMSNorm,
 )
+NORMALISATION_NAME = re.compile(r"norm([123]d)?\Z", re.IGNORECASE)  # the end of the name of a class
 WeightLayer = nn.Linear | nn.modules.conv._ConvNd
 RECURRENT = (nn.RNNBase, RNNCellBase)
 LAYERS = (*get_args(WeightLayer), nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.MultiheadAttention, *RECURRENT)
@@ -81,10 +82,10 @@ class Block:
     @cached_property
     def parameters(self) -> tuple[nn.Parameter, ...]:
         """The parameters that hold the value."""
-        return held_by(self.module, self.attribute)
+        return find_parameters(self.module, self.attribute)
 
 
-def held_by(module: nn.Module, attribute: str) -> tuple[nn.Parameter, ...]:
+def find_parameters(module: nn.Module, attribute: str) -> tuple[nn.Parameter, ...]:
     """Return the parameters that hold a value: more than one if it is parametrised, as by weight_norm."""
     if _is_parametrised(module, attribute):
         return tuple(_parametrisations(module, attribute).parameters(recurse=False))
@@ -177,13 +178,26 @@ def _blocks_of(name: str, module: nn.Module) -> Iterator[Block]:
 
 def _role_of(module: nn.Module, attribute: str) -> Role:
     """Return the role of a parameter that is one block."""
-    if isinstance(module, NORMALISATION):
+    if isinstance(module, NORMALISATION) or _acts_as_normalisation(module):
         return Role.SHIFT if "bias" in attribute else Role.SCALE
     if isinstance(module, nn.Embedding | nn.EmbeddingBag) and attribute == "weight":
         return Role.EMBEDDING
     if isinstance(module, WeightLayer | nn.Bilinear) and attribute in ("weight", "bias"):
         return Role(attribute)
     return Role.OTHER
+
+
+def _acts_as_normalisation(module: nn.Module) -> bool:
+    """Return whether a module that does not inherit from torch's has the name and the parameters of a normalisation.
+
+    This includes GlobalResponseNorm, whose scale 0 gives the identity.
+    """
+    names = parameter_names(module)
+    return (
+        NORMALISATION_NAME.search(type(module).__name__) is not None
+        and {"weight", "bias"}.issuperset(names)
+        and all(value_of(module, name).dim() == 1 for name in names)
+    )
 
 
 def _fans(module: nn.Module, role: Role) -> tuple[int, int]:

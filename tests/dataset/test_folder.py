@@ -214,7 +214,7 @@ def empty_class(root: Path) -> None:
     (root / "test" / "emu").mkdir()
 
 
-def one_class(root: Path) -> None:
+def keep_one_class(root: Path) -> None:
     for part in ("train", "test"):
         for path in (root / part / "dog").iterdir():
             path.unlink()
@@ -282,7 +282,7 @@ def nothing(root: Path) -> None:
 
 BAD = [
     (empty_class, [], r"dataset.folder=.*: there is no image in train/emu/; give a folder that holds train/"),
-    (one_class, [], r"dataset.folder=.*: there is one class \(cat\); give at least two"),
+    (keep_one_class, [], r"dataset.folder=.*: there is one class \(cat\); give at least two"),
     (
         class_without_test,
         [],

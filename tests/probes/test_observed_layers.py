@@ -119,13 +119,13 @@ def test_each_probe_measures_the_layers_or_says_why_not(net: str, net_job: Calla
     record = run(job)
     names = list(dict.fromkeys(name for name, _, _ in record.metrics))
 
-    def measured(start: str, end: str) -> list[str]:
+    def list_layers(start: str, end: str) -> list[str]:
         ours = [name for name in names if name.startswith(start) and name.endswith(end)]
         return [name.removeprefix(start).removesuffix(end) for name in ours]
 
-    assert measured("grad/", "/norm") == measured("weight/", "/norm") == layers
-    assert sorted(measured("first_gradient/", "")) == sorted(layers)
-    assert measured("symmetry/", "/distinct") == measured("symmetry/", "/clusters") == hidden
+    assert list_layers("grad/", "/norm") == list_layers("weight/", "/norm") == layers
+    assert sorted(list_layers("first_gradient/", "")) == sorted(layers)
+    assert list_layers("symmetry/", "/distinct") == list_layers("symmetry/", "/clusters") == hidden
     skipped = record.tags.get("skipped_probes", "")
     assert "after step" not in skipped  # each reason is known before the training
     for probe, start in {"activation": "activation/", "snapshot": "", "curvature": "curvature/"}.items():

@@ -143,8 +143,8 @@ def test_claims_about_r2() -> None:
     number = judge_claim(BETTER | {"margin": 1, "reference": 40}, runs)
     assert (number["verdict"], number["difference"]) == ("supported", pytest.approx(4.1))
     still = r2_claim_runs("zero", 0.0, 0.0)
-    one_class = judge_claim(PRIOR, still)
-    assert (one_class["verdict"], one_class["needed"]) == (
+    judgement = judge_claim(PRIOR, still)
+    assert (judgement["verdict"], judgement["needed"]) == (
         "undetermined",
         "runs that predict classes; these have R²",
     )

@@ -15,7 +15,7 @@ from zeroinit.diagnostics.random_ops import Draw, Draws
 from zeroinit.roles import NORMALISATION
 
 
-def check_coverage(model: nn.Module, filled: Sequence[Tensor], kept: Collection[str] = ()) -> list[str]:
+def check_coverage(model: nn.Module, filled: Sequence[Tensor], unchanged: Collection[str] = ()) -> list[str]:
     """Return findings unless exactly one rule fills each parameter; normalisation layers may keep torch's values.
 
     Published: a ResNet-50 whose recursion tests the container and not the layer, so that 2 of 54 layers are zeroed.
@@ -23,7 +23,7 @@ def check_coverage(model: nn.Module, filled: Sequence[Tensor], kept: Collection[
     Args:
         model: the model as it was built.
         filled: the tensors that rules filled, one entry for each fill.
-        kept: the names of the parameters that keep the values of the model's constructor, as the config says.
+        unchanged: the names of the parameters that keep the values of the model's constructor, as the config says.
     """
     times = Counter(id(tensor) for tensor in filled)
     names: dict[int, list[str]] = {}
@@ -32,7 +32,7 @@ def check_coverage(model: nn.Module, filled: Sequence[Tensor], kept: Collection[
     normalisations = [layer for layer in model.modules() if isinstance(layer, NORMALISATION)]
     exempt = {id(parameter) for layer in normalisations for parameter in layer.parameters(recurse=False)}
     sizes = {id(parameter): parameter.numel() for parameter in model.parameters()}
-    missed = [key for key in names if not times[key] and key not in exempt and names[key][0] not in kept]
+    missed = [key for key in names if not times[key] and key not in exempt and names[key][0] not in unchanged]
     share = sum(sizes[key] for key in missed) / max(1, sum(sizes.values()))
     missing = f"no rule fills {abbreviate([names[key][0] for key in missed])}: {share:.1%} of all numbers"
     twice = [

@@ -111,13 +111,13 @@ def check_init(config: RunConfig, data: Data) -> list[Finding]:
     """Return the findings of two builds with different init seeds, and of a third one if it has code of the user."""
     config = replace(config, arithmetic="native")  # a quotient has other parameters than the init fills
     seed, before = config.seeds.init, ForeignStates()
-    model, draws, fills, kept = _build_and_record(config, data, seed)
+    model, draws, fills, unchanged = _build_and_record(config, data, seed)
     moved = before.name_moved()
     second, second_draws, *_ = _build_and_record(config, data, seed + 1)
     has_user_code = user_targets([target.node for target in (config.arch, *config.init.targets, config.bias_scale)])
     twin = _build_and_record(config, data, seed)[0] if has_user_code else None
     return [
-        *as_findings("init", check_coverage(model, fills, kept)),
+        *as_findings("init", check_coverage(model, fills, unchanged)),
         *as_findings("seed", check_seeding((model, _rule_draws(draws)), (second, _rule_draws(second_draws)))),
         *as_findings("seed", find_unseeded(model, draws, moved, twin)),
     ]
@@ -134,7 +134,7 @@ def _build_and_record(config: RunConfig, data: Data, seed: int) -> tuple[nn.Modu
     torch.default_generator.manual_seed(0)  # from which an arch may draw what no rule fills
     with Draws() as draws:
         model, filled, _ = build(seeded, data, record_fills(draws, fills))
-    return model, draws, fills, [line.parameter for line in filled if line.is_kept]
+    return model, draws, fills, [line.parameter for line in filled if line.has_constructor_values]
 
 
 def _rule_draws(draws: Draws) -> list[Draw]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from zeroinit.assignment import requested
+from zeroinit.assignment import select_facts
 from zeroinit.config.init import Rule
 from zeroinit.config.schema import RunConfig
 from zeroinit.config.target import parameters_of
@@ -67,7 +67,7 @@ def moments_of(rule: Rule, shape: tuple[int, ...], facts: Mapping[str, Any], sca
         facts: the arguments that it may request.
         scale: the factor on its values.
     """
-    arguments = requested(rule, facts)
+    arguments = select_facts(rule, facts)
     key = rule.func, repr(rule.args), repr(rule.keywords), shape, repr(arguments), active_variables()
     if key not in known:
         silence = io.StringIO()  # a user wants to read what a rule prints once: when it fills the model

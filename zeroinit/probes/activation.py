@@ -35,7 +35,7 @@ class Activation(Probe):
         return "the net has no hidden layer with an activation that is a module"
 
     @classmethod
-    def left_out(cls, model: nn.Module) -> str | None:
+    def explain_omissions(cls, model: nn.Module) -> str | None:
         """Return which layers have their activations within, where no module shows them."""
         modules = name_other_modules(model)
         return f"{modules}, whose activations are no modules" if modules else None

@@ -35,7 +35,7 @@ class FirstGradient(Probe):
         return None if observed_layers(model) else NO_LAYER
 
     @classmethod
-    def left_out(cls, model: nn.Module) -> str | None:
+    def explain_omissions(cls, model: nn.Module) -> str | None:
         """Return that there is no prediction, if the net has layers of other kinds than a chain may have."""
         modules = name_other_modules(model)
         return (

@@ -65,7 +65,7 @@ def layer_reasons(probes: Iterable[str], model: nn.Module) -> list[str]:
     """Return sentences on the layers that some of the probes do not measure, though they measure others."""
     by_reason: dict[str, list[str]] = {}
     for name in probes:
-        if reason := all_probes()[name].left_out(model):
+        if reason := all_probes()[name].explain_omissions(model):
             by_reason.setdefault(reason, []).append(name)
     return [
         f"{' and '.join(names)} {'leave' if len(names) > 1 else 'leaves'} out {reason}"

@@ -48,9 +48,9 @@ class Pairs(Probe):
         return f"{widest} has {widths[widest]} neurons; it takes pairs of {measures.MAX_PAIRED_NEURONS} at most"
 
     @classmethod
-    def left_out(cls, model: nn.Module) -> str | None:
+    def explain_omissions(cls, model: nn.Module) -> str | None:
         """Return which rows are no neurons."""
-        return Symmetry.left_out(model)
+        return Symmetry.explain_omissions(model)
 
     def on_weights(self, event: Weights) -> None:
         """Queue the metrics of each hidden layer, every other time."""

@@ -157,7 +157,7 @@ class Probe:
         return None
 
     @classmethod
-    def left_out(cls, model: nn.Module) -> str | None:
+    def explain_omissions(cls, model: nn.Module) -> str | None:
         """Return which layers of the model the probe does not measure, and why; None if it measures all."""
         return None
 

@@ -40,7 +40,7 @@ class Symmetry(Probe):
         return None if hidden_widths(model) else "it is of hidden neurons, and the net has no hidden layer"
 
     @classmethod
-    def left_out(cls, model: nn.Module) -> str | None:
+    def explain_omissions(cls, model: nn.Module) -> str | None:
         """Return which rows are no neurons."""
         modules = name_other_modules(model)
         return f"the rows of {modules}, which are no neurons; heads and recurrent units are" if modules else None

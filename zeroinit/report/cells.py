@@ -15,8 +15,8 @@ from zeroinit.tracker.scores import SCORES, Score, find_score
 from zeroinit.tracker.tags import Tag
 
 TABLE_KEYS = ("arch", "init", "bias_scale.value")  # columns of every table; a key that differs between cells joins them
-# prefixes of keys that never name a cell; `seed` covers the seeds of all streams
 INIT_ROLES = tuple(f"init.{role}" for role in ("embedding", "recurrent", "scale", "shift", "other"))
+# prefixes of keys that never name a cell; `seed` covers the seeds of all streams
 KEYS_WITHOUT_CELL = (*KEYS_WITHOUT_EFFECT, *(f"dataset.{key}" for key in PATH_KEYS))
 NOT_RUN = "not run"
 LEARNED_NOTHING = ("stuck-at-prior", "symmetric", "dead-layer", "saturated", "diverged")
