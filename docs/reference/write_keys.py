@@ -171,16 +171,17 @@ def make_help_list(comments: dict[str, str], defaults: dict[str, dict[str, Any]]
     lines, run = [], OmegaConf.create(default_values())
     for key, comment in comments.items():
         by_option = defaults.get(key, {})
-        if not by_option or any(isinstance(value, dict) for value in by_option.values()):
+        if not by_option or any(isinstance(value, dict) and value for value in by_option.values()):
             continue
         if key.partition(".")[0] in SWEEP_ONLY_KEYS:
             continue
         value = OmegaConf.select(run, key, default=min(by_option.items())[1])
         is_list = OmegaConf.is_list(value) or isinstance(value, list)
         default = f"[{','.join(map(write_value, value))}]" if is_list else write_value(value)
+        default = re.sub(r"^\$\{([\w.]+)\}$", r"\1", default)  # the name of the key, as Hydra would fill in its value
         sentence = re.split(r"(?<=\.) ", comment)[0].removesuffix(".")
-        start = f"{key:<25}{default:<12}  "
-        lines += textwrap.wrap(sentence, 116, initial_indent=start, subsequent_indent=" " * 39)
+        start = f"{key:<25} {default:<12}  "
+        lines += textwrap.wrap(sentence, 116, initial_indent=start, subsequent_indent=" " * 40)
     return "".join(f"    {line}\n" for line in lines)
 
 

@@ -86,6 +86,29 @@ def test_the_title_of_the_differences_says_where_seeds_are_too_few() -> None:
     assert "dot: mean; small circles: the pairs; line from one pair to the other with n = 2" in view.caption
 
 
+def test_an_interval_is_cut_at_the_axis_and_the_title_has_the_words_of_the_answer() -> None:
+    cells = make_cells({"init": ["default", "zero", "zero_normal"]}, seeds=3)
+    with_ends(cells, {"default": [0.5, 1, 0.75], "zero": [0.5] * 3, "zero_normal": [0.75, 0.9, 0.8]})
+    view = make_differences([with_outcome(cell) for cell in cells])
+    assert view
+    assert view.title == "zero_normal is too uncertain to tell; zero does not learn"
+    [wide, fits] = view.frame[view.frame["has_interval"]].to_dict("records")
+    low, high = view.x.domain
+    assert (wide["line"], wide["low"], wide["is_interval_cut"]) == ("zero", low, True)
+    assert low < wide["value"] < wide["high"] < high
+    assert (fits["line"], fits["is_interval_cut"]) == ("zero_normal", False)
+    assert low < fits["low"] < fits["high"] < high
+    assert "a line that ends at the frame goes on beyond it" in view.caption
+
+
+def with_outcome(cell: Cell) -> Cell:
+    """Give the cell of zero the outcome of one that does not learn."""
+    if cell.params["init"] == "zero":
+        cell.outcomes.clear()
+        cell.outcomes["stuck-at-prior"] = len(cell.finished)
+    return cell
+
+
 def test_cells_without_a_baseline_have_no_differences() -> None:
     assert make_differences(make_cells({"init": ["zero", "ones"]})) is None
 

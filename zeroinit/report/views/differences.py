@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from zeroinit.report.answer import count_directions
+from zeroinit.report.answer import COUNTED, count_directions
 from zeroinit.report.cells import (
     Cell,
     inits_of,
@@ -20,6 +20,8 @@ from zeroinit.report.comparisons import (
     ABOVE,
     BASELINE,
     BELOW,
+    UNCERTAIN,
+    UNCLEAR,
     Comparison,
     Difference,
     compare_with_baseline,
@@ -60,13 +62,12 @@ def make_differences(
     domain = _choose_domain(compared)
     order = sort_values(names)
     frame = _make_frame(compared, names, panels, domain)
-    is_cut = bool((frame["is_low"] | frame["is_high"]).any())
     styles = style_inits(inits_of(cells))
     inits = {name: values["init"] for name, values in zip(names, params, strict=True)}
     return View(
         "differences",
         _find_title(compared, baseline),
-        _describe(compared, panels, baseline, is_cut),
+        _describe(compared, frame, panels, baseline),
         frame,
         Scale(f"test {_name_scores(compared)} minus {baseline}, percentage points", "linear", domain, "points"),
         Scale("init", "band", order, "text", labels=[elide(name) for name in order], reverse=True),
@@ -107,32 +108,34 @@ def _choose_domain(compared: Sequence[Comparison]) -> tuple[float, float]:
 def _make_frame(
     compared: Sequence[Comparison], names: Sequence[str], panels: Panels, domain: tuple[float, float]
 ) -> pd.DataFrame:
-    """Return a row for each cell and for each seed; value, low and high in percentage points."""
+    """Return a row for each cell and for each seed; value, low and high in percentage points, cut at the axis."""
     rows: list[dict[str, Any]] = []
     for part, name, row, column in zip(compared, names, panels.row_of, panels.column_of, strict=True):
         difference = part.difference
         assert difference
         is_low, is_high = difference.mean < domain[0], difference.mean > domain[1]
         is_inside = not (is_low or is_high)
+        has_interval = is_inside and difference.n > 1
         text = f"\N{BLACK LEFT-POINTING SMALL TRIANGLE} {_write(difference)}" if is_low else ""
         text = f"{_write(difference)} \N{BLACK RIGHT-POINTING SMALL TRIANGLE}" if is_high else text
         shared = {"row": row, "column": column, "line": name, "zero": 0.0}
         cell = {
             "value": domain[0] if is_low else domain[1] if is_high else difference.mean,
-            "low": difference.low,
-            "high": difference.high,
+            "low": max(difference.low, domain[0]),
+            "high": min(difference.high, domain[1]),
             "text": text,
             "tip": f"{name} minus baseline: {_write(difference)} points ({format_n([difference.n])})",
             "is_seed": False,
             "is_mean": is_inside,
-            "has_interval": is_inside and difference.n > 1,
+            "has_interval": has_interval,
+            "is_interval_cut": has_interval and not domain[0] <= difference.low <= difference.high <= domain[1],
             "is_low": is_low,
             "is_high": is_high,
         }
         rows.append(shared | cell)
-        flags = dict.fromkeys(("is_mean", "has_interval", "is_low", "is_high"), False)
+        flags = dict.fromkeys(("is_mean", "has_interval", "is_interval_cut", "is_low", "is_high"), False)
         for value in difference.values:
-            is_shown = is_inside and difference.n > 1 and domain[0] <= value <= domain[1]
+            is_shown = has_interval and domain[0] <= value <= domain[1]
             rows.append(shared | flags | {"value": float(value), "text": "", "tip": "", "is_seed": bool(is_shown)})
     return pd.DataFrame(rows)
 
@@ -174,13 +177,17 @@ def _describe_init(init: str, learning: Sequence[Comparison], baseline: str) -> 
             ends = list(dict.fromkeys(f"{size:.1f}" for size in (sizes[0], sizes[-1])))
             cells = "" if len(sizes) == len(differences) else f" in {len(sizes)} of {len(differences)} cells"
             parts.append(f"{' to '.join(ends)} points {direction} {baseline}{cells}")
+    directions = {part.direction for part in differences}
+    if not parts and UNCERTAIN in directions:
+        unclear = f"{COUNTED[UNCLEAR][0]} from {baseline} or " if UNCLEAR in directions else ""
+        return f"{elide(init)} {unclear}{COUNTED[UNCERTAIN][0]}"
     if not parts:
         few = "" if any(part.has_interval for part in differences) else " (too few seeds for an interval)"
-        return f"{elide(init)} shows no clear difference from {baseline}{few}"
+        return f"{elide(init)} {COUNTED[UNCLEAR][0]} from {baseline}{few}"
     return f"{elide(init)} ends {join_words(parts)}"
 
 
-def _describe(compared: Sequence[Comparison], panels: Panels, baseline: str, is_cut: bool) -> str:
+def _describe(compared: Sequence[Comparison], frame: pd.DataFrame, panels: Panels, baseline: str) -> str:
     """Return the caption."""
     counts = {part.difference.n for part in compared if part.difference}
     interval = describe_widening(compared)
@@ -190,7 +197,8 @@ def _describe(compared: Sequence[Comparison], panels: Panels, baseline: str, is_
         "dot: mean; small circles: the pairs",
         f"line: {interval}" if interval else "",
         "line from one pair to the other with n = 2" if 2 in counts else "",
-        "triangle: a difference beyond the axis" if is_cut else "",
+        "triangle: a difference beyond the axis" if (frame["is_low"] | frame["is_high"]).any() else "",
+        "a line that ends at the frame goes on beyond it" if frame["is_interval_cut"].any() else "",
         panels.shared,
     ]
     return write_caption(parts)
