@@ -177,6 +177,14 @@ def test_bad_input_is_one_line(words: tuple[str, ...], zeroinit: Command, monkey
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (
+            ["arch=resnet18"],
+            "arch=resnet18: there is no such option; it is a model by name: give arch=torchvision arch.",
+        ),
+        (
+            ["arch=test_vit"],
+            "arch=test_vit: there is no such option; it is a model by name: give arch=timm arch.model=",
+        ),
         (["init=nothing"], "init=nothing: there is no such option; give one of constant, default, "),
         (["-m", "init=zero,nothing"], "init=nothing: there is no such option; give one of constant, default, "),
         (["lr=0.5"], "lr=0.5: there is no such key; use optimizer.lr"),

@@ -47,6 +47,14 @@ UNKNOWN = {f"{word}": f"{word.lstrip('+')}: there is no such key; {advice}" for 
     "+optimizer.foo=1": "optimizer._target_=torch.optim.Adam: got an unexpected keyword argument 'foo'; ",
     "+bias_scale.foo=1": "bias_scale._target_=zeroinit.bias_scale.constant: got an unexpected keyword argument 'foo'",
     "+init.weight.std=1": "init.weight._target_=zeroinit.init.default_: got an unexpected keyword argument 'std'; ",
+    "loss.task=regression": "loss.task=regression: the config has no such key; it is a key of loss=function, or ",
+    "arch.cell=gru": "arch.cell=gru: the config has no such key; it is a key of arch=rnn, or give ++arch.cell=gru if ",
+    "dataset.train._target_=f": "dataset.train._target_=f: the config has no such key; it is a key of dataset=torch, ",
+    "schedule.gamma=1": "schedule.gamma=1: the config has no such key; it is a key of schedule=exponential, "
+    "schedule=multi_step and schedule=step, or ",
+    "init.weigth._target_=f": "init.weigth._target_=f: there is no such key; use init.weight._target_",
+    "init.other._target_=f": "init.other._target_=f: the config has no such key; give +init.other._target_=f",
+    "init.rest.shift.a=1": "init.rest.shift.a=1: the config has no such key; give +init.rest.shift.a=1",
     "+hydra.foo=1": "hydra.foo: Hydra has no such key; the nearest key is hydra.",
     "+hydra.job.chdr=true": "hydra.job.chdr: Hydra has no such key; the nearest key is hydra.job.chdir",
 }

@@ -93,6 +93,19 @@ def suggest_option(target: str, arguments: Mapping[str, Any]) -> str:
     return f"arch={library} arch.model={get_close_matches(name.lower(), names, 1, 0)[0]}"
 
 
+def find_model(name: str) -> str:
+    """Return the overrides that choose the model of that name of torchvision or timm; empty if neither has it."""
+    from torchvision import models
+
+    if name in models.list_models(module=models):
+        return f"arch=torchvision arch.model={name}"
+    try:
+        names = _import_timm().list_models()
+    except BadInput:  # it is not installed
+        return ""
+    return f"arch=timm arch.model={name}" if name in names else ""
+
+
 def _import_timm() -> Any:
     try:
         import timm  # only here: the package is optional

@@ -1,5 +1,6 @@
 """The shipped options of config groups: the functions that they name, and the options that a config has."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,18 @@ def targets_in(path: Path, group: str) -> dict[str, str]:
 
 def options_with(key: str) -> list[str]:
     """Return `group=option` for each shipped option that has the key, such as `schedule=ramp` for `schedule.steps`."""
-    group, _, name = key.partition(".")
+    group, *names = key.split(".")
     files = sorted((CONF / group).glob("*.yaml"))
-    return [f"{group}={file.stem}" for file in files if name in OmegaConf.load(file)]
+    return [f"{group}={file.stem}" for file in files if _has_key(OmegaConf.load(file), names)]
+
+
+def _has_key(node: Any, names: Sequence[str]) -> bool:
+    """Return whether the node has the key whose path has these names."""
+    for name in names:
+        node = node._get_node(name) if isinstance(node, DictConfig) else None
+        if node is None:
+            return False
+    return True
 
 
 def infer_choices(values: Values) -> dict[str, Any]:

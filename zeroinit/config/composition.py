@@ -2,7 +2,7 @@
 
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hydra
@@ -12,14 +12,16 @@ from yaml import MarkedYAMLError, YAMLError
 
 import zeroinit
 from zeroinit import SWEEPS
+from zeroinit.arch.named import find_model
 from zeroinit.config.choices import options_with
 from zeroinit.config.nearest import nearest
-from zeroinit.config.unknown import FUNCTION_NODES, suggest_key
+from zeroinit.config.unknown import FUNCTION_NODES, RULES, suggest_key
 from zeroinit.errors import BadInput
 
 PACKAGE = Path(zeroinit.__file__).parent
 OURS = (PACKAGE, PACKAGE.parent / "hydra_plugins" / "zeroinit")
 HYDRA = Path(hydra.__file__).parent
+ROLES_WITHOUT_FUNCTION = ("recurrent", "scale", "shift", "other")  # whose rule is null or keep by default
 COMPOSING = {
     "config_loader_impl",
     "config_repository",
@@ -94,6 +96,8 @@ def _describe_missing(error: MissingConfigException, text: str) -> str:
     group, _, option = name.partition("/")
     if group == "hydra":
         group, _, option = name.rpartition("/")
+    if group == "arch" and (model := find_model(option)):
+        return f"{group}={option}: there is no such option; it is a model by name: give {model}"
     return f"{group}={option}: there is no such option; give one of {', '.join(error.options)}"
 
 
@@ -111,14 +115,20 @@ def _describe_unknown_key(match: re.Match[str]) -> str:
     key, line = match["key"], match["line"]
     if key.startswith("hydra."):
         return f"{line}: Hydra has no such key"
-    if key.startswith("metrics."):
+    node, _, name = key.rpartition(".")
+    if key.startswith("metrics.") or (node in RULES and (name == "_target_" or node.endswith(ROLES_WITHOUT_FUNCTION))):
         return f"{line}: the config has no such key; give +{line}"
-    if key.rpartition(".")[0] in FUNCTION_NODES:
-        options = options_with(key)
-        hint = f"it is a key of {' and '.join(options)}" if options else suggest_key(key)
+    options = options_with(key)
+    if options or node in FUNCTION_NODES:
+        hint = f"it is a key of {_join_names(options)}" if options else suggest_key(key)
         advice = f"give ++{line} if the function, or an option on an axis, takes it"
         return f"{line}: the config has no such key; {hint}, or {advice}"
     return f"{line}: there is no such key; {suggest_key(key, line.partition('=')[2])}"
+
+
+def _join_names(names: Sequence[str]) -> str:
+    """Return `a`, `a and b`, or `a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 PATTERNS: list[tuple[str, Callable[[re.Match[str]], str]]] = [  # Hydra's message, and ours

@@ -9,16 +9,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from zeroinit import CONF
 from zeroinit.config.identity import SWEEP_ONLY_KEYS
-from zeroinit.config.nearest import similarity
+from zeroinit.config.nearest import nearest, similarity
 from zeroinit.errors import BadInput
 from zeroinit.tracker.renamed import MODES, RENAMED_KEYS, USER_KEY
 
 INIT_RULES = ("weight", "bias", "embedding", "recurrent", "scale", "shift", "other")
+RULES = tuple(f"{init}.{rule}" for init in ("init", "init.rest") for rule in INIT_RULES)
 # nodes with the arguments of a function, whose signature decides which keys they may have
 FUNCTION_NODES = (
     *("dataset", "arch", "bias_scale", "optimizer", "schedule", "metrics", "loss.function", "tracker"),
     *(f"dataset.{split}" for split in ("train", "val", "test")),
-    *(f"{init}.{rule}" for init in ("init", "init.rest") for rule in INIT_RULES),
+    *RULES,
 )
 CLOSED_NODES = ("dataset.normalize", "dataset.augment", "clip")  # nodes that may not have helper keys
 AXIS_NODES = ("size", "published")  # nodes that only the axes and the other keys of a sweep's file refer to
@@ -176,6 +177,9 @@ def suggest_key(path: str, value: Any = None) -> str:
         return f"its name is now {RENAMED_KEYS[path]}{f'={mode}' if mode else ''}{option}"
     if name in SYNONYMS:
         return f"use {SYNONYMS[name]}"
+    near = nearest(node, FUNCTION_NODES)
+    if name == "_target_" and similarity(node, near) >= MIN_SIMILARITY:
+        return f"use {near}._target_"
     keys = [key for key in known_keys() if not _is_within(path, key)]
     siblings = [key for key in keys if node and key.rpartition(".")[0] == node]
     close = max(keys, key=lambda key: _path_similarity(path, key, siblings))
@@ -204,7 +208,7 @@ def known_keys() -> tuple[str, ...]:
 
     def walk(node: dict[str, Any], prefix: str) -> Iterator[str]:
         for key, value in node.items():
-            if key != "_target_":
+            if not key.startswith("_"):
                 yield f"{prefix}{key}"
                 if isinstance(value, dict):
                     yield from walk(value, f"{prefix}{key}.")

@@ -49,7 +49,7 @@ class Pairs(Probe):
 
     @classmethod
     def explain_omissions(cls, model: nn.Module) -> str | None:
-        """Return which rows are no neurons."""
+        """Return which rows are not compared, and what is."""
         return Symmetry.explain_omissions(model)
 
     def on_weights(self, event: Weights) -> None:

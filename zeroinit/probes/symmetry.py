@@ -41,9 +41,10 @@ class Symmetry(Probe):
 
     @classmethod
     def explain_omissions(cls, model: nn.Module) -> str | None:
-        """Return which rows are no neurons."""
+        """Return which rows are not compared, and what is."""
         modules = name_other_modules(model)
-        return f"the rows of {modules}, which are no neurons; heads and recurrent units are" if modules else None
+        compared = "of attention, whole heads are compared, and of recurrent layers, whole units"
+        return f"the rows of {modules}: {compared}" if modules else None
 
     def on_weights(self, event: Weights) -> None:
         """Queue the metrics of each hidden layer."""
