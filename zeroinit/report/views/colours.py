@@ -36,6 +36,7 @@ SHIPPED_INITS = {
     "kaiming_uniform": LineStyle("#C0409B", "6 2"),
     "lecun_normal": LineStyle("#A0621F", "2 1.5"),
     "lecun_uniform": LineStyle("#3C7A78", "2 1.5"),
+    "keep": LineStyle("#5B7F00", "2 1.5"),
 }
 OTHER_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#AA3377", "#8A6D00", "#F20F59", "#4E7CFF", "#8A4FD0")
 OTHER_DASHES = ("4 1.5", "1.5 1.5", "6 1.5 1.5 1.5", "8 3")
