@@ -37,6 +37,7 @@ ARCHS: dict[str, Callable[..., nn.Module]] = {
 STACKABLE = [name for name in ARCHS if name != "resnet50"]
 NONE = Augment(padding=0, flip=False)
 EXAMPLES = 200  # of a split: 4 batches of 64 an epoch, the last of 8
+SOFTMAX = CrossEntropy(outputs=10)
 
 
 @dataclass
@@ -84,7 +85,7 @@ def train(run: Run, observe: Callable[[Event], None] = loop.ignore, **other: Any
     build.set_up_torch(settings)
     data = data_of(run)
     members = members_of(run, data)
-    recipe = Recipe(CrossEntropy(10), run.batch_size, True, run.augment, "mean", run.tied)
+    recipe = Recipe(SOFTMAX, run.batch_size, True, run.augment, "mean", run.tied)
     loop.train(members, data, recipe, loop.Hooks(observe=observe, **other))
     return members
 

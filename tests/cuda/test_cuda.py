@@ -5,8 +5,19 @@ from dataclasses import replace
 
 import pytest
 import torch
-from cuda_trainings import ARCHS, EXAMPLES, STACKABLE, Run, data_of, furthest, give_device, members_of, outcome, train
-from helpers.trainings import SOFTMAX
+from cuda_trainings import (
+    ARCHS,
+    EXAMPLES,
+    SOFTMAX,
+    STACKABLE,
+    Run,
+    data_of,
+    furthest,
+    give_device,
+    members_of,
+    outcome,
+    train,
+)
 from torch import Tensor, nn
 
 from zeroinit.dataset.batches import Augment, Batches

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from cuda_trainings import Run, data_of, give_device, members_of, train
-from helpers.trainings import SOFTMAX
+from cuda_trainings import SOFTMAX, Run, data_of, give_device, members_of, train
 from torch import Tensor, nn
 
 from zeroinit.dataset.data import evenly_spaced

@@ -13,11 +13,9 @@ from zeroinit.config.read import Values
 
 @cache
 def targets_in(path: Path, group: str) -> dict[str, str]:
-    """Return {key of a node: its `_target_`} of an option of a group; {} if there is no such file."""
-    if not path.is_file():
-        return {}
+    """Return {key of a node: its `_target_`} of an option of a group; without the file, of the group's keys alone."""
     shared = OmegaConf.select(OmegaConf.load(CONF / "config.yaml"), group) or {}
-    option = OmegaConf.merge(shared, OmegaConf.load(path))
+    option = OmegaConf.merge(shared, OmegaConf.load(path) if path.is_file() else {})
     assert isinstance(option, DictConfig)
     targets = {}
     for key, node in [("", option), *option.items_ex(resolve=False)]:

@@ -15,7 +15,8 @@ from zeroinit.config.schema import RunConfig
 from zeroinit.config.unknown import check_keys
 from zeroinit.errors import BadInput
 
-NAMED_WITH_OPTION = ("weight", "bias")  # rules of an init whose functions are part of the init's name
+# nodes whose functions are part of an option's name: the option itself, and the rules of an init
+NAMED_WITH_OPTION = ("", "weight", "bias")
 
 
 def resolve(cfg: DictConfig, hydra_node: Any) -> Values:
@@ -60,18 +61,16 @@ def find_options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:
             continue
         node = package or group
         names[node] = str(option)
-        shipped = targets_in(CONF / group / f"{option}.yaml", group)
-        chosen = read(values, node)
+        path, chosen = CONF / group / f"{option}.yaml", read(values, node)
+        shipped = targets_in(path, group)
         for key, inner in [("", chosen), *chosen.items()]:
             target = inner.get("_target_") if isinstance(inner, dict) else None
             if target is None or target == shipped.get(key):
                 continue
-            if not key:
-                names[node] = target
-            elif key in NAMED_WITH_OPTION:
-                names[node] = f"{names[node]} {key}={target}"
-            else:
+            if key not in NAMED_WITH_OPTION:
                 names[f"{node}.{key}"] = target
+            elif path.is_file():  # the name of an option of the user stands for its functions
+                names[node] = f"{names[node]} {key}={target}" if key else target
     return names
 
 
