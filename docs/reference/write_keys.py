@@ -23,8 +23,10 @@ from zeroinit.errors import BadInput
 
 REFERENCE = Path(__file__).with_name("keys.md")
 HELP = CONF / "hydra" / "help" / "zeroinit.yaml"
-HELP_LIST = re.compile(r"(?<=change a value with key=value\n\n).*?(?=\n  All about each key)", re.DOTALL)
+HELP_LIST = re.compile(r"(?<=change a value with key=value\n\n).*?(?=\n  All about these keys)", re.DOTALL)
 SCHEDULE_STEPS = 1000  # of a run in which each shipped schedule fits
+MISSING = "no such key"
+WIDTH = 116  # of a line of the help
 INTRODUCTION = """# Every key of a run
 
 `./dev docs` writes this page from the comments in `conf/config.yaml` and from the checks in
@@ -167,21 +169,23 @@ def make_reference(comments: dict[str, str], defaults: dict[str, dict[str, Any]]
 
 
 def make_help_list(comments: dict[str, str], defaults: dict[str, dict[str, Any]]) -> str:
-    """Return the lines of the help: each key that a user types, its default, and the first sentence on it."""
+    """Return the lines of the help: each key of the default options, its default, and the first sentence on it."""
     lines, run = [], OmegaConf.create(default_values())
     for key, comment in comments.items():
         by_option = defaults.get(key, {})
         if not by_option or any(isinstance(value, dict) and value for value in by_option.values()):
             continue
-        if key.partition(".")[0] in SWEEP_ONLY_KEYS:
+        value = OmegaConf.select(run, key, default=MISSING)
+        if value == MISSING or key.partition(".")[0] in SWEEP_ONLY_KEYS or key.startswith("init.rest."):
             continue
-        value = OmegaConf.select(run, key, default=min(by_option.items())[1])
         is_list = OmegaConf.is_list(value) or isinstance(value, list)
         default = f"[{','.join(map(write_value, value))}]" if is_list else write_value(value)
         default = re.sub(r"^\$\{([\w.]+)\}$", r"\1", default)  # the name of the key, as Hydra would fill in its value
         sentence = re.split(r"(?<=\.) ", comment)[0].removesuffix(".")
         start = f"{key:<25} {default:<12}  "
-        lines += textwrap.wrap(sentence, 116, initial_indent=start, subsequent_indent=" " * 40)
+        if len(start + sentence) > WIDTH:
+            sentence = sentence.partition("; ")[0]  # the reference has the rest
+        lines += textwrap.wrap(sentence, WIDTH, initial_indent=start, subsequent_indent=" " * 40)
     return "".join(f"    {line}\n" for line in lines)
 
 
