@@ -74,6 +74,7 @@ NAMED: dict[str, dict[str, list[str]]] = {  # {library: {model: more overrides}}
         "vit_tiny_patch16_224": ["+arch.patch_size=4", "+arch.depth=3", "+arch.embed_dim=48"],
     },
 }
+IN_PART = re.compile(r"(?:; |(?<=: ))(?=\w+(?: and \w+)* leaves? out )")
 LEFT_OUT = re.compile(r"(?:^|; |: )(\w+) is left out(?: after step \d+)?: ")
 INTRODUCTION = """# Architectures
 
@@ -86,7 +87,8 @@ probe and one seed (n = 1). It shows what runs, not what learns.
 - **given**: keys besides `arch` and `arch.model`. The digits have 8x8 pixels.
 - **parameters**: how many numbers are trained.
 - **in init.csv**: the parameters that have a line there, of all.
-- **left out**: the probes that do not apply, each with the number of its reason below, and the init if it is one alone.
+- **left out**: the probes that do not apply, or not to all layers, each with the number of its reason below, and the
+  init if it is one alone.
   All others wrote their metrics.
 - The last two columns have the [outcome](outcomes.md) of each run.
 """
@@ -143,8 +145,12 @@ def try_run(overrides: list[str]) -> dict[str, object]:
     names = {name for name, _ in model.named_parameters()}
     absent = sorted(name for name in names if not any(row == name or row.startswith(f"{name}.") for row in rows))
     sentence = record.tags.get("skipped_probes", "")
-    parts = LEFT_OUT.split(sentence)[1:]
+    whole, *in_part = IN_PART.split(sentence)
+    parts = LEFT_OUT.split(whole)[1:]
     left_out = dict(zip(parts[::2], parts[1::2], strict=True))
+    for text in in_part:
+        probes, _, reason = re.split(r" (leaves?) out ", text.removeprefix(f"{job.params['arch']}: "))
+        left_out |= {name: f"in part: {hide_layers(reason)}" for name in probes.split(" and ")}
     written = {name for name, _, _ in record.metrics}
     for name, probe in all_probes().items():
         patterns = [re.escape(metric.name).replace(r"\{layer\}", ".+") for metric in probe.metrics]
@@ -183,6 +189,13 @@ def collect(arguments: argparse.Namespace) -> dict[tuple[str, str], dict[str, di
             results.setdefault((kind, name), {})[init] = stored[key]
             print(kind, name, init, json.dumps(stored[key]), flush=True)
     return results
+
+
+def hide_layers(reason: str) -> str:
+    """Return the reason for leaving out some layers without their names."""
+    reason = re.sub(r"(?<=the rows of ).*?(?=:)", "other layers", reason)
+    reason = re.sub(r"(?<=, not ).*$", "others", reason)
+    return re.sub(r"^.*(?=, whose activations)", "layers", reason)
 
 
 def shorten(reason: str) -> str:
