@@ -155,7 +155,10 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: read(Items(PAIRS), Items([(torch.zeros(3), 1)])),
         r"an input has the shape \(2,\) in train and \(3,\) in val",
     ),
-    "tokens": (lambda: read(Items([(torch.tensor([1, 2]), index % 2) for index in range(20)])), r"inputs of train are"),
+    "short integers": (
+        lambda: read(Items([(torch.tensor([1, 2]).short(), index % 2) for index in range(20)])),
+        r"inputs of train are torch.int16",
+    ),
     "empty": (lambda: read(Items([])), r"dataset.train: it has no items; give at least one"),
     "an empty stream": (lambda: read(Stream([])), r"dataset.train: it has no items"),
     "no dataset": (lambda: read(3), r"dataset.train: it is a int; give a Dataset of torch, by dataset.train._target_="),
