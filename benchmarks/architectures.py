@@ -87,8 +87,8 @@ probe and one seed (n = 1). It shows what runs, not what learns.
 - **given**: keys besides `arch` and `arch.model`. The digits have 8x8 pixels.
 - **parameters**: how many numbers are trained.
 - **in init.csv**: the parameters that have a line there, of all.
-- **left out**: the probes that do not apply, or not to all layers, each with the number of its reason below, and the
-  init if it is one alone.
+- **left out**: the probes that do not apply, or not to all layers. The number is that of the reason below. An init is
+  named if it is the only one.
   All others wrote their metrics.
 - The last two columns have the [outcome](outcomes.md) of each run.
 """
