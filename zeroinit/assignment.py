@@ -119,7 +119,7 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 
 def _layer_names(model: nn.Module, rules: Rules) -> list[str]:
-    """Return the names of the layers that init.layers may name: those of which a rule may fill a parameter."""
+    """Return the names that init.layers may give: of the layers with a parameter that a rule may fill."""
     names = [block.layer for block in declared_blocks(model) if _choose(block.role, rules, None)[1] != KEEP]
     return list(dict.fromkeys([*(name for name, _ in declared_layers(model)), *names]))
 

@@ -45,7 +45,7 @@ ALIKE = {
     "mlp_mixer": {init: {"forward", "backward"} for init in ("constant", "layer_constant", "row_constant", "ones")},
     "vit": {
         **{init: {"forward", "backward"} for init in ("constant", "layer_constant", "row_constant")},
-        "ones": {"backward"},  # forward, the sums of so many ones keep the rounding of the positions
+        "ones": {"backward"},  # the forward pass sums many ones, whose rounding differs from position to position
     },
     "rnn": {"ones": {"forward"}},  # all states are 1, and the output adds them up
 }

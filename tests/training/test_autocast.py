@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.trainings import SOFTMAX
+from helpers.trainings import SOFTMAX, build_member
 from torch import Tensor
 
 from zeroinit import build, dataset
@@ -17,7 +17,6 @@ from zeroinit.errors import BadInput
 from zeroinit.loss import CrossEntropy
 from zeroinit.rng import stream
 from zeroinit.sweep.stacking import find_limits
-from zeroinit.training.cohort import Member
 from zeroinit.training.loop import train
 from zeroinit.training.single import SingleModel
 
@@ -30,15 +29,10 @@ def digits() -> Data:
     return dataset.digits(stream("split", 0))
 
 
-def member(job: Job, data: Data) -> Member:
-    model, _, optimizer = build.build(job.config, data)
-    return Member(model, optimizer, stream("order", 0), stream("augment", 0), STEPS)
-
-
 def test_a_run_is_that_of_a_plain_loop(job_of: Callable[..., Job], digits: Data) -> None:
     """Bit for bit; its parameters and its losses are float32, and its outputs are rounded in the evaluation, too."""
     low, full = job_of(*WORDS, "autocast=bf16"), job_of(*WORDS)
-    lowered, plain, other = member(low, digits), member(full, digits), member(full, digits)
+    lowered, plain, other = build_member(low, digits), build_member(full, digits), build_member(full, digits)
     [result] = train([lowered], digits, build.recipe_of(low.config, digits))
     train([other], digits, build.recipe_of(full.config, digits))
     batches = Batches(digits, 128, True, Augment(padding=0, flip=False), [(plain.order, plain.augment)])
@@ -78,7 +72,7 @@ class Recorder(CrossEntropy):
 
 def test_a_loss_gets_outputs_in_float32(job_of: Callable[..., Job], digits: Data) -> None:
     """A function of the user would round them else."""
-    lowered = member(job_of(*WORDS), digits)
+    lowered = build_member(job_of(*WORDS), digits)
     single = SingleModel(lowered.model, lowered.optimizer, Recorder(outputs=10), autocast=torch.bfloat16)
     single.backward(digits.to_inputs(digits.train[0][:9])[None], digits.train[1][:9][None], "mean")
     assert Recorder.dtypes == [torch.float32]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.trainings import train_members
+from helpers.trainings import build_member, flatten, train_members
 from torch import nn
 
 from zeroinit import build, dataset
@@ -15,7 +15,6 @@ from zeroinit.dataset.batches import Augment, Batches
 from zeroinit.errors import BadInput
 from zeroinit.rng import stream
 from zeroinit.training.clip import Clip
-from zeroinit.training.cohort import Member
 from zeroinit.training.events import Event, Gradients
 
 STEPS = 6
@@ -35,19 +34,10 @@ def jobs(job_of: Callable[..., Job]) -> list[Job]:
     return [job_of(*words, f"seed={seed}", f"optimizer.lr={rate}") for seed, rate in enumerate(rates)]
 
 
-def member(job: Job, data: Data) -> Member:
-    model, _, optimizer = build.build(job.config, data)
-    return Member(model, optimizer, stream("order", job.config.seeds.order), stream("augment", 0), STEPS)
-
-
-def flat(model: nn.Module) -> torch.Tensor:
-    return nn.utils.parameters_to_vector(model.parameters()).detach()
-
-
 @pytest.mark.parametrize("clip", LIMITS, ids=str)
 def test_a_clipped_run_is_that_of_a_plain_loop(clip: Clip, jobs: list[Job], digits: Data) -> None:
     """Bit for bit alone, and in a stack within rounding; the gradients shown are those before clipping."""
-    alone, stacked, plain, free = (member(jobs[0], digits) for _ in range(4))
+    alone, stacked, plain, free = (build_member(jobs[0], digits) for _ in range(4))
     norms = []
 
     def observe(event: Event) -> None:
@@ -67,23 +57,23 @@ def test_a_clipped_run_is_that_of_a_plain_loop(clip: Clip, jobs: list[Job], digi
         if clip.value:
             nn.utils.clip_grad_value_(plain.model.parameters(), clip.value)
         plain.optimizer.step()
-    assert flat(alone.model).equal(flat(plain.model))
-    assert flat(stacked.model).allclose(flat(plain.model), rtol=0, atol=1e-6)
-    assert not flat(free.model).allclose(flat(plain.model), rtol=0, atol=1e-3)
+    assert flatten(alone.model).equal(flatten(plain.model))
+    assert flatten(stacked.model).allclose(flatten(plain.model), rtol=0, atol=1e-6)
+    assert not flatten(free.model).allclose(flatten(plain.model), rtol=0, atol=1e-3)
     assert min(norms) > 2 * 0.05
 
 
 @pytest.mark.parametrize("clip", LIMITS, ids=str)
 def test_a_member_is_clipped_alone_and_keeps_a_nan_to_itself(clip: Clip, jobs: list[Job], digits: Data) -> None:
-    """In bits it depends on no other member, one of which diverges at once."""
-    together, by_itself = ([member(job, digits) for job in jobs] for _ in range(2))
+    """No bit of a member depends on the others, not even if another one diverges at once."""
+    together, by_itself = ([build_member(job, digits) for job in jobs] for _ in range(2))
     together[1].model.get_parameter("output.weight").data[0, 0] = torch.nan
     train_members(together, digits, batch_size=32, clip=clip)
-    assert not flat(together[1].model).isfinite().all()
+    assert not flatten(together[1].model).isfinite().all()
     for index in (0, 2, 3):
         train_members([by_itself[index]], digits, batch_size=32, clip=clip, stacked=True)
-        assert flat(by_itself[index].model).equal(flat(together[index].model))
-        assert flat(by_itself[index].model).isfinite().all()
+        assert flatten(by_itself[index].model).equal(flatten(together[index].model))
+        assert flatten(by_itself[index].model).isfinite().all()
 
 
 def test_the_keys_reach_the_recipe(job_of: Callable[..., Job], digits: Data) -> None:

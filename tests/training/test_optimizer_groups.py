@@ -5,16 +5,14 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.trainings import train_members
-from torch import nn
+from helpers.trainings import build_member, flatten, train_members
 
-from zeroinit import build, dataset
+from zeroinit import dataset
 from zeroinit.config import Job
 from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment, Batches
 from zeroinit.errors import BadInput
 from zeroinit.rng import stream
-from zeroinit.training.cohort import Member
 from zeroinit.training.stackable import unstackable_reason
 
 STEPS = 8
@@ -27,21 +25,11 @@ def digits() -> Data:
     return dataset.digits(stream("split", 0))
 
 
-def member(job: Job, data: Data) -> Member:
-    model, _, optimizer = build.build(job.config, data)
-    scheduler, seed = build.make_scheduler(job.config, optimizer, data), job.config.seeds.order
-    return Member(model, optimizer, stream("order", seed), stream("augment", 0), job.config.duration.steps, scheduler)
-
-
-def flat(model: nn.Module) -> torch.Tensor:
-    return nn.utils.parameters_to_vector(model.parameters()).detach()
-
-
 def test_a_run_is_that_of_a_plain_loop(job_of: Callable[..., Job], digits: Data) -> None:
     """Bit for bit, with a schedule that moves the rate of each group from its own rate."""
     words = (*WORDS, f"steps={STEPS}")
-    grouped = member(job_of(*words, GROUPS, "schedule=cosine"), digits)
-    plain, other = (member(job_of(*words), digits) for _ in range(2))
+    grouped = build_member(job_of(*words, GROUPS, "schedule=cosine"), digits)
+    plain, other = (build_member(job_of(*words), digits) for _ in range(2))
     parameters = dict(plain.model.named_parameters())
     slow = [parameters.pop(name) for name in ("hidden2.weight", "output.weight")]
     decayed = [parameters.pop(f"{layer}.bias") for layer in ("hidden1", "hidden2", "output")]
@@ -57,8 +45,8 @@ def test_a_run_is_that_of_a_plain_loop(job_of: Callable[..., Job], digits: Data)
         F.cross_entropy(plain.model(inputs[0]), labels[0]).backward()
         optimizer.step()
         scheduler.step()
-    assert flat(grouped.model).equal(flat(plain.model))
-    assert not flat(grouped.model).allclose(flat(other.model), rtol=0, atol=1e-3)
+    assert flatten(grouped.model).equal(flatten(plain.model))
+    assert not flatten(grouped.model).allclose(flatten(other.model), rtol=0, atol=1e-3)
 
 
 def test_members_of_a_stack_have_groups_of_their_own(job_of: Callable[..., Job], digits: Data) -> None:
@@ -76,15 +64,15 @@ def test_members_of_a_stack_have_groups_of_their_own(job_of: Callable[..., Job],
         job_of(*WORDS, groups, schedule, f"steps={steps}", f"seed={seed}")
         for seed, (groups, schedule, steps) in enumerate(cases)
     ]
-    together, by_itself = ([member(job, digits) for job in jobs] for _ in range(2))
+    together, by_itself = ([build_member(job, digits) for job in jobs] for _ in range(2))
     assert all(unstackable_reason(each.model, each.optimizer, digits.input_shape) is None for each in together)
     train_members(together, digits, batch_size=32)
     for stacked, separate, job in zip(together, by_itself, jobs, strict=True):
         train_members([separate], digits, batch_size=32, stacked=True)
-        assert flat(stacked.model).equal(flat(separate.model))
-        alone = member(job, digits)
+        assert flatten(stacked.model).equal(flatten(separate.model))
+        alone = build_member(job, digits)
         train_members([alone], digits, batch_size=32)
-        assert flat(stacked.model).allclose(flat(alone.model), rtol=0, atol=1e-5)
+        assert flatten(stacked.model).allclose(flatten(alone.model), rtol=0, atol=1e-5)
 
 
 REFUSED = {
@@ -106,10 +94,10 @@ REFUSED = {
 @pytest.mark.parametrize("groups", REFUSED)
 def test_groups_that_do_not_fit_are_refused(groups: str, job_of: Callable[..., Job], digits: Data) -> None:
     with pytest.raises(BadInput) as raised:
-        member(job_of(*WORDS, "steps=3", f"optimizer.groups={groups}"), digits)
+        build_member(job_of(*WORDS, "steps=3", f"optimizer.groups={groups}"), digits)
     assert str(raised.value).startswith(f"optimizer.groups{REFUSED[groups]}")
 
 
 def test_one_rate_for_all_groups_is_refused_where_they_differ(job_of: Callable[..., Job], digits: Data) -> None:
     with pytest.raises(BadInput, match=r"^schedule\.max_lr=0\.02: it would be the rate of each of optimizer\.groups"):
-        member(job_of(*WORDS, "steps=3", GROUPS, "schedule=one_cycle"), digits)
+        build_member(job_of(*WORDS, "steps=3", GROUPS, "schedule=one_cycle"), digits)

@@ -7,11 +7,11 @@ from itertools import combinations
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.trainings import train_members
+from helpers.trainings import build_member, flatten, train_members
 from torch import nn
 from torch.optim import lr_scheduler
 
-from zeroinit import build, dataset, schedule
+from zeroinit import dataset, schedule
 from zeroinit.config import Job
 from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment, Batches
@@ -46,16 +46,6 @@ SCHEDULES: dict[str, tuple[tuple[str, ...], Callable[[torch.optim.Optimizer], lr
 @pytest.fixture(scope="module")
 def digits() -> Data:
     return dataset.digits(stream("split", 0))
-
-
-def member(job: Job, data: Data) -> Member:
-    model, _, optimizer = build.build(job.config, data)
-    scheduler, seed = build.make_scheduler(job.config, optimizer, data), job.config.seeds.order
-    return Member(model, optimizer, stream("order", seed), stream("augment", 0), job.config.duration.steps, scheduler)
-
-
-def flat(model: nn.Module) -> torch.Tensor:
-    return nn.utils.parameters_to_vector(model.parameters()).detach()
 
 
 def train_plainly(plain: Member, scheduler: lr_scheduler.LRScheduler, data: Data) -> None:
@@ -96,14 +86,14 @@ def test_a_run_is_that_of_a_plain_loop_with_a_scheduler_of_torch(
 ) -> None:
     words = ("init=zero_normal", "arch.hidden=[8]", f"optimizer={optimizer}", "optimizer.lr=0.002", f"steps={STEPS}")
     ramp = ("schedule=ramp", "schedule.steps=7", f"schedule.factor={factor}")
-    ramped = member(job_of("dataset=digits", *words, *ramp), digits)
-    plain = member(job_of("dataset=digits", *words), digits)
+    ramped = build_member(job_of("dataset=digits", *words, *ramp), digits)
+    plain = build_member(job_of("dataset=digits", *words), digits)
     train([ramped], digits)
     assert plain.scheduler is None
     assert "initial_lr" not in plain.optimizer.param_groups[0]
     slope = (factor - 1) / 7
     train_plainly(plain, lr_scheduler.LambdaLR(plain.optimizer, lambda step: max(7 - step, 0) * slope + 1), digits)
-    assert flat(ramped.model).allclose(flat(plain.model), rtol=0, atol=1e-6)
+    assert flatten(ramped.model).allclose(flatten(plain.model), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -115,14 +105,14 @@ def test_each_option_is_a_scheduler_of_torch(
     """Bit for bit the plain loop, alone; and what is null is the length of the run."""
     words = ("dataset=digits", "init=zero_normal", "arch.hidden=[8]", f"optimizer={optimizer}", "optimizer.lr=0.002")
     typed, make = SCHEDULES[option]
-    scheduled = member(job_of(*words, f"steps={STEPS}", f"schedule={option}", *typed), digits)
+    scheduled = build_member(job_of(*words, f"steps={STEPS}", f"schedule={option}", *typed), digits)
     constant_job = job_of(*words, f"steps={STEPS}")
-    plain, constant = (member(constant_job, digits) for _ in range(2))
+    plain, constant = (build_member(constant_job, digits) for _ in range(2))
     train([scheduled], digits)
     train([constant], digits)
     train_plainly(plain, make(plain.optimizer), digits)
-    assert flat(scheduled.model).equal(flat(plain.model))
-    assert not flat(scheduled.model).allclose(flat(constant.model), rtol=0, atol=1e-4)
+    assert flatten(scheduled.model).equal(flatten(plain.model))
+    assert not flatten(scheduled.model).allclose(flatten(constant.model), rtol=0, atol=1e-4)
 
 
 def rateless(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -139,11 +129,11 @@ def rateless(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
 
 def test_an_optimizer_without_a_rate_has_no_schedule(job_of: Callable[..., Job], digits: Data) -> None:
     words = ("dataset=digits", "~optimizer", "+optimizer._target_=test_schedule.rateless", "steps=3")
-    train([member(job_of(*words), digits)], digits)
+    train([build_member(job_of(*words), digits)], digits)
     with pytest.raises(
         BadInput, match=r"^schedule\._target_=.*ramp: Rateless has no learning rate lr .*; give schedule=constant$"
     ):
-        member(job_of(*words, "schedule=ramp"), digits)
+        build_member(job_of(*words, "schedule=ramp"), digits)
 
 
 def test_each_member_of_a_stack_keeps_its_own(job_of: Callable[..., Job], digits: Data) -> None:
@@ -156,16 +146,16 @@ def test_each_member_of_a_stack_keeps_its_own(job_of: Callable[..., Job], digits
         )
         for seed, (steps, factor, length) in enumerate(settings)
     ]
-    together = [member(job, digits) for job in jobs]
+    together = [build_member(job, digits) for job in jobs]
     train(together, digits)
     for job, stacked in zip(jobs, together, strict=True):
-        alone = member(job, digits)
+        alone = build_member(job, digits)
         train([alone], digits)
-        assert flat(alone.model).allclose(flat(stacked.model), rtol=0, atol=5e-6)
-    first, ramped = (member(jobs[index], digits) for index in (0, 1))
+        assert flatten(alone.model).allclose(flatten(stacked.model), rtol=0, atol=5e-6)
+    first, ramped = (build_member(jobs[index], digits) for index in (0, 1))
     train([first], digits)
     train([ramped], digits)
-    assert (flat(first.model) - flat(ramped.model)).abs().max() > 0.01  # or nothing above could fail
+    assert (flatten(first.model) - flatten(ramped.model)).abs().max() > 0.01  # or nothing above could fail
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "momentum"])
@@ -188,16 +178,16 @@ def test_members_of_a_stack_differ_in_rate_and_schedule(
         job_of(*words, option, f"optimizer.lr={rate}", f"steps={steps}", f"seed={seed}")
         for option, rate, steps, seed in cases
     ]
-    together, by_itself = ([member(job, digits) for job in jobs] for _ in range(2))
+    together, by_itself = ([build_member(job, digits) for job in jobs] for _ in range(2))
     train(together, digits)
     for separate in by_itself:
         train([separate], digits, stacked=True)
-    results = [flat(each.model) for each in together]
-    assert all(result.equal(flat(each.model)) for result, each in zip(results, by_itself, strict=True))
+    results = [flatten(each.model) for each in together]
+    assert all(result.equal(flatten(each.model)) for result, each in zip(results, by_itself, strict=True))
     assert not any(a.allclose(b, rtol=0, atol=1e-4) for a, b in combinations(results, 2))
-    alone = member(jobs[0], digits)
+    alone = build_member(jobs[0], digits)
     train([alone], digits)
-    assert flat(alone.model).allclose(results[0], rtol=0, atol=5e-6)
+    assert flatten(alone.model).allclose(results[0], rtol=0, atol=5e-6)
 
 
 def keeps_the_rate(optimizer: torch.optim.Optimizer, total_steps: int | None) -> object:
@@ -268,5 +258,5 @@ def test_a_schedule_that_does_not_fit_is_refused(
     words: tuple[str, ...], job_of: Callable[..., Job], digits: Data
 ) -> None:
     with pytest.raises(BadInput) as raised:
-        member(job_of("dataset=digits", "arch.hidden=[8]", f"steps={STEPS}", *words), digits)
+        build_member(job_of("dataset=digits", "arch.hidden=[8]", f"steps={STEPS}", *words), digits)
     assert str(raised.value).startswith(f"schedule.{REFUSED[words]}")

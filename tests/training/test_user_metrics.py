@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from helpers.trainings import train_members
+from helpers.trainings import build_member, train_members
 from torch import Tensor, nn
 
 from zeroinit import build, dataset
@@ -19,7 +19,6 @@ from zeroinit.probes.metrics import find_metric
 from zeroinit.rng import stream
 from zeroinit.sweep.resume import _has_all
 from zeroinit.tracker import Record
-from zeroinit.training.cohort import Member
 from zeroinit.training.evaluation import evaluate_members
 from zeroinit.training.user_metrics import UserMetric
 
@@ -70,11 +69,6 @@ def jobs(job_of: Callable[..., Job]) -> list[Job]:
     return [job_of("dataset=digits", "arch.hidden=[8]", "steps=5", f"seed={seed}") for seed in range(3)]
 
 
-def member(job: Job, data: Data) -> Member:
-    model, _, optimizer = build.build(job.config, data)
-    return Member(model, optimizer, stream("order", job.config.seeds.order), stream("augment", 0), 5)
-
-
 @pytest.mark.parametrize("target", [BRIER, "+metrics.brier._target_=test_user_metrics.Stateful"])
 def test_each_member_has_its_values_on_whole_splits(
     target: str, jobs: list[Job], job_of: Callable[..., Job], digits: Data
@@ -83,7 +77,7 @@ def test_each_member_has_its_values_on_whole_splits(
     config = job_of("dataset=digits", *words).config
     check_user_metrics(config, digits)
     evaluate = partial(evaluate_members, user_metrics=build.make_user_metrics(config))
-    together, others = ([member(job, digits) for job in jobs] for _ in range(2))
+    together, others = ([build_member(job, digits) for job in jobs] for _ in range(2))
     before = torch.get_rng_state()
     results = train_members(together, digits, batch_size=32, evaluate=evaluate)
     assert torch.get_rng_state().equal(before)
@@ -105,7 +99,7 @@ def test_each_member_has_its_values_on_whole_splits(
 def test_a_value_that_is_not_finite_is_left_out_and_ends_no_run(jobs: list[Job], digits: Data) -> None:
     metrics = {"bad": UserMetric("metrics.bad", lambda outputs, targets: torch.tensor(torch.nan))}
     evaluate = partial(evaluate_members, user_metrics=metrics)
-    [result] = train_members([member(jobs[0], digits)], digits, batch_size=32, evaluate=evaluate)
+    [result] = train_members([build_member(jobs[0], digits)], digits, batch_size=32, evaluate=evaluate)
     assert result.diverged_at is None
     assert len(result.metrics) > 1
     assert all("val/bad" not in metrics.values and "val/loss" in metrics.values for metrics in result.metrics)

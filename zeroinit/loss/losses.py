@@ -5,6 +5,7 @@ targets are (N, outputs) or (K, N, outputs). A loss is a number for each example
 is reported, and its mean or sum over a batch is minimised.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -19,7 +20,7 @@ Reduction = Literal["mean", "sum"]
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(ABC):
     """A loss.
 
     Attributes:
@@ -34,13 +35,13 @@ class Loss:
     slopes_sum_to_zero: ClassVar[bool] = False
     is_stackable: ClassVar[bool] = True
 
+    @abstractmethod
     def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each example."""
-        raise NotImplementedError
 
+    @abstractmethod
     def score_terms(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return for each example whether its class was predicted, or its squared error averaged over the outputs."""
-        raise NotImplementedError
 
     def total(self, outputs: Tensor, targets: Tensor, reduction: str) -> Tensor:
         """Return the mean or the sum over the examples of one model, differentiable."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class Score:
-    """A share, of which more is better. Screens show it in percent, and differences of it in percentage points.
+    """A share. A higher score is better. Screens show it in percent, and its differences in percentage points.
 
     Attributes:
         name: the last part of its metrics' names, such as `accuracy` in `test/accuracy`.
