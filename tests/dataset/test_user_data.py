@@ -16,9 +16,11 @@ from zeroinit.dataset import Data
 from zeroinit.dataset.check import check_data
 from zeroinit.dataset.data import Split
 from zeroinit.errors import BadInput
+from zeroinit.loss import CrossEntropy
 from zeroinit.sweep.runner import run_jobs
 from zeroinit.tracker.memory import Off
 from zeroinit.tracker.tags import Tag
+from zeroinit.training.single import SingleModel
 
 Command = Callable[..., Any]
 
@@ -189,6 +191,14 @@ def test_tokens_reach_an_embedding_as_they_are(job_of: Callable[..., Job]) -> No
     refused = job_of(*words, "dataset.normalize.mean=0.5", "arch._target_=test_user_data.Embedded")
     with pytest.raises(BadInput, match=r"dataset\.normalize: the inputs are tokens"):
         build.check([refused])
+
+
+def test_tokens_stay_whole_numbers_in_gradients_of_another_dtype() -> None:
+    inputs, labels = tokens(Generator()).train
+    model = Embedded((6,), 2)
+    net = SingleModel(model, torch.optim.SGD(model.parameters()), CrossEntropy(outputs=2))
+    gradients = net.gradients_in((inputs.unsqueeze(0), labels.unsqueeze(0), "mean"), torch.float64, {})
+    assert {gradient.dtype for gradient in gradients.values()} == {torch.float64}
 
 
 def few_targets(generator: Generator) -> Data:

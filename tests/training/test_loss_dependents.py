@@ -99,9 +99,10 @@ def fill_tied(model: nn.Module) -> None:
 def test_columns_with_an_offset_are_tied_only_under_a_softmax(name: str) -> None:
     """Theorem: neurons with equal inputs and such columns stay copies if the slopes of the outputs sum to zero."""
     data, loss, _ = LOSSES[name]
-    [member] = make_members(data, loss, 1, steps=5)
-    fill_tied(member.model)
-    member.model.double()
+    member, tied = make_members(data, loss, 1, steps=5) + make_members(data, loss, 1, steps=5)
+    for each in (member, tied):
+        fill_tied(each.model)
+        each.model.double()
     double = Data(
         *((inputs.double(), targets) for inputs, targets in (data.train, data.val, data.test)), data.num_classes
     )
@@ -111,6 +112,9 @@ def test_columns_with_an_offset_are_tied_only_under_a_softmax(name: str) -> None
     weights = member.model.hidden1.weight  # type: ignore[union-attr]
     apart = (weights[0] - weights[1]).abs().max().item()  # type: ignore[index,operator,union-attr]
     assert (apart < 1e-12) == bool(ties) == loss.slopes_sum_to_zero
+    train_members([tied], double, batch_size=70, loss=loss, tied=True)  # it enforces what holds, and nothing else
+    for ours, theirs in zip(tied.model.parameters(), member.model.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["bce", "mse", "cross_entropy"])
