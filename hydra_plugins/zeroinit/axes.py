@@ -1,29 +1,38 @@
 """The axes of a grid, from a sweep file and the command line, as the overrides of each job."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from omegaconf import OmegaConf
 
+if TYPE_CHECKING:  # they import torch, which listing the plugins must not
+    from zeroinit.config.combinations import Combinations
+    from zeroinit.config.grid_keys import GridKeys
 
-def expand_grid(params: Mapping[str, Any], arguments: Sequence[str], loader: ConfigLoader) -> list[list[str]]:
-    """Return the overrides of each job: the product of the axes.
+
+def expand_grid(
+    params: Mapping[str, Any], arguments: Sequence[str], keys: GridKeys, loader: ConfigLoader
+) -> Combinations:
+    """Return the combinations of the axes, which have the overrides of each job.
 
     Args:
         params: {key: its values} of a sweep file.
         arguments: Overrides of the command line; an axis there replaces that of the file.
+        keys: What else the sweeper is given.
         loader: Parses the overrides.
 
     Raises:
         BadInput: An axis has no values, or cannot be one, or there are too many runs.
     """
     # they import torch, which listing the plugins must not
-    from zeroinit.config.overrides import check_overrides, check_size
+    from zeroinit.config.combinations import Combinations
+    from zeroinit.config.overrides import check_overrides
     from zeroinit.errors import BadInput
 
     axes = [f"{key}={format_values(values)}" for key, values in params.items()]
@@ -33,10 +42,9 @@ def expand_grid(params: Mapping[str, Any], arguments: Sequence[str], loader: Con
     overrides = OverridesParser.create(loader).parse_overrides([*axes, *arguments])
     check_overrides(overrides)
     _check_axes([override for override in overrides if override.is_sweep_override()])
-    check_size(overrides)
     # the seeds change slowest, so that a sweep that is interrupted has runs of every cell
     overrides.sort(key=lambda override: not override.key_or_group.startswith("seed"))
-    return BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
+    return Combinations(overrides, keys)
 
 
 def _check_axes(axes: Sequence[Override]) -> None:

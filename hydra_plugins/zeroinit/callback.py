@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
@@ -102,7 +103,9 @@ class SweepCallback(Callback):
 
 def check_combination(config: DictConfig) -> None:
     """Raise BadInput for a tracker, a mode or a direction that the sweeper or the launcher cannot have."""
-    from zeroinit.errors import BadInput  # listing the plugins must not import zeroinit
+    # they import torch, which listing the plugins must not
+    from zeroinit.config.overrides import check_repeated
+    from zeroinit.errors import BadInput
 
     choices, sweeper = config.hydra.runtime.choices, config.hydra.sweeper
     if choices.tracker == "off" and config.hydra.launcher._target_ not in IN_PROCESS:
@@ -115,6 +118,9 @@ def check_combination(config: DictConfig) -> None:
             f"mode={config.mode}: hydra/sweeper={choices['hydra/sweeper']} chooses runs by the results of earlier "
             "ones; give mode=train, or leave the sweeper out"
         )
+    if sweeper._target_ != OURS:
+        for override in OverridesParser.create().parse_overrides(list(config.hydra.overrides.task)):
+            check_repeated(override)
     direction = sweeper.get("direction", "maximize")
     direction = getattr(direction, "name", direction)
     if direction != "maximize":

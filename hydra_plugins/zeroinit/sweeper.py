@@ -23,10 +23,18 @@ if TYPE_CHECKING:  # it imports torch, which listing the plugins must not
 
 
 class GridSweeper(Sweeper):
-    """`params` maps each axis to its values, as one types them; an axis on the command line replaces it."""
+    """The product of axes, less the combinations that `skip_if` leaves out.
 
-    def __init__(self, params: dict[str, Any] | None) -> None:
-        self.params = params or {}
+    Args:
+        params: Maps each axis to its values, as one types them; an axis on the command line replaces it.
+        skip_if: Rules; a combination that has all values of a rule is left out.
+        paired: Lists of axes that move together.
+        max_jobs: The most runs of a grid.
+    """
+
+    def __init__(self, params: dict[str, Any] | None, skip_if: Any, paired: Any, max_jobs: Any) -> None:
+        self.params, self.skip_if, self.paired, self.max_jobs = params or {}, skip_if, paired, max_jobs
+        self.skipped = 0
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.folder = Path(config.hydra.sweep.dir)  # resolved before the jobs, so that all have one time stamp
@@ -67,7 +75,15 @@ class GridSweeper(Sweeper):
 
     def expand(self, arguments: list[str]) -> list[list[str]]:
         """Return the overrides of each job. Raises BadInput."""
-        return expand_grid(self.params, arguments, self.composer.loader)
+        # they import torch, which listing the plugins must not
+        from zeroinit.config.grid_keys import GridKeys
+        from zeroinit.config.overrides import keys_of
+
+        typed = keys_of(self.composer.master.hydra.overrides.hydra)
+        keys = GridKeys(self.skip_if, self.paired, self.max_jobs, keys_of(arguments), typed)
+        combinations = expand_grid(self.params, arguments, keys, self.composer.loader)
+        self.skipped = combinations.skipped
+        return list(combinations)
 
     def describe_command(self, arguments: list[str]) -> Command:
         """Return what the command says beside its jobs."""
@@ -80,6 +96,7 @@ class GridSweeper(Sweeper):
         return replace(
             cli.describe_command(self.composer.master.reference),
             folder=self.folder,
+            skipped=self.skipped,
             config_yaml=OmegaConf.to_yaml(self.composer.master),
             changed_keys=keys_of(arguments),
             find_options=lambda group: options(group) if group in choices else [],

@@ -192,11 +192,12 @@ def assert_refused(ended: Any) -> str:
 
 AXES = {
     "seed=range(0,3,0)": "seed=range(0,3,0): the axis cannot be read: ",
-    "seed=range(0,1000000000)": "seed=range(0,1000000000): the axis has more than 100,000 values; give fewer",
+    "seed=range(0,1000000000)": "seed=range(0,1000000000): the axis has more than 1,000,000 values; give fewer",
     "seed=range(0,inf)": "seed=range(0,inf): ",
     "seed=range(0,1,1e-320)": "seed=range(0,1,1e-320): the axis has more than",
     "seed=range(0,1000) optimizer.lr=range(0,1000)": (
-        "seed=range(0,1000) optimizer.lr=range(0,1000): these axes are 1,000,000 runs; give at most 100,000"
+        "seed=range(0,1000) optimizer.lr=range(0,1000): these axes are 1,000,000 runs, whose configs take "
+        "about 33 GiB of memory; give fewer values, or hydra.sweeper.max_jobs=1000000"
     ),
     "seed=range(a)": "seed=range(a): it cannot be read: ",
     "100": "100: it is not key=value; leave no blank beside the =",
@@ -217,6 +218,10 @@ AXES = {
     "~arch": "arch: there is no such key in the config; it is needed",
     "~seeds.init": "seeds.init: there is no such key in the config; it is needed",
     "hydra.sweeper.params=5": "hydra.sweeper.params=5: give keys, each with the values of an axis",
+    "hydra.sweeper.skip_if=[{init:zero}] hydra/sweeper=basic": (
+        "hydra.sweeper.skip_if=[{init:zero}]: the sweeper that hydra/sweeper chooses has no such key; leave out one"
+    ),
+    "seed=0,1,0 hydra/sweeper=basic": "seed=0,1,0: the axis has the value 0 twice; give each value once",
     "hydra.sweeper=text": "hydra.sweeper=text: choose one by hydra/sweeper=NAME, and change only its keys",
     "hydra.launcher.workers=1 hydra.launcher=5": "hydra.launcher=5: choose one by hydra/launcher=NAME",
     "hydra/launcher=nothing": "hydra/launcher=nothing: there is no such option; give one of ",

@@ -14,6 +14,7 @@ import zeroinit
 from zeroinit import SWEEPS
 from zeroinit.arch.named import find_model
 from zeroinit.config.choices import options_with
+from zeroinit.config.grid_keys import MAX_JOBS, PAIRED, SKIP_IF
 from zeroinit.config.nearest import nearest
 from zeroinit.config.unknown import FUNCTION_NODES, RULES, suggest_key
 from zeroinit.errors import BadInput
@@ -22,6 +23,7 @@ PACKAGE = Path(zeroinit.__file__).parent
 OURS = (PACKAGE, PACKAGE.parent / "hydra_plugins" / "zeroinit")
 HYDRA = Path(hydra.__file__).parent
 ROLES_WITHOUT_FUNCTION = ("recurrent", "scale", "shift", "other")  # whose rule is null or keep by default
+GRID_KEYS = (SKIP_IF, PAIRED, MAX_JOBS)  # of zeroinit's own sweeper
 COMPOSING = {
     "config_loader_impl",
     "config_repository",
@@ -113,6 +115,8 @@ def _describe_yaml_error(error: YAMLError) -> str:
 def _describe_unknown_key(match: re.Match[str]) -> str:
     """Return the message for a key without `+` that the config does not have."""
     key, line = match["key"], match["line"]
+    if key in GRID_KEYS:
+        return f"{line}: the sweeper that hydra/sweeper chooses has no such key; leave out one of them"
     if key.startswith("hydra."):
         return f"{line}: Hydra has no such key"
     node, _, name = key.rpartition(".")
@@ -145,6 +149,12 @@ PATTERNS: list[tuple[str, Callable[[re.Match[str]], str]]] = [  # Hydra's messag
     (
         r"Multiple values for (.*?)\. To override",
         lambda match: f"+{match[1]}: the config has an option of {match[1]} already; leave out the +",
+    ),
+    (
+        r"Key '(.*?)' not in '\w*SweeperConf'",
+        lambda match: (
+            f"hydra.sweeper.{match[1]}: the sweeper that hydra/sweeper chooses has no such key; leave out one of them"
+        ),
     ),
     (r"Error merging override (.*?)\n(.*)", lambda match: f"{match[1]}: {match[2]}"),
     (r"Error parsing override '(.*?)'\n(.*)", lambda match: f"{match[1]}: it cannot be read: {match[2]}"),

@@ -5,10 +5,10 @@ import math
 import os
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
-from itertools import islice
+from decimal import Decimal
 from typing import Any
 
-from hydra.core.override_parser.types import Override, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
 from zeroinit import CONF
@@ -17,14 +17,14 @@ from zeroinit.config.read import check_uri
 from zeroinit.errors import BadInput
 from zeroinit.tracker import without_password
 
-MAX_AXIS_VALUES = 100_000  # of an axis, and runs of a grid: beyond it, composing alone takes hours
+MAX_AXIS_VALUES = 1_000_000  # beyond it, reading the axis alone takes seconds
 
 
 def check_overrides(overrides: Sequence[Override]) -> None:
     """Raise BadInput for overrides that Hydra would explain badly, or that must not be written to a file.
 
     These are a value in place of an option of a group (bias_scale=0.1 for bias_scale.value=0.1), an axis without values
-    or with a value twice, and a password.
+    or with too many, and a password.
     """
     for override in overrides:
         key, line = override.key_or_group, without_password(str(override.input_line))
@@ -32,13 +32,13 @@ def check_overrides(overrides: Sequence[Override]) -> None:
             continue
         if override.is_sweep_override() and not override.is_discrete_sweep():
             continue  # an interval, which only an optimising sweeper accepts
-        values = axis_values(override, line) if override.is_sweep_override() else [override.value()]
+        count = count_values(override, line) if override.is_sweep_override() else 1
         is_group = bool(key) and any((CONF / key).glob("*.yaml"))
+        if override.is_range_sweep() and count and not is_group:
+            continue  # numbers, which need not be read here
+        values = axis_values(override, line) if override.is_sweep_override() else [override.value()]
         if not values or (is_group and values == [""]):
             raise BadInput(f"{line}: the axis has no values; give at least one")
-        twice = find_repeated(values)
-        if twice is not None:
-            raise BadInput(f"{line}: the axis has the value {twice} twice; give each value once")
         for value in values if is_group else ():
             _check_option(key, str(override.input_line).partition("=")[0].lstrip("+"), value)
         if key == "tracker.uri":
@@ -68,24 +68,40 @@ def find_repeated(values: Sequence[Any]) -> Any:
     return next((value for index, value in enumerate(others) if value in others[:index]), None)
 
 
+def check_repeated(override: Override) -> None:
+    """Raise BadInput for an axis with a value twice, which would be two equal runs."""
+    values = override._value.list if isinstance(override._value, ChoiceSweep) else []
+    if (twice := find_repeated(values)) is not None:
+        line = without_password(str(override.input_line))
+        raise BadInput(f"{line}: the axis has the value {twice} twice; give each value once")
+
+
 def axis_values(override: Override, line: str) -> list[Any]:
     """Return the values of an axis. Raise BadInput if there are too many, or if the axis cannot be read."""
+    count_values(override, line)
+    return list(override.sweep_iterator())
+
+
+def count_values(override: Override, line: str) -> int:
+    """Return the number of values of an axis. Raise BadInput if there are too many, or if the axis cannot be read."""
     try:
-        values = list(islice(override.sweep_iterator(), MAX_AXIS_VALUES + 1))
+        count = _count_range(override._value) if isinstance(override._value, RangeSweep) else None
+        count = len([*override.sweep_iterator()]) if count is None else count
     except (ValueError, TypeError, ArithmeticError) as error:
         raise BadInput(f"{line}: the axis cannot be read: {error}") from error
-    if len(values) > MAX_AXIS_VALUES:
+    if count > MAX_AXIS_VALUES:
         raise BadInput(f"{line}: the axis has more than {MAX_AXIS_VALUES:,} values; give fewer")
-    return values
+    return count
 
 
-def check_size(overrides: Sequence[Override]) -> None:
-    """Raise BadInput for a grid of more runs than can be composed."""
-    axes = [override for override in overrides if override.is_sweep_override()]
-    runs = math.prod(len(axis_values(axis, str(axis.input_line))) for axis in axes)
-    if runs > MAX_AXIS_VALUES:
-        lines = " ".join(str(axis.input_line) for axis in axes)
-        raise BadInput(f"{lines}: these axes are {runs:,} runs; give at most {MAX_AXIS_VALUES:,}")
+def _count_range(sweep: RangeSweep) -> int:
+    """Return the number of values of a range, without making them."""
+    if sweep.step == 0:
+        raise ValueError("its step is 0")
+    values = sweep.range()
+    if isinstance(values, range):
+        return max(0, -((values.start - values.stop) // values.step))
+    return max(0, math.ceil((Decimal(values.stop) - Decimal(values.start)) / Decimal(values.step)))
 
 
 def _check_option(group: str, key: str, value: Any) -> None:

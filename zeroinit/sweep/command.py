@@ -18,6 +18,7 @@ class Command:
     size: str  # option of the group `size`; may be empty
     folder: Path  # where Hydra keeps the sweep
     baseline: str  # the init with which the report compares the others
+    skipped: int = 0  # combinations of the axes that hydra.sweeper.skip_if leaves out
     config_yaml: str = ""  # the composed config of the sweep
     changed_keys: Collection[str] = ()  # keys that the command line changes
     find_options: Callable[[str], Sequence[str]] = lambda group: ()  # of a config group that the sweep has

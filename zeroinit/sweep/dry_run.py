@@ -41,8 +41,11 @@ def print_findings(jobs: Sequence[Job], is_sweep: bool) -> int:
     return int(any(lines for _, lines in findings) or bool(notes))
 
 
-def print_plan(jobs: Sequence[Job], tracker: RunReader, workers: int) -> None:
-    """Print how many runs of each cell are done, failed or to do, and how long the rest takes."""
+def print_plan(jobs: Sequence[Job], tracker: RunReader, workers: int, skipped: int = 0) -> None:
+    """Print how many runs of each cell are done, failed or to do, and how long the rest takes.
+
+    `skipped` is how many combinations of the axes hydra.sweeper.skip_if leaves out.
+    """
     identities = [identity_of(job) for job in jobs]
     records, left_out = readable(tracker.records())
     runs = [(identity, job.cell_hash, job.params) for identity, job in zip(identities, jobs, strict=True)]
@@ -71,7 +74,10 @@ def print_plan(jobs: Sequence[Job], tracker: RunReader, workers: int) -> None:
         values = [cell_jobs[0].params.get(key, "") for key in keys]
         counts = len(cell_jobs) - len(rest), failures, len(rest) - failures
         lines.append((values, counts, [estimate for _, estimate in rest]))
-    show(tables.plan_table(keys, lines), [tables.summarize_plan(len(jobs), seconds, workers), *left_out])
+    notes = [tables.summarize_plan(len(jobs), seconds, workers), *left_out]
+    if skipped:
+        notes.append(f"hydra.sweeper.skip_if leaves out {skipped} of {len(jobs) + skipped} combinations.")
+    show(tables.plan_table(keys, lines), notes)
 
 
 def print_audit(job: Job) -> None:

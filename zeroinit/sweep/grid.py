@@ -49,7 +49,7 @@ def run_grid(jobs: Sequence[Job], command: Command, train: Train, pool: Pool | N
     tracker = open_tracker(jobs[0], command.sweep)
     report_dead_runs(tracker)
     if "plan" in {job.config.mode for job in jobs}:
-        dry_run.print_plan(jobs, tracker, pool.workers if pool else 1)
+        dry_run.print_plan(jobs, tracker, pool.workers if pool else 1, command.skipped)
         raise Ended(0)
     identities = [identity_of(job) for job in jobs]
     finished = find_finished(jobs, tracker)
