@@ -37,6 +37,7 @@ class Record:
     metrics: list[tuple[str, float, int]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
+    ended_at: float = 0.0  # seconds since 1970; 0 before the end
     run_id: str = ""
     ended: bool = False  # whether its end was written
     tracking: float = 0.0  # seconds spent on its probes and on its writes, up to the last write
