@@ -34,6 +34,7 @@ from zeroinit.dataset.batches import Augment
 from zeroinit.diagnostics import lint
 from zeroinit.report import select_figures
 from zeroinit.rng import stream
+from zeroinit.sweep import checkpoint
 from zeroinit.tracker import provenance
 from zeroinit.training.cohort import Member
 from zeroinit.training.events import Event, Weights
@@ -92,6 +93,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv(provenance.COMMAND, "")  # which the command sets
+    monkeypatch.setenv(checkpoint.FOLDER, "")  # so does it
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home-cache"))
     torch.set_num_threads(1)
     for cached in (

@@ -26,9 +26,11 @@ from zeroinit.progress import Bar
 from zeroinit.report import where_to_look
 from zeroinit.report.manifest import read_question
 from zeroinit.sweep import dry_run, resume
+from zeroinit.sweep.checkpoint import discard, note_folder
 from zeroinit.sweep.checks import check_jobs, forget_notes
 from zeroinit.sweep.command import Command
 from zeroinit.sweep.messages import best_val_score, failure_line, new_warnings, result_line
+from zeroinit.sweep.resumption import plan_resumption
 from zeroinit.sweep.runner import run_jobs
 from zeroinit.tracker import TRACEBACK, Record, Status, Tracker, without_password
 from zeroinit.tracker.provenance import COMMAND, provenance
@@ -85,13 +87,18 @@ def train_job(cfg: DictConfig) -> float | None:
         with _folder_of_command():
             job = job_of(cfg)
             with environment(job.variables):
+                note_folder()
                 tracker, trained = _prepare(job)
+                resumed = plan_resumption([job])
     except BadInput as error:
         exit_with_bad_input(error)
     if trained:
         return best_val_score(trained)
     with environment(job.variables), Bar(1) as bar:
-        [record] = run_jobs([job], tracker, bar.advance)
+        for line in resumed.lines:
+            bar.print_line(line)
+        is_stacked = any(stack.is_stack for stack in resumed.stacks)  # as it was in a sweep
+        [record] = run_jobs([job], tracker, bar.advance, "a single run", is_stacked)
         for line in new_warnings(record, set()):
             bar.print_line(line)
         if is_multirun():
@@ -135,6 +142,7 @@ def _prepare(job: Job) -> tuple[Tracker, Record | None]:
         dry_run.print_plan([job], tracker, 1)
         sys.exit()
     for trained in resume.find_finished([job], tracker).values():
+        discard([trained.identity])  # a process may have died before it did so
         tracker.load_histories([trained], VAL_SCORES)
         _print_lines([result_line(trained), "It was trained before; rerun=true trains it again."])
         _print_lines(where_to_look(tracker))
@@ -183,6 +191,7 @@ def main() -> None:
     forget_notes()
     sys.path.append(os.getcwd())  # so that arch._target_=mine.Net finds mine.py
     os.environ[COMMAND] = typed_command()  # for the tags of runs in other processes, too
+    note_folder()
     overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
     try:
         check_overrides(OverridesParser.create().parse_overrides(overrides))

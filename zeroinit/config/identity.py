@@ -21,7 +21,18 @@ VERSION = 2
 # only other keys of a sweep file, and its report, refer to them
 SWEEP_ONLY_KEYS = ("size", "published", "claims", "reference")
 # keys that cannot change a number of a run; `seed` acts only through `seeds`
-KEYS_WITHOUT_EFFECT = ("tracker", "probe", "metrics", "sweep", "save", "mode", "rerun", "seed", *SWEEP_ONLY_KEYS)
+KEYS_WITHOUT_EFFECT = (
+    "tracker",
+    "probe",
+    "metrics",
+    "sweep",
+    "save",
+    "mode",
+    "rerun",
+    "resume",
+    "seed",
+    *SWEEP_ONLY_KEYS,
+)
 PATH_KEYS = ("root", "cache")  # keys of a data set that say where files are
 # {key: default} of the keys that came after the first stored runs: at its default, a key is left out of the hash, so
 # that those runs keep theirs. The default is what a version without the key did

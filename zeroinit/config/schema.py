@@ -212,6 +212,7 @@ class RunConfig:
     mode: Literal["train", "lint", "audit", "plan"]
     save: bool
     rerun: bool
+    resume: bool
     reference: str
     sweep: str | None
     size: Size | None
@@ -254,6 +255,7 @@ class RunConfig:
             mode=read_choice(values, "mode", ("train", "lint", "audit", "plan")),
             save=read_bool(values, "save"),
             rerun=read_bool(values, "rerun"),
+            resume=read_bool(values, "resume"),
             reference=read_name(values, "reference"),
             sweep=sweep,
             size=Size.parse(values),

@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zeroinit.dataset.data import Data, Split
+from zeroinit.state import State, narrow
 
 Streams = tuple[torch.Generator, torch.Generator]
+Draws = tuple[Tensor, Tensor | None]  # of an epoch: its order (S, examples), and the changes of images (S, examples, 3)
 EVAL_BATCH_SIZE = 1000  # examples in a forward pass of an evaluation; fewer if they are larger than MNIST's
 
 
@@ -64,7 +66,7 @@ class Batches:
         self.start = self.examples  # index of the next batch in its epoch
         self.draws_ahead = data.train[1].is_cuda
         self.drawer = ThreadPoolExecutor(1)  # it has no thread before its first task
-        self.ahead: Future[tuple[Tensor, Tensor | None]] | None = None
+        self.ahead: Future[Draws] | None = None
         whole = size >= self.examples and not augment
         self.whole = (data.to_inputs(data.train[0]).unsqueeze(0), data.train[1].unsqueeze(0)) if whole else None
 
@@ -101,7 +103,7 @@ class Batches:
         self.changes = None if changes is None else changes.to(device, non_blocking=True)
         self.start = 0
 
-    def draw(self) -> tuple[Tensor, Tensor | None]:
+    def draw(self) -> Draws:
         """Return an epoch's order (S, examples) and, where images are changed, their draws (S, examples, 3)."""
         orders = [
             torch.randperm(self.examples, generator=order) if self.shuffle else torch.arange(self.examples)
@@ -109,6 +111,35 @@ class Batches:
         ]
         changes = [self.augment.draw(self.examples, draws) for _, draws in self.streams] if self.augment else None
         return self._pin(torch.stack(orders)), None if changes is None else self._pin(torch.stack(changes))
+
+    def state(self) -> State:
+        """Return the position in the epoch, its order and its draws, what is drawn ahead, and the generators."""
+        if self.whole:
+            return {}
+        ahead = self.ahead.result() if self.ahead else None  # before the generators, which a thread draws from
+        return {
+            "streams": [[generator.get_state() for generator in stream] for stream in self.streams],
+            "start": self.start,
+            "epoch": _narrow_draws((self.indices, self.changes)) if self.start < self.examples else None,
+            "ahead": _narrow_draws(ahead) if ahead else None,
+        }
+
+    def load_state(self, state: State, slots: Sequence[int]) -> None:
+        """Continue from such a state. The members were in these slots."""
+        if self.whole:
+            return
+        slots = slots if len(state["streams"]) > 1 else [0]
+        first, second = ([_generator_in(state["streams"][slot][part]) for slot in slots] for part in (0, 1))
+        self.streams = list(zip(first, second, strict=True))
+        self.start = state["start"]
+        if state["epoch"]:
+            device = self.data.train[1].device
+            indices, changes = _widen_draws(state["epoch"], slots)
+            self.indices, self.changes = indices.to(device), None if changes is None else changes.to(device)
+        if state["ahead"]:
+            orders, changes = _widen_draws(state["ahead"], slots)
+            self.ahead = Future()
+            self.ahead.set_result((self._pin(orders), None if changes is None else self._pin(changes)))
 
     def _pin(self, drawn: Tensor) -> Tensor:
         """Return the tensor in memory from which a CUDA device copies without waiting."""
@@ -126,3 +157,22 @@ class Batches:
         if self.start < self.examples:
             self.indices = self.indices[slots]
             self.changes = None if self.changes is None else self.changes[slots]
+
+
+def _narrow_draws(draws: Draws) -> Draws:
+    """Return draws in few bytes, on the CPU."""
+    orders, changes = draws
+    return narrow(orders.cpu()), None if changes is None else narrow(changes.cpu())
+
+
+def _widen_draws(draws: Draws, slots: Sequence[int]) -> Draws:
+    """Return the draws of the streams in these slots, as they were drawn."""
+    orders, changes = draws
+    return orders[slots].long(), None if changes is None else changes[slots].long()
+
+
+def _generator_in(state: Tensor) -> torch.Generator:
+    """Return a generator in this state."""
+    generator = torch.Generator()
+    generator.set_state(state)
+    return generator

@@ -12,12 +12,13 @@ some of its entries, stays. Steps that are not observed are not checked.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from zeroinit.probes import measures
+from zeroinit.state import State
 from zeroinit.training.events import Gradients
 
 FIRST_GRADIENT_RTOL = 1e-3  # share of a gradient's norm in float32 that float64 must confirm
@@ -67,6 +68,18 @@ class ConfirmedGradients:
         values = event.net.tensors()
         for name, member in {key for key in pending if key[0] in values} - self.unmoved.keys():
             self.unmoved[name, member] = values[name][event.slots][event.members.index(member)].clone()
+
+    def state(self) -> State:
+        """Return what the next steps depend on."""
+        unmoved = [(name, member, value) for (name, member), value in self.unmoved.items()]
+        return {"confirmed": sorted(self.confirmed), "unmoved": unmoved, "step": self.step}
+
+    def load_state(self, state: State, members: Sequence[int]) -> None:
+        """Continue from such a state; each member here had this index there."""
+        index = {before: member for member, before in enumerate(members)}
+        self.confirmed = {(name, index[before]) for name, before in state["confirmed"] if before in index}
+        self.unmoved = {(name, index[before]): value for name, before, value in state["unmoved"] if before in index}
+        self.step = state["step"]
 
     def in_both_precisions(self, event: Gradients, shown: Mapping[Key, float]) -> tuple[dict[Key, float], ...]:
         """Return the norms of all gradients of the step's batch in float64 and in float32; `shown` are the run's."""

@@ -1,10 +1,13 @@
 """The first observed step in which each layer has a weight gradient that is more than rounding."""
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from zeroinit.observed_layers import name_other_modules, observed_layers
 from zeroinit.probes.confirmed_gradients import ConfirmedGradients
 from zeroinit.probes.probe import NO_LAYER, Metric, Probe, Readings, Subject
+from zeroinit.state import State
 from zeroinit.training.events import Gradients
 
 FIRST_GRADIENT = Metric(
@@ -46,3 +49,11 @@ class FirstGradient(Probe):
         """Write the layers that have their first gradient. This reads norms back as long as a layer has none."""
         for layer, member in self.gradients.new_layers(event):
             self.readings.records[member].metrics.append((FIRST_GRADIENT.of(layer), event.step, event.step))
+
+    def state(self) -> State:
+        """Return which gradients were confirmed."""
+        return self.gradients.state()
+
+    def load_state(self, state: State, members: Sequence[int]) -> None:
+        """Continue with these."""
+        self.gradients.load_state(state, members)

@@ -1,16 +1,18 @@
 """The size of each layer's weight gradients, and their histograms."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from zeroinit.observed_layers import observed_layers
 from zeroinit.probes import measures
-from zeroinit.probes.histogram import Histogram, histogram, quantiles
-from zeroinit.probes.probe import NO_LAYER, Columns, Metric, Probe, Readings, Subject
+from zeroinit.probes.histogram import Histogram, from_rows, histogram, quantiles, to_rows
+from zeroinit.probes.probe import NO_LAYER, Columns, Metric, Probe, Readings, Subject, select_rows
+from zeroinit.state import State, narrow
 from zeroinit.training.events import Gradients
 
 HISTOGRAMS_FILE = "histograms.npz"
@@ -56,6 +58,22 @@ class Gradient(Probe):
                     yield metric.of(layer), column
 
             self.readings.add_columns(measures.bit_counts(gradients), event, to_columns)
+
+    def state(self) -> State:
+        """Return the histograms."""
+        return {
+            "observations": [
+                (step, members, {layer: narrow(torch.from_numpy(to_rows(each))) for layer, each in histograms.items()})
+                for step, members, histograms in self.observations
+            ]
+        }
+
+    def load_state(self, state: State, members: Sequence[int]) -> None:
+        """Continue with these histograms."""
+        for step, saved, histograms in state["observations"]:
+            chosen, rows = select_rows(saved, members)
+            counted = {layer: from_rows(each[rows].cpu().long().numpy()) for layer, each in histograms.items()}
+            self.observations.append((step, chosen, counted))
 
     def files(self, member: int) -> dict[str, bytes]:
         """Return the histograms of a member; nothing if there are none.

@@ -31,6 +31,16 @@ def histogram(bits: NDArray[np.int64], size: int) -> Histogram:
     return Histogram(counts, size - bits[:, 512], nan, by_sign[:, :, EXPONENTS].sum(1) - nan)
 
 
+def to_rows(counted: Histogram) -> NDArray[np.int64]:
+    """All numbers of a histogram, (K, 513)."""
+    return np.column_stack([part.reshape(len(part), -1) for part in counted])
+
+
+def from_rows(rows: NDArray[np.int64]) -> Histogram:
+    """The histogram of which `to_rows` made these."""
+    return Histogram(rows[:, :-3].reshape(-1, 2, EXPONENTS), rows[:, -3], rows[:, -2], rows[:, -1])
+
+
 def quantiles(counts: NDArray[np.int64], zeros: NDArray[np.int64], shares: Sequence[float]) -> NDArray[np.float64]:
     """Quantiles (K, len(shares)) of the finite entries, by counts (K, 2, 255) and exact zeros (K,); NaN where none is.
 

@@ -3,12 +3,14 @@
 McCandlish et al., "An Empirical Model of Large-Batch Training", 2018, section 2.2 and appendix A.1.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
 from zeroinit.probes.probe import Metric, Probe, Readings, Subject
+from zeroinit.state import State
 from zeroinit.training.events import Gradients
 from zeroinit.training.quotient import QuotientLinear
 
@@ -66,6 +68,14 @@ class NoiseScale(Probe):
         variance, squared_gradient = self.means[:, members]
         columns = {NOISE_SCALE: variance / squared_gradient, VARIANCE: estimates[0], SQUARED_GRADIENT: estimates[1]}
         self.readings.add({metric.name: values for metric, values in columns.items()}, event)
+
+    def state(self) -> State:
+        """Return the running means."""
+        return {"means": self.means}
+
+    def load_state(self, state: State, members: Sequence[int]) -> None:
+        """Continue with these means."""
+        self.means = None if state["means"] is None else state["means"][:, members]
 
 
 def estimate(first: dict[str, Tensor], second: dict[str, Tensor], half: int) -> Tensor:

@@ -4,8 +4,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import torch
+
 from zeroinit.probes.metrics import all_probes
 from zeroinit.probes.probe import Probe, Readings, Subject
+from zeroinit.state import State, map_tensors
 from zeroinit.tracker import Record, RunWriter
 from zeroinit.tracker.scores import ScoreValue, find_score
 from zeroinit.tracker.tags import Tag
@@ -72,6 +75,25 @@ class Observer:
     def files(self, member: int) -> dict[str, bytes]:
         """Return the files {name: content} that the probes keep of a member."""
         return {name: content for probe in self.probes_with_files for name, content in probe.files(member).items()}
+
+    def state(self) -> State:
+        """Return what later observations depend on. All readings are on the host after a step."""
+        assert not self.readings.pending
+        states = {probe.name: probe.state() for probe in self.probes_with_files}
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "active": [probe.name for probe in self.probes],
+            "probes": states,
+        }
+
+    def load_state(self, state: State, members: Sequence[int], device: torch.device) -> None:
+        """Continue from such a state; each member here had this index there."""
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.probes = [probe for probe in self.probes if probe.name in state["active"]]
+        for probe in self.probes_with_files:
+            on_device = map_tensors(state["probes"][probe.name], lambda tensor: tensor.to(device))
+            probe.load_state(on_device, members)
 
     def _call_probes(self, event: Gradients | Weights, call: Callable[[Probe], None]) -> None:
         """Call each probe. One that raises is left out from then on, and the run goes on."""

@@ -1,10 +1,13 @@
 """How close the neurons of a hidden layer are to one another, by all pairs of them."""
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from zeroinit.probes import measures
 from zeroinit.probes.probe import Metric, Probe, Readings, Subject
 from zeroinit.probes.symmetry import Symmetry, hidden_widths, units_of
+from zeroinit.state import State
 from zeroinit.training.events import Weights
 
 CLUSTERS = Metric(
@@ -60,3 +63,11 @@ class Pairs(Probe):
         for layer in self.subject.hidden:
             clusters, rank = measures.pairs(units_of(event, layer))
             self.readings.add({CLUSTERS.of(layer): clusters, EFFECTIVE_RANK.of(layer): rank}, event)
+
+    def state(self) -> State:
+        """Return the number of observations."""
+        return {"observations": self.observations}
+
+    def load_state(self, state: State, members: Sequence[int]) -> None:
+        """Continue to count."""
+        self.observations = state["observations"]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from zeroinit.dataset.data import Split
+from zeroinit.state import State
 from zeroinit.tracker import Record
 from zeroinit.training.events import Gradients, Weights
 
@@ -177,3 +178,21 @@ class Probe:
     def files(self, member: int) -> dict[str, bytes]:
         """Return the files {name: content} that a member's run keeps."""
         return {}
+
+    def state(self) -> State:
+        """Return what later measurements and the files depend on, as plain values; nothing if they do not."""
+        return {}
+
+    def load_state(self, state: State, members: Sequence[int]) -> None:
+        """Continue from such a state, whose tensors are on the device; each member here had this index there."""
+
+
+def select_rows(saved: Sequence[int], members: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Return which members of a training are in a saved list of members, and their rows there.
+
+    Args:
+        saved: the members of the earlier training, one a row.
+        members: the index that each member had in the earlier training.
+    """
+    chosen = [member for member, before in enumerate(members) if before in saved]
+    return chosen, [saved.index(members[member]) for member in chosen]

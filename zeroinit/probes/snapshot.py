@@ -1,12 +1,14 @@
 """The weights of small nets at observed steps, from which the page draws their decision boundaries."""
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from zeroinit.probes.probe import Probe, Readings, Subject
+from zeroinit.probes.probe import Probe, Readings, Subject, select_rows
+from zeroinit.state import State
 from zeroinit.training.events import Weights
 
 MAX_PARAMETERS = 1000  # of a net whose weights are kept
@@ -45,6 +47,16 @@ class Snapshot(Probe):
             if biases is not None:
                 arrays[f"{layer}/bias"] = biases.detach().float().clone()
         self.observations.append((event.step, event.members, arrays))
+
+    def state(self) -> State:
+        """Return the copies."""
+        return {"observations": self.observations}
+
+    def load_state(self, state: State, members: Sequence[int]) -> None:
+        """Continue with these copies."""
+        for step, saved, arrays in state["observations"]:
+            chosen, rows = select_rows(saved, members)
+            self.observations.append((step, chosen, {name: array[rows] for name, array in arrays.items()}))
 
     def files(self, member: int) -> dict[str, bytes]:
         """Return the snapshots of a member; nothing if it was never observed."""

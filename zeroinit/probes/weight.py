@@ -1,13 +1,14 @@
 """How far the weights of each layer have moved."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from torch import Tensor, nn
 
 from zeroinit.observed_layers import observed_layers
 from zeroinit.probes import measures
-from zeroinit.probes.probe import NO_LAYER, Metric, Probe, Readings, Subject
+from zeroinit.probes.probe import NO_LAYER, Metric, Probe, Readings, Subject, select_rows
+from zeroinit.state import State
 from zeroinit.training.events import Weights
 
 NORM = Metric("weight/{layer}/norm", "", "Euclidean norm of the weights", is_nonnegative=True)
@@ -35,6 +36,14 @@ class _Copies(NamedTuple):
 
     def of(self, layer: str, members: Sequence[int]) -> Tensor:
         return self.layers[layer][[self.members.index(member) for member in members]]
+
+    def state(self) -> State:
+        return {"members": self.members, "layers": self.layers}
+
+    @classmethod
+    def load(cls, state: State, members: Sequence[int]) -> Self:
+        chosen, rows = select_rows(state["members"], members)
+        return cls(chosen, {layer: weights[rows] for layer, weights in state["layers"].items()})
 
 
 class Weight(Probe):
@@ -68,3 +77,11 @@ class Weight(Probe):
                 columns[ANGLE] = measures.angle(weights, self.start.of(layer, event.members))
                 columns[UPDATE] = measures.relative_update(before.of(layer, event.members), weights)
             self.readings.add({metric.of(layer): values for metric, values in columns.items()}, event)
+
+    def state(self) -> State:
+        """Return the weights before the first step and before the next."""
+        return {"start": self.start.state(), "before": self.before.state()}
+
+    def load_state(self, state: State, members: Sequence[int]) -> None:
+        """Continue with these weights."""
+        self.start, self.before = (_Copies.load(state[name], members) for name in ("start", "before"))

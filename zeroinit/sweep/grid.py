@@ -13,6 +13,7 @@ from zeroinit.errors import BadInput, Ended
 from zeroinit.report import announce, conclude
 from zeroinit.report.manifest import Manifest
 from zeroinit.sweep import dry_run
+from zeroinit.sweep.checkpoint import discard
 from zeroinit.sweep.checks import check_distinct, check_jobs
 from zeroinit.sweep.claim_cells import check_cells
 from zeroinit.sweep.command import Command
@@ -53,6 +54,7 @@ def run_grid(jobs: Sequence[Job], command: Command, train: Train, pool: Pool | N
         raise Ended(0)
     identities = [identity_of(job) for job in jobs]
     finished = find_finished(jobs, tracker)
+    discard(finished)  # a process may have died before it did so
     planned = [(identity, job.cell_hash, job.params) for identity, job in zip(identities, jobs, strict=True)]
     manifest = command.manifest(planned, jobs[0].config.claims, size_of(jobs[0]))
     _announce(manifest, command, tracker)

@@ -36,7 +36,11 @@ def new_warnings(record: Record, already_shown: set[str]) -> list[str]:
         findings = []
     elif findings:
         already_shown.add(record.tags[Tag.CELL_HASH])
-    new = [line for line in (record.tags.get(Tag.SKIPPED_PROBES), *findings) if line and line not in already_shown]
+    new = [
+        line
+        for line in (record.tags.get(Tag.SKIPPED_PROBES), record.tags.get(Tag.CHECKPOINT), *findings)
+        if line and line not in already_shown
+    ]
     already_shown.update(new)
     return new
 

@@ -12,10 +12,12 @@ from zeroinit.config import Job
 from zeroinit.errors import BadInput
 from zeroinit.progress import Bar
 from zeroinit.sweep import runner
+from zeroinit.sweep.checkpoint import discard
 from zeroinit.sweep.messages import failure_line, new_warnings
 from zeroinit.sweep.pool import Death, Message, Pool
 from zeroinit.sweep.resume import find_finished
-from zeroinit.sweep.stacking import StackPlan, plan_stacks
+from zeroinit.sweep.resumption import plan_all
+from zeroinit.sweep.stacking import StackPlan
 from zeroinit.tracker import TRACEBACK, Record, Status, Tracker
 from zeroinit.tracker.scores import VAL_SCORES, ScoreValue
 from zeroinit.tracker.stale import find_ended_in, kill_dead_runs
@@ -38,7 +40,10 @@ def orchestrate(jobs: Sequence[Job], tracker: Tracker, sweep: str, pool: Pool | 
         validation score, and of the files only a traceback; the rest is in the store.
     """
     with Bar(len(jobs)) as bar:
-        training = _Training(jobs, plan_stacks(jobs, pool.workers if pool else 1), sweep, tracker, bar)
+        stacks, lines = plan_all(jobs, pool.workers if pool else 1)
+        for line in lines:
+            bar.print_line(line)
+        training = _Training(jobs, stacks, sweep, tracker, bar)
         if pool:
             training.train_on(pool)
         else:
@@ -49,6 +54,7 @@ def orchestrate(jobs: Sequence[Job], tracker: Tracker, sweep: str, pool: Pool | 
 def orchestrate_missing(jobs: Sequence[Job], tracker: Tracker, sweep: str, pool: Pool | None = None) -> list[Record]:
     """Do what `orchestrate` does, but take the records of runs that were trained before from the store."""
     finished = find_finished(jobs, tracker)
+    discard(finished)  # a process may have died before it did so
     tracker.load_histories(list(finished.values()), VAL_SCORES)
     missing = [job for job in jobs if identity_of(job) not in finished]
     trained = orchestrate(missing, tracker, sweep, pool)
@@ -82,7 +88,8 @@ class _Training:
         self._jobs = {job.config_hash: job for job in jobs}
         members = [[jobs[index] for index in stack.jobs] for stack in stacks]
         self._tasks: list[_Task | None] = [
-            _Task(group, stack.reason, sweep, len(group) > 1) for group, stack in zip(members, stacks, strict=True)
+            _Task(group, stack.reason, sweep, stack.is_stack or len(group) > 1)
+            for group, stack in zip(members, stacks, strict=True)
         ]
         self._shown_warnings: set[str] = set()
 

@@ -4,7 +4,7 @@ import io
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -37,8 +37,11 @@ from zeroinit.probes.wavefront import is_chain, predict_first_gradients
 from zeroinit.report.tables import as_csv
 from zeroinit.rng import stream, stream_seed
 from zeroinit.signals import hold_signals
+from zeroinit.sweep import checkpoint
+from zeroinit.sweep.checkpoint import Checkpoint, Unusable
 from zeroinit.sweep.failures import mark_failed, write_end
-from zeroinit.tracker import Record, RunWriter, Status
+from zeroinit.sweep.saved_training import SavedRun, SavedTraining
+from zeroinit.tracker import TRACEBACK, Record, RunWriter, Status
 from zeroinit.tracker.provenance import device_name
 from zeroinit.tracker.scores import ScoreValue
 from zeroinit.tracker.tags import MAX_TAG, Tag
@@ -113,6 +116,28 @@ class Session:
         """Train the members. The record of each is complete and in the store when the member ends."""
         if not self.runs:
             return
+        for source in [*self._find_checkpoints(stacked), None]:
+            try:
+                return self._train(stacked, source)
+            except Unusable as error:  # before the first step
+                self._build_again(f"it starts again, as its checkpoint cannot be used: {error}")
+
+    def _find_checkpoints(self, stacked: bool) -> list[Checkpoint]:
+        """Return the checkpoints of these runs, the best first."""
+        if not self.tracker.is_persistent:
+            return []
+        members = [checkpoint.member_of(run.job, run.record.identity) for run in self.runs]
+        return checkpoint.find(members, stacked, checkpoint.describe_machine(self.device))
+
+    def _build_again(self, reason: str) -> None:
+        """Give the runs new models, in the place of those that a checkpoint has filled in part."""
+        runs, self.runs = self.runs, []
+        for run in runs:
+            run.record.metrics = []
+            run.record.tags[Tag.CHECKPOINT] = reason
+            self.add(run.job, run.record)
+
+    def _train(self, stacked: bool, source: Checkpoint | None) -> None:
         members = [run.member for run in self.runs]
         longest = max(member.steps for member in members)
         records = [run.record for run in self.runs]
@@ -124,7 +149,15 @@ class Session:
         early_stop_steps = EARLY_STOP_STEPS if any(run.job.config.early_stop for run in self.runs) else ()
         evaluate = partial(evaluate_members, user_metrics=make_user_metrics(self.shared))
         hooks = loop.Hooks(self._observe, self.observer.is_observed, early_stop_steps, self._should_stop, evaluate)
+        saved_runs = [SavedRun(checkpoint.member_of(run.job, run.record.identity), run.record) for run in self.runs]
+        self.saved = SavedTraining(saved_runs, self.observer, self._clock, self.device, source)
+        if self.tracker.is_persistent:
+            hooks = replace(hooks, restore=self.saved.restore, after_step=self.saved.after_step)
         loop.train(members, self.data, recipe_of(self.shared, self.data), hooks, stacked)
+
+    def _clock(self) -> float:
+        """Return the seconds that the members have trained in this process."""
+        return time.perf_counter() - self.started - self.writing_seconds
 
     def _tag_data(self, record: Record) -> None:
         record.tags |= {Tag.STEPS_PER_EPOCH: str(self.steps_per_epoch), Tag.DEVICE: device_name(self.device)}
@@ -177,7 +210,7 @@ class Session:
             record.tags[Tag.ERROR] = f"diverged: the loss is not finite at step {steps}"
             record.tags[Tag.DIVERGED_AT] = str(steps)
         record.tags[Tag.LAST_STEP] = str(steps)
-        seconds = now - self.started - self.writing_seconds
+        seconds = self._clock() - self.saved.seconds
         samples = steps * len(self.data.train[0]) / self.steps_per_epoch
         record.tags |= {Tag.TRAIN_SECONDS: f"{seconds:.3f}", Tag.SAMPLES_PER_SECOND: f"{samples / seconds:.0f}"}
         if self.tracker.is_persistent:
@@ -192,6 +225,8 @@ class Session:
         record.status = Status.FINISHED if result.diverged_at is None else Status.FAILED
         with hold_signals():
             write_end(record, self.tracker)
+            if TRACEBACK not in record.files:  # it is stored
+                checkpoint.discard([record.identity])
         self.writing_seconds += time.perf_counter() - now
 
     def _inspect(self, run: Run) -> Inspection | None:

@@ -35,7 +35,7 @@ MAY_DIFFER = (
     "seed",
     *(f"seeds.{stream}" for stream in ("init", "order", "augment", "forward")),
     *("epochs", "steps", "early_stop"),
-    *("mode", "rerun", "save"),
+    *("mode", "rerun", "resume", "save"),
     *SWEEP_ONLY_KEYS,
 )
 MAX_CPU_PARAMETERS = 1_000_000  # parameters of the largest model whose stack is a fifth faster on a CPU
@@ -74,6 +74,7 @@ class StackPlan:
 
     jobs: list[int]  # indices into the jobs of the sweep
     reason: str
+    is_stack: bool = False  # also if it has one job, which is left of others
 
 
 def find_limits(job: Job, workers: int) -> StackLimits:

@@ -36,6 +36,8 @@ class Tag:
     ERROR = "error"  # why the run failed
     STOPPED_AT = "stopped_at"  # the step after which it stopped early
     DIVERGED_AT = "diverged_at"  # the step at which the loss was not finite
+    RESUMED_AT = "resumed_at"  # the step of the checkpoint from which it went on last
+    CHECKPOINT = "checkpoint"  # why it has no checkpoint, or did not go on from one
     LAST_STEP = "last_step"  # the step after which it ended
     TRAIN_SECONDS = "train_seconds"  # the seconds until its end, in which all runs of its stack trained
     SAMPLES_PER_SECOND = "samples_per_second"  # the training examples of this run in that time

@@ -12,6 +12,7 @@ from zeroinit.dataset.batches import Augment, Batches, Streams
 from zeroinit.dataset.data import Data
 from zeroinit.loss import Loss, Reduction
 from zeroinit.observed_layers import weight_names
+from zeroinit.state import State
 from zeroinit.training.clip import Clip
 from zeroinit.training.evaluation import Evaluate
 from zeroinit.training.events import Event, Finished, Gradients, Metrics, TrainingResult, Weights
@@ -188,6 +189,37 @@ class Cohort:
         """Show the results of the members that are left: all of them diverged."""
         self._finish(list(range(len(self.slots))), observe)
         self.slots = []
+
+    def state(self, step: int) -> State:
+        """Return all that training after `step` updates depends on, for the member in each slot."""
+        results = [self.results[member] for member in self.slots]
+        return {
+            "net": self.net.state(),
+            "ties": self.ties.state() if self.ties is not None else None,
+            "batches": self.batches.state(),
+            "steps": [self.steps[member] for member in self.slots],
+            "evaluation_steps": [sorted(self.evaluation_steps[member]) for member in self.slots],
+            "losses": self.losses[:step],
+            "score_sums": self.score_sums[:step],
+            "metrics": [[(metrics.step, metrics.values) for metrics in result.metrics] for result in results],
+            "diverged_at": [result.diverged_at for result in results],
+            "shown_step": self.shown_step,
+        }
+
+    def load_state(self, state: State, slots: Sequence[int]) -> None:
+        """Continue from such a state. Members of this cohort, which has taken no step, were in these slots."""
+        self.net.load_state(state["net"], slots)
+        if self.ties is not None:
+            self.ties.load_state(state["ties"], slots, self.losses.device)
+        self.batches.load_state(state["batches"], slots)
+        self.steps = [state["steps"][slot] for slot in slots]
+        self.evaluation_steps = [set(state["evaluation_steps"][slot]) for slot in slots]
+        for values, name in ((self.losses, "losses"), (self.score_sums, "score_sums")):
+            values[: len(state[name])] = state[name][:, slots].to(values.device)
+        for member, (slot, result) in enumerate(zip(slots, self.results, strict=True)):
+            result.metrics = [Metrics(step, member, values) for step, values in state["metrics"][slot]]
+            result.diverged_at = state["diverged_at"][slot]
+        self.shown_step = state["shown_step"]
 
     def _finish(self, slots: list[int], observe: Callable[[Event], None]) -> None:
         self.net.write_back()

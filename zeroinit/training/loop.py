@@ -13,6 +13,15 @@ def ignore(event: Event) -> None:
     """Observe nothing."""
 
 
+def start_anew(cohort: Cohort) -> int:
+    """Leave the cohort as it is, before its first step."""
+    return 0
+
+
+def keep_nothing(step: int, cohort: Cohort) -> None:
+    """Write no checkpoint."""
+
+
 def always(step: int) -> bool:
     """Observe each step."""
     return True
@@ -33,6 +42,8 @@ class Hooks:
         early_stop_steps: the steps after which `should_stop` is asked.
         should_stop: (step, member) -> whether the member ends; its model has the values of that step.
         evaluate: takes the metrics.
+        restore: puts the cohort where a checkpoint has it, and returns the number of steps that it has taken.
+        after_step: is called with the cohort after each step, and may write a checkpoint.
     """
 
     observe: Callable[[Event], None] = ignore
@@ -40,6 +51,8 @@ class Hooks:
     early_stop_steps: Collection[int] = ()
     should_stop: Callable[[int, int], bool] = never
     evaluate: Evaluate = evaluate_members
+    restore: Callable[[Cohort], int] = start_anew
+    after_step: Callable[[int, Cohort], None] = keep_nothing
 
 
 def train(
@@ -58,8 +71,9 @@ def train(
     hooks = hooks or Hooks()
     observe = hooks.observe
     cohort = Cohort(members, data, recipe, stacked)
-    cohort.evaluate(0, hooks.evaluate, observe)
-    step = 0
+    step = hooks.restore(cohort)
+    if step == 0:
+        cohort.evaluate(0, hooks.evaluate, observe)
     while cohort.active:
         step += 1
         batch = cohort.backward(step)
@@ -75,5 +89,6 @@ def train(
         cohort.evaluate(step, hooks.evaluate, observe)
         observe(Step(step))
         cohort.retire(step, observe)
+        hooks.after_step(step, cohort)
     cohort.retire_all(observe)
     return cohort.results

@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from zeroinit.state import State
 from zeroinit.training.clip import Clip
 
 Layers = dict[str, tuple[Tensor, Tensor | None]]  # {layer: (weights (K, *shape), biases (K, units) or None)}
@@ -54,3 +55,9 @@ class TrainedModel(Protocol):
 
     def write_back(self) -> None:
         """Copy the trained values to the models of the members."""
+
+    def state(self) -> State:
+        """Return values, buffers, and the states of optimizer and schedules, of the member in each slot."""
+
+    def load_state(self, state: State, slots: Sequence[int]) -> None:
+        """Continue from such a state; the members of this model were in these slots."""

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from zeroinit.state import State
+
 
 class Scheduler:
     """Torch's scheduler of one optimizer, which follows the steps of a run.
@@ -26,6 +28,15 @@ class Scheduler:
                 warnings.simplefilter("ignore", UserWarning)
                 self.scheduler.step()
             self.step += 1
+
+    def state(self) -> State:
+        """Return the state of the schedule, without the settings of the optimizer."""
+        return {"step": self.step, "scheduler": self.scheduler.state_dict()}
+
+    def load_state(self, state: State) -> None:
+        """Continue from such a state."""
+        self.step = state["step"]
+        self.scheduler.load_state_dict(state["scheduler"])
 
 
 Leader = tuple[Optimizer, Scheduler | None]

@@ -13,6 +13,7 @@ from zeroinit.layers import called_modules, is_activation
 from zeroinit.loss import Loss
 from zeroinit.observed_layers import ObservedLayer, UnitGroup, observed_layers, unit_groups
 from zeroinit.roles import WeightLayer
+from zeroinit.state import State
 from zeroinit.training.clip import Clip
 from zeroinit.training.model import Activations, Batch, Layers
 from zeroinit.training.scheduler import Scheduler
@@ -178,3 +179,34 @@ class SingleModel:
 
     def write_back(self) -> None:
         """Do nothing: the model itself trains."""
+
+    def state(self) -> State:
+        """Return the states of model, optimizer and schedule."""
+        model_state, persistent = self.model.state_dict(), set(self.model.state_dict())
+        updated = {id(parameter) for group in self.optimizer.param_groups for parameter in group["params"]}
+        return {
+            "model": model_state,
+            "buffers": {name: buffer for name, buffer in self.model.named_buffers() if name not in persistent},
+            # zero_grad leaves those alone that are not of the optimizer: they add up
+            "gradients": {
+                name: parameter.grad
+                for name, parameter in self.model.named_parameters()
+                if id(parameter) not in updated and parameter.grad is not None
+            },
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state() if self.scheduler else None,
+        }
+
+    @torch.no_grad()
+    def load_state(self, state: State, slots: Sequence[int]) -> None:
+        """Continue from such a state."""
+        self.model.load_state_dict(state["model"])
+        buffers = dict(self.model.named_buffers())
+        for name, values in state["buffers"].items():
+            buffers[name].copy_(values)
+        for name, values in state["gradients"].items():
+            parameter = self.model.get_parameter(name)
+            parameter.grad = values.to(parameter.device)
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler:
+            self.scheduler.load_state(state["scheduler"])

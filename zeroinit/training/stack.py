@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from zeroinit.layers import ELEMENTWISE, is_activation, leaves, weight_layers
 from zeroinit.loss import Loss
+from zeroinit.state import State
 from zeroinit.training.clip import Clip
 from zeroinit.training.model import Activations, Batch, Layers
 from zeroinit.training.scheduler import Scheduler
@@ -146,6 +147,22 @@ class ModelStack:
             for named, stacked in ((model.named_parameters(), self.parameters), (model.named_buffers(), self.buffers)):
                 for name, tensor in named:
                     tensor.copy_(stacked[name][slot])
+
+    def state(self) -> State:
+        """Return parameters, buffers and the state of the optimizer, of the member in each slot."""
+        return {
+            "parameters": self.tensors(),
+            "buffers": dict(self.buffers),
+            "optimizer": self.optimizer.state(self.members),
+        }
+
+    @torch.no_grad()
+    def load_state(self, state: State, slots: Sequence[int]) -> None:
+        """Continue from such a state; the members of this stack were in these slots."""
+        for named, saved in ((self.parameters, state["parameters"]), (self.buffers, state["buffers"])):
+            for name, stacked in named.items():
+                stacked.copy_(saved[name][slots])
+        self.optimizer.load_state(self.parameters, self.members, state["optimizer"], slots)
 
     def clip(self, clip: Clip) -> None:
         """Clip the gradients that `backward` left, those of each member alone."""

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zeroinit.training.scheduler import Scheduler, find_leaders, settings_of
+from zeroinit.state import State
+from zeroinit.training.scheduler import Leader, Scheduler, find_leaders, settings_of
 
 # Entries that the CPU's elementwise kernels process at once. Other code, with other rounding, computes the remainder,
 # which would break ties. So batches of dense nets, and parameters in optimizers, are padded with zeros.
@@ -87,19 +88,40 @@ class StackOptimizer:
         }  # the state of the part of each slot, and its row there
         self.bind(parameters, members)
         for part in self.parts:
-            self._restore(part, [states[part.name, slot] for slot in slots[part.where]])
+            self.optimizer.state[part.values].update(
+                _gather_states(part, [states[part.name, slot] for slot in slots[part.where]])
+            )
 
-    def _restore(self, part: Part, states: Sequence[tuple[dict[str, Any], int]]) -> None:
-        """Give a part the optimizer states of its members: of each, the state of its former part and its row there."""
-        entries = part.parameter[0].numel()
-        for key, value in states[0][0].items():
-            if isinstance(value, Tensor) and value.dim():
-                rows = [state[key].flatten().split(entries)[row] for state, row in states]
-                stacked = torch.stack(rows)  # (members, entries)
-                padded = pad_to_lanes(stacked) if stacked.numel() % LANES else stacked.view_as(part.values)
-                self.optimizer.state[part.values][key] = padded
-            else:
-                self.optimizer.state[part.values][key] = value  # the number of steps, which all members share
+    def state(self, members: Sequence[int]) -> State:
+        """Return the state of each part, and what the schedules of the member in each slot have changed."""
+        parts = []
+        for part in self.parts:
+            first, behind, entries = part.where.start, part.where.stop, part.parameter[0].numel()
+            state = {
+                key: value.flatten()[: (behind - first) * entries].view(-1, entries)  # without padding
+                if isinstance(value, Tensor) and value.dim()
+                else value
+                for key, value in self.optimizer.state[part.values].items()
+            }
+            parts.append({"name": part.name, "slots": (first, behind), "state": state})
+        leaders = [_state_of_leader(self.leaders[member]) for member in members] if self.has_schedules else []
+        return {"parts": parts, "leaders": leaders}
+
+    def load_state(self, parameters: Parameters, members: Sequence[int], state: State, slots: Sequence[int]) -> None:
+        """Continue from such a state; the members were in these slots."""
+        for member, slot in zip(members, slots if state["leaders"] else (), strict=False):
+            _load_leader(self.leaders[member], state["leaders"][slot])
+        self.bind(parameters, members)
+        saved = {
+            (part["name"], slot): (part["state"], slot - part["slots"][0])
+            for part in state["parts"]
+            for slot in range(*part["slots"])
+        }
+        states = {
+            index: _gather_states(part, [saved[part.name, slot] for slot in slots[part.where]])
+            for index, part in enumerate(self.parts)
+        }  # the parts are in the order of the optimizer's parameters
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": states})
 
     def update(self, step: int) -> None:
         """Take step number `step` (from 1). The gradients of the parameters are consumed."""
@@ -122,6 +144,31 @@ class StackOptimizer:
             if scheduler:
                 scheduler.advance(step)
                 group.update({**settings, "params": group["params"]})
+
+
+def _gather_states(part: Part, states: Sequence[tuple[dict[str, Any], int]]) -> dict[str, Any]:
+    """Return the optimizer state of a part: of each member, `states` has the state of a former part and its row."""
+    entries, gathered = part.parameter[0].numel(), {}
+    for key, value in states[0][0].items():
+        if isinstance(value, Tensor) and value.dim():
+            stacked = torch.stack([state[key].flatten().split(entries)[row] for state, row in states])
+            gathered[key] = pad_to_lanes(stacked) if stacked.numel() % LANES else stacked.view_as(part.values)
+        else:  # the number of steps, which all members share
+            gathered[key] = value.clone() if isinstance(value, Tensor) else value
+    return gathered
+
+
+def _state_of_leader(leader: Leader) -> State:
+    optimizer, scheduler = leader
+    return {"groups": settings_of(optimizer), "scheduler": scheduler.state() if scheduler else None}
+
+
+def _load_leader(leader: Leader, state: State) -> None:
+    optimizer, scheduler = leader
+    for group, settings in zip(optimizer.param_groups, state["groups"], strict=True):
+        group.update({**settings, "params": group["params"]})
+    if scheduler:
+        scheduler.load_state(state["scheduler"])
 
 
 def _names_of_groups(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[list[str]]:

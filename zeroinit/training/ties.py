@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zeroinit.layers import leaves
+from zeroinit.state import State
 
 
 def unit_axes(model: nn.Module) -> dict[str, list[tuple[str, int]]]:
@@ -152,6 +153,16 @@ class Ties:
         """Continue with only the members in these slots."""
         self.representatives = {layer: indices[slots] for layer, indices in self.representatives.items()}
         self.offset_columns = {name: differs[slots] for name, differs in self.offset_columns.items()}
+        self._drop_untied()
+
+    def state(self) -> State:
+        """Return the ties of the member in each slot."""
+        return {"representatives": self.representatives, "offset_columns": self.offset_columns}
+
+    def load_state(self, state: State, slots: Sequence[int], device: torch.device) -> None:
+        """Continue from such a state; the members were in these slots."""
+        self.representatives = {name: ties[slots].to(device) for name, ties in state["representatives"].items()}
+        self.offset_columns = {name: differs[slots].to(device) for name, differs in state["offset_columns"].items()}
         self._drop_untied()
 
     @torch.no_grad()
