@@ -32,7 +32,7 @@ from zeroinit.sweep.command import Command
 from zeroinit.sweep.messages import best_val_score, failure_line, new_warnings, result_line
 from zeroinit.sweep.resumption import plan_resumption
 from zeroinit.sweep.runner import run_jobs
-from zeroinit.tracker import TRACEBACK, Record, Status, Tracker, without_password
+from zeroinit.tracker import TRACEBACK, Record, Status, Tracker, mask_word, without_password
 from zeroinit.tracker.provenance import COMMAND, provenance
 from zeroinit.tracker.scores import VAL_SCORES
 from zeroinit.tracker.stale import report_dead_runs
@@ -51,7 +51,10 @@ def describe_command(baseline: str) -> Command:
 
 def typed_command() -> str:
     """Return the command as it was typed, without passwords."""
-    return without_password(shlex.join(["zeroinit", *sys.argv[1:]]))
+    shown = [(word, mask_word(word)) for word in sys.argv[1:]]
+    # `***` alone needs no quotes
+    words = [masked if shlex.quote(word) == word else shlex.quote(masked) for word, masked in shown]
+    return " ".join(["zeroinit", *words])
 
 
 def find_question() -> str:
@@ -164,7 +167,7 @@ def _folder_of_command() -> Iterator[None]:
 
 def exit_with_bad_input(error: BadInput) -> NoReturn:
     """Write the message in one line, without the middle of a very long one, and end with the exit code of the error."""
-    text = " ".join(str(error).split())
+    text = " ".join(without_password(str(error)).split())
     if len(text) > MAX_SENTENCE:
         text = f"{text[: MAX_SENTENCE // 2]} ... {text[-MAX_SENTENCE // 2 :]}"
     sys.stderr.write(f"zeroinit: {text}\n")
@@ -189,6 +192,10 @@ def main() -> None:
     With HYDRA_FULL_ERROR=1 in the environment, Hydra's own exception is shown instead.
     """
     forget_notes()
+    if pickled := next((word for word in sys.argv[1:] if _is_experimental_rerun(word)), None):
+        exit_with_bad_input(
+            BadInput(f"{pickled}: it reads a pickle, which is code; give -cp RUN/.hydra -cn config, the saved config")
+        )
     sys.path.append(os.getcwd())  # so that arch._target_=mine.Net finds mine.py
     os.environ[COMMAND] = typed_command()  # for the tags of runs in other processes, too
     note_folder()
@@ -218,6 +225,11 @@ def main() -> None:
         sys.exit(1)
     finally:
         del os.environ["HYDRA_FULL_ERROR"]
+
+
+def _is_experimental_rerun(word: str) -> bool:
+    """Return whether a word is Hydra's option, or a short form of it, that unpickles any file."""
+    return word.startswith("--e") and "--experimental-rerun".startswith(word.partition("=")[0])
 
 
 def _run_task() -> None:

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("zeroinit list", description="Print the sweeps with their questions and times.")
     parser.add_argument("folder", nargs="?", help="a folder of your own sweep files; else those of zeroinit")
     folder = parser.parse_args(arguments).folder
-    files = sorted(Path(folder).glob("*.yaml") if folder else SWEEPS.glob("*.yaml"))
+    files = sorted(file for file in (Path(folder) if folder else SWEEPS).glob("*.yaml") if file.is_file())
     if not files:
         raise BadInput(f"list {folder}: the folder has no sweep files (*.yaml); give one that has, or none")
     cd = f"-cd {folder} " if folder else ""

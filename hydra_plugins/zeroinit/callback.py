@@ -40,6 +40,15 @@ class SweepCallback(Callback):
         with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.job.env_set = variables  # Hydra cannot resolve those that refer to other keys
 
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Take the secrets out of the file that Hydra has just written."""
+        from zeroinit.config.saved import without_secrets  # it imports torch, which listing the plugins must not
+
+        path = Path(config.hydra.runtime.output_dir, config.hydra.output_subdir or "", "hydra.yaml")
+        plain = without_secrets(config)
+        if plain != config and path.is_file():
+            OmegaConf.save(OmegaConf.masked_copy(plain, "hydra"), path)
+
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
         """End a single run that raised Ended with its exit code; Hydra would print a traceback."""
         from zeroinit.errors import Ended  # listing the plugins must not import zeroinit

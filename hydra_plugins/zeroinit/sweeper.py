@@ -90,6 +90,7 @@ class GridSweeper(Sweeper):
         # they import torch, which listing the plugins must not
         from zeroinit import cli
         from zeroinit.config.overrides import keys_of
+        from zeroinit.config.saved import without_secrets
 
         choices = HydraConfig.get().runtime.choices
         options = self.composer.loader.get_group_options
@@ -97,7 +98,7 @@ class GridSweeper(Sweeper):
             cli.describe_command(self.composer.master.reference),
             folder=self.folder,
             skipped=self.skipped,
-            config_yaml=OmegaConf.to_yaml(self.composer.master),
+            config_yaml=OmegaConf.to_yaml(without_secrets(self.composer.master)),
             changed_keys=keys_of(arguments),
             find_options=lambda group: options(group) if group in choices else [],
         )

@@ -192,3 +192,13 @@ def test_secrets_are_not_saved(zeroinit: Command) -> None:
     assert zeroinit("-m", *WORDS, "+hydra.job.env_set.MY_TOKEN=abcde", "seed=0", "hydra.sweep.dir=out").code == 0
     for path in Path("out/0").rglob("*.yaml"):
         assert "abcde" not in path.read_text()
+
+
+@pytest.mark.parametrize("option", ["--experimental-rerun", "--exp"])
+def test_a_pickle_of_hydra_is_not_read(option: str, zeroinit: Command) -> None:
+    Path("job.pickle").write_bytes(b"cos\nmkdir\n(S'harmed'\ntR.")
+    for words in ([option, "job.pickle"], [f"{option}=job.pickle"]):
+        ended = zeroinit(*words)
+        assert ended.code == 2
+        assert ended.err.startswith(f"zeroinit: {words[0]}: it reads a pickle, which is code; give -cp RUN/.hydra")
+    assert not Path("harmed").exists()

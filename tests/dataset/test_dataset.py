@@ -204,6 +204,31 @@ def test_mnist_files_truncated_or_corrupt(content: bytes, tmp_path: Path) -> Non
         dataset.mnist(stream("split", 0), str(root))
 
 
+def test_mnist_files_that_are_no_files_or_endless(tmp_path: Path) -> None:
+    raw = lay_out(tmp_path) / "MNIST" / "raw"
+    path = raw / "train-images-idx3-ubyte"
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(BadInput, match=r"dataset=mnist: train-images-idx3-ubyte in .* is larger than 64 MiB, which"):
+        dataset.mnist(stream("split", 0), str(tmp_path))
+    path.unlink()
+    for name in (path.name, f"{path.name}.gz"):  # the second is what a download would write
+        os.mkfifo(raw / name)
+        with pytest.raises(BadInput, match=rf"dataset=mnist: .*{name} is a FIFO, not a file; remove it"):
+            dataset.mnist(stream("split", 0), str(tmp_path))
+        (raw / name).unlink()
+
+
+def test_mnist_in_the_files_of_an_older_torchvision(tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    (tmp_path / "MNIST" / "processed").mkdir()
+    for content in (({}, []), (torch.zeros(60_000, 28, 28), torch.zeros(60_000))):
+        for name in ("training.pt", "test.pt"):
+            torch.save(content, tmp_path / "MNIST" / "processed" / name)
+        with pytest.raises(BadInput, match=r"the train files .* do not hold 60000 images of 28x28"):
+            dataset.mnist(stream("split", 0), str(tmp_path))
+
+
 def test_mnist_files_of_another_size(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"the train files .* do not hold 60000 images of 28x28"):
         dataset.mnist(stream("split", 0), str(lay_out(tmp_path)))
@@ -245,12 +270,20 @@ def test_cifar10_trains(cifar: Path, zeroinit: Callable[..., object]) -> None:
     assert ended.code == 0, ended.err
 
 
+class Harmful:
+    """Its pickle makes a folder."""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return os.mkdir, ("harmed",)
+
+
 @pytest.mark.parametrize("name", ["data_batch_3", "test_batch", "batches.meta"])
 def test_cifar10_with_a_wrong_checksum(name: str, cifar: Path) -> None:
     path = cifar / CIFAR10.base_folder / name
-    path.write_bytes(path.read_bytes() + b"x")
+    path.write_bytes(pickle.dumps(Harmful()))
     with pytest.raises(BadInput, match=rf"dataset=cifar10: {name} in .*batches-py is truncated or corrupt: replace it"):
         dataset.cifar10(stream("split", 0), str(cifar))
+    assert not Path("harmed").exists()  # nothing was unpickled
 
 
 def test_cifar10_files_missing(cifar: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,11 @@
 """Folders of images: decoded as Pillow does, once; and what is said of those that cannot be used."""
 
+import contextlib
 import errno
+import io
 import os
 import re
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -95,6 +98,38 @@ def test_a_cache_that_is_not_whole_is_made_again(
         decoding.clear()
         assert torch.equal(load().train[0], before.train[0])
         assert decoding
+
+
+def test_a_damaged_or_foreign_cache_is_made_again(
+    tmp_path: Path, load: Callable[..., Data], decoding: list[str]
+) -> None:
+    """With another pixel, shape or dtype, without a checksum, in another format, or no file at all."""
+    fill(tmp_path / "data")
+    before = load()
+    [cached] = (tmp_path / "cache").glob("*.npy")
+    content, pixels, zipped = cached.read_bytes(), np.load(cached), io.BytesIO()
+    np.savez(zipped, pixels)
+    for spoil in (
+        lambda: cached.write_bytes(content[:700] + bytes([content[700] ^ 1]) + content[701:]),
+        lambda: cached.write_bytes(content[:-1] + bytes([content[-1] ^ 1])),
+        lambda: cached.write_bytes(content.replace(b"(16, 3, 5, 6)", b"(16, 3, 6, 5)")),
+        lambda: cached.write_bytes(content.replace(b"'|u1'", b"'|i1'")),
+        lambda: np.save(cached, pixels),
+        lambda: cached.write_bytes(zipped.getvalue()),
+        lambda: np.save(cached, np.array([print], dtype=object), allow_pickle=True),
+        lambda: (cached.unlink(), os.mkfifo(cached)),
+    ):
+        spoil()
+        decoding.clear()
+        assert torch.equal(load().train[0], before.train[0])
+        assert decoding
+        decoding.clear()
+        load()
+        assert not decoding
+    cached.rename(cached.with_name(cached.name.replace(".upright", "x.upright")))
+    path = tmp_path / "data" / "test" / "cat" / "0.png"
+    picture(99).save(path)  # its size may be the same, but not its time
+    assert not torch.equal(load().test[0], before.test[0])
 
 
 def test_other_sizes_have_caches_of_their_own(tmp_path: Path, load: Callable[..., Data], decoding: list[str]) -> None:
@@ -209,6 +244,24 @@ def dangling_link(root: Path) -> None:
     (root / "train" / "cat" / "9.png").symlink_to("nowhere.png")
 
 
+def fifo(root: Path) -> None:
+    os.mkfifo(root / "train" / "cat" / "9.png")
+
+
+def unix_socket(root: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(root / "train" / "cat"):
+        server.bind("9.png")
+
+
+def device(root: Path) -> None:
+    (root / "train" / "cat" / "9.png").symlink_to("/dev/zero")
+
+
+def postscript(root: Path) -> None:
+    """Pillow would hand it to Ghostscript."""
+    picture(1).save(root / "train" / "dog" / "2.png", format="EPS")
+
+
 def empty_class(root: Path) -> None:
     (root / "train" / "emu").mkdir()
     (root / "test" / "emu").mkdir()
@@ -299,6 +352,10 @@ BAD = [
         [],
         r"dataset.folder: .*/cat/9.png cannot be read \(No such file or directory\); mend or remove it",
     ),
+    (fifo, [], r"dataset.folder: .*/cat/9.png is a FIFO, not a file; remove it"),
+    (unix_socket, [], r"dataset.folder: .*/cat/9.png is a socket, not a file; remove it"),
+    (device, [], r"dataset.folder: .*/cat/9.png is a device, not a file; remove it"),
+    (postscript, [], r"dataset.folder: .*/dog/2.png cannot be read as an image \(UnidentifiedImageError.*mend or"),
     (nothing, ["dataset.cache=null"], r"dataset.cache=null: give the folder for decoded images"),
     (
         nothing,

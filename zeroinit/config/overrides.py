@@ -15,7 +15,7 @@ from zeroinit import CONF
 from zeroinit.config.nearest import nearest
 from zeroinit.config.read import check_uri
 from zeroinit.errors import BadInput
-from zeroinit.tracker import without_password
+from zeroinit.tracker import mask_word
 
 MAX_AXIS_VALUES = 1_000_000  # beyond it, reading the axis alone takes seconds
 
@@ -27,7 +27,7 @@ def check_overrides(overrides: Sequence[Override]) -> None:
     or with too many, and a password.
     """
     for override in overrides:
-        key, line = override.key_or_group, without_password(str(override.input_line))
+        key, line = override.key_or_group, mask_word(str(override.input_line))
         if override.is_delete():
             continue
         if override.is_sweep_override() and not override.is_discrete_sweep():

@@ -9,7 +9,7 @@ import torch
 
 from zeroinit.config.arguments import MAX_INT, is_finite
 from zeroinit.errors import BadInput
-from zeroinit.tracker import without_password
+from zeroinit.tracker import mask_uri
 
 Values = dict[str, Any]
 
@@ -72,9 +72,9 @@ def check_uri(uri: Any) -> None:
     """Raise BadInput for a tracker.uri that is no text, or that has a password, which would be written to files."""
     if uri is not None and not isinstance(uri, str):
         raise BadInput(f"tracker.uri={uri}: give sqlite:///FILE.db, another database or http(s)://SERVER, or null")
-    if uri is not None and without_password(uri) != uri:
+    if uri is not None and mask_uri(uri) != uri:
         raise BadInput(
-            f"tracker.uri={without_password(uri)}: a password here would be written to files; "
+            f"tracker.uri={mask_uri(uri)}: a password here would be written to files; "
             "name the server by the environment variable MLFLOW_TRACKING_URI"
         )
 

@@ -33,7 +33,7 @@ def run_from_folder(task_function: Callable[[DictConfig], Any]) -> bool:
         return False
     parser = get_args_parser()
     args = parser.parse_args()
-    if args.config_path is None or args.experimental_rerun is not None:
+    if args.config_path is None:
         return False
     folder = Path(args.config_path).expanduser().absolute()
     path = folder / f"{(args.config_name or 'config').removesuffix('.yaml')}.yaml"

@@ -14,6 +14,7 @@ from zeroinit.config.read import Values, read
 from zeroinit.config.schema import RunConfig
 from zeroinit.config.unknown import check_keys
 from zeroinit.errors import BadInput
+from zeroinit.tracker import is_known_secret, mask_uri, mask_word
 
 # nodes whose functions are part of an option's name: the option itself, and the rules of an init
 NAMED_WITH_OPTION = ("", "weight", "bias")
@@ -85,7 +86,7 @@ def make_name(params: Mapping[str, str], overrides: list[str]) -> str:
         and ("_target_" not in line or _names_param(line, params))
     ]
     scale = [f"x{params['bias_scale.value']}"] if "bias_scale.value" in params else []
-    words = [params["arch"], params["init"], *scale, f"seed {params['seeds.init']}", *typed]
+    words = [params["arch"], params["init"], *scale, f"seed {params['seeds.init']}", *map(mask_word, typed)]
     return " ".join(words)[:250]
 
 
@@ -112,7 +113,12 @@ def make_params(values: Values, options: Mapping[str, str]) -> dict[str, str]:
                 if key != "_target_" and (path or key not in ("tracker", "claims")):
                     walk(value, f"{path}.{key}" if path else key)
         else:
-            flat[path] = node if isinstance(node, str) else json.dumps(node)
+            flat[path] = _hide_secret(node) if isinstance(node, str) else json.dumps(node)
 
     walk(canonical(values), "")
     return flat
+
+
+def _hide_secret(value: str) -> str:
+    """Return the value of a param; without a password, and `***` for a secret that the config reads by `oc.env`."""
+    return "***" if is_known_secret(value) else mask_uri(value) if "://" in value else value

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from zeroinit.config.choices import infer_choices
 from zeroinit.config.identity import ADDED_KEYS, SWEEP_ONLY_KEYS
@@ -17,6 +17,7 @@ from zeroinit.config.read import Values
 from zeroinit.config.unknown import FUNCTION_NODES, shipped_defaults
 from zeroinit.environment import ENV_SET, is_secret
 from zeroinit.errors import BadInput
+from zeroinit.tracker import mask_uri, mask_word
 from zeroinit.tracker.renamed import translate_config
 
 # interpolations that have another value, or none, in another command
@@ -58,13 +59,36 @@ def to_save(cfg: DictConfig, hydra_node: Any, resolved: Values, sweep: str) -> S
             values[str(key)] = _lasting(raw, resolved.get(str(key), raw))
     env_set = OmegaConf.to_container(hydra_node.job.env_set)
     assert isinstance(env_set, dict)
-    variables = {str(name): value for name, value in env_set.items() if not is_secret(str(name))}
+    variables = {str(name): value for name, value in env_set.items() if not _holds_secret(str(name), value)}
     saved = values | {ENV_SET: variables}
     unused = {key for key in values if key not in resolved and not _is_referred_to(key, saved)}
     choices = _task_choices(hydra_node.runtime.choices)
     if not _is_referred_to("size", saved):
         choices.pop("size", None)
     return Saved({key: value for key, value in values.items() if key not in unused}, choices, variables, sweep)
+
+
+def without_secrets(cfg: DictConfig) -> DictConfig:
+    """Return a copy of a config with Hydra's node that has no secret variables, and no overrides that set them."""
+    copied: DictConfig = deepcopy(cfg)
+    node = copied.hydra
+    with read_write(node), open_dict(node):
+        env_set, overrides = node.job.env_set, node.overrides.hydra
+        for name in list(env_set):
+            if _holds_secret(str(name), env_set._get_node(name)._value()):
+                del env_set[name]
+        node.overrides.hydra = [line for line in overrides if not _sets_secret(str(line))]
+    return copied
+
+
+def _sets_secret(line: str) -> bool:
+    """Return whether an override of Hydra's node sets a secret variable."""
+    return ENV_SET in line and mask_word(line) != line
+
+
+def _holds_secret(name: str, value: Any) -> bool:
+    """Return whether a variable has a secret: its name says so, or it is a uri with a password."""
+    return is_secret(name) or mask_uri(str(value)) != str(value)
 
 
 def read_saved(path: Path) -> Saved | None:

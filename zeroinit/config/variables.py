@@ -17,7 +17,7 @@ from zeroinit.environment import (
     store_variables,
 )
 from zeroinit.errors import BadInput
-from zeroinit.tracker import without_password
+from zeroinit.tracker import mask_uri
 
 
 def variables_of(hydra_node: Any, prefix: str = "") -> dict[str, str]:
@@ -58,6 +58,6 @@ def check_one_store(jobs_variables: Iterable[Mapping[str, str]]) -> None:
 def params_of_variables(variables: Mapping[str, str]) -> dict[str, str]:
     """Return params of the variables that can change a number; a secret value becomes `***`."""
     return {
-        f"{ENV_SET}.{name}": "***" if is_secret(name) else without_password(value)
+        f"{ENV_SET}.{name}": "***" if is_secret(name) else mask_uri(value)
         for name, value in result_variables(variables).items()
     }

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from zeroinit.dataset.data import Data, Split, hold_out
 from zeroinit.errors import BadInput
+from zeroinit.regular_files import irregular_kind
 
+MAX_FILE_BYTES = 2**26  # the largest file of these data sets has 47 MB
 VAL_EXAMPLES = 7000  # training images held out for validation (Schicho 2023)
 
 
@@ -29,14 +31,24 @@ def _load_idx_files(generator: torch.Generator, root: str, option: str, name: st
     """Return a data set in MNIST's file format."""
     source = _import_datasets(option, root, f"{name}/raw").__dict__[name]
     folder = Path(root).expanduser() / name / "raw"
-    train, test = _read_splits(option, source, root, folder, [Path(file).stem for file, _ in source.resources])
+    archives = [folder / file for file, _ in source.resources]
+    train, test = _read_splits(option, source, root, folder, [archive.stem for archive in archives], archives)
     for part, split, examples in (("train", train, 60_000), ("t10k", test, 10_000)):
-        if split.data.shape != (examples, 28, 28) or len(split.targets) != examples or split.targets.max() != 9:
+        if not _is_complete(split, examples):
             raise BadInput(
                 f"dataset={option}: the {part} files in {folder.absolute()} do not hold "
                 f"{examples} images of 28x28 with labels 0 to 9; remove them to have them downloaded again"
             )
     return _make_data((train.data.unsqueeze(1), train.targets), (test.data.unsqueeze(1), test.targets), generator)
+
+
+def _is_complete(split: Any, examples: int) -> bool:
+    """Return whether a split has this number of images and labels; torchvision reads other files than IDX as well."""
+    images, labels = split.data, split.targets
+    if not (isinstance(images, Tensor) and images.dtype == torch.uint8 and images.shape == (examples, 28, 28)):
+        return False
+    is_label = isinstance(labels, Tensor) and labels.dtype == torch.int64 and labels.shape == (examples,)
+    return is_label and labels.min().item() >= 0 and labels.max().item() == 9
 
 
 def cifar10(generator: torch.Generator, root: str) -> Data:
@@ -48,7 +60,9 @@ def cifar10(generator: torch.Generator, root: str) -> Data:
     def to_tensors(split: Any) -> Split:
         return torch.from_numpy(split.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(split.targets)
 
-    train, test = _read_splits("cifar10", source, root, folder, [*files, source.meta["filename"]])
+    files.append(source.meta["filename"])
+    # torchvision compares the checksum of each file with the published one before it unpickles any
+    train, test = _read_splits("cifar10", source, root, folder, files, [folder.parent / source.filename])
     return _make_data(to_tensors(train), to_tensors(test), generator)
 
 
@@ -67,7 +81,9 @@ def _make_data(train: tuple[Tensor, Tensor], test: Split, generator: torch.Gener
     return Data(rest, val, test, num_classes=10)
 
 
-def _read_splits(option: str, source: Any, root: str, folder: Path, files: Sequence[str]) -> tuple[Any, Any]:
+def _read_splits(
+    option: str, source: Any, root: str, folder: Path, files: Sequence[str], archives: Sequence[Path]
+) -> tuple[Any, Any]:
     """Return (train, test) of torchvision's `source`.
 
     Args:
@@ -76,11 +92,21 @@ def _read_splits(option: str, source: Any, root: str, folder: Path, files: Seque
         root: the folder that `source` gets.
         folder: the folder below it that has the files.
         files: the names of the files.
+        archives: the files that a download writes and unpacks.
 
     Raises:
-        BadInput: A file is missing and cannot be downloaded, or is truncated or corrupt.
+        BadInput: A file is missing and cannot be downloaded, is truncated or corrupt, or is no regular file.
     """
+    for path in (*(folder / file for file in files), *archives):
+        if kind := irregular_kind(path):
+            raise BadInput(f"dataset={option}: {path.absolute()} is {kind}, not a file; remove it")
     missing = [file for file in files if not (folder / file).is_file()]
+    large = [file for file in files if file not in missing and (folder / file).stat().st_size > MAX_FILE_BYTES]
+    if large:
+        raise BadInput(
+            f"dataset={option}: {large[0]} in {folder.absolute()} is larger than {MAX_FILE_BYTES >> 20} MiB, which no "
+            "file of the data set is; remove it to have it downloaded again"
+        )
     new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         train, test = (source(Path(root).expanduser(), train=part, download=bool(missing)) for part in (True, False))

@@ -1,8 +1,8 @@
 """How runs are stored and read back."""
 
 import os
-import re
 
+from zeroinit.tracker.passwords import is_known_secret, mask_uri, mask_word, without_password
 from zeroinit.tracker.protocols import RunReader, RunWriter, SummaryStore, Tracker
 from zeroinit.tracker.record import (
     NEEDED_PARAMS,
@@ -23,6 +23,9 @@ __all__ = [
     "Status",
     "SummaryStore",
     "Tracker",
+    "is_known_secret",
+    "mask_uri",
+    "mask_word",
     "readable",
     "without_password",
 ]
@@ -32,9 +35,3 @@ __all__ = [
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-
-
-def without_password(text: str) -> str:
-    """Return the text with `***` for the user and password of each uri, and for passwords in its query."""
-    text = re.sub(r"(\w://)[^\s/]*@", r"\1***@", text)
-    return re.sub(r"((?:password|passwd|pwd)=)[^&\s]+", r"\1***", text, flags=re.IGNORECASE)

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from zeroinit.errors import BadInput, StoreFailed
-from zeroinit.tracker import accepted, artifacts, without_password
+from zeroinit.tracker import accepted, artifacts, mask_uri, without_password
 from zeroinit.tracker.reachable import file_of, limit_retries, read_only_reason, unreachable_reason
 
 # MLflow's notes on new tables would appear between the lines of a sweep; its warnings stay
@@ -58,7 +58,7 @@ class Connection:
 
     def __init__(self, uri: str | None) -> None:
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-        self.shown = without_password(self.uri)
+        self.shown = mask_uri(self.uri)
         self.key = "tracker.uri" if uri or "MLFLOW_TRACKING_URI" not in os.environ else "MLFLOW_TRACKING_URI"
 
     def open(self, sweep: str) -> None:
@@ -95,7 +95,8 @@ class Connection:
 
     def error(self, what: object) -> BadInput:
         """Return the error that names the store and says what is wrong with it."""
-        return BadInput(f"{self.key}={self.shown}: {without_password(str(what))}")
+        reason = without_password(str(what).replace(self.uri, self.shown))
+        return BadInput(f"{self.key}={self.shown}: {reason}")
 
     def _connect(self, usual_folder: str | None, make: bool) -> None:
         """Find or make the experiment; a new one keeps its files in `usual_folder`, or where the server puts them."""
