@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from zeroinit.config.overrides import axis_values, count_values, keys_of
 from zeroinit.errors import BadInput
-from zeroinit.tracker import without_password
+from zeroinit.tracker import mask_word
 
 SKIP_IF, PAIRED, MAX_JOBS = (f"hydra.sweeper.{key}" for key in ("skip_if", "paired", "max_jobs"))
 MAX_SHOWN = 12  # values of an axis, or axes, in a message
@@ -45,7 +45,7 @@ class Axis:
     """A key of a grid and its values; a key with one value is an axis, too."""
 
     def __init__(self, override: Override) -> None:
-        self.override, self.line = override, without_password(str(override.input_line))
+        self.override, self.line = override, mask_word(str(override.input_line))
         self.is_swept = override.is_sweep_override()
         self.name = override.get_key_element().lstrip("+~")
         self.names = {self.name, *keys_of([self.name])}

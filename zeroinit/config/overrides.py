@@ -72,7 +72,7 @@ def check_repeated(override: Override) -> None:
     """Raise BadInput for an axis with a value twice, which would be two equal runs."""
     values = override._value.list if isinstance(override._value, ChoiceSweep) else []
     if (twice := find_repeated(values)) is not None:
-        line = without_password(str(override.input_line))
+        line = mask_word(str(override.input_line))
         raise BadInput(f"{line}: the axis has the value {twice} twice; give each value once")
 
 
