@@ -13,7 +13,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from zeroinit.errors import StoreFailed
-from zeroinit.tracker import Record, bulk, transactions
+from zeroinit.tracker import Record, bulk, bulk_support, transactions
+from zeroinit.tracker.bulk_support import unsupported_reason
 from zeroinit.tracker.mlflow import Mlflow
 from zeroinit.tracker.transactions import make_engine, transaction
 
@@ -210,3 +211,26 @@ def test_a_database_that_is_gone_is_not_made_anew(engine: Engine, database: Path
     with pytest.raises(OperationalError, match="unable to open"), transaction(engine):
         pass
     assert not database.exists()
+
+
+def test_bulk_is_for_known_databases_versions_and_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The installed version of MLflow is one of them."""
+    for uri in ("sqlite:///mlruns/mlflow.db", "postgresql+psycopg2://host/name", "mysql://host/name"):
+        assert unsupported_reason(uri) is None
+    assert (
+        unsupported_reason("mssql+pyodbc://host/name") == "the store is mssql, and not one of sqlite, postgresql, mysql"
+    )
+    for version, is_known in (
+        ("3.4.9", False),
+        ("3.5.0rc1", True),
+        ("3.18.9", True),
+        ("3.19.0", False),
+        ("4.0", False),
+    ):
+        monkeypatch.setattr(bulk_support, "VERSION", version)
+        reason = f"MLflow is {version}, and its tables are known from 3.5 to 3.18"
+        assert unsupported_reason("sqlite:///a.db") == (None if is_known else reason)
+    monkeypatch.setattr(bulk_support, "VERSION", "3.17.2")
+    monkeypatch.setitem(bulk_support.COLUMNS, "metrics", bulk_support.COLUMNS["metrics"] - {"is_nan"} | {"older"})
+    reason = "MLflow's table metrics differs from the known one in is_nan, older"
+    assert unsupported_reason("sqlite:///a.db") == reason
