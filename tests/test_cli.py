@@ -22,13 +22,15 @@ from zeroinit import cli
 from zeroinit.__main__ import import_cli
 from zeroinit.config import Job
 from zeroinit.probes import observer
-from zeroinit.signals import hold_signals, never_lose_interruptions
+from zeroinit.signals import never_lose_interruptions
 from zeroinit.sweep import stacking
 from zeroinit.sweep.messages import best_val_score
 from zeroinit.sweep.runner import run_in_worker, run_jobs
 from zeroinit.tracker import Record
+from zeroinit.tracker.memory import Off
 from zeroinit.tracker.mlflow import Mlflow
 from zeroinit.tracker.scores import ACCURACY, ScoreValue
+from zeroinit.tracker.spool import Spool
 from zeroinit.training import loop
 from zeroinit.training.cohort import Member
 
@@ -330,7 +332,7 @@ def test_a_bug_in_a_single_run_keeps_its_traceback(zeroinit: Command, monkeypatc
 
 @pytest.mark.usefixtures("_one_by_one")
 @pytest.mark.parametrize("launcher", ["hydra.launcher.workers=1", "hydra/launcher=basic"])
-def test_an_interruption_keeps_what_is_done(launcher: str, zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_keeps_what_is_done(launcher: str, zeroinit: Command) -> None:
     real, calls = loop.train, []
 
     def interrupted(*args: object, **kwargs: object) -> object:
@@ -339,14 +341,18 @@ def test_an_interruption_keeps_what_is_done(launcher: str, zeroinit: Command, mo
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(loop, "train", interrupted)
-    ended = zeroinit("-m", *QUICK, "init=zero,zero_normal,ones", launcher)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "train", interrupted)
+        ended = zeroinit("-m", *QUICK, "init=zero,zero_normal,ones", launcher)
     assert ended.code == 130
     assert [run.info.status for run in runs("sweep")] == ["FINISHED", "KILLED"]
-    table = [line.split() for line in ended.out.splitlines() if line.startswith("logistic")]
-    assert [row[2] for row in table] == ["zero", "zero_normal", "ones"]
-    assert [" ".join(row[-2:]) for row in table[1:]] == ["- killed", "not run"]
+    assert ended.err.splitlines()[-1] == (
+        "zeroinit: interrupted; what is finished is kept, and the same command goes on"
+    )
     assert "Traceback" not in ended.err
+    again = zeroinit("-m", *QUICK, "init=zero,zero_normal,ones", launcher)
+    assert "1 of 3 runs were trained before" in again.out
+    assert [run.info.status for run in runs("sweep")] == ["FINISHED", "KILLED", "FINISHED", "FINISHED"]
 
 
 def test_sigterm_is_an_interruption_as_ctrl_c_is(zeroinit: Command) -> None:
@@ -373,16 +379,17 @@ def test_ctrl_c_marks_the_run_killed() -> None:
 
 def test_a_store_that_fails_for_a_moment_costs_no_run(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """What could not be written while it trained is written with its end."""
-    monkeypatch.setattr(observer, "FLUSH_SECONDS", 0)
-    real, calls = Mlflow.flush, []
+    monkeypatch.setattr(observer, "RENEW_SECONDS", 0)
+    monkeypatch.setattr(observer, "PAUSE_SECONDS", 0)
+    real, calls = Mlflow.write_progress, []
 
-    def flush(self: Mlflow, record: Record) -> None:
-        calls.append(record)
+    def write_progress(self: Mlflow, records: list[Record]) -> None:
+        calls.append(records)
         if len(calls) == 1:
             raise OSError("the disk is busy")
-        real(self, record)
+        real(self, records)
 
-    monkeypatch.setattr(Mlflow, "flush", flush)
+    monkeypatch.setattr(Mlflow, "write_progress", write_progress)
     ended = zeroinit(*QUICK)
     assert ended.code == 0, ended.err
     assert len(calls) > 2
@@ -396,7 +403,11 @@ def test_the_last_accuracy_is_told(job_of: Callable[..., Job], monkeypatch: pyte
     """Also where the training ends before it is time to tell again."""
     monkeypatch.setattr("zeroinit.sweep.runner.REPORT_SECONDS", 1e9)
     reports: list[tuple[float, ScoreValue | None]] = []
-    [record] = run_in_worker([job_of(*QUICK, "tracker=off")], "alone", "sweep", False, reports.append)
+    tracker = Off()
+    tracker.open("sweep")
+    [record] = run_in_worker(
+        [job_of(*QUICK, "tracker=off")], "alone", False, tracker, Spool.of(tracker), reports.append
+    )
     assert reports[-1] == (1.0, (ACCURACY, record.last("val/accuracy")))
 
 
@@ -518,12 +529,12 @@ def test_the_constructors_draws_are_the_seeds_too(zeroinit: Command, tmp_path: P
 def test_only_the_sweeps_own_runs_decide_its_exit_code(zeroinit: Command) -> None:
     real = run_jobs
 
-    def with_a_neighbour(*args: object) -> object:
+    def with_a_neighbour(*args: object, **named: object) -> object:
         client = MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
         tags = {"kind": "run", "config_hash": "another", "cell_hash": "another"}
         failed = client.create_run(client.get_experiment_by_name("sweep").experiment_id, tags=tags)
         client.set_terminated(failed.info.run_id, "FAILED")
-        return real(*args)
+        return real(*args, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("zeroinit.sweep.runner.run_jobs", with_a_neighbour)
@@ -533,7 +544,7 @@ def test_only_the_sweeps_own_runs_decide_its_exit_code(zeroinit: Command) -> Non
 def test_a_store_that_is_gone_at_the_end_is_told_in_one_line(
     zeroinit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(uri: str, experiment_id: str, kind: str, identities: object) -> list[object]:
+    def gone(uri: str, experiment_id: str, kind: str, *rest: object) -> list[object]:
         if kind == "run":
             raise MlflowException("connection refused by http://me:secret@host")
         return []
@@ -545,21 +556,6 @@ def test_a_store_that_is_gone_at_the_end_is_told_in_one_line(
         "zeroinit: tracker.uri=sqlite:///mlruns/mlflow.db: the runs cannot be read back "
         "(connection refused by http://***@host)"
     )
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_waits_for_the_end_of_a_write(number: int) -> None:
-    after = []
-
-    def write() -> None:
-        with hold_signals():
-            signal.raise_signal(number)
-            after.append("written")
-
-    with pytest.raises(KeyboardInterrupt):
-        write()
-    assert after == ["written"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_axis_on_the_command_line_replaces_the_sweeps(zeroinit: Command) -> None:

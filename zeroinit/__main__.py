@@ -14,7 +14,12 @@ import zeroinit.garbage  # noqa: F401
 from zeroinit import CONF
 from zeroinit.errors import BadInput
 from zeroinit.kernels import pin_kernels
-from zeroinit.signals import never_lose_interruptions
+from zeroinit.signals import (
+    INTERRUPTED,
+    announce_interruption,
+    end_soon_after_interruption,
+    never_lose_interruptions,
+)
 from zeroinit.sweep.pool import count_cores, end_server, start_server
 
 
@@ -31,6 +36,10 @@ def main() -> None:
             from zeroinit import list_sweeps
 
             sys.exit(list_sweeps.main(sys.argv[2:]))
+        elif sys.argv[1:2] == ["sync"]:
+            from zeroinit import sync  # MLflow takes seconds to import
+
+            sys.exit(sync.main(sys.argv[2:]))
         elif sys.argv[1:2] == ["ui"]:
             from zeroinit import ui  # MLflow takes seconds to import
 
@@ -38,8 +47,8 @@ def main() -> None:
         else:
             import_cli().main()
     except KeyboardInterrupt:
-        sys.stderr.write("zeroinit: interrupted\n")
-        sys.exit(130)
+        announce_interruption()
+        sys.exit(INTERRUPTED)
 
 
 def command() -> NoReturn:
@@ -48,6 +57,8 @@ def command() -> NoReturn:
     argv = set(sys.argv)
     is_sweep = {"-m", "--multirun", "-cn", "--config-name"} & argv and "hydra.launcher.workers=1" not in argv
     try:
+        if sys.argv[1:2] != ["ui"]:  # which waits for its server to end
+            end_soon_after_interruption()
         pin_kernels()  # before this process or the server of the workers imports torch
         if count_cores() > 1 and is_sweep:
             start_server()

@@ -26,15 +26,17 @@ from zeroinit.progress import Bar
 from zeroinit.report import where_to_look
 from zeroinit.report.manifest import read_question
 from zeroinit.sweep import dry_run, resume
+from zeroinit.sweep.alone import train_alone
 from zeroinit.sweep.checkpoint import discard, note_folder
 from zeroinit.sweep.checks import check_jobs, forget_notes
 from zeroinit.sweep.command import Command
 from zeroinit.sweep.messages import best_val_score, failure_line, new_warnings, result_line
-from zeroinit.sweep.resumption import plan_resumption
-from zeroinit.sweep.runner import run_jobs
+from zeroinit.sweep.resumption import Resumption, plan_resumption
+from zeroinit.sweep.sender import send_leftovers
 from zeroinit.tracker import TRACEBACK, Record, Status, Tracker, mask_word, without_password
 from zeroinit.tracker.provenance import COMMAND, provenance
 from zeroinit.tracker.scores import VAL_SCORES
+from zeroinit.tracker.spool import Spool
 from zeroinit.tracker.stale import report_dead_runs
 from zeroinit.tracker.tags import Tag
 from zeroinit.user_code import explain_exits
@@ -93,19 +95,12 @@ def train_job(cfg: DictConfig) -> float | None:
                 note_folder()
                 tracker, trained = _prepare(job)
                 resumed = plan_resumption([job])
+                spool = Spool.of(tracker)  # whatever becomes the current folder
     except BadInput as error:
         exit_with_bad_input(error)
     if trained:
         return best_val_score(trained)
-    with environment(job.variables), Bar(1) as bar:
-        for line in resumed.lines:
-            bar.print_line(line)
-        is_stacked = any(stack.is_stack for stack in resumed.stacks)  # as it was in a sweep
-        [record] = run_jobs([job], tracker, bar.advance, "a single run", is_stacked)
-        for line in new_warnings(record, set()):
-            bar.print_line(line)
-        if is_multirun():
-            bar.print_line(result_line(record) if record.status == Status.FINISHED else failure_line(job, record))
+    record = _train(job, tracker, spool, resumed)
     if not is_multirun():
         print(result_line(record))
         if TRACEBACK in record.files:
@@ -117,6 +112,23 @@ def train_job(cfg: DictConfig) -> float | None:
     if record.status != Status.FINISHED and is_search(HydraConfig.get()):
         raise RunFailed(record.tags[Tag.ERROR])
     return best_val_score(record)
+
+
+def _train(job: Job, tracker: Tracker, spool: Spool, resumed: Resumption) -> Record:
+    """Train a job under a progress bar. Ends the command if the store does not take its run."""
+    is_stacked = any(stack.is_stack for stack in resumed.stacks)  # as it was in a sweep
+    with environment(job.variables), Bar(1) as bar:
+        for line in resumed.lines:
+            bar.print_line(line)
+        try:
+            record = train_alone(job, tracker, spool, bar, is_stacked)
+        except BadInput as error:
+            exit_with_bad_input(error)
+        for line in new_warnings(record, set()):
+            bar.print_line(line)
+        if is_multirun():
+            bar.print_line(result_line(record) if record.status == Status.FINISHED else failure_line(job, record))
+    return record
 
 
 def _prepare(job: Job) -> tuple[Tracker, Record | None]:
@@ -140,6 +152,7 @@ def _prepare(job: Job) -> tuple[Tracker, Record | None]:
         sys.exit()
     tracker = open_tracker(job, sweep_name())
     if not is_multirun():  # a sweep has done so before its first job
+        send_leftovers(tracker)
         report_dead_runs(tracker)
     if mode == "plan":
         dry_run.print_plan([job], tracker, 1)

@@ -1,36 +1,18 @@
-"""Delays interruptions during a write, and never loses one."""
+"""Ends the command soon after Ctrl-C or SIGTERM, whatever it does. All that is finished is on the disk by then."""
 
+import os
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+import time
 
 RETRY_SECONDS = 0.05  # until an interruption that was lost is raised once more
+GRACE_SECONDS = 2.5  # from an interruption to the end of the process, at most
+INTERRUPTED = 130  # exit code, as of a shell
+MESSAGE = b"zeroinit: interrupted; what is finished is kept, and the same command goes on\n"
 
-
-@contextmanager
-def hold_signals() -> Iterator[None]:
-    """Delay Ctrl-C and SIGTERM until the block has ended; a second signal of the same kind does not wait."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
-        yield
-        return
-    held: list[int] = []
-
-    def hold(number: int, frame: FrameType | None) -> None:
-        if number in held:
-            raise KeyboardInterrupt
-        held.append(number)
-
-    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if held:
-        raise KeyboardInterrupt
+_is_announced = threading.Event()
 
 
 def never_lose_interruptions() -> None:
@@ -49,3 +31,31 @@ def never_lose_interruptions() -> None:
             usual(lost)
 
     sys.unraisablehook = hook
+
+
+def announce_interruption() -> None:
+    """Write that the command was interrupted."""
+    _is_announced.set()
+    os.write(2, MESSAGE)  # which no lock of another thread delays
+
+
+def end_soon_after_interruption() -> None:
+    """End the process GRACE_SECONDS after Ctrl-C or SIGTERM if it has not ended by itself.
+
+    Python raises KeyboardInterrupt between two of its own instructions alone; a database or a server may keep the
+    process in other code for minutes. The workers end with this process.
+    """
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)  # the system's own handler writes to it, at once
+    threading.Thread(target=_end_after_interruption, args=(receiver, sender), daemon=True).start()
+
+
+def _end_after_interruption(receiver: socket.socket, sender: socket.socket) -> None:
+    """Wait for an interruption; the sender is an argument so that it stays open."""
+    while receiver.recv(1)[0] not in (signal.SIGINT, signal.SIGTERM):
+        pass
+    time.sleep(GRACE_SECONDS)
+    if not _is_announced.is_set():
+        announce_interruption()
+    os._exit(INTERRUPTED)

@@ -54,15 +54,18 @@ class SweepLauncher(Launcher):
         if self.workers is None and self.pool:
             orchestrate.use_one_gpu_worker(jobs, self.pool)
         train = orchestrate.orchestrate_missing if skip_finished else orchestrate.orchestrate
-        return train(jobs, open_tracker(jobs[0], sweep_name()), sweep_name(), self.pool)
+        return train(jobs, open_tracker(jobs[0], sweep_name()), self.pool)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train the jobs of another sweeper. Stops at bad input before any of them trains, as our own sweeper does."""
         # they import torch, which listing the plugins must not
         from zeroinit import cli
+        from zeroinit.build import open_tracker
+        from zeroinit.config.compose import sweep_name
         from zeroinit.config.variables import check_one_store, environment_of_store
         from zeroinit.errors import BadInput
         from zeroinit.sweep.checks import check_jobs
+        from zeroinit.sweep.sender import send_leftovers
 
         try:
             with environment_of_store(self.composer.master.hydra):
@@ -70,6 +73,7 @@ class SweepLauncher(Launcher):
                 jobs = self.composer.jobs(job_overrides, self.callbacks, initial_job_idx)
                 check_one_store(job.variables for job in jobs)
                 check_jobs(jobs)
+                send_leftovers(open_tracker(jobs[0], sweep_name()))
                 records = self.train(jobs, skip_finished=True)
         except BadInput as error:
             cli.exit_with_bad_input(error)

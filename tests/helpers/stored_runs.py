@@ -5,6 +5,8 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from zeroinit.tracker import Record, RunWriter
+
 TWO = "hydra.launcher.workers=2"
 
 
@@ -20,3 +22,9 @@ def histories(run: Run) -> dict[str, list[tuple[int, float]]]:
         name: [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
         for name in run.data.metrics
     }
+
+
+def end(tracker: RunWriter, record: Record) -> None:
+    """Write the end of a run, as the sender does."""
+    record.close()
+    tracker.write([record])

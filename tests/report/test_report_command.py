@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import not_drawn
 from helpers.reports import grid, plan_of, report, unpack
+from helpers.stored_runs import end
 
 from zeroinit.__main__ import main as zeroinit
 from zeroinit.report import announce
@@ -88,9 +89,9 @@ def test_while_it_trains_the_report_counts_the_runs_to_come(database: Path, monk
     tracker.open("half")
     announce(Manifest("How far?", "zeroinit", plan_of(*planned_runs)), tracker)
     for run in planned_runs[:3]:
-        tracker.begin(run)
+        tracker.claim([run])
     for run in planned_runs[:2]:
-        tracker.end(run)
+        end(tracker, run)
     report("half", "--to", "there", monkeypatch=monkeypatch)
     content = unpack(Path("there/report.html").read_bytes())
     assert content["question"] == "How far?"

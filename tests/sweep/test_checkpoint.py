@@ -20,7 +20,7 @@ from zeroinit.tracker.memory import Off
 from zeroinit.tracker.tags import Tag
 
 JobOf = Callable[..., Job]
-TIMES = (Tag.TRAIN_SECONDS, Tag.SAMPLES_PER_SECOND, Tag.RESUMED_AT)
+TIMES = (Tag.TRAIN_SECONDS, Tag.SAMPLES_PER_SECOND, Tag.TRACKING_SECONDS, Tag.RESUMED_AT)
 STATELESS = "activation,symmetry,curvature"
 WITH_STATE = "gradient,weight,pairs,first_gradient,noise_scale"
 SMALL = ("dataset=digits", "dataset.max_examples=150", "dataset.batch_size=50", "save=true")
@@ -48,7 +48,7 @@ def train(jobs: Sequence[Job], stacked: bool, kill_at: float = 2) -> dict[str, R
     tracker = Memory()
     tracker.open("test")
     with suppress(Killed):
-        run_jobs(jobs, tracker, report, stacked=stacked)
+        run_jobs(jobs, tracker, report, stacked=stacked, keep=tracker.write)
     ended = [record for record in tracker.records() if record.status in (Status.FINISHED, Status.FAILED)]
     return {record.tags[Tag.CONFIG_HASH]: record for record in ended}
 

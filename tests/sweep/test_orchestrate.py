@@ -55,15 +55,17 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     real = runner.run_jobs
 
-    def count(jobs: list[Job], *rest: object) -> list[Record]:
+    def count(jobs: list[Job], *rest: object, **named: object) -> list[Record]:
         counts.append(len(jobs))
-        return real(jobs, *rest)
+        return real(jobs, *rest, **named)
 
     monkeypatch.setattr(runner, "run_jobs", count)
     return counts
 
 
 def tracker_of(jobs: list[Job]) -> Tracker:
+    """A tracker that is opened now: runs that end later are not trained again."""
+    build.open_cached.cache_clear()
     return build.open_tracker(jobs[0], "sweep")
 
 
@@ -71,7 +73,7 @@ def tracker_of(jobs: list[Job]) -> Tracker:
 def test_records_come_in_the_order_of_the_jobs(workers: int, jobs_of: Callable[..., list[Job]], pool: Pool) -> None:
     """The work is planned in another order: the longest first, and equal optimizers together."""
     jobs = jobs_of("seed=1", "steps=40", "optimizer=sgd", "seed=0", "optimizer.lr=0.5")
-    records = orchestrate(jobs, tracker_of(jobs), "sweep", pool if workers > 1 else None)
+    records = orchestrate(jobs, tracker_of(jobs), pool if workers > 1 else None)
     assert [record.status for record in records] == ["FINISHED"] * 5
     assert [record.identity for record in records] == [build.identity_of(job) for job in jobs]
     assert all(record.history("val/accuracy") for record in records)
@@ -80,8 +82,8 @@ def test_records_come_in_the_order_of_the_jobs(workers: int, jobs_of: Callable[.
 
 def test_workers_and_this_process_give_the_same_runs(jobs_of: Callable[..., list[Job]], pool: Pool) -> None:
     jobs = jobs_of("seed=0", "seed=1", "seed=2", "seed=3")
-    here = orchestrate(jobs, tracker_of(jobs), "sweep")
-    there = orchestrate(jobs, tracker_of(jobs), "sweep", pool)
+    here = orchestrate(jobs, tracker_of(jobs))
+    there = orchestrate(jobs, tracker_of(jobs), pool)
     assert [record.metrics for record in here] == [record.metrics for record in there]
     assert {record.tags["stack_size"] for record in here} == {"4"}
     assert {record.tags["stack_size"] for record in there} == {"2"}
@@ -102,7 +104,7 @@ def test_a_job_that_fails_fails_alone(
     jobs = jobs_of(*(rule % value for value in (1, 2, 3)))
     Path("armed").touch()
     fresh = Pool(2) if workers > 1 else None  # they have the folder and the path of their start
-    records = orchestrate(jobs, tracker_of(jobs), "sweep", fresh)
+    records = orchestrate(jobs, tracker_of(jobs), fresh)
     assert [record.status for record in records] == ["FINISHED", "FAILED", "FINISHED"]
     assert "two is too much" in records[1].tags["error"]
     [line] = [line for line in capfd.readouterr().err.splitlines() if line.startswith("failed: ")]
@@ -113,7 +115,7 @@ def test_a_job_whose_folder_cannot_be_written_fails_alone(jobs_of: Callable[...,
     jobs = jobs_of("seed=0", "seed=1")
     Path("jobs").mkdir()
     Path(jobs[0].folder).write_text("a file")
-    records = orchestrate(jobs, tracker_of(jobs), "sweep")
+    records = orchestrate(jobs, tracker_of(jobs))
     assert [record.status for record in records] == ["FAILED", "FINISHED"]
     assert f"its folder {Path.cwd()}/jobs/0 cannot be written to" in records[0].tags["error"]
 
@@ -125,7 +127,7 @@ def test_a_tracker_in_memory_leaves_all_metrics_in_the_records(jobs_of: Callable
     ]
     tracker = tracker_of(jobs)
     assert isinstance(tracker, Off)
-    records = orchestrate(jobs, tracker, "sweep")
+    records = orchestrate(jobs, tracker)
     assert all(record.history("test/accuracy") and record.history("train/loss") for record in records)
     assert {record.name for record in tracker.records()} == {record.name for record in records}
 
@@ -134,25 +136,25 @@ def test_what_was_trained_before_is_taken_from_the_store(jobs_of: Callable[..., 
     """With each validation accuracy: the best one is the value of the run for an optimising sweeper."""
     jobs = jobs_of("seed=0", "seed=1", "seed=2")
     tracker = tracker_of(jobs)
-    before = orchestrate(jobs[:2], tracker, "sweep")
+    before = orchestrate(jobs[:2], tracker)
     del trained[:]
-    records = orchestrate_missing([jobs[2], *jobs[:2]], tracker, "sweep")
+    records = orchestrate_missing([jobs[2], *jobs[:2]], tracker)
     assert trained == [1]
     assert [record.run_id for record in records[1:]] == [record.run_id for record in before]
     histories = [[record.history("val/accuracy") for record in some] for some in (before, records[1:])]
     assert histories[0] == histories[1]
     del trained[:]
-    assert [record.status for record in orchestrate(jobs, tracker, "sweep")] == ["FINISHED"] * 3
+    assert [record.status for record in orchestrate(jobs, tracker)] == ["FINISHED"] * 3
     assert sum(trained) == 3  # without a look into the store
 
 
 def test_a_job_that_is_given_twice_has_a_record_for_each(jobs_of: Callable[..., list[Job]]) -> None:
     """As a search may ask twice for the same values."""
     jobs = jobs_of("seed=0") * 2
-    first, second = orchestrate_missing(jobs, tracker_of(jobs), "sweep")
+    first, second = orchestrate_missing(jobs, tracker_of(jobs))
     assert first is second
     assert first.status == "FINISHED"
 
 
 def test_no_jobs_have_no_records(jobs_of: Callable[..., list[Job]]) -> None:
-    assert orchestrate([], tracker_of(jobs_of("seed=0")), "sweep") == []
+    assert orchestrate([], tracker_of(jobs_of("seed=0"))) == []

@@ -39,20 +39,15 @@ def killed(number: int, folder: str, times: int, report: Callable[[object], None
     return number
 
 
-def patient(folder: str, report: Callable[[object], None]) -> None:
-    """Until it is interrupted, of which it leaves a note."""
-    try:
-        report(os.getpid())
-        time.sleep(60)
-    except KeyboardInterrupt:
-        (Path(folder) / "interrupted").touch()
-        raise
+def patient(report: Callable[[object], None]) -> None:
+    report(os.getpid())
+    time.sleep(60)
 
 
-def patient_child(folder: str, report: Callable[[object], None]) -> None:
+def patient_child(report: Callable[[object], None]) -> None:
     """As `patient`, and says whose child it is."""
     report(os.getppid())
-    patient(folder, report)
+    patient(report)
 
 
 def process(report: Callable[[object], None]) -> int:
@@ -112,11 +107,10 @@ def test_workers_stay_for_the_next_tasks_and_one_that_died_meanwhile_is_replaced
     assert len(again) == 2
 
 
-def test_who_stops_listening_interrupts_the_workers(pool: Pool, tmp_path: Path) -> None:
-    with closing(pool.run(patient, [(str(tmp_path),)])) as messages:
+def test_who_closes_the_iterator_kills_the_workers(pool: Pool) -> None:
+    with closing(pool.run(patient, [()])) as messages:
         [message] = [next(messages)]
         assert message.kind == "progress"
-    assert (tmp_path / "interrupted").exists()
     with pytest.raises(ProcessLookupError):
         os.kill(message.content, 0)
 
@@ -146,16 +140,15 @@ def test_the_last_task_may_be_taken_back_after_its_worker_died(pool: Pool, tmp_p
     assert kinds == ["retried"]
 
 
-def test_a_dead_server_costs_no_task_and_no_interruption(pool: Pool, tmp_path: Path) -> None:
+def test_a_dead_server_costs_no_task_and_no_interruption(pool: Pool) -> None:
     """The process from which workers are forked: its death hides their exit codes, and they go on."""
     fresh = Pool(1)
-    with closing(fresh.run(patient_child, [(str(tmp_path),)])) as messages:
+    with closing(fresh.run(patient_child, [()])) as messages:
         server, worker = (process_of_pid(next(messages).content) for _ in range(2))
         os.kill(server.pid, signal.SIGKILL)
         while is_alive(server):
             time.sleep(0.02)
         assert is_alive(worker)
-    assert (tmp_path / "interrupted").exists()
     assert not is_alive(worker)
     assert fresh.map(reciprocal, [(4,)]) == [0.25]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.stored_runs import end
 
 from zeroinit import build
 from zeroinit.config import Job, code_hash, identity
@@ -138,13 +139,13 @@ def trained(database: Path) -> Iterator[list[int]]:
     counts: list[int] = []
     real = runner.run_jobs
 
-    def count(jobs: list[Job], *rest: Any) -> list[Record]:
+    def count(jobs: list[Job], *rest: Any, **named: Any) -> list[Record]:
         counts.append(len(jobs))
-        return real(jobs, *rest)
+        return real(jobs, *rest, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("zeroinit.sweep.runner.run_jobs", count)
-        patch.setattr("zeroinit.cli.run_jobs", count)
+        patch.setattr("zeroinit.sweep.alone.run_jobs", count)
         yield counts
 
 
@@ -172,7 +173,7 @@ def test_the_same_command_finishes_a_sweep(
     assert ended.code == 0
     assert "4 of 6 runs were trained before; rerun=true trains them again" in ended.out
     assert sum(trained) == 2
-    assert len([query for query in queries if len(query) == 2 and query[1] is not None]) == 1
+    assert len([query for query in queries if query[1] is not None]) == 1
     assert [line.split()[3:4] for line in ended.out.splitlines() if line.startswith("logistic")] == [["3†"], ["3"]]
     del trained[:]
     assert zeroinit("-m", *QUICK, "init=zero,default", "seed=0,1", "optimizer.lr=0.01,1e38").code == 1
@@ -209,10 +210,10 @@ def test_an_optimising_sweeper_is_given_what_was_found(job_of: Callable[..., Job
     tracker.open("sweep")
     job = job_of(*QUICK)
     stored = Record("", job.params, {"identity": build.identity_of(job), "config_hash": "", "cell_hash": ""})
-    tracker.begin(stored)
+    tracker.claim([stored])
     stored.metrics = [("val/accuracy", 0.9, 1), ("val/accuracy", 0.4, 2)]
     stored.status = "FINISHED"
-    tracker.end(stored)
+    end(tracker, stored)
     [result] = resume.find_finished([job], tracker).values()
     assert best_val_score(result) == 0.4
     tracker.load_histories([result], ["val/accuracy"])

@@ -1,14 +1,15 @@
 """Runs that are marked RUNNING although nothing trains them: which a later command marks KILLED, and which never."""
 
 import os
-import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.stored_runs import end
 from mlflow import MlflowClient
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -21,6 +22,7 @@ from zeroinit.sweep import runner
 from zeroinit.tracker import NEEDED_PARAMS, Record, Tracker, stale
 from zeroinit.tracker.mlflow import Mlflow
 from zeroinit.tracker.stale import kill_dead_runs
+from zeroinit.tracker.tags import Tag
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -37,13 +39,24 @@ def ended_process() -> Process:
 
 
 def begin(tracker: Mlflow, name: str, tags: dict[str, str], status: str = "RUNNING") -> Record:
-    """Write a run with these tags of a process to the store, as the process would have."""
+    """Write a run with these tags of a process to the store, as the process would have; without a lease by default."""
     hashes = {"identity": name, "config_hash": name, "cell_hash": name}
     record = Record(name, dict.fromkeys(NEEDED_PARAMS, "0") | {"probe.measure": "[]"}, hashes | tags, status)
-    tracker.begin(record)
+    tracker.claim([record])
+    run_id = next(run.run_id for run in tracker.records() if run.name == name)
+    if Tag.LEASE in tags:
+        tracker.client.set_tag(run_id, Tag.LEASE, tags[Tag.LEASE])
+    else:
+        tracker.client.delete_tag(run_id, Tag.LEASE)
     if status != "RUNNING":
-        tracker.end(record)
+        end(tracker, record)
     return record
+
+
+def use_client(tracker: Mlflow) -> None:
+    """Read and write by MLflow's client, as for a server."""
+    tracker.is_database = tracker.is_bulk = False
+    vars(tracker).pop("_writer", None)
 
 
 def opened(sweep: str = "sweep") -> Mlflow:
@@ -74,14 +87,17 @@ def test_runs_without_a_process_are_killed_in_every_sweep_and_no_other(is_databa
     begin(tracker, "other host", replace(gone, host="another").tags())
     begin(tracker, "other host, elsewhere", replace(gone, host="another").tags())
     begin(tracker, "other boot", replace(gone, boot="another").tags())
+    begin(tracker, "expired", replace(gone, host="another").tags() | {Tag.LEASE: str(time.time() - 1)})
+    begin(tracker, "leased", replace(gone, host="another").tags() | {Tag.LEASE: str(time.time() + 60)})
     begin(tracker, "old", {})
-    tracker.is_database = is_database
+    if not is_database:
+        use_client(tracker)
     killed, unknown = kill_dead_runs(tracker, trains_here=True)
-    assert killed == 3
+    assert killed == 4
     assert unknown == {stale.OTHER_HOST: 2, stale.OTHER_BOOT: 1, stale.UNTAGGED: 1}
-    ended = {"dead": "KILLED", "dead, elsewhere": "KILLED", "pid reused": "KILLED"}
+    ended = {"dead": "KILLED", "dead, elsewhere": "KILLED", "pid reused": "KILLED", "expired": "KILLED"}
     ended |= {"finished": "FINISHED", "failed": "FAILED"}
-    rest = ("alive", "here", "other host", "other host, elsewhere", "other boot", "old")
+    rest = ("alive", "here", "leased", "other host", "other host, elsewhere", "other boot", "old")
     assert states() == ended | dict.fromkeys(rest, "RUNNING")
     assert kill_dead_runs(tracker, trains_here=False)[0] == 1  # this process trains nothing
     assert states()["here"] == "KILLED"
@@ -93,16 +109,17 @@ def test_a_run_that_ends_while_it_is_judged_stays_as_it_ended(
 ) -> None:
     """Its process may write the end and then be gone, after the store was read and before it is written."""
     tracker, gone = opened(), ended_process()
+    if not is_database:
+        use_client(tracker)
     record = begin(tracker, "just finished", gone.tags())
 
     def finish(judged: Process) -> bool:
         assert judged == gone
         record.status = "FINISHED"
-        tracker.end(record)
+        end(tracker, record)
         return False
 
-    monkeypatch.setattr(stale, "is_alive", finish)
-    tracker.is_database = is_database
+    monkeypatch.setattr("zeroinit.tracker.leases.is_alive", finish)
     assert kill_dead_runs(tracker, trains_here=True) == (0, {})
     assert states() == {"just finished": "FINISHED"}
 
@@ -127,7 +144,7 @@ def test_any_number_of_dead_runs_is_marked(monkeypatch: pytest.MonkeyPatch) -> N
     tracker, gone = opened(), ended_process()
     for index in range(3):
         begin(tracker, str(index), gone.tags())
-    monkeypatch.setattr("zeroinit.tracker.running.MAX_IN", 2)
+    monkeypatch.setattr("zeroinit.tracker.database_writer.MAX_IN", 2)
     assert kill_dead_runs(tracker, trains_here=True) == (3, {})
     assert {*states().values()} == {"KILLED"}
 
@@ -183,17 +200,16 @@ def test_an_interrupted_sweep_leaves_the_runs_of_another_alone(
 ) -> None:
     """Of the same identities, begun later, in the same store: their process is alive."""
 
-    def interrupted(jobs: list[Job], tracker: Tracker, *rest: object) -> None:
-        for name, owner in (("theirs", process_of_pid(os.getppid())), ("ours", current_process())):
+    def interrupted(jobs: list[Job], tracker: Tracker, *rest: object, **named: object) -> None:
+        for name, owner in (("ours", current_process()), ("theirs", process_of_pid(os.getppid()))):
             hashes = {"identity": build.identity_of(jobs[0]), "config_hash": "", "cell_hash": jobs[0].cell_hash}
-            tracker.begin(Record(name, jobs[0].params, hashes | owner.tags()))
+            tracker.claim([Record(name, jobs[0].params, hashes | owner.tags())])
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runner, "run_jobs", interrupted)
     ended = zeroinit("-m", *QUICK, "seed=0,1")
     assert ended.code == 130
-    assert states() == {"theirs": "RUNNING", "ours": "KILLED", "summary": "FINISHED"}
-    assert re.search(r"logistic +1 +default +0 +- +- +1 killed, 1 not run", ended.out)
+    assert states() == {"theirs": "RUNNING", "ours": "KILLED", "summary": "KILLED"}
 
 
 def test_a_worker_without_its_launcher_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,9 +224,9 @@ def test_a_worker_without_its_launcher_writes_nothing(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(process, "_launcher", ended_process())
     monkeypatch.setattr(os, "_exit", end)
-    for write in (tracker.flush, tracker.end, tracker.begin):
+    for write in (tracker.write_progress, tracker.claim):
         with pytest.raises(SystemExit):
-            write(record)
+            write([record])
     [there] = tracker.records()
     assert (there.status, there.metrics) == ("RUNNING", [])
 

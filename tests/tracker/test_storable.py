@@ -150,12 +150,19 @@ def test_a_store_that_can_only_be_read(database: Path, zeroinit: Command, monkey
 def test_a_store_that_another_process_never_unlocks(
     database: Path, zeroinit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reachable, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("zeroinit.tracker.connection.WAIT_SECONDS", 0.3)
+    monkeypatch.setattr("zeroinit.tracker.waiting.NOTICE_SECONDS", 0.1)
     with closing(sqlite3.connect(database)) as other:
         other.execute("begin immediate")
-        line = assert_refused(zeroinit(*QUICK))
+        ended = zeroinit(*QUICK)
+    notice, line = ended.err.splitlines()
+    assert ended.code == 2
+    assert notice == (
+        "zeroinit: sqlite:///mlruns/mlflow.db: the store cannot be opened (database is locked); the command waits"
+    )
     assert line == (
-        "zeroinit: tracker.uri=sqlite:///mlruns/mlflow.db: database is locked; give a file that can be written to"
+        "zeroinit: tracker.uri=sqlite:///mlruns/mlflow.db: database is locked, and stays so for 0 s; give another "
+        "file, or end the process that locks it"
     )
 
 

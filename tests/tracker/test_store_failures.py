@@ -5,27 +5,30 @@ import errno
 import json
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Ended
+from helpers.stored_runs import end
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from zeroinit.config import Job
+from zeroinit.errors import BadInput
 from zeroinit.report.archive import collect_rows
 from zeroinit.report.cells import outcome_of
 from zeroinit.report.cli import main as report
 from zeroinit.sweep.messages import failure_line
 from zeroinit.sweep.runner import run_jobs as train_jobs
-from zeroinit.tracker import TRACEBACK, Record
+from zeroinit.tracker import TRACEBACK, Record, bulk, waiting
 from zeroinit.tracker.memory import Off
 from zeroinit.tracker.mlflow import Mlflow
+from zeroinit.tracker.spool import Spool
 from zeroinit.tracker.tags import Tag
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -62,124 +65,130 @@ def is_whole(run: Run) -> bool:
     )
 
 
+FULL = os.strerror(errno.ENOSPC)
+LOCKED = sqlite3.OperationalError("database is locked")
+READ_ONLY = sqlite3.OperationalError("attempt to write a readonly database")
+
+
 class Failing:
-    """Writes of MLflow that raise OSError: those of `what`, after the first calls, up to the last.
+    """A function, or a method, that raises an error in its calls after the first ones, up to the last."""
 
-    `for_good`: once one has failed, each write of whatever kind fails.
-    """
+    def __init__(self, real: Callable[..., Any], error: Exception, first: int = 0, last: int = 10**9) -> None:
+        self.real, self.error, self.first, self.last, self.calls = real, error, first, last, 0
 
-    def __init__(
-        self, patch: pytest.MonkeyPatch, what: str, first: int = 0, last: int = 10**9, for_good: bool = False
-    ) -> None:
-        self.what, self.first, self.last, self.for_good = what, first, last, for_good
-        self.calls, self.failed = 0, False
-        real_batch, real_status = SqlAlchemyStore.log_batch, SqlAlchemyStore.update_run_info
-        real_files, real_begin = LocalArtifactRepository.log_artifacts, SqlAlchemyStore.create_run
+    def __get__(self, owner: object, kind: type) -> Callable[..., Any]:
+        return partial(self, owner)
 
-        def log_batch(store: Any, run_id: str, metrics: Any, params: Any, tags: Any) -> None:
-            of_end = [tag for tag in tags if tag.key == "last_step"]  # others may write tags, too
-            for what, items in (("metrics", metrics), ("params", params), ("tags", of_end)):
-                if items:
-                    self.meet(what)
-            real_batch(store, run_id, metrics, params, tags)
-
-        def update_run_info(store: Any, run_id: str, *rest: Any, **named: Any) -> Any:
-            self.meet("status")
-            return real_status(store, run_id, *rest, **named)
-
-        def log_artifacts(repository: Any, folder: str, path: Any = None) -> None:
-            self.meet("summary" if "sweep.json" in os.listdir(folder) else "files")
-            real_files(repository, folder, path)
-
-        def create_run(store: Any, *rest: Any, **named: Any) -> Any:
-            self.meet("begin")
-            return real_begin(store, *rest, **named)
-
-        patch.setattr(SqlAlchemyStore, "log_batch", log_batch)
-        patch.setattr(SqlAlchemyStore, "update_run_info", update_run_info)
-        patch.setattr(SqlAlchemyStore, "create_run", create_run)
-        patch.setattr(LocalArtifactRepository, "log_artifacts", log_artifacts)
-
-    def meet(self, what: str) -> None:
-        self.calls += what == self.what
-        if (what == self.what and self.first < self.calls <= self.last) or (self.failed and self.for_good):
-            self.failed = True
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        self.calls += 1
+        if self.first < self.calls <= self.last:
+            raise self.error
+        return self.real(*arguments, **named)
 
 
-@pytest.mark.parametrize("what", ["files", "metrics", "tags", "status", "params"])
-def test_a_single_run_that_cannot_be_written_is_not_finished(what: str, zeroinit: Command) -> None:
+@contextmanager
+def failing_writes(error: Exception, last: int = 10**9) -> Iterator[None]:
+    """Have the store refuse runs that ended, up to that write."""
     with pytest.MonkeyPatch.context() as patch:
-        Failing(patch, what)
-        ended = zeroinit(*QUICK)
-    [state] = states("zeroinit")
-    assert (ended.code, state) == (1, "RUNNING" if what == "status" else "FAILED")
-    assert "No space left on device" in ended.out
-    if what != "status":
-        assert "No space left on device" in runs("zeroinit")[0].data.tags["error"]
-    again = zeroinit(*QUICK)
-    assert again.code == 0, again.err
-    assert "It was trained before" not in again.out
-    assert [is_whole(run) for run in runs("zeroinit")] == [False, True]
-    assert states("zeroinit")[1] == "FINISHED"
-    assert "It was trained before" in zeroinit(*QUICK).out
+        patch.setattr(bulk, "write_whole", Failing(bulk.write_whole, error, last=last))
+        patch.setattr("zeroinit.sweep.sender.WAIT_SECONDS", 1.0)
+        yield
 
 
-@pytest.mark.parametrize("what", ["files", "metrics", "tags"])
-def test_a_store_that_fails_for_good_has_no_finished_run(what: str, zeroinit: Command) -> None:
-    """Not even FAILED can be written."""
-    with pytest.MonkeyPatch.context() as patch:
-        Failing(patch, what, for_good=True)
-        assert zeroinit(*QUICK).code == 1
-    assert states("zeroinit") == ["RUNNING"]
+def spooled() -> list[Path]:
+    return list(Path("mlruns/spool").glob("*/[!.]*.zip"))
 
 
-@pytest.mark.parametrize("launcher", ["hydra.launcher.workers=1", "hydra/launcher=basic"])
-@pytest.mark.parametrize("what", ["files", "metrics", "tags"])
-def test_of_a_sweep_the_run_that_cannot_be_written_is_trained_again(
-    what: str, launcher: str, zeroinit: Command
+@pytest.mark.parametrize("words", [QUICK, SWEEP, (*SWEEP, "hydra/launcher=basic")])
+@pytest.mark.parametrize("error", [LOCKED, sqlite3.OperationalError("database or disk is full")])
+def test_a_store_that_takes_no_run_for_a_moment_costs_nothing(
+    error: Exception, words: tuple[str, ...], zeroinit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second run of the stack meets the error, and the store takes writes again after it."""
-    with pytest.MonkeyPatch.context() as patch:
-        Failing(patch, what, first=1, last=2)
-        ended = zeroinit(*SWEEP, launcher)
+    monkeypatch.setattr("zeroinit.sweep.sender.NOTICE_SECONDS", 0)
+    with failing_writes(error, last=2):
+        ended = zeroinit(*words)
+    assert ended.code == 0, ended.err
+    assert "finished runs wait in mlruns/spool/" in ended.err
+    assert str(error) in ended.err
+    assert "the store takes runs again" in ended.err
+    stored = runs("sweep" if "-m" in words else "zeroinit")
+    assert [run.info.status for run in stored] == ["FINISHED"] * len(stored)
+    assert all(map(is_whole, stored))
+    assert spooled() == []
+
+
+@pytest.mark.parametrize("words", [QUICK, SWEEP])
+@pytest.mark.parametrize("error", [LOCKED, READ_ONLY])
+def test_runs_that_the_store_does_not_take_stay_in_the_spool(
+    error: Exception, words: tuple[str, ...], zeroinit: Command
+) -> None:
+    """The command says so, and the next command, or `zeroinit sync`, sends them."""
+    sweep, count = ("sweep", 2) if "-m" in words else ("zeroinit", 1)
+    with failing_writes(error):
+        ended = zeroinit(*words)
     assert ended.code == 1
-    [line] = [line for line in ended.err.splitlines() if line.startswith("failed: seed=1 ")]
-    assert "No space left on device" in line
-    assert states("sweep") == ["FINISHED", "FAILED"]
-    first, second = runs("sweep")
-    assert is_whole(first)
-    assert "outcome" in first.data.tags
-    assert " 1 failed" in ended.out
-    again = zeroinit(*SWEEP, launcher)
+    runs_are = "2 runs are" if count == 2 else "1 run is"
+    last = ended.err.splitlines()[-1]
+    assert last.startswith(f"zeroinit: {runs_are} in mlruns/spool/{sweep}-")
+    assert f" and not in the store (the store does not take the run: OperationalError: {error}); " in last
+    assert last.endswith("the same command, or `zeroinit sync`, sends them when the store takes them")
+    assert states(sweep) == ["RUNNING"] * count
+    assert len(spooled()) == 1
+    if error is LOCKED:
+        assert zeroinit("sync").out == f"{sweep}: {runs_are} in sqlite:///{Path.cwd()}/mlruns/mlflow.db now.\n"
+        assert zeroinit("sync").out == "There are no runs in mlruns/spool.\n"
+    again = zeroinit(*words)
     assert again.code == 0, again.err
-    assert "1 of 2 runs were trained before" in again.out
-    assert states("sweep") == ["FINISHED", "FAILED", "FINISHED"]
-    assert is_whole(runs("sweep")[2])
-    assert runs("sweep")[2].data.tags["identity"] == second.data.tags["identity"]
+    assert "trained before" in again.out
+    assert states(sweep) == ["FINISHED"] * count
+    assert all(map(is_whole, runs(sweep)))
+    assert spooled() == []
 
 
-@pytest.mark.parametrize(
-    ("words", "first"),
-    [
-        (["seed=0,1", "hydra.launcher.workers=1"], 1),  # our sweeper begins with the summary
-        (["seed=0,1", "hydra/launcher=basic"], 1),
-        (["seed=choice(0,1)", *OPTUNA, "hydra.launcher.workers=1"], 0),
-        (["seed=choice(0,1)", *OPTUNA, "hydra/launcher=basic"], 0),
-    ],
-)
-def test_a_run_that_cannot_begin_is_no_success(words: list[str], first: int, zeroinit: Command) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        Failing(patch, "begin", first)
-        ended = zeroinit("-m", *QUICK, *words)
+def test_a_sync_that_fails_says_so(zeroinit: Command) -> None:
+    with failing_writes(READ_ONLY):
+        zeroinit(*QUICK)
+        with pytest.raises(BadInput, match="1 run is in mlruns/spool/"):
+            zeroinit("sync")
+    assert len(spooled()) == 1
+
+
+def test_a_store_that_takes_no_claim_does_not_keep_a_run_from_training(
+    zeroinit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "insert_running", Failing(bulk.insert_running, LOCKED))
+    ended = zeroinit(*SWEEP)
+    assert ended.code == 0, ended.err
+    assert states("sweep") == ["FINISHED"] * 2
+
+
+def test_a_full_disk_is_waited_for(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "NOTICE_SECONDS", 0.1)
+    monkeypatch.setattr(waiting, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(Spool, "_write", Failing(Spool._write, OSError(errno.ENOSPC, FULL), last=3))
+    ended = zeroinit(*SWEEP)
+    assert ended.code == 0, ended.err
+    assert f"2 runs cannot be written to {Path.cwd()}/mlruns/spool/" in ended.err
+    assert f"([Errno 28] {FULL}); the command waits" in ended.err
+    assert states("sweep") == ["FINISHED"] * 2
+
+
+def test_a_damaged_file_of_the_spool_stops_the_command_with_its_name(zeroinit: Command) -> None:
+    with failing_writes(READ_ONLY):
+        zeroinit(*QUICK)
+    [path] = spooled()
+    path.write_bytes(path.read_bytes()[:100])
+    ended = zeroinit(*QUICK)
     assert ended.code == 1
-    assert len([line for line in ended.err.splitlines() if line.startswith("failed: ")]) == 2
-    assert states("sweep") == []
+    assert f"{path.absolute()}: it cannot be read as runs that ended" in ended.err
+    path.unlink()
+    assert zeroinit(*QUICK).code == 0
 
 
 def test_a_summary_that_cannot_be_written_is_not_finished(zeroinit: Command) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        Failing(patch, "summary", first=1)  # the first one is kept before the training
+        patch.setattr("zeroinit.tracker.connection.WAIT_SECONDS", 0)
+        patch.setattr(Mlflow, "_write_files", Failing(Mlflow._write_files, OSError(errno.ENOSPC, FULL), first=1))
         ended = zeroinit(*SWEEP)
     assert ended.code == 1
     assert ended.err.splitlines()[-1] == (
@@ -279,9 +288,9 @@ def test_a_long_command_and_long_tags_do_not_prevent_a_sweep() -> None:
     tracker.describe("zeroinit " + "x" * 30_000)
     assert len(tracker.client.get_experiment_by_name("long").tags["mlflow.note.content"]) == 5000
     record = Record("run", {}, {"identity": "a", "quotient": "x" * 10_000})
-    tracker.begin(record)
+    tracker.claim([record])
     record.metrics, record.status = [("test/accuracy", 0.5, 1)], "FINISHED"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRUNCATE_LONG_VALUES", "false")
-        tracker.end(record)
+        end(tracker, record)
     assert [stored.status for stored in tracker.records()] == ["FINISHED"]

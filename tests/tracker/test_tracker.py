@@ -3,9 +3,10 @@
 import time
 
 import pytest
+from helpers.stored_runs import end
 from mlflow import MlflowClient
 
-from zeroinit.errors import BadInput
+from zeroinit.errors import BadInput, StoreFailed
 from zeroinit.tracker import Record, mlflow_client, mlflow_sql
 from zeroinit.tracker.mlflow import Mlflow
 
@@ -19,12 +20,12 @@ def keep(tracker: Mlflow, sweep: str, seeds: int) -> None:
         record = Record(
             f"run {seed}", {"seeds.init": str(seed), "empty": ""}, {"config_hash": str(seed)}, started=1 + seed
         )
-        tracker.begin(record)
+        tracker.claim([record])
         record.metrics += METRICS
-        tracker.flush(record)
+        tracker.write_progress([record])
         record.metrics += LATER
         record.status = "FAILED" if seed == 2 else "FINISHED"
-        tracker.end(record)
+        end(tracker, record)
     tracker.write_summary({"summary.csv": b"n"}, anew=True)
 
 
@@ -72,9 +73,9 @@ def test_finished_runs_are_found_by_their_identity(
     monkeypatch.setattr(mlflow_sql, "MAX_IN", max_in)
     for name, status in (("a", "FINISHED"), ("b", "FAILED"), ("c", "FINISHED")):
         record = Record(name, {"seeds.init": "0"}, {"identity": name, "config_hash": name})
-        tracker.begin(record)
+        tracker.claim([record])
         record.status = status
-        tracker.end(record)
+        end(tracker, record)
     tracker.is_database = is_database
     for identities, expected in (({"a", "b"}, ["a"]), ({"c"}, ["c"]), ({"b"}, []), (set(), [])):
         assert [record.name for record in tracker.find_finished(identities)] == expected
@@ -151,9 +152,10 @@ def test_a_sweep_that_is_not_there(uri: str | None, sweep: str, said: str, track
 def test_metrics_that_are_sent_again_are_in_the_store_once(
     commits: bool, tracker: Mlflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of 1500 points, the second batch fails; the store may have taken it, and the answer is lost."""
+    """By the client: the second batch of 1500 points fails; the store may have taken it, and the answer is lost."""
+    tracker.is_bulk = False
     record = Record("run", {"seeds.init": "0"}, {"config_hash": "x"})
-    tracker.begin(record)
+    tracker.claim([record])
     record.metrics += [("train/loss", 0.5, step) for step in range(1500)]
     real, calls = tracker.client.log_batch, []
 
@@ -165,11 +167,12 @@ def test_metrics_that_are_sent_again_are_in_the_store_once(
             raise OSError("no answer")
 
     monkeypatch.setattr(tracker.client, "log_batch", log_batch)
-    with pytest.raises(OSError, match="no answer"):
-        tracker.flush(record)
+    with pytest.raises(StoreFailed, match="no answer"):
+        tracker.write_progress([record])
     record.metrics.append(("test/accuracy", 0.5, 1500))
     record.status = "FINISHED"
     time.sleep(0.002)  # so that the clock has another millisecond
-    tracker.end(record)
-    history = tracker.client.get_metric_history(record.run_id, "train/loss")
+    end(tracker, record)
+    [stored] = [stored for stored in tracker.records() if stored.name == "run"]
+    history = tracker.client.get_metric_history(stored.run_id, "train/loss")
     assert sorted(point.step for point in history) == list(range(1500))

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 import torch
 
@@ -10,11 +9,12 @@ from zeroinit.probes.metrics import all_probes
 from zeroinit.probes.probe import Probe, Readings, Subject
 from zeroinit.state import State, map_tensors
 from zeroinit.tracker import Record, RunWriter
+from zeroinit.tracker.leases import RENEW_SECONDS
 from zeroinit.tracker.scores import ScoreValue, find_score
 from zeroinit.tracker.tags import Tag
 from zeroinit.training.events import Event, Gradients, Metrics, Step, Weights
 
-FLUSH_SECONDS = 5  # between two writes while it trains, for each of its members: a write takes 0.1 s
+PAUSE_SECONDS = 60  # without a write while it trains, after the store did not answer
 
 
 class Observer:
@@ -42,7 +42,7 @@ class Observer:
         self.probes = [probe(subject, self.readings) for name, probe in all_probes().items() if name in probes]
         self.probes_with_files = list(self.probes)  # also those that are left out later
         self.step = 0  # the last observed step
-        self.flushed = time.perf_counter()
+        self.next_write = time.perf_counter() + RENEW_SECONDS
         self.seconds = 0.0  # spent in probes and writes
 
     def is_observed(self, step: int) -> bool:
@@ -62,12 +62,11 @@ class Observer:
         elif isinstance(event, Step):
             self.readings.write()
             self.report_progress(event.step / self.steps, None)
+            if started > self.next_write:
+                self._write_progress()
         elif isinstance(event, Metrics):
             record = self.records[event.member]
             record.metrics += [(name, value, event.step) for name, value in event.values.items()]
-            if started - self.flushed > FLUSH_SECONDS * len(self.records):
-                self.flushed = started
-                self._flush()
             score = find_score(event.values, record.params)
             self.report_progress(event.step / self.steps, ScoreValue(score, event.values[score.val]))
         self.seconds += time.perf_counter() - started
@@ -109,8 +108,11 @@ class Observer:
                     earlier = f"{tags[Tag.SKIPPED_PROBES]}; " if Tag.SKIPPED_PROBES in tags else ""
                     tags[Tag.SKIPPED_PROBES] = earlier + sentence
 
-    def _flush(self) -> None:
-        """Write the members' new metrics. If the store fails now, the end of the run writes them, or fails."""
-        with suppress(Exception):
-            for record in self.records:
-                self.tracker.flush(record)
+    def _write_progress(self) -> None:
+        """Write how far the members are. Nothing is lost if that fails: the whole run is written at its end."""
+        pause = RENEW_SECONDS
+        try:
+            self.tracker.write_progress([record for record in self.records if not record.ended_at])
+        except Exception:
+            pause = PAUSE_SECONDS
+        self.next_write = time.perf_counter() + pause

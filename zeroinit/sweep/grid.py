@@ -1,8 +1,8 @@
 """A sweep whose jobs are known from the start: every job is checked before the first one trains, a table at the end."""
 
-import sys
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from itertools import starmap
 
 from zeroinit.build import identity_of, open_tracker
@@ -12,6 +12,7 @@ from zeroinit.config.unknown import shipped_defaults
 from zeroinit.errors import BadInput, Ended
 from zeroinit.report import announce, conclude
 from zeroinit.report.manifest import Manifest
+from zeroinit.signals import INTERRUPTED, announce_interruption
 from zeroinit.sweep import dry_run
 from zeroinit.sweep.checkpoint import discard
 from zeroinit.sweep.checks import check_distinct, check_jobs
@@ -21,12 +22,12 @@ from zeroinit.sweep.job_folder import check_folder
 from zeroinit.sweep.pool import Pool
 from zeroinit.sweep.resume import find_finished
 from zeroinit.sweep.runner import size_of
+from zeroinit.sweep.sender import send_leftovers
 from zeroinit.tracker import Status, Tracker
 from zeroinit.tracker.stale import kill_dead_runs, report_dead_runs
 from zeroinit.user_code import explain_exits
 
 Train = Callable[[list[int]], bool]
-INTERRUPTED = 130  # exit code, as of a shell
 
 
 def run_grid(jobs: Sequence[Job], command: Command, train: Train, pool: Pool | None) -> None:
@@ -48,6 +49,7 @@ def run_grid(jobs: Sequence[Job], command: Command, train: Train, pool: Pool | N
     _check_reference(jobs, command.changed_keys)
     _print_findings_and_stop(jobs)
     tracker = open_tracker(jobs[0], command.sweep)
+    send_leftovers(tracker)
     report_dead_runs(tracker)
     if "plan" in {job.config.mode for job in jobs}:
         dry_run.print_plan(jobs, tracker, pool.workers if pool else 1, command.skipped)
@@ -62,9 +64,9 @@ def run_grid(jobs: Sequence[Job], command: Command, train: Train, pool: Pool | N
         print(f"{len(finished)} of {len(jobs)} runs were trained before; rerun=true trains them again")
     missing = [index for index, identity in enumerate(identities) if identity not in finished]
     started = time.time()
-    code = _train_missing(missing, train)
-    trained = _conclude(manifest, tracker, started, code, pool)
-    is_complete = {identities[index] for index in missing} <= trained
+    code = _train_missing(missing, train, tracker)
+    done = _conclude(manifest, tracker, started, code, pool)
+    is_complete = {identities[index] for index in missing} <= done
     if code or not is_complete:
         raise Ended(code or 1)
 
@@ -107,22 +109,27 @@ def _announce(manifest: Manifest, command: Command, tracker: Tracker) -> None:
         ) from error
 
 
-def _train_missing(missing: list[int], train: Train) -> int:
-    """Train the jobs with these indices; return the exit code: 1 if one could not be launched, 130 if interrupted."""
+def _train_missing(missing: list[int], train: Train, tracker: Tracker) -> int:
+    """Train the jobs with these indices; return the exit code: 1 if one could not be launched.
+
+    Raises:
+        Ended: The command was interrupted.
+    """
     try:
         return int(not train(missing)) if missing else 0
     except KeyboardInterrupt:
-        sys.stderr.write("zeroinit: interrupted; what is done is kept\n")
-        return INTERRUPTED
+        announce_interruption()
+        with suppress(BadInput):  # the next command marks them otherwise
+            kill_dead_runs(tracker, trains_here=False)
+        raise Ended(INTERRUPTED) from None
 
 
 def _conclude(manifest: Manifest, tracker: Tracker, started: float, code: int, pool: Pool | None) -> set[str]:
-    """Print the table, and return the identities of the runs that finished since the start."""
+    """Print the table, and return the identities of the runs that finished since the start, whoever trained them."""
     try:
-        kill_dead_runs(tracker, trains_here=False)  # an interrupted process may not have written the end of its runs
-        map_function = pool.map if pool and code != INTERRUPTED else starmap
-        records = conclude(manifest, tracker, map_function, started)
+        kill_dead_runs(tracker, trains_here=False)  # the rows of runs whose worker died
+        records = conclude(manifest, tracker, pool.map if pool else starmap, started)
     except BadInput as error:
         error.exit_code = code or 1
         raise
-    return {record.identity for record in records if record.started >= started and record.status == Status.FINISHED}
+    return {record.identity for record in records if record.ended_at >= started and record.status == Status.FINISHED}

@@ -3,7 +3,7 @@
 import signal
 import traceback
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -13,51 +13,55 @@ from zeroinit.errors import BadInput
 from zeroinit.progress import Bar
 from zeroinit.sweep import runner
 from zeroinit.sweep.checkpoint import discard
+from zeroinit.sweep.held import await_held, find_ended
 from zeroinit.sweep.messages import failure_line, new_warnings
 from zeroinit.sweep.pool import Death, Message, Pool
 from zeroinit.sweep.resume import find_finished
 from zeroinit.sweep.resumption import plan_all
-from zeroinit.sweep.stacking import StackPlan
-from zeroinit.tracker import TRACEBACK, Record, Status, Tracker
+from zeroinit.sweep.sender import Sender
+from zeroinit.tracker import Record, RunWriter, Status, Tracker
 from zeroinit.tracker.scores import VAL_SCORES, ScoreValue
-from zeroinit.tracker.stale import find_ended_in, kill_dead_runs
+from zeroinit.tracker.spool import Spool
 from zeroinit.tracker.tags import Tag
 
+NO_TASK = -1  # the number of the task of a run that another process has trained
 
-def orchestrate(jobs: Sequence[Job], tracker: Tracker, sweep: str, pool: Pool | None = None) -> list[Record]:
+
+def orchestrate(jobs: Sequence[Job], tracker: Tracker, pool: Pool | None = None) -> list[Record]:
     """Train the jobs, in stacks, under a progress bar.
 
-    A job that fails is reported in a line at once, and the others go on.
+    A job that fails is reported in a line at once, and the others go on. Runs that another process trains are not
+    trained here; their records are taken from the store when they have ended.
 
     Args:
         jobs: Checked jobs (zeroinit.sweep.checks), in any order.
-        tracker: The open tracker of the jobs; the processes that train open their own.
-        sweep: The name of the sweep of jobs whose config names none.
+        tracker: The open tracker of the jobs.
         pool: The worker processes that train; None trains in this process.
 
     Returns:
         The records in the order of the jobs. If the tracker is persistent, a record has only the values of the
         validation score, and of the files only a traceback; the rest is in the store.
+
+    Raises:
+        BadInput: The store does not take the runs; they are in the spool.
     """
-    with Bar(len(jobs)) as bar:
-        stacks, lines = plan_all(jobs, pool.workers if pool else 1)
-        for line in lines:
-            bar.print_line(line)
-        training = _Training(jobs, stacks, sweep, tracker, bar)
-        if pool:
-            training.train_on(pool)
-        else:
-            training.train_here()
+    spool = Spool.of(tracker)
+    with Bar(len(jobs)) as bar, Sender(tracker, spool, lambda line: bar.print_line(f"zeroinit: {line}")) as sender:
+        training = _Training(jobs, tracker, spool, bar, pool)
+        training.train(jobs)
+        while training.held:
+            training.train(training.await_held())  # of what a process left that was killed
+        sender.finish()
     return [training.records[identity_of(job)] for job in jobs]
 
 
-def orchestrate_missing(jobs: Sequence[Job], tracker: Tracker, sweep: str, pool: Pool | None = None) -> list[Record]:
+def orchestrate_missing(jobs: Sequence[Job], tracker: Tracker, pool: Pool | None = None) -> list[Record]:
     """Do what `orchestrate` does, but take the records of runs that were trained before from the store."""
     finished = find_finished(jobs, tracker)
     discard(finished)  # a process may have died before it did so
     tracker.load_histories(list(finished.values()), VAL_SCORES)
     missing = [job for job in jobs if identity_of(job) not in finished]
-    trained = orchestrate(missing, tracker, sweep, pool)
+    trained = orchestrate(missing, tracker, pool)
     records = finished | {identity_of(job): record for job, record in zip(missing, trained, strict=True)}
     return [records[identity_of(job)] for job in jobs]
 
@@ -73,27 +77,45 @@ class _Task(NamedTuple):
 
     jobs: list[Job]
     reason: str
-    sweep: str
     stacked: bool
+    tracker: RunWriter
+    spool: Spool
 
 
 class _Training:
-    """The stacks of a sweep while they train; `records` has those of the runs that ended, by planned identity."""
+    """The stacks of a sweep while they train.
 
-    def __init__(
-        self, jobs: Sequence[Job], stacks: Sequence[StackPlan], sweep: str, tracker: Tracker, bar: Bar
-    ) -> None:
+    Attributes:
+        records: {planned identity: record} of the runs that ended.
+        held: The jobs that another process trains.
+    """
+
+    def __init__(self, jobs: Sequence[Job], tracker: Tracker, spool: Spool, bar: Bar, pool: Pool | None) -> None:
         self.records: dict[str, Record] = {}
-        self._tracker, self._bar = tracker, bar
+        self.held: list[Job] = []
+        self._tracker, self._spool, self._bar, self._pool = tracker, spool, bar, pool
+        self._keep = spool.write if tracker.is_persistent else runner.ignore
         self._jobs = {job.config_hash: job for job in jobs}
-        members = [[jobs[index] for index in stack.jobs] for stack in stacks]
-        self._tasks: list[_Task | None] = [
-            _Task(group, stack.reason, sweep, stack.is_stack or len(group) > 1)
-            for group, stack in zip(members, stacks, strict=True)
-        ]
+        self._tasks: list[_Task | None] = []
         self._shown_warnings: set[str] = set()
+        self._is_waiting_announced = False
 
-    def train_here(self) -> None:
+    def train(self, jobs: Sequence[Job]) -> None:
+        """Train the jobs, in stacks."""
+        stacks, lines = plan_all(jobs, self._pool.workers if self._pool else 1)
+        for line in lines:
+            self._bar.print_line(line)
+        self._tasks = [
+            _Task(members, stack.reason, stack.is_stack or len(members) > 1, self._tracker, self._spool)
+            for stack in stacks
+            for members in [[jobs[index] for index in stack.jobs]]
+        ]
+        if self._pool:
+            self._train_on(self._pool)
+        else:
+            self._train_here()
+
+    def _train_here(self) -> None:
         """Train one stack after the other in this process."""
         for index, task in enumerate(self._tasks):
             assert task
@@ -104,18 +126,29 @@ class _Training:
             else:
                 self._end(index, records)
 
-    def train_on(self, pool: Pool) -> None:
+    def _train_on(self, pool: Pool) -> None:
         """Train the stacks on the workers of the pool."""
         with closing(pool.run(runner.run_in_worker, self._tasks)) as messages:
             for message in messages:
                 self._handle(message)
 
+    def await_held(self) -> list[Job]:
+        """Wait for the held runs, and take those that ended. Return those that nobody trains any more."""
+        if not self._is_waiting_announced:
+            runs = "1 run is" if len(self.held) == 1 else f"{len(self.held)} runs are"
+            self._bar.print_line(f"zeroinit: {runs} trained by another process; this command waits for the results")
+            self._is_waiting_announced = True
+        by_identity = {identity_of(job): job for job in self.held}
+        ended, free = await_held(by_identity, self._tracker, self._spool)
+        left = by_identity.keys() - free - {record.identity for record in ended}
+        self.held = [job for identity, job in by_identity.items() if identity in left]
+        self._end(NO_TASK, ended)
+        return [job for identity, job in by_identity.items() if identity in free]
+
     def _handle(self, message: Message) -> None:
         if message.kind == "progress":
             self._show_progress(message.index, message.content)
         elif message.kind == "done":
-            for record in message.content:
-                self._tracker.adopt(record)
             self._end(message.index, message.content)
         elif message.kind == "failed":
             self._give_up(message.index, message.content)
@@ -129,33 +162,37 @@ class _Training:
 
     def _end(self, index: int, records: Sequence[Record]) -> None:
         """Take the records of members of a task that ended, and print their warnings and failures."""
-        for record in records:
-            # a worker that loaded other data has given the run another identity than the planned one
+        # a worker that loaded other data has given a run another identity than the planned one
+        self.held += [self._jobs[record.tags[Tag.CONFIG_HASH]] for record in records if record.status == Status.HELD]
+        ended = [record for record in records if record.status != Status.HELD]
+        if not self._tracker.is_persistent:
+            self._tracker.write(ended)
+        for record in ended:
             job = self._jobs[record.tags[Tag.CONFIG_HASH]]
             self.records[identity_of(job)] = record
             for line in new_warnings(record, self._shown_warnings):
                 self._bar.print_line(line)
             if record.status != Status.FINISHED:
                 self._bar.print_line(failure_line(job, record))
-        self._bar.finish(index, len(records))
+        self._bar.finish(index, len(ended))
 
     def _give_up(self, index: int, trace: str) -> None:
         """Mark the members of a task that raised as FAILED."""
         task = self._tasks[index]
         assert task
-        self._end(index, runner.record_lost_jobs(task.jobs, self._tracker, trace.strip().splitlines()[-1], trace))
+        self._end(index, runner.record_lost_jobs(task.jobs, self._keep, trace.strip().splitlines()[-1], trace))
 
     def _recover(self, index: int, death: Death, is_retried: bool) -> None:
         """Take the members of a task that had ended when its worker died. Retry the others once, or give them up."""
         task = self._tasks[index]
         assert task
-        ended = self._ended_before(death, task.jobs)
+        ended = self._ended_before(task.jobs)
         identities = {record.identity for record in ended}
         left = [job for job in task.jobs if identity_of(job) not in identities]
         self._end(index, ended)
         error = f"its worker died ({_describe_exit(death.exit_code)})"
         if not is_retried:
-            self._end(index, runner.record_lost_jobs(left, self._tracker, error))
+            self._end(index, runner.record_lost_jobs(left, self._keep, error))
         elif not left:
             self._tasks[index] = None
         else:
@@ -165,18 +202,11 @@ class _Training:
             reason = f"{len(left)} left of {task.reason}" if ended else task.reason
             self._tasks[index] = task._replace(jobs=left, reason=reason)
 
-    def _ended_before(self, death: Death, jobs: Iterable[Job]) -> list[Record]:
-        """Return the records of the jobs that a worker brought to their end; mark its other runs as KILLED."""
-        try:
-            kill_dead_runs(self._tracker, trains_here=True)
-            ended = find_ended_in(death.process, [identity_of(job) for job in jobs], self._tracker)
-            self._tracker.load_histories(ended, VAL_SCORES)
-        except BadInput:  # the store does not answer; the next command reads what it has
-            return []
-        for record in ended:
-            trace = self._tracker.read_file(record, TRACEBACK) if record.status == Status.FAILED else None
-            record.files |= {TRACEBACK: trace} if trace else {}
-        return ended
+    def _ended_before(self, jobs: Iterable[Job]) -> list[Record]:
+        """Return the records of the jobs that ended before their worker died; none if the store does not answer."""
+        with suppress(BadInput):
+            return find_ended([identity_of(job) for job in jobs], self._tracker, self._spool)
+        return []
 
 
 def _describe_exit(exit_code: int | None) -> str:

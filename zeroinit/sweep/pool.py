@@ -5,7 +5,7 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -14,10 +14,8 @@ from multiprocessing.context import ForkServerProcess
 from typing import Any, NamedTuple
 
 from zeroinit.errors import BadInput
-from zeroinit.process import Process, current_process, end_with, is_alive, process_of_pid
-from zeroinit.signals import never_lose_interruptions
+from zeroinit.process import ORPHANED, Process, current_process, end_with, is_alive, process_of_pid
 
-INTERRUPT_SECONDS = 60  # that an interrupted worker has for its last writes
 EXIT_SECONDS = 5  # that a process has to end after its pipe is closed, or after SIGKILL
 START_ATTEMPTS = 3  # to start a worker, each with a new server if the last server was killed meanwhile
 # What the server imports for all workers, including what their first optimizer and first connection would import
@@ -109,8 +107,7 @@ class Pool:
                 goes on; the caller may replace it there by what is left to do, or by None.
             died: the Death of its second worker.
 
-        Close the iterator to interrupt the workers by KeyboardInterrupt. They may go on as long as they report
-        something once a minute.
+        Close the iterator to kill the workers.
         """
         waiting, died = list(range(len(tasks)))[::-1], set()
         busy: dict[Connection, tuple[Worker, int]] = {}
@@ -140,7 +137,7 @@ class Pool:
                         died.add(index)
                         waiting.append(index)
         finally:
-            _interrupt(worker for worker, _ in busy.values())
+            _kill([worker for worker, _ in busy.values()])
 
     def map(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Return function(*task) of each task, in order. Raises RuntimeError if one raises or dies twice."""
@@ -189,44 +186,20 @@ class Pool:
 def _confirm_death(worker: Worker) -> Death:
     """Make sure that a worker that closed its pipe has ended, so that it writes no more."""
     worker.handle.join(EXIT_SECONDS)
-    _kill(worker)
+    _kill([worker])
     worker.handle.join(EXIT_SECONDS)
     return Death(worker.process, worker.handle.exitcode)
 
 
-def _kill(worker: Worker) -> None:
-    """Kill a worker that is alive, even if the server that knows its exit code is dead."""
-    if is_alive(worker.process):
-        with suppress(ProcessLookupError):
-            os.kill(worker.process.pid, signal.SIGKILL)
+def _kill(workers: Sequence[Worker]) -> None:
+    """Kill the workers that are alive, even if the server that knows their exit codes is dead."""
+    for worker in workers:
+        if is_alive(worker.process):
+            with suppress(ProcessLookupError):
+                os.kill(worker.process.pid, signal.SIGKILL)
     deadline = time.monotonic() + EXIT_SECONDS
-    while is_alive(worker.process) and time.monotonic() < deadline:
+    while any(is_alive(worker.process) for worker in workers) and time.monotonic() < deadline:
         time.sleep(0.01)
-
-
-def _interrupt(workers: Iterable[Worker]) -> None:
-    """Interrupt the workers, let them write their runs, and wait for their end; a second interruption kills them."""
-    workers = list(workers)
-    try:
-        for worker in workers:
-            if is_alive(worker.process):
-                with suppress(ProcessLookupError):
-                    os.kill(worker.process.pid, signal.SIGINT)
-        for worker in workers:
-            _drain(worker.connection)
-            worker.handle.join(INTERRUPT_SECONDS)
-    finally:
-        for worker in workers:
-            _kill(worker)
-
-
-def _drain(connection: Connection) -> None:
-    """Read what an interrupted worker still sends, so that it does not wait for a reader."""
-    try:
-        while connection.poll(INTERRUPT_SECONDS):
-            connection.recv()
-    except (EOFError, OSError):
-        pass
 
 
 def _call(function: Callable[..., Any], task: tuple[Any, ...], report: object) -> Any:
@@ -240,14 +213,13 @@ def _do_tasks(connection: Connection, environment: dict[str, str], launcher: Pro
     os.setsid()  # Ctrl-C is for the process that started this one, which passes it on, once
     os.environ.update(environment)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    never_lose_interruptions()
+        signal.signal(number, signal.SIG_DFL)
 
     def report(content: Any) -> None:
         try:
             connection.send(("progress", content))
         except OSError:  # nobody reads any more
-            raise KeyboardInterrupt from None
+            os._exit(ORPHANED)
 
     try:
         while True:

@@ -3,21 +3,25 @@
 import time
 from collections.abc import Callable, Sequence
 
-from zeroinit.build import identity_of, open_tracker
+from zeroinit.build import identity_of
 from zeroinit.config import Job
 from zeroinit.config.dataset import as_in_yaml
-from zeroinit.environment import environment
+from zeroinit.errors import StoreFailed
 from zeroinit.process import current_process
-from zeroinit.signals import hold_signals
-from zeroinit.sweep.failures import as_text, mark_failed, write_end
+from zeroinit.sweep.failures import as_text, mark_failed
 from zeroinit.sweep.hooks import train_in_folders
-from zeroinit.sweep.session import Session
+from zeroinit.sweep.session import Keep, Session
 from zeroinit.tracker import TRACEBACK, Record, RunWriter, Status
 from zeroinit.tracker.provenance import command_tag, provenance
 from zeroinit.tracker.scores import VAL_SCORES, ScoreValue
+from zeroinit.tracker.spool import Spool
 from zeroinit.tracker.tags import Tag
 
 REPORT_SECONDS = 0.2  # between two reports of how far a training is
+
+
+def ignore(records: Sequence[Record]) -> None:
+    """Keep nothing: the caller gets the records."""
 
 
 def run_jobs(
@@ -26,41 +30,54 @@ def run_jobs(
     report_progress: Callable[[float, ScoreValue | None], None],
     reason: str = "a single run",
     stacked: bool = False,
+    keep: Keep = ignore,
 ) -> list[Record]:
-    """Train jobs together, and return their records, which are in the store.
+    """Train jobs together, and return their records.
 
-    A run that diverges, raises or calls sys.exit is FAILED, with its traceback among its files. An interrupted run is
-    written as KILLED before KeyboardInterrupt goes on.
+    A run that diverges, raises or calls sys.exit is FAILED, with its traceback among its files. A run that another
+    process trains, or has trained since the store was opened, is HELD.
 
     Args:
-        jobs: jobs that differ only in keys of `stacking.MAY_DIFFER`.
-        tracker: where the records are kept.
-        report_progress: is called with the share of the steps done, and with a validation score or None.
-        reason: why the jobs train together, or alone; kept as a tag.
-        stacked: whether a single job trains as a stack, so that it has the bits that it would have among others.
+        jobs: Jobs that differ only in keys of `stacking.MAY_DIFFER`.
+        tracker: The open tracker, which shows how far the runs are.
+        report_progress: Is called with the share of the steps done, and with a validation score or None.
+        reason: Why the jobs train together, or alone; kept as a tag.
+        stacked: Whether a single job trains as a stack, so that it has the bits that it would have among others.
+        keep: Is called with records of runs that ended, whole, as soon as they end.
     """
     plan = {Tag.STACK_SIZE: str(len(jobs)), Tag.STACK_REASON: reason}
     records = [record_of(job, plan) for job in jobs]
+    held = _claim(records, tracker)
+    for record in held:
+        record.status = Status.HELD
+    claimed = [(job, record) for job, record in zip(jobs, records, strict=True) if record not in held]
+    session: Session | None = None
     try:
-        for record in records:
-            with hold_signals():
-                tracker.begin(record)
-        session = Session(jobs[0].config, tracker, report_progress)
-        for job, record in zip(jobs, records, strict=True):
-            session.add(job, record)
-        session.train(stacked or len(jobs) > 1)
-    except BaseException as error:
-        for record in records:
+        if claimed:
+            session = Session(claimed[0][0].config, tracker, keep, report_progress)
+            for job, record in claimed:
+                session.add(job, record)
+            session.train(stacked or len(jobs) > 1)
+    except KeyboardInterrupt:
+        tracker.mark_killed([record for _, record in claimed if not record.ended_at])
+        raise
+    except BaseException as error:  # a user's code may raise any
+        for _, record in claimed:
             if record.status == Status.RUNNING:
                 mark_failed(record, error)
-        if isinstance(error, KeyboardInterrupt):
-            raise
-    finally:
-        with hold_signals():
-            for record in records:
-                if not record.ended:
-                    write_end(record, tracker)
+    unkept = [record for _, record in claimed if not record.ended_at]
+    for record in unkept:
+        record.close()
+    keep(unkept)
     return records
+
+
+def _claim(records: Sequence[Record], tracker: RunWriter) -> list[Record]:
+    """Return the records of runs that another process trains. A store that does not answer holds none."""
+    try:
+        return tracker.claim(records)
+    except StoreFailed:
+        return []
 
 
 def record_of(job: Job, tags: dict[str, str]) -> Record:
@@ -98,14 +115,16 @@ def size_of(job: Job) -> str:
 def run_in_worker(
     jobs: Sequence[Job],
     reason: str,
-    sweep: str,
     stacked: bool,
+    tracker: RunWriter,
+    spool: Spool,
     report_progress: Callable[[tuple[float, ScoreValue | None]], None],
 ) -> list[Record]:
     """Train jobs of a sweep together, in any process, and return their records without what the store keeps.
 
-    The config of each job is written to its folder first. A job whose folder cannot be written to fails alone.
-    `report_progress` is called with the share of the steps done and a score, a few times a second.
+    The config of each job is written to its folder first. A job whose folder cannot be written to fails alone. Runs
+    that ended are written to the spool, if the tracker is persistent. `report_progress` is called with the share of the
+    steps done and a score, a few times a second.
     """
     reported, last = 0.0, None
 
@@ -117,12 +136,11 @@ def run_in_worker(
             report_progress((share, last))
             last = None
 
-    with environment(jobs[0].variables):
-        tracker = open_tracker(jobs[0], sweep)
+    keep = spool.write if tracker.is_persistent else ignore
     records = train_in_folders(
         jobs,
-        lambda some: run_jobs(some, tracker, report_now_and_then, reason, stacked),
-        lambda job, error: record_lost_jobs([job], tracker, error)[0],
+        lambda some: run_jobs(some, tracker, report_now_and_then, reason, stacked, keep),
+        lambda job, error: record_lost_jobs([job], keep, error)[0],
     )
     report_progress((1.0, last))
     if tracker.is_persistent:
@@ -132,16 +150,13 @@ def run_in_worker(
     return records
 
 
-def record_lost_jobs(jobs: Sequence[Job], tracker: RunWriter, error: str, trace: str = "") -> list[Record]:
-    """Write the jobs, whose training left no record, as FAILED runs, and return these."""
+def record_lost_jobs(jobs: Sequence[Job], keep: Keep, error: str, trace: str = "") -> list[Record]:
+    """Keep the jobs, whose training left no record, as FAILED runs, and return these."""
     records = [record_of(job, {Tag.ERROR: as_text(error).decode()[:5000]}) for job in jobs]
     for record in records:
+        record.status = Status.FAILED
         if trace:
             record.files[TRACEBACK] = as_text(trace)
-        try:
-            tracker.begin(record)
-        except Exception as gone:  # the store fails, too; the run is still reported
-            mark_failed(record, gone)
-        record.status = Status.FAILED
-        write_end(record, tracker)
+        record.close()
+    keep(records)
     return records

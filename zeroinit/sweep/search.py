@@ -10,6 +10,7 @@ from zeroinit.config.claims import Claim
 from zeroinit.report import conclude
 from zeroinit.report.manifest import manifest_of
 from zeroinit.sweep.command import Command
+from zeroinit.sweep.sender import send_leftovers
 from zeroinit.tracker import TRACEBACK, Record, Status, Tracker, readable
 from zeroinit.tracker.scores import name_scores
 from zeroinit.tracker.stale import kill_dead_runs
@@ -39,6 +40,7 @@ def conclude_search(
     Returns:
         Whether all runs finished.
     """
+    send_leftovers(tracker)
     kill_dead_runs(tracker, trains_here=False)
     since = [record for record in tracker.records() if record.started >= started]
     new, _ = readable(since)  # the table names the others

@@ -3,7 +3,7 @@
 import io
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -36,12 +36,11 @@ from zeroinit.probes.probe import Subject
 from zeroinit.probes.wavefront import is_chain, predict_first_gradients
 from zeroinit.report.tables import as_csv
 from zeroinit.rng import stream, stream_seed
-from zeroinit.signals import hold_signals
 from zeroinit.sweep import checkpoint
 from zeroinit.sweep.checkpoint import Checkpoint, Unusable
-from zeroinit.sweep.failures import mark_failed, write_end
+from zeroinit.sweep.failures import mark_failed
 from zeroinit.sweep.saved_training import SavedRun, SavedTraining
-from zeroinit.tracker import TRACEBACK, Record, RunWriter, Status
+from zeroinit.tracker import Record, RunWriter, Status
 from zeroinit.tracker.provenance import device_name
 from zeroinit.tracker.scores import ScoreValue
 from zeroinit.tracker.tags import MAX_TAG, Tag
@@ -50,6 +49,8 @@ from zeroinit.training.cohort import Member
 from zeroinit.training.evaluation import evaluate_members
 from zeroinit.training.events import Event, Finished, TrainingResult
 from zeroinit.training.quotient import quotient_summary
+
+Keep = Callable[[Sequence[Record]], None]  # keeps records of runs that ended, whole
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,21 @@ class Session:
 
     Args:
         shared: the config of one of them, for the keys in which all are equal.
+        tracker: shows how far the runs are.
+        keep: is called with the records of members that ended at the same step.
         report_progress: is called with the share of the steps done, and with a validation score or None.
     """
 
     def __init__(
-        self, shared: RunConfig, tracker: RunWriter, report_progress: Callable[[float, ScoreValue | None], None]
+        self,
+        shared: RunConfig,
+        tracker: RunWriter,
+        keep: Keep,
+        report_progress: Callable[[float, ScoreValue | None], None],
     ) -> None:
         self.shared, self.tracker, self.report_progress = shared, tracker, report_progress
+        self._keep = keep
+        self._ended: list[Record] = []  # that `keep` has not got yet
         self.device = set_up_torch(shared)
         self.data = load(shared, self.device)
         self.loss = make_loss(shared, self.data)
@@ -113,7 +122,7 @@ class Session:
         self.runs.append(Run(job, record, member, first_gradients))
 
     def train(self, stacked: bool) -> None:
-        """Train the members. The record of each is complete and in the store when the member ends."""
+        """Train the members. The record of each is whole, and kept, when the member ends."""
         if not self.runs:
             return
         for source in [*self._find_checkpoints(stacked), None]:
@@ -153,7 +162,10 @@ class Session:
         self.saved = SavedTraining(saved_runs, self.observer, self._clock, self.device, source)
         if self.tracker.is_persistent:
             hooks = replace(hooks, restore=self.saved.restore, after_step=self.saved.after_step)
-        loop.train(members, self.data, recipe_of(self.shared, self.data), hooks, stacked)
+        try:
+            loop.train(members, self.data, recipe_of(self.shared, self.data), hooks, stacked)
+        finally:
+            self._keep_ended()
 
     def _clock(self) -> float:
         """Return the seconds that the members have trained in this process."""
@@ -196,10 +208,20 @@ class Session:
         if isinstance(event, Finished):
             self._finish(self.runs[event.member], event.member, event.result)
         else:
+            self._keep_ended()
             self.observer(event)
 
+    def _keep_ended(self) -> None:
+        """Keep the members that have ended, all at once."""
+        if self._ended:
+            began = time.perf_counter()
+            ended, self._ended = self._ended, []
+            self._keep(ended)
+            checkpoint.discard([record.identity for record in ended])
+            self.writing_seconds += time.perf_counter() - began
+
     def _finish(self, run: Run, index: int, result: TrainingResult) -> None:
-        """Complete and write the record of a member that ended, while others may still train."""
+        """Complete the record of a member that ended, while others may still train."""
         now, record = time.perf_counter(), run.record
         record.tracking += self.observer.seconds / len(self.runs)
         steps = len(result.losses)
@@ -223,10 +245,8 @@ class Session:
         outcome, reason = judge(evidence)
         record.tags |= {Tag.OUTCOME: outcome.value, Tag.OUTCOME_REASON: reason}
         record.status = Status.FINISHED if result.diverged_at is None else Status.FAILED
-        with hold_signals():
-            write_end(record, self.tracker)
-            if TRACEBACK not in record.files:  # it is stored
-                checkpoint.discard([record.identity])
+        record.close()
+        self._ended.append(record)
         self.writing_seconds += time.perf_counter() - now
 
     def _inspect(self, run: Run) -> Inspection | None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH, _validate_experiment_name, _validate_param
 
+from zeroinit.tracker.record import folder_of
+
 MAX_FOLDER_BYTES = 255  # of a folder's name on usual file systems
 NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # NUL, and the surrogates that stand for bytes that are not UTF-8
 
@@ -41,11 +43,6 @@ def reason_against_sweep(name: str) -> str | None:
     except MlflowException as error:
         return str(error.message)
     return None
-
-
-def folder_of(sweep: str) -> str:
-    """Return the name of the folder that has the files of a sweep."""
-    return re.sub(r"[^\w.-]", "_", sweep)
 
 
 def _reason_against(name: str, value: str) -> str | None:

@@ -36,6 +36,11 @@ def _local_folder(folder_uri: str) -> str:
 
 def write_files(folder_uri: str, tracking_uri: str, files: dict[str, bytes]) -> None:
     """Write the files {name: content} into the folder."""
+    if files and (local := _local_folder(folder_uri)):
+        Path(local).mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            Path(local, name).write_bytes(content)
+        return
     if not files:
         return
     with tempfile.TemporaryDirectory() as folder:

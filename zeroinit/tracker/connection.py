@@ -3,41 +3,34 @@
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from functools import cached_property, partial, wraps
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from zeroinit.errors import BadInput, StoreFailed
 from zeroinit.tracker import accepted, artifacts, mask_uri, without_password
-from zeroinit.tracker.reachable import file_of, limit_retries, read_only_reason, unreachable_reason
+from zeroinit.tracker.reachable import file_of, is_server, read_only_reason, unreachable_reason
+from zeroinit.tracker.record import folder_of
+from zeroinit.tracker.waiting import WAIT_SECONDS, call_until_it_works, describe, first_error
 
 # MLflow's notes on new tables would appear between the lines of a sweep; its warnings stay
 for name in ("mlflow", "alembic"):
     logging.getLogger(name).setLevel(logging.WARNING)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints a traceback of what it raises, too
 
-
 DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
+STORE_ERRORS = (MlflowException, SQLAlchemyError, OSError)
 
-
-@event.listens_for(Engine, "connect")
-def _wait_for_other_writers(connection: Any, record: object) -> None:
-    """Let processes that write to one SQLite file wait a minute for each other; SQLite's default is five seconds."""
-    if isinstance(connection, sqlite3.Connection):
-        connection.execute("pragma busy_timeout = 60000")
-
-
-def _first_error(error: BaseException) -> BaseException:
-    """Return the error that MLflow and SQLAlchemy have wrapped into others, whose messages have many lines."""
-    inner = error.__cause__ or error.__context__
-    return _first_error(inner) if inner and isinstance(error, MlflowException | SQLAlchemyError) else error
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @contextmanager
@@ -46,20 +39,52 @@ def writing() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        first = _first_error(error)
-        raise StoreFailed(f"the store does not take the run: {type(first).__name__}: {first}") from error
+        kind = type(first_error(error)).__name__
+        raise StoreFailed(f"the store does not take the run: {kind}: {describe(error)}") from error
+
+
+def waiting(
+    what: str,
+) -> Callable[[Callable[Concatenate[Any, P], T]], Callable[Concatenate[Any, P], T]]:
+    """Decorate a method of a connection: wait for a store that is busy, and raise BadInput for one that fails.
+
+    Args:
+        what: What cannot be done then, as a sentence without its end.
+    """
+
+    def decorate(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+        @wraps(method)
+        def call(connection: Any, *arguments: P.args, **named: P.kwargs) -> T:
+            operation: Callable[[], T] = partial(method, connection, *arguments, **named)
+            waited: T = connection.wait(operation, what)
+            return waited
+
+        return call  # type: ignore[return-value]
+
+    return decorate
 
 
 class Connection:
     """The store that `uri` names: SQLite under mlruns/, another database, or a server.
 
-    The attributes `client`, `sweep` and `experiment_id` exist after `open` or `find`.
+    The attributes `sweep` and `experiment_id` exist after `open` or `find`. A copy in another process has them, too.
     """
 
     def __init__(self, uri: str | None) -> None:
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
         self.shown = mask_uri(self.uri)
         self.key = "tracker.uri" if uri or "MLFLOW_TRACKING_URI" not in os.environ else "MLFLOW_TRACKING_URI"
+        if path := file_of(self.uri):
+            self.uri = f"sqlite:///{path}"  # whatever becomes the current folder
+        self.store = mask_uri(self.uri)
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's client, which connects when it is first used."""
+        return MlflowClient(self.uri)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("client", "_writer")}
 
     def open(self, sweep: str) -> None:
         """Connect, and find or make the experiment of the sweep, if runs and their files can be written there."""
@@ -72,18 +97,17 @@ class Connection:
         self._reach(sweep, make=False)
 
     def _reach(self, sweep: str, make: bool) -> None:
-        self.sweep = sweep
+        self.sweep, self.opened = sweep, time.time()
         path = file_of(self.uri)
         if path and not make and not path.is_file():
             raise self.error("there is no such file; give the one in which the sweep was kept")
         try:
             if path and make:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            if reason := unreachable_reason(self.uri) or (path and make and read_only_reason(path)):
+            if reason := unreachable_reason(self.uri) or (path and make and self._await_writable(path)):
                 raise self.error(reason)
             if path:
-                self.uri = f"sqlite:///{path}"  # whatever becomes the current folder
-                folder = path.parent / "artifacts" / accepted.folder_of(sweep)
+                folder = path.parent / "artifacts" / folder_of(sweep)
                 # two sweeps that start at once would both make the tables
                 with FileLock(f"{path}.lock") if make or os.access(path.parent, os.W_OK) else nullcontext():
                     self._connect(folder.as_uri(), make)
@@ -93,34 +117,53 @@ class Connection:
             reason = f"{error.filename or path}: {error.strerror or error}"
             raise self.error(f"{reason}; give a file in a folder that can be written") from error
 
+    def _await_writable(self, path: Path) -> str | None:
+        """Return why an SQLite database cannot be written to, once no other process writes to it; None if it can."""
+        try:
+            what = f"{self.shown}: the store cannot be opened"
+            return call_until_it_works(partial(read_only_reason, path), what, sqlite3.OperationalError, WAIT_SECONDS)
+        except sqlite3.OperationalError as error:
+            return (
+                f"{error}, and stays so for {WAIT_SECONDS:.0f} s; give another file, or end the process that locks it"
+            )
+
     def error(self, what: object) -> BadInput:
         """Return the error that names the store and says what is wrong with it."""
         reason = without_password(str(what).replace(self.uri, self.shown))
         return BadInput(f"{self.key}={self.shown}: {reason}")
 
+    def wait(self, operation: Callable[[], T], what: str) -> T:
+        """Return what the operation returns, once the store is not busy. Raises BadInput for one that fails."""
+        try:
+            return call_until_it_works(operation, f"{self.shown}: {what}", STORE_ERRORS, WAIT_SECONDS)
+        except STORE_ERRORS as error:
+            raise self.error(f"{what} ({describe(error)})") from error
+
     def _connect(self, usual_folder: str | None, make: bool) -> None:
         """Find or make the experiment; a new one keeps its files in `usual_folder`, or where the server puts them."""
+        seconds = 0 if is_server(self.uri) else WAIT_SECONDS  # a server has just answered
         try:
-            with limit_retries():
-                self.client = MlflowClient(self.uri)
-                experiment = self.client.get_experiment_by_name(self.sweep)
-                if not make and (not experiment or experiment.lifecycle_stage == "deleted"):
-                    others = [other.name for other in self.client.search_experiments() if other.experiment_id != "0"]
-                    there = f"its sweeps are {', '.join(others)}" if others else "it has no sweep"
-                    raise BadInput(f"{self.sweep}: there is no such sweep in {self.shown}; {there}")
-                if experiment and experiment.lifecycle_stage == "deleted":
-                    self.client.restore_experiment(experiment.experiment_id)
-                folder = experiment.artifact_location if experiment else usual_folder
-                if make and folder:
-                    self._check_artifacts(folder)
-                if experiment:
-                    self.experiment_id = experiment.experiment_id
-                else:
-                    self.experiment_id = self.client.create_experiment(self.sweep, usual_folder)
-                if make and not folder:  # a server chooses it
-                    self._check_artifacts(self.client.get_experiment(self.experiment_id).artifact_location)
-        except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-            raise self.error(str(_first_error(error)).splitlines()[0]) from error
+            what = f"{self.shown}: the store cannot be opened"
+            call_until_it_works(partial(self._find_experiment, usual_folder, make), what, STORE_ERRORS, seconds)
+        except (*STORE_ERRORS, ImportError) as error:
+            raise self.error(describe(error)) from error
+
+    def _find_experiment(self, usual_folder: str | None, make: bool) -> None:
+        experiment = self.client.get_experiment_by_name(self.sweep)
+        if not make and (not experiment or experiment.lifecycle_stage == "deleted"):
+            others = [other.name for other in self.client.search_experiments() if other.experiment_id != "0"]
+            there = f"its sweeps are {', '.join(others)}" if others else "it has no sweep"
+            raise BadInput(f"{self.sweep}: there is no such sweep in {self.shown}; {there}")
+        if experiment and experiment.lifecycle_stage == "deleted":
+            self.client.restore_experiment(experiment.experiment_id)
+        if make and (folder := experiment.artifact_location if experiment else usual_folder):
+            self._check_artifacts(folder)
+        if not experiment:
+            self.experiment_id = self.client.create_experiment(self.sweep, usual_folder)
+            experiment = self.client.get_experiment(self.experiment_id)
+            if not usual_folder:  # the server has chosen it
+                self._check_artifacts(experiment.artifact_location)
+        self.experiment_id, self.artifact_root = experiment.experiment_id, experiment.artifact_location
 
     def _check_artifacts(self, folder: str) -> None:
         """Raise BadInput if the files of runs cannot be kept in the folder of this uri."""
@@ -132,11 +175,3 @@ class Connection:
                 f"files cannot be kept in {folder} ({str(reason).splitlines()[0]}); give a store whose folder can be "
                 "written, and install the client library that it needs"
             ) from error
-
-    @contextmanager
-    def answering(self, what: str) -> Iterator[None]:
-        """Raise BadInput where the store does not answer any more."""
-        try:
-            yield
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            raise self.error(f"{what} ({str(_first_error(error)).splitlines()[0]})") from error

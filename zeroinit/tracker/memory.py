@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from zeroinit.tracker import Record, Status
+from zeroinit.tracker import Record
 from zeroinit.tracker.scores import Score
 
 
@@ -11,6 +11,7 @@ class Off:
     """Holds the records of this process in memory, for the table at the end of a sweep."""
 
     is_persistent = False
+    store = "memory"
 
     def __init__(self) -> None:
         self._records: list[Record] = []
@@ -21,28 +22,23 @@ class Off:
     def open(self, sweep: str) -> None:
         self.sweep = sweep
 
-    def begin(self, record: Record) -> None:
-        self._records.append(record)
+    def claim(self, records: Sequence[Record]) -> list[Record]:
+        return []
 
-    def flush(self, record: Record) -> None:
+    def write_progress(self, records: Sequence[Record]) -> None:
         pass
 
-    def end(self, record: Record) -> None:
-        pass
+    def write(self, records: Sequence[Record]) -> None:
+        self._records += records
 
-    def mark_failed(self, record: Record) -> None:
-        pass
+    def find_ended(self, identities: Collection[str]) -> list[Record]:
+        return []
 
     def find_running(self) -> list[Record]:
-        return [record for record in self._records if record.status == Status.RUNNING]
+        return []
 
     def mark_killed(self, records: Sequence[Record]) -> int:
-        for record in records:
-            record.status = Status.KILLED
-        return len(records)
-
-    def adopt(self, record: Record) -> None:
-        self._records.append(record)
+        return 0
 
     def records(self) -> list[Record]:
         return self._records[::-1]

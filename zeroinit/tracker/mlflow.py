@@ -1,21 +1,24 @@
-"""Writes runs to MLflow in few calls, and reads them back."""
+"""Keeps runs in MLflow's store, and reads them back."""
 
-import json
 import os
-import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import RunTag
 
 from zeroinit.process import current_process, end_if_orphaned
-from zeroinit.tracker import TRACEBACK, Record, Status, accepted, artifacts, charts, mlflow_client, mlflow_sql, running
-from zeroinit.tracker.connection import DEFAULT_URI, Connection, writing
+from zeroinit.tracker import Record, Status, accepted, artifacts, charts, mlflow_client, mlflow_sql
+from zeroinit.tracker.bulk_support import unsupported_reason
+from zeroinit.tracker.connection import DEFAULT_URI, Connection, waiting, writing
+from zeroinit.tracker.database_writer import DatabaseWriter
 from zeroinit.tracker.reachable import file_of, is_server
+from zeroinit.tracker.record import folder_of
 from zeroinit.tracker.scores import Score
+from zeroinit.tracker.server_writer import ServerWriter
 from zeroinit.tracker.tags import MAX_TAG, Kind, Tag
+from zeroinit.tracker.waiting import write_line
 
 MAX_NOTE = 5000  # characters of an experiment's tag in MLflow's own tables
 NOTE = "mlflow.note.content"  # the tag that the UI shows as a description
@@ -31,122 +34,102 @@ class Mlflow(Connection):
     def __init__(self, uri: str | None) -> None:
         super().__init__(uri)
         self.is_database = not is_server(self.uri)  # a database can be read without the client
+        self.is_bulk = self.is_database  # and written, if its tables are those that we know
         self._summary_id = ""  # of the summary that this process began
-        self._written: dict[str, int] = {}  # {run id: how many of its metrics are in the store}
-        # {run id: time of a write that failed}; metrics that are sent again with their first time are not new ones
-        self._stamps: dict[str, int] = {}
         self._complete: set[str] = set()  # ids of the runs that were complete when they were last checked
         self.artifact_uris: dict[str, str] = {}  # by run id, as the client would read the run to learn it
+
+    def open(self, sweep: str) -> None:
+        """Connect, and find or make the experiment of the sweep. Says so if runs are written by the slower client."""
+        super().open(sweep)
+        if self.is_database and (reason := unsupported_reason(self.uri)):
+            self.is_bulk = False
+            write_line(f"runs are written by MLflow's client, which is slower: {reason}")
 
     def refuses(self, values: Mapping[str, str]) -> tuple[str, str] | None:
         """Return the first {name: value} of params, tags or metrics that MLflow never takes: its name, and why."""
         return accepted.find_refused(values, self.uri.startswith(IGNORE_CASE))
 
-    @writing()
-    def begin(self, record: Record) -> None:
-        """Make the run, with what is known before it trains. Raises StoreFailed."""
-        began = time.perf_counter()
-        end_if_orphaned()
-        run = self.client.create_run(
-            self.experiment_id,
-            start_time=int(record.started * 1000),
-            tags={**record.tags, Tag.SWEEP: self.sweep, Tag.KIND: Kind.RUN},
-            run_name=record.name,
-        )
-        record.run_id = run.info.run_id
-        self._written[record.run_id] = 0
-        self.artifact_uris[record.run_id] = run.info.artifact_uri
-        params = [Param(key, value) for key, value in record.params.items()]
-        for chunk in mlflow_sql.chunks(params, 100):
-            self.client.log_batch(record.run_id, params=chunk)
-        record.tracking += time.perf_counter() - began
-
-    def flush(self, record: Record) -> None:
-        """Write the metrics that are not in the store yet."""
-        end_if_orphaned()
-        run_id = record.run_id
-        stamp = self._stamps.setdefault(run_id, int(time.time() * 1000))
-        new = record.metrics[self._written[run_id] :]
-        for chunk in mlflow_sql.chunks([Metric(name, value, stamp, step) for name, value, step in new], 1000):
-            self.client.log_batch(run_id, metrics=chunk)
-            self._written[run_id] += len(chunk)
-        del self._stamps[run_id]
+    @cached_property
+    def _writer(self) -> DatabaseWriter | ServerWriter:
+        if self.is_bulk:
+            return DatabaseWriter(self.uri, self.experiment_id, self.artifact_root, self.opened)
+        return ServerWriter(self.client, self.uri, self.experiment_id, self.sweep, self.opened)
 
     @writing()
-    def end(self, record: Record) -> None:
-        """Write the run's files, then its metrics and tags, then its status. Raises StoreFailed."""
-        if not record.run_id:  # it could not even begin
-            return
-        began = time.perf_counter()
-        self._write_files(record.run_id, record.files)
-        self.flush(record)
-        record.tags[Tag.ARTIFACTS] = json.dumps(sorted(record.files))
-        record.tags[Tag.TRACKING_SECONDS] = f"{record.tracking + time.perf_counter() - began:.3f}"
-        self._log_tags(record.run_id, record.tags)
+    def claim(self, records: Sequence[Record]) -> list[Record]:
+        """Write the runs as RUNNING, and return those that another process trains, or has trained."""
         end_if_orphaned()
-        self.client.set_terminated(record.run_id, record.status)
-        self._complete.add(record.run_id)
+        for record in records:
+            record.tags |= {Tag.SWEEP: self.sweep, Tag.KIND: Kind.RUN}
+        return self._writer.claim(records)
 
-    def mark_failed(self, record: Record) -> None:
-        """Write status FAILED, error and traceback of a run that could not be written, each if the store takes it."""
-        if not record.run_id:
-            return
+    @writing()
+    def write_progress(self, records: Sequence[Record]) -> None:
+        """Write the new metrics of runs that train, and renew their lease."""
         end_if_orphaned()
-        with suppress(Exception):
-            self.client.set_terminated(record.run_id, Status.FAILED)
-        with suppress(Exception):
-            self._log_tags(record.run_id, {Tag.ERROR: record.tags[Tag.ERROR]})
-        with suppress(Exception):
-            self._write_files(
-                record.run_id, {name: content for name, content in record.files.items() if name == TRACEBACK}
-            )
+        self._writer.write_progress(records)
+
+    @writing()
+    def write(self, records: Sequence[Record]) -> None:
+        """Write runs that ended: their files, then all else in one transaction where that is possible."""
+        for record in records:
+            record.tags |= {Tag.SWEEP: self.sweep, Tag.KIND: Kind.RUN}
+        self._writer.write(records)
+        self._complete |= {record.run_id for record in records}
 
     def _log_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         self.client.log_batch(run_id, tags=[RunTag(key, value[:MAX_TAG]) for key, value in tags.items()])
 
-    def find_running(self) -> list[Record]:
-        """Return the runs of every sweep of the store that are marked RUNNING, summaries included, with some tags."""
-        with self.answering("the runs cannot be read back"):
-            return (
-                running.find_running_in_database(self.uri)
-                if self.is_database
-                else running.find_running_via_client(self.client)
-            )
-
-    def mark_killed(self, records: Sequence[Record]) -> int:
-        """Mark the runs that are still RUNNING as KILLED. Returns how many."""
-        run_ids = [record.run_id for record in records]
-        with self.answering("the runs whose process is gone cannot be marked"):
-            if self.is_database:
-                return running.mark_killed_in_database(self.uri, run_ids)
-            return running.mark_killed_via_client(self.client, run_ids)
-
-    def adopt(self, record: Record) -> None:
-        """Take a record that another process has written to its end."""
-        self._complete.add(record.run_id)
-
     def _write_files(self, run_id: str, files: dict[str, bytes]) -> None:
         artifacts.write_files(self.artifact_uris[run_id], self.uri, files)
 
+    @waiting("the runs whose process is gone cannot be marked")
+    def mark_killed(self, records: Sequence[Record]) -> int:
+        """Mark the runs that are still RUNNING as KILLED. Returns how many."""
+        return self._writer.mark_killed([record.run_id for record in records])
+
+    @waiting("the runs cannot be read back")
+    def find_running(self) -> list[Record]:
+        """Return the runs of every sweep of the store that are marked RUNNING, summaries included, with some tags."""
+        if self.is_database:
+            return mlflow_sql.find_running(self.uri)
+        return mlflow_client.find_running(self.client)
+
+    @waiting("the runs cannot be read back")
+    def find_ended(self, identities: Collection[str]) -> list[Record]:
+        """Return the runs of these identities that FINISHED or FAILED since the store was opened, newest first."""
+        statuses = (Status.FINISHED, Status.FAILED)
+        ended = self.find_kind(Kind.RUN, identities, statuses)
+        return [record for record in ended if record.ended_at >= self.opened]
+
+    @waiting("the runs cannot be read back")
     def records(self) -> list[Record]:
         """Return every run of the sweep, newest first, with the last value of each metric."""
-        with self.answering("the runs cannot be read back"):
-            return self.find_kind(Kind.RUN)
+        return self.find_kind(Kind.RUN)
 
+    @waiting("the runs cannot be read back")
     def find_finished(self, identities: Collection[str]) -> list[Record]:
         """Return the finished runs of the sweep that have one of the identities, newest first."""
-        with self.answering("the runs cannot be read back"):
-            return self.find_kind(Kind.RUN, identities)
+        return self.find_kind(Kind.RUN, identities, (Status.FINISHED,))
 
+    @waiting("the runs cannot be read back")
     def all_records(self) -> list[Record]:
         """Return every run of every sweep of the store."""
-        with self.answering("the runs cannot be read back"):
-            experiments = self.client.search_experiments()
-            return [record for each in experiments for record, _ in self._read(each.experiment_id, Kind.RUN, None)]
+        experiments = self.client.search_experiments()
+        return [record for each in experiments for record, _ in self._read(each.experiment_id, Kind.RUN)]
 
-    def find_kind(self, kind: str, identities: Collection[str] | None = None) -> list[Record]:
-        """Return the runs of the sweep that have this kind, newest first, with the last value of each metric."""
-        pairs = self._read(self.experiment_id, kind, identities)
+    def find_kind(
+        self, kind: str, identities: Collection[str] | None = None, statuses: Collection[Status] = ()
+    ) -> list[Record]:
+        """Return the runs of the sweep that have this kind, newest first, with the last value of each metric.
+
+        Args:
+            kind: The value of the tag `kind`.
+            identities: Those of the runs; None for all.
+            statuses: Those of the runs; none for all.
+        """
+        pairs = self._read(self.experiment_id, kind, identities, statuses)
         self.artifact_uris |= {record.run_id: uri for record, uri in pairs}
         records = [record for record, _ in pairs]
         for record in records:
@@ -154,10 +137,12 @@ class Mlflow(Connection):
                 self._check_complete(record)
         return records
 
-    def _read(self, experiment_id: str, kind: str, identities: Collection[str] | None) -> list[tuple[Record, str]]:
+    def _read(
+        self, experiment_id: str, kind: str, identities: Collection[str] | None = None, statuses: Collection[str] = ()
+    ) -> list[tuple[Record, str]]:
         if self.is_database:
-            return mlflow_sql.records(self.uri, experiment_id, kind, identities)
-        return mlflow_client.records(self.client, experiment_id, kind, identities)
+            return mlflow_sql.records(self.uri, experiment_id, kind, identities, statuses)
+        return mlflow_client.records(self.client, experiment_id, kind, identities, statuses)
 
     def _check_complete(self, record: Record) -> None:
         """Give the status INCOMPLETE to a record that is FINISHED in the store but lacks something there."""
@@ -167,30 +152,30 @@ class Mlflow(Connection):
         else:
             self._complete.add(record.run_id)
 
+    @waiting("the runs cannot be read back")
     def load_histories(self, records: Sequence[Record], metrics: Sequence[str]) -> None:
         """Put all values of these metrics into the records that have them."""
-        with self.answering("the runs cannot be read back"):
-            if self.is_database:
-                histories = mlflow_sql.histories(self.uri, self.experiment_id, metrics)
-            else:
-                histories = mlflow_client.histories(self.client, records, metrics)
-            for record in records:
-                record.replace_histories(histories.get(record.run_id, {}), metrics)
+        if self.is_database:
+            histories = mlflow_sql.histories(self.uri, self.experiment_id, metrics)
+        else:
+            histories = mlflow_client.histories(self.client, records, metrics)
+        for record in records:
+            record.replace_histories(histories.get(record.run_id, {}), metrics)
 
     def read_file(self, record: Record, name: str) -> bytes | None:
         """Return the content of an artifact; None if the run has no such file."""
         return artifacts.read_file(self.artifact_uris[record.run_id], self.uri, name)
 
+    @waiting("the summary cannot be kept")
     def begin_summary(self, files: dict[str, bytes]) -> None:
         """Begin the summary of a sweep with these files; it is RUNNING until `write_summary` adds the rest.
 
         The summary of an earlier sweep stays until `write_summary` replaces it.
         """
-        with self.answering("the summary cannot be kept"):
-            tags = {Tag.KIND: Kind.SUMMARY, Tag.SWEEP: self.sweep} | current_process().tags()
-            run = self.client.create_run(self.experiment_id, tags=tags, run_name="summary")
-            self._summary_id, self.artifact_uris[run.info.run_id] = run.info.run_id, run.info.artifact_uri
-            self._fill_summary(self._summary_id, files, Status.RUNNING)
+        tags = {Tag.KIND: Kind.SUMMARY, Tag.SWEEP: self.sweep} | current_process().tags()
+        run = self.client.create_run(self.experiment_id, tags=tags, run_name="summary")
+        self._summary_id, self.artifact_uris[run.info.run_id] = run.info.run_id, run.info.artifact_uri
+        self._fill_summary(self._summary_id, files, Status.RUNNING)
 
     def _fill_summary(self, run_id: str, files: dict[str, bytes], status: str = Status.FINISHED) -> None:
         """Write the files into a summary, then its status."""
@@ -205,6 +190,7 @@ class Mlflow(Connection):
                 self.client.set_terminated(run_id, Status.FAILED if isinstance(error, Exception) else Status.KILLED)
             raise
 
+    @waiting("the summary cannot be kept")
     def write_summary(self, files: dict[str, bytes], anew: bool, description: str = "") -> str:
         """Write files into the run named `summary`, and return where that is.
 
@@ -215,54 +201,53 @@ class Mlflow(Connection):
             anew: Whether they replace the last summary; otherwise they are added to it.
             description: What the UI shows above them, in Markdown; links and the main figures are added.
         """
-        with self.answering("the summary cannot be kept"):
-            summaries = self.find_kind(Kind.SUMMARY)  # newest first
-            run_ids = [record.run_id for record in summaries]
-            if anew and self._summary_id in run_ids:
-                run_id = self._summary_id
-                self._fill_summary(run_id, files)
-            elif run_ids and not anew:
-                run_id = run_ids[0]
-                if summaries[0].status == Status.RUNNING and run_id != self._summary_id:
-                    self._write_files(run_id, files)  # its sweep still trains, and writes the status when it ends
-                else:
-                    self._fill_summary(run_id, files)
+        summaries = self.find_kind(Kind.SUMMARY)  # newest first
+        run_ids = [record.run_id for record in summaries]
+        if anew and self._summary_id in run_ids:
+            run_id = self._summary_id
+            self._fill_summary(run_id, files)
+        elif run_ids and not anew:
+            run_id = run_ids[0]
+            if summaries[0].status == Status.RUNNING and run_id != self._summary_id:
+                self._write_files(run_id, files)  # its sweep still trains, and writes the status when it ends
             else:
-                self.begin_summary({})
-                run_id, run_ids = self._summary_id, [self._summary_id, *run_ids]
                 self._fill_summary(run_id, files)
-            if description:
-                self.client.set_tag(run_id, NOTE, _add_links(description, run_id, self.experiment_id, files)[:MAX_TAG])
-            if anew:
-                for older in run_ids[run_ids.index(run_id) + 1 :]:
-                    self.client.delete_run(older)
-            where = self.artifact_uris[run_id]
+        else:
+            self.begin_summary({})
+            run_id, run_ids = self._summary_id, [self._summary_id, *run_ids]
+            self._fill_summary(run_id, files)
+        if description:
+            self.client.set_tag(run_id, NOTE, _add_links(description, run_id, self.experiment_id, files)[:MAX_TAG])
+        if anew:
+            for older in run_ids[run_ids.index(run_id) + 1 :]:
+                self.client.delete_run(older)
+        where = self.artifact_uris[run_id]
         return os.path.relpath(where.removeprefix("file://")) if where.startswith("file://") else "the run `summary`"
 
+    @waiting("the summary cannot be read")
     def read_summary(self, name: str) -> bytes | None:
         """Return the content of a file of the summary; None if there is none."""
-        with self.answering("the summary cannot be read"):
-            summaries = self.find_kind(Kind.SUMMARY)
-            return self.read_file(summaries[0], name) if summaries else None
+        summaries = self.find_kind(Kind.SUMMARY)
+        return self.read_file(summaries[0], name) if summaries else None
 
+    @waiting("the sweep cannot be described")
     def describe(self, text: str) -> None:
         """Show a description of the sweep in MLflow's UI, unless a person has written another."""
         shown, ours = NOTE, "zeroinit.note"
-        with self.answering("the sweep cannot be described"):
-            tags = self.client.get_experiment(self.experiment_id).tags
-            if tags.get(shown) == tags.get(ours):
-                for tag in (shown, ours):
-                    self.client.set_experiment_tag(self.experiment_id, tag, text[:MAX_NOTE])
+        tags = self.client.get_experiment(self.experiment_id).tags
+        if tags.get(shown) == tags.get(ours):
+            for tag in (shown, ours):
+                self.client.set_experiment_tag(self.experiment_id, tag, text[:MAX_NOTE])
 
+    @waiting("the charts cannot be prepared")
     def prepare_charts(self, keys: Sequence[str], score: Score) -> None:
         """Make the charts in MLflow's UI open with this score, a line for each combination of the keys' values."""
-        with self.answering("the charts cannot be prepared"):
-            self.client.set_experiment_tag(self.experiment_id, charts.VIEW_TAG, charts.encode_view(keys, score))
+        self.client.set_experiment_tag(self.experiment_id, charts.VIEW_TAG, charts.encode_view(keys, score))
 
     def report_folder(self) -> Path:
         """Return the folder of the sweep's report, whose path stays the same: beside an SQLite store, else here."""
         path = file_of(self.uri)
-        return (path.parent if path else Path("mlruns").absolute()) / "reports" / accepted.folder_of(self.sweep)
+        return (path.parent if path else Path("mlruns").absolute()) / "reports" / folder_of(self.sweep)
 
     def runs_address(self) -> tuple[str, str]:
         """Return the address of the server without a password, empty for a database, and the ID of the experiment."""

@@ -12,12 +12,16 @@ from zeroinit.tracker.tags import Tag
 
 
 def records(
-    client: MlflowClient, experiment_id: str, kind: str, identities: Collection[str] | None = None
+    client: MlflowClient,
+    experiment_id: str,
+    kind: str,
+    identities: Collection[str] | None = None,
+    statuses: Collection[str] = (),
 ) -> list[tuple[Record, str]]:
     """Return what `mlflow_sql.records` does, in ten times the time."""
     pairs, token, query = [], None, f"tags.kind = '{kind}'"
-    if identities is not None:
-        query += " and attributes.status = 'FINISHED'"
+    if len(statuses) == 1:
+        query += f" and attributes.status = '{next(iter(statuses))}'"
     if identities is not None and len(identities) == 1:
         query += f" and tags.identity = '{next(iter(identities))}'"
     while True:
@@ -25,7 +29,8 @@ def records(
         pairs += [
             (_as_record(run), run.info.artifact_uri)
             for run in page
-            if identities is None or run.data.tags.get(Tag.IDENTITY) in identities
+            if (identities is None or run.data.tags.get(Tag.IDENTITY) in identities)
+            and (not statuses or run.info.status in statuses)
         ]
         token = page.token
         if not token:
@@ -52,5 +57,24 @@ def _as_record(run: Run) -> Record:
         status=run.info.status,
         metrics=[(translate_metric(point.key), point.value, point.step) for point in run.data.to_proto().metrics],
         started=run.info.start_time / 1000,
+        ended_at=(run.info.end_time or 0) / 1000,
         run_id=run.info.run_id,
     )
+
+
+def find_running(client: MlflowClient) -> list[Record]:
+    """Return every RUNNING run of every sweep of a server."""
+    running: list[Record] = []
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    token = None
+    while experiments:
+        page = client.search_runs(experiments, "attributes.status = 'RUNNING'", page_token=token)
+        running += [
+            Record(run.info.run_name, {}, run.data.tags, started=run.info.start_time / 1000, run_id=run.info.run_id)
+            for run in page
+            if Tag.KIND in run.data.tags
+        ]
+        token = page.token
+        if not token:
+            break
+    return running

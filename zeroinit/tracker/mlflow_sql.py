@@ -9,12 +9,17 @@ from typing import Any
 from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
 from sqlalchemy import ColumnElement, Connection, NullPool, create_engine, select
 
+from zeroinit.process import PROCESS_TAGS
 from zeroinit.tracker import Record, Status
+from zeroinit.tracker.reachable import file_of
 from zeroinit.tracker.renamed import stored_names, translate_metric, translate_params, translate_tags
 from zeroinit.tracker.tags import Tag
 
+# of a run that is RUNNING, by which it is judged; a run without a kind is not of this project
+RUNNING_TAGS = (Tag.KIND, Tag.SWEEP, Tag.IDENTITY, Tag.CONFIG_HASH, Tag.LEASE, *PROCESS_TAGS)
 Histories = dict[str, dict[str, dict[int, float]]]  # {run id: {metric: {step: value}}}
 
+LOCK_SECONDS = 0.5
 MAX_IN = 1000  # values of an IN (...); databases refuse a statement with tens of thousands
 
 
@@ -26,26 +31,38 @@ def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 
 @contextmanager
 def connect(uri: str) -> Iterator[Connection]:
-    """Yield a connection to the database."""
-    with create_engine(uri, poolclass=NullPool).connect() as connection:
+    """Yield a connection to the database, to read; it waits for a lock for a moment only, as C code cannot be ended."""
+    options = {"connect_args": {"timeout": LOCK_SECONDS}} if file_of(uri) else {}
+    with create_engine(uri, poolclass=NullPool, **options).connect() as connection:
         yield connection
 
 
 def records(
-    uri: str, experiment_id: str, kind: str, identities: Collection[str] | None = None
+    uri: str,
+    experiment_id: str,
+    kind: str,
+    identities: Collection[str] | None = None,
+    statuses: Collection[str] = (),
 ) -> list[tuple[Record, str]]:
     """Return the runs of an experiment that have this kind, newest first, each with the uri of its artifacts.
 
-    A record has the last value of each metric. With `identities`, only finished runs that have one of them are read.
+    A record has the last value of each metric.
+
+    Args:
+        uri: The database.
+        experiment_id: The experiment.
+        kind: The value of the tag `kind`.
+        identities: Those of the runs; None for all.
+        statuses: Those of the runs; none for all.
     """
     conditions: tuple[ColumnElement[bool], ...] = (
         SqlRun.experiment_id == int(experiment_id),
         SqlRun.lifecycle_stage == "active",
         SqlRun.run_uuid.in_(select(SqlTag.run_uuid).where(SqlTag.key == Tag.KIND, SqlTag.value == kind)),
     )
-    if identities is not None:
-        conditions += (SqlRun.status == Status.FINISHED.value,)
-    if identities is not None and len(identities) <= MAX_IN:  # else it reads all finished runs, and drops the rest
+    if statuses:
+        conditions += (SqlRun.status.in_([str(status) for status in statuses]),)
+    if identities is not None and len(identities) <= MAX_IN:  # else it reads all of these runs, and drops the rest
         having: Any = select(SqlTag.run_uuid).where(SqlTag.key == Tag.IDENTITY, SqlTag.value.in_(identities))
         conditions += (SqlRun.run_uuid.in_(having),)
     params: dict[str, dict[str, str]] = defaultdict(dict)
@@ -53,7 +70,8 @@ def records(
     metrics: dict[str, list[tuple[str, float, int]]] = defaultdict(list)
     with connect(uri) as connection:
         order = SqlRun.start_time.desc(), SqlRun.run_uuid
-        columns = SqlRun.run_uuid, SqlRun.name, SqlRun.status, SqlRun.start_time, SqlRun.artifact_uri
+        times: Any = SqlRun.start_time, SqlRun.end_time
+        columns = SqlRun.run_uuid, SqlRun.name, SqlRun.status, *times, SqlRun.artifact_uri
         runs = connection.execute(select(*columns).where(*conditions).order_by(*order)).all()
         for table, by_run in ((SqlParam, params), (SqlTag, tags)):
             pairs = select(table.run_uuid, table.key, table.value).join(SqlRun, SqlRun.run_uuid == table.run_uuid)
@@ -68,8 +86,19 @@ def records(
     wanted = {*identities} if identities is not None else set()
     translated = {run_id: (translate_params(params[run_id]), translate_tags(tags[run_id])) for run_id, *_ in runs}
     return [
-        (Record(name, *translated[run_id], status, metrics[run_id], started=start / 1000, run_id=run_id), uri)
-        for run_id, name, status, start, uri in runs
+        (
+            Record(
+                name,
+                *translated[run_id],
+                status,
+                metrics[run_id],
+                started=start / 1000,
+                ended_at=(end or 0) / 1000,
+                run_id=run_id,
+            ),
+            uri,
+        )
+        for run_id, name, status, start, end, uri in runs
         if tags[run_id].get(Tag.KIND) == kind and (identities is None or tags[run_id].get(Tag.IDENTITY) in wanted)
     ]
 
@@ -94,3 +123,21 @@ def merge_names(by_name: Mapping[str, Mapping[int, float]]) -> dict[str, dict[in
     for name, history in by_name.items():
         merged[translate_metric(name)] |= history
     return {name: dict(sorted(history.items())) for name, history in merged.items()}
+
+
+def find_running(uri: str) -> list[Record]:
+    """Return every RUNNING run of every sweep of a database, with the tags that RUNNING_TAGS names."""
+    columns: Any = SqlRun.run_uuid, SqlRun.name, SqlRun.start_time, SqlTag.key, SqlTag.value
+    tagged = select(*columns).join(SqlTag, SqlTag.run_uuid == SqlRun.run_uuid)
+    conditions = SqlRun.status == Status.RUNNING.value, SqlRun.lifecycle_stage == "active", SqlTag.key.in_(RUNNING_TAGS)
+    names: dict[str, tuple[str, int]] = {}
+    tags: dict[str, dict[str, str]] = defaultdict(dict)
+    with connect(uri) as connection:
+        for run_id, name, start_time, key, value in connection.execute(tagged.where(*conditions)):
+            names[run_id] = name, start_time
+            tags[run_id][key] = value
+    return [
+        Record(name, {}, tags[run_id], started=start_time / 1000, run_id=run_id)
+        for run_id, (name, start_time) in names.items()
+        if Tag.KIND in tags[run_id]
+    ]

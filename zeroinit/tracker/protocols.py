@@ -9,9 +9,14 @@ from zeroinit.tracker.scores import Score
 
 
 class RunWriter(Protocol):
-    """Writes runs. `open` is called first, and raises BadInput if runs cannot be written."""
+    """Writes runs. `open` is called first, and raises BadInput if runs cannot be written.
+
+    An open writer is pickled, with its connection closed, and sent to the processes that train.
+    """
 
     is_persistent: bool  # whether anything outlives the process
+    store: str  # what names the store, without a password
+    sweep: str  # the name of the sweep, after `open`
 
     def refuses(self, values: Mapping[str, str]) -> tuple[str, str] | None:
         """Return the first {name: value} of params, tags or metrics that the store can never take: its name, and why.
@@ -22,23 +27,20 @@ class RunWriter(Protocol):
     def open(self, sweep: str) -> None:
         """Connect to the store, and find or make the experiment of the sweep. Raises BadInput."""
 
-    def begin(self, record: Record) -> None:
-        """Write what is known of a run before it trains. Raises StoreFailed."""
+    def claim(self, records: Sequence[Record]) -> list[Record]:
+        """Write the runs as RUNNING, before they train, and return those that this process must not train.
 
-    def flush(self, record: Record) -> None:
-        """Write the metrics that are not in the store yet."""
+        These are the runs that another process trains, or has trained since the store was opened. Raises StoreFailed.
+        """
 
-    def end(self, record: Record) -> None:
-        """Write the files, then metrics and tags, then the status. Raises StoreFailed; the run is then not FINISHED."""
+    def write_progress(self, records: Sequence[Record]) -> None:
+        """Write the new metrics of runs that train, and renew their lease. Raises StoreFailed, soon."""
 
-    def mark_failed(self, record: Record) -> None:
-        """Write that a run FAILED whose `end` raised, as far as the store answers. Raises nothing."""
+    def write(self, records: Sequence[Record]) -> None:
+        """Write runs that ended, whole. It may be called again for the same runs. Raises StoreFailed."""
 
     def mark_killed(self, records: Sequence[Record]) -> int:
-        """Mark the runs that are still RUNNING as KILLED, and return how many they are."""
-
-    def adopt(self, record: Record) -> None:
-        """Take a record that another process has written to its end."""
+        """Mark the runs that are still RUNNING as KILLED, and return how many they are. Raises StoreFailed."""
 
 
 class RunReader(Protocol):
@@ -55,6 +57,9 @@ class RunReader(Protocol):
 
     def find_finished(self, identities: Collection[str]) -> list[Record]:
         """Return the finished runs of the sweep that have one of the identities, newest first."""
+
+    def find_ended(self, identities: Collection[str]) -> list[Record]:
+        """Return the runs of these identities that FINISHED or FAILED since the store was opened, newest first."""
 
     def find_running(self) -> list[Record]:
         """Return the runs of every sweep of the store that are marked RUNNING, summaries included."""

@@ -3,16 +3,16 @@
 import os
 import socket
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
 
+from zeroinit.tracker.waiting import is_transient
+
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 ANSWER_SECONDS = 10  # that a server has to answer
-LOCK_SECONDS = 20  # to wait for other processes that write to an SQLite database
 
 
 def is_server(uri: str) -> bool:
@@ -59,37 +59,27 @@ def _port_reason(uri: str, usual: int) -> str | None:
 
 def _file_reason(path: Path) -> str | None:
     try:
-        with closing(sqlite3.connect(path)) as connection:
+        with closing(sqlite3.connect(path, timeout=0)) as connection:
             connection.execute("pragma schema_version")
     except sqlite3.Error as error:
-        return str(error)
+        return None if is_transient(error) else str(error)  # another process writes
     return None
 
 
 def read_only_reason(path: Path) -> str | None:
-    """Return why an SQLite database that can be read cannot be written to; None if it can."""
+    """Return why an SQLite database that can be read cannot be written to; None if it can.
+
+    Raises:
+        sqlite3.OperationalError: Another process writes to it.
+    """
     if not os.access(path.parent, os.W_OK):
         return f"the folder {path.parent} cannot be written to; give a file in another"
     try:
-        with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as connection:
+        with closing(sqlite3.connect(path, timeout=0)) as connection:
             connection.execute("begin immediate")
             connection.rollback()
     except sqlite3.Error as error:
+        if is_transient(error):  # another process writes
+            raise
         return f"{error}; give a file that can be written to"
     return None
-
-
-@contextmanager
-def limit_retries() -> Iterator[None]:
-    """Let MLflow's client give up within seconds while it connects; afterwards it may try again for minutes."""
-    limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(ANSWER_SECONDS // 2)}
-    before = {name: os.environ.get(name) for name in limits}
-    os.environ.update(limits)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

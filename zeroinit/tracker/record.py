@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 import time
+import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -24,6 +26,7 @@ class Status(StrEnum):
     FAILED = "FAILED"
     KILLED = "KILLED"
     INCOMPLETE = "INCOMPLETE"  # in memory alone: the run is FINISHED in the store, which does not have all of it
+    HELD = "HELD"  # in memory alone: another process trains the run, or has trained it since the command began
 
 
 @dataclass
@@ -37,10 +40,9 @@ class Record:
     metrics: list[tuple[str, float, int]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
-    ended_at: float = 0.0  # seconds since 1970; 0 before the end
-    run_id: str = ""
-    ended: bool = False  # whether its end was written
-    tracking: float = 0.0  # seconds spent on its probes and on its writes, up to the last write
+    ended_at: float = 0.0  # when the run ended, in seconds since the epoch; 0 before
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    tracking: float = 0.0  # seconds spent on its probes and on its writes while it trained
     # the list that was indexed, its length then, and {metric: {step: value}} of it
     _index: tuple[list[tuple[str, float, int]], int, dict[str, dict[int, float]]] = field(
         default_factory=lambda: ([], 0, {}), init=False, repr=False, compare=False
@@ -60,6 +62,13 @@ class Record:
     def is_readable(self) -> bool:
         """Whether a report can use the run. Some runs lack tags: their process ended early, or a person made them."""
         return bool(self.identity) and Tag.CELL_HASH in self.tags and self.params.keys() >= {*NEEDED_PARAMS}
+
+    def close(self) -> None:
+        """Note that the run has ended, and which files it has; whoever stores it expects these."""
+        self.ended_at = time.time()
+        self.tags.pop(Tag.LEASE, None)
+        self.tags[Tag.ARTIFACTS] = json.dumps(sorted(self.files))
+        self.tags[Tag.TRACKING_SECONDS] = f"{self.tracking:.3f}"
 
     def lacks(self, list_files: Callable[[], Collection[str]]) -> str:
         """Say what the store lacks of a run that is FINISHED there; empty if the run is complete.
@@ -126,3 +135,8 @@ def readable(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
         f"{runs} parameters or tags that every run has ({names}): its process ended before it wrote them, or the run "
         "was made by hand."
     ]
+
+
+def folder_of(sweep: str) -> str:
+    """Return the name of the folder that has the files of a sweep."""
+    return re.sub(r"[^\w.-]", "_", sweep)

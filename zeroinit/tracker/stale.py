@@ -2,10 +2,10 @@
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
 
-from zeroinit.process import Process, current_process, is_alive, is_comparable, process_of_tags
-from zeroinit.tracker import Record, RunReader, Status, Tracker
+from zeroinit.process import current_process, process_of_tags
+from zeroinit.tracker import Record, Tracker
+from zeroinit.tracker.leases import is_in_progress
 from zeroinit.tracker.tags import Kind, Tag
 
 # why this process cannot know whether a RUNNING run still trains
@@ -31,8 +31,8 @@ def kill_dead_runs(tracker: Tracker, trains_here: bool) -> tuple[int, Counter[st
 
     Returns:
         The number of runs that were marked, and the number of runs that this process cannot judge, by reason. The
-        summary of a sweep is marked but not counted. A run of another host, boot or container may be alive and is never
-        marked, nor is a run without process tags.
+        summary of a sweep is marked but not counted. A run of another host, boot or container is marked when its lease
+        has expired; without a lease, or without process tags, it is never marked.
     """
     here = current_process()
     dead: list[Record] = []
@@ -40,11 +40,11 @@ def kill_dead_runs(tracker: Tracker, trains_here: bool) -> tuple[int, Counter[st
     unknown: Counter[str] = Counter()
     for record in tracker.find_running():
         process = process_of_tags(record.tags)
-        if process is None:
-            unknown[UNTAGGED] += 1
-        elif not is_comparable(process):
-            unknown[OTHER_HOST if process.host != here.host else OTHER_BOOT] += 1
-        elif not (trains_here if process == here else is_alive(process)):
+        is_alive = trains_here if process == here else is_in_progress(record.tags)
+        if is_alive is None:
+            is_other_host = process is not None and process.host != here.host
+            unknown[UNTAGGED if process is None else OTHER_HOST if is_other_host else OTHER_BOOT] += 1
+        elif not is_alive:
             (summaries if record.tags.get(Tag.KIND) == Kind.SUMMARY else dead).append(record)
     if summaries:
         tracker.mark_killed(summaries)
@@ -61,12 +61,3 @@ def report_dead_runs(tracker: Tracker) -> None:
         parts = [f"{count} {'run' if count == 1 else 'runs'} {reason}" for reason, count in unknown.items()]
         are = "is" if unknown.total() == 1 else "are"
         sys.stderr.write(f"zeroinit: {', '.join(parts)} {are} still marked RUNNING\n")
-
-
-def find_ended_in(process: Process, identities: Sequence[str], tracker: RunReader) -> list[Record]:
-    """Return the runs of these identities that a process brought to their end, as FINISHED or FAILED."""
-    ended: dict[str, Record] = {}
-    for record in tracker.records():  # newest first
-        if record.status in (Status.FINISHED, Status.FAILED) and process_of_tags(record.tags) == process:
-            ended.setdefault(record.identity, record)
-    return [ended[identity] for identity in identities if identity in ended]

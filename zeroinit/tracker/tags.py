@@ -17,6 +17,8 @@ class Tag:
 
     KIND = "kind"  # `run`, or `summary` for the run that holds the summary of a sweep
     SWEEP = "sweep"  # the name of the sweep
+    LEASE = "lease"  # of a run that trains: until when it counts as alive for other hosts, in seconds since the epoch
+    SPOOL_ID = "spool_id"  # on a server, which chooses the id of a run: the id that the run had before it was sent
     SIZE = "size"  # the option of `size`, and what differs from it
     COMMAND = "command"  # the command that trained the run, as it was typed, without passwords
     IDENTITY = "identity"  # config hash, data hash, version of the training code and hash of the user's code

@@ -1,0 +1,50 @@
+"""The command `zeroinit sync`: sends the runs in the spool to their store."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from zeroinit.errors import BadInput
+from zeroinit.sweep.sender import Sender
+from zeroinit.tracker.mlflow import Mlflow
+from zeroinit.tracker.spool import SPOOL, SUFFIX, Spool, read_destination, read_file
+from zeroinit.tracker.waiting import write_line
+
+HIDDEN = "***"  # in the uri of a store whose password was left out
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Send the runs of each sweep that has some in the spool of the current folder; return the exit code.
+
+    Args:
+        arguments: The words after `zeroinit sync`.
+
+    Raises:
+        BadInput: A store does not take its runs.
+    """
+    parser = argparse.ArgumentParser(
+        "zeroinit sync", description="Send finished runs, which are in mlruns/spool, to their store."
+    )
+    parser.add_argument("--uri", help="database or server; else the store for which the runs were trained")
+    uri = parser.parse_args(arguments).uri
+    folders = sorted({path.parent for path in Path.cwd().glob(f"{SPOOL}/*/[!.]*{SUFFIX}")})
+    if not folders:
+        print(f"There are no runs in {SPOOL}.")
+    for folder in folders:
+        _send(folder, uri)
+    return 0
+
+
+def _send(folder: Path, uri: str | None) -> None:
+    files = sorted(folder.glob(f"[!.]*{SUFFIX}"))
+    store, sweep = read_destination(files[0])
+    if uri is None and HIDDEN in store:
+        raise BadInput(f"{folder}: its runs are for {store}; give that store with its password as --uri=URI")
+    runs = sum(len(read_file(path)) for path in files)
+    tracker = Mlflow(uri or store)
+    tracker.key = "--uri"
+    tracker.open(sweep)
+    with Sender(tracker, Spool(folder, store, sweep), write_line) as sender:
+        sender.finish()
+    are = "run is" if runs == 1 else "runs are"
+    print(f"{sweep}: {runs} {are} in {tracker.shown} now.")

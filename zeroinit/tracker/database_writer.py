@@ -1,0 +1,142 @@
+"""Writes runs to a database by MLflow's own tables, each stack in one transaction."""
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
+from sqlalchemy import Connection, select, update
+
+from zeroinit.tracker import Record, Status, artifacts, bulk
+from zeroinit.tracker.leases import is_held, lease_tag
+from zeroinit.tracker.mlflow_sql import MAX_IN, chunks
+from zeroinit.tracker.tags import Tag
+from zeroinit.tracker.transactions import make_engine, transaction
+
+CLAIM_SECONDS = 5.0  # to wait for other writers before a run trains without a claim
+PROGRESS_SECONDS = 1.0  # while a run trains
+WRITE_SECONDS = 2.0  # for runs that ended; it is tried again
+ENDED = (Status.FINISHED.value, Status.FAILED.value)
+
+
+class DatabaseWriter:
+    """Writes the runs of one sweep.
+
+    Args:
+        uri: The database.
+        experiment_id: The experiment of the sweep.
+        artifact_root: The folder of the experiment's files, as a uri.
+        opened: When the store was opened, in seconds since the epoch.
+    """
+
+    def __init__(self, uri: str, experiment_id: str, artifact_root: str, opened: float) -> None:
+        self.uri, self.experiment_id, self.artifact_root, self.opened = uri, experiment_id, artifact_root, opened
+        self._written: dict[str, int] = {}  # {run id: how many of its metrics are in the store}
+
+    @contextmanager
+    def _transaction(self, wait_seconds: float) -> Iterator[Connection]:
+        """Yield a connection in a transaction that locks for writing."""
+        with transaction(make_engine(self.uri, wait_seconds)) as connection:
+            yield connection
+
+    def claim(self, records: Sequence[Record]) -> list[Record]:
+        """Write the runs as RUNNING but for those that another process trains, or has trained; return the others."""
+        with self._transaction(CLAIM_SECONDS) as connection:
+            bulk.lock_experiment(connection, self.experiment_id)
+            taken = self._find_taken(connection, {record.identity for record in records})
+            free = [record for record in records if record.identity not in taken]
+            for record in free:
+                record.tags |= lease_tag()
+            bulk.insert_running(connection, self.experiment_id, self.artifact_root, free)
+        self._written |= {record.run_id: 0 for record in free}
+        return [record for record in records if record.identity in taken]
+
+    def _find_taken(self, connection: Connection, identities: Collection[str]) -> set[str]:
+        """Return the identities that another process trains, or that ended since the store was opened."""
+        taken: set[str] = set()
+        for run_id, status, ended in self._find_runs(connection, identities, (*ENDED, Status.RUNNING.value)):
+            tags = self._tags_of(connection, run_id)
+            is_new = status in ENDED and (ended or 0) >= self.opened * 1000
+            if is_new or (status == Status.RUNNING and is_held(tags)):
+                taken.add(tags[Tag.IDENTITY])
+        return taken
+
+    def _find_runs(
+        self, connection: Connection, identities: Collection[str], statuses: Collection[str]
+    ) -> list[tuple[str, str, int | None]]:
+        """Return (run id, status, end in ms) of the runs of the sweep with one of the identities and statuses."""
+        columns: Any = SqlRun.run_uuid, SqlRun.status, SqlRun.end_time
+        conditions = (
+            SqlRun.experiment_id == int(self.experiment_id),
+            SqlRun.lifecycle_stage == "active",
+            SqlRun.status.in_(statuses),
+            SqlTag.key == Tag.IDENTITY,
+        )
+        query = select(*columns).join(SqlTag, SqlTag.run_uuid == SqlRun.run_uuid).where(*conditions)
+        return [
+            (run_id, status, end)
+            for chunk in chunks([*identities], MAX_IN)
+            for run_id, status, end in connection.execute(query.where(SqlTag.value.in_(chunk)))
+        ]
+
+    def _tags_of(self, connection: Connection, run_id: str) -> dict[str, str]:
+        columns: Any = SqlTag.key, SqlTag.value
+        return {key: value for key, value in connection.execute(select(*columns).where(SqlTag.run_uuid == run_id))}
+
+    def write_progress(self, records: Sequence[Record]) -> None:
+        """Write the new metrics of runs that train, and renew their lease."""
+        claimed = [record for record in records if record.run_id in self._written]
+        if not claimed:
+            return
+        stamp = int(time.time() * 1000)
+        lengths = {record.run_id: len(record.metrics) for record in claimed}
+        with self._transaction(PROGRESS_SECONDS) as connection:
+            for record in claimed:
+                new = record.metrics[self._written[record.run_id] : lengths[record.run_id]]
+                bulk.append_points(connection, record, new, stamp)
+            bulk.set_tags(connection, [record.run_id for record in claimed], lease_tag())
+        self._written |= lengths
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Write runs that ended, whole, in one transaction.
+
+        A run that another process has trained, too, because it could not see this one, is left out: the run that began
+        last stays.
+        """
+        for record in records:
+            artifacts.write_files(f"{self.artifact_root}/{record.run_id}/artifacts", self.uri, record.files)
+        with self._transaction(WRITE_SECONDS) as connection:
+            bulk.lock_experiment(connection, self.experiment_id)
+            doubled = {record.run_id for record in records if self._has_later_twin(connection, record)}
+            for run_id in doubled:
+                mark = update(SqlRun).where(SqlRun.run_uuid == run_id, SqlRun.status == Status.RUNNING.value)
+                connection.execute(mark.values(status=Status.KILLED.value, end_time=int(time.time() * 1000)))
+            rest = [record for record in records if record.run_id not in doubled]
+            bulk.write_whole(connection, self.experiment_id, self.artifact_root, rest)
+
+    def _has_later_twin(self, connection: Connection, record: Record) -> bool:
+        """Whether a run with the same identity began after this one, and has finished."""
+        if record.status != Status.FINISHED:
+            return False
+        twins = [
+            run_id
+            for run_id, _, _ in self._find_runs(connection, [record.identity], (Status.FINISHED.value,))
+            if run_id != record.run_id
+        ]
+        started: Any = SqlRun.start_time
+        later = select(started).where(SqlRun.run_uuid.in_(twins), started > int(record.started * 1000))
+        return connection.execute(later.limit(1)).first() is not None
+
+    def mark_killed(self, run_ids: Sequence[str]) -> int:
+        """Mark the runs of any sweep that are still RUNNING as KILLED, in one transaction. Returns how many."""
+        killed = {"status": Status.KILLED.value, "end_time": int(time.time() * 1000)}
+        with self._transaction(WRITE_SECONDS) as connection:
+            return sum(
+                connection.execute(
+                    update(SqlRun)
+                    .where(SqlRun.run_uuid.in_(chunk), SqlRun.status == Status.RUNNING.value)
+                    .values(killed)
+                ).rowcount
+                for chunk in chunks(run_ids, MAX_IN)
+            )

@@ -1,0 +1,157 @@
+"""Runs that ended and are not in the store yet, as files on the local disk.
+
+A file holds runs that ended together. It appears whole or not at all, and is removed when the store has its runs. So a
+process may be killed at any time, and no finished run is lost.
+"""
+
+import json
+import os
+import time
+import uuid
+import zipfile
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from zeroinit.errors import BadInput
+from zeroinit.tracker.protocols import RunWriter
+from zeroinit.tracker.record import Record, folder_of
+from zeroinit.tracker.waiting import call_until_it_works
+
+SPOOL = Path("mlruns", "spool")  # below the folder of the command
+INDEX = "runs.json"  # in a file of the spool: all of the runs but their files
+SUFFIX = ".zip"
+FIELDS = ("name", "params", "tags", "status", "metrics", "started", "ended_at", "run_id", "tracking")
+
+
+@dataclass(frozen=True)
+class Spool:
+    """The files of a sweep in a store.
+
+    Attributes:
+        folder: An absolute path, as a job may change the current folder.
+        store: The name of the store, without a password.
+        sweep: The name of the sweep.
+    """
+
+    folder: Path
+    store: str
+    sweep: str
+
+    @classmethod
+    def of(cls, tracker: RunWriter) -> "Spool":
+        """Return the spool of an open tracker, in the current folder."""
+        digest = sha256(f"{tracker.store}\n{tracker.sweep}".encode()).hexdigest()[:8]
+        return cls(Path(SPOOL, f"{folder_of(tracker.sweep)[:100]}-{digest}").absolute(), tracker.store, tracker.sweep)
+
+    def open(self) -> None:
+        """Make the folder. Raises BadInput if nothing can be written there."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / f".{uuid.uuid4().hex}").open("wb") as file:
+                os.unlink(file.name)
+        except OSError as error:
+            raise BadInput(
+                f"{self.folder}: {error.strerror or error}; runs are kept there until the store has them, so start the "
+                "command in a folder that can be written to"
+            ) from error
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Write runs that ended into one new file; wait, and say so, while the disk takes none."""
+        if records:
+            what = f"{_count(records)} cannot be written to {self.folder}"
+            call_until_it_works(lambda: self._write(records), what, OSError)
+
+    def _write(self, records: Sequence[Record]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = f"{time.time_ns()}-{uuid.uuid4().hex[:8]}{SUFFIX}"
+        partial = self.folder / f".{name}"
+        runs = [{name: getattr(record, name) for name in FIELDS} for record in records]
+        index = {"store": self.store, "sweep": self.sweep, "runs": runs}
+        try:
+            with partial.open("wb") as file:
+                with zipfile.ZipFile(file, "w") as archive:
+                    archive.writestr(INDEX, json.dumps(index))
+                    for record in records:
+                        for file_name, content in record.files.items():
+                            archive.writestr(f"{record.run_id}/{file_name}", content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.rename(self.folder / name)
+        except OSError:
+            with suppress(OSError):
+                partial.unlink()
+            raise
+        _sync_folder(self.folder)
+
+    def files(self) -> list[Path]:
+        """Return the files, oldest first."""
+        try:
+            return sorted(path for path in self.folder.iterdir() if path.suffix == SUFFIX and path.name[0] != ".")
+        except FileNotFoundError:
+            return []
+
+    def find(self, identities: Collection[str]) -> list[Record]:
+        """Return the runs of these identities that are in a file."""
+        records: list[Record] = []
+        for path in self.files():
+            with suppress(OSError, BadInput):  # such as a file that was just sent
+                records += [record for record in read_file(path) if record.identity in identities]
+        return records
+
+
+def read_file(path: Path) -> list[Record]:
+    """Return the runs of a file. Raises BadInput for a file that is damaged, and OSError for one that is gone."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            runs = [_as_record(values) for values in _read_index(archive)["runs"]]
+            by_id = {record.run_id: record for record in runs}
+            for name in archive.namelist():
+                run_id, _, file_name = name.partition("/")
+                if file_name:
+                    by_id[run_id].files[file_name] = archive.read(name)
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
+    return runs
+
+
+def read_destination(path: Path) -> tuple[str, str]:
+    """Return (store, sweep) of a file of a spool. Raises BadInput for a file that is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            index = _read_index(archive)
+        return str(index["store"]), str(index["sweep"])
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _read_index(archive: zipfile.ZipFile) -> dict[str, Any]:
+    index: dict[str, Any] = json.loads(archive.read(INDEX))
+    return index
+
+
+def _as_record(values: dict[str, Any]) -> Record:
+    metrics = [(name, value, step) for name, value, step in values.pop("metrics")]
+    return Record(**values, metrics=metrics)
+
+
+def _damaged(path: Path, error: Exception) -> BadInput:
+    return BadInput(
+        f"{path}: it cannot be read as runs that ended ({error}); remove it, and its runs are trained again"
+    )
+
+
+def _count(records: Sequence[Record]) -> str:
+    return "1 run" if len(records) == 1 else f"{len(records)} runs"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Write the names of a folder to the disk, so that a new file survives a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
