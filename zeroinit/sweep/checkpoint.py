@@ -32,7 +32,7 @@ FORMAT = 1  # of the files; raise it when the state of a training has other part
 KEEP = 2  # checkpoints in a folder
 STALE_SECONDS = 600  # after which a file that was not written to its end is removed
 SUFFIX, DONE = ".checkpoint", ".done"  # of the file of a checkpoint, and of the mark that a run needs none
-HEADER, STATE = "header.json", "state.pt"  # in the zip
+HEADER, JOBS, STATE = "header.json", "jobs.json", "state.pt"  # in the zip
 
 
 class Unusable(Exception):
@@ -85,9 +85,13 @@ class Checkpoint:
     header: Header
 
     def slots_of(self, members: Sequence[Member]) -> list[int] | None:
-        """Return the slot of each of these members; None if one is not there, or ended since."""
-        slots = {member: slot for slot, member in enumerate(self.header.members) if not self.is_done(member)}
+        """Return the slot of each of these members; None if one is not there."""
+        slots = {member: slot for slot, member in enumerate(self.header.members)}
         return [slots[member] for member in members] if slots.keys() >= {*members} else None
+
+    def is_for(self, members: Sequence[Member]) -> bool:
+        """Whether no other runs need the checkpoint."""
+        return all(member in members or self.is_done(member) for member in self.header.members)
 
     def is_done(self, member: Member) -> bool:
         """Whether the run ended since, and is kept."""
@@ -124,6 +128,7 @@ def find(members: Sequence[Member], is_stack: bool, machine: dict[str, str]) -> 
         for checkpoint in find_all()
         if (checkpoint.header.is_stack, checkpoint.header.machine) == (is_stack, machine)
         and checkpoint.slots_of(members) is not None
+        and not any(map(checkpoint.is_done, members))
     ]
     return sorted(usable, key=lambda checkpoint: -checkpoint.header.step)
 
@@ -141,18 +146,35 @@ def read(checkpoint: Checkpoint) -> State:
     Raises:
         Unusable: The file is damaged.
     """
+    content = io.BytesIO(read_part(checkpoint, STATE))
     try:
-        with zipfile.ZipFile(checkpoint.path) as file:
-            content = file.read(STATE)  # this compares the checksum
-        state: State = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+        state: State = torch.load(content, map_location="cpu", weights_only=True)
+    except (EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
         raise Unusable(f"{checkpoint.path} is damaged: {error}") from error
     return state
 
 
-def write(header: Header, state: State) -> None:
-    """Write a checkpoint that is whole or not there, even if the process or the machine dies. Raises OSError."""
-    folder = _folder_of(header.members)
+def read_part(checkpoint: Checkpoint, name: str) -> bytes:
+    """Return a part of the file of a checkpoint. Raises Unusable if its checksum is wrong."""
+    try:
+        with zipfile.ZipFile(checkpoint.path) as file:
+            return file.read(name)
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise Unusable(f"{checkpoint.path} is damaged: {error}") from error
+
+
+def write(folder: Path, header: Header, jobs: str, state: State) -> None:
+    """Write a checkpoint that is whole or not there, even if the process or the machine dies.
+
+    Args:
+        folder: of the checkpoints of these runs; see `folder_of`.
+        header: of the checkpoint.
+        jobs: those of the members, as JSON.
+        state: plain values (zeroinit.state).
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for part in folder.glob("*.part"):
         if time.time() - part.stat().st_mtime > STALE_SECONDS:
@@ -163,12 +185,11 @@ def write(header: Header, state: State) -> None:
         with part.open("wb") as raw:
             with zipfile.ZipFile(raw, "w") as file:
                 file.writestr(HEADER, json.dumps(asdict(header)))
+                file.writestr(JOBS, jobs)
                 with file.open(STATE, "w", force_zip64=True) as stream:
                     torch.save(state, stream)
             raw.flush()
             os.fsync(raw.fileno())
-        for member in header.members:  # they train again
-            _mark(folder, member.identity).unlink(missing_ok=True)
         part.rename(folder / f"{number:08}{SUFFIX}")
     finally:
         part.unlink(missing_ok=True)
@@ -205,7 +226,14 @@ def member_of(job: Job, identity: str) -> Member:
     return Member(identity, hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
-def _folder_of(members: Iterable[Member]) -> Path:
+def begin(folder: Path, members: Iterable[Member]) -> None:
+    """Forget that these runs ended before: they train again."""
+    for member in members:
+        _mark(folder, member.identity).unlink(missing_ok=True)
+
+
+def folder_of(members: Iterable[Member]) -> Path:
+    """Return the folder of the checkpoints of runs that start together."""
     identities = sorted(member.identity for member in members)
     return folder_of_checkpoints() / hashlib.sha256("\n".join(identities).encode()).hexdigest()[:16]
 

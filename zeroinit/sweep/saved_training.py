@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import torch
 
+from zeroinit.config import Job
 from zeroinit.errors import BadInput
 from zeroinit.probes.observer import Observer
 from zeroinit.state import NotPlain, State, are_equal, to_plain
 from zeroinit.sweep import checkpoint
 from zeroinit.sweep.checkpoint import Checkpoint, Header, Member, Unusable
+from zeroinit.sweep.repeated import format_jobs
 from zeroinit.tracker import Record
 from zeroinit.tracker.tags import Tag
 from zeroinit.training.cohort import Cohort
@@ -25,8 +27,9 @@ TAGS = (Tag.SKIPPED_PROBES, Tag.STACK_SIZE, Tag.STACK_REASON)  # that differ fro
 
 
 class SavedRun(NamedTuple):
-    """A run of the training: what a checkpoint says of it, and its record."""
+    """A run of the training: its job, what a checkpoint says of it, and its record."""
 
+    job: Job
     member: Member
     record: Record
 
@@ -56,6 +59,9 @@ class SavedTraining:
         self.runs, self.observer, self.clock, self.device, self.source = runs, observer, clock, device, source
         self.machine = checkpoint.describe_machine(device)
         self.seconds = 0.0
+        members = [run.member for run in runs]
+        # another folder if some runs of the source do not train now: they still need it
+        self.folder = source.path.parent if source and source.is_for(members) else checkpoint.folder_of(members)
         typed = os.environ.get(SECONDS_VARIABLE)
         self._least_seconds = CHECKPOINT_SECONDS if typed is None else _parse_seconds(typed)
         self._max_share = MAX_TIME_SHARE if typed is None else 1
@@ -67,8 +73,8 @@ class SavedTraining:
             return
         started = time.perf_counter()
         try:
-            state = to_plain(self._state(step, cohort))
-            checkpoint.write(self._header(step, cohort), state)
+            jobs = format_jobs([self.runs[member].job for member in cohort.slots])
+            checkpoint.write(self.folder, self._header(step, cohort), jobs, to_plain(self._state(step, cohort)))
         except OSError as error:  # such as a full disk; the next may be written
             self._note(f"no checkpoint after step {step}: {error}")
         except Exception as error:  # of an object of the user; the run goes on
@@ -86,6 +92,7 @@ class SavedTraining:
             Unusable: The source is damaged, or does not fit. The cohort is then of no use.
         """
         if not self.source:
+            checkpoint.begin(self.folder, [run.member for run in self.runs])
             return 0
         header, state = self.source.header, checkpoint.read(self.source)
         slots = self.source.slots_of([run.member for run in self.runs])

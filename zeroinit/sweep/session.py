@@ -39,13 +39,14 @@ from zeroinit.rng import stream, stream_seed
 from zeroinit.sweep import checkpoint
 from zeroinit.sweep.checkpoint import Checkpoint, Unusable
 from zeroinit.sweep.failures import mark_failed
+from zeroinit.sweep.repeated import find_repeated
 from zeroinit.sweep.saved_training import SavedRun, SavedTraining
 from zeroinit.tracker import Record, RunWriter, Status
 from zeroinit.tracker.provenance import device_name
 from zeroinit.tracker.scores import ScoreValue
 from zeroinit.tracker.tags import MAX_TAG, Tag
 from zeroinit.training import loop
-from zeroinit.training.cohort import Member
+from zeroinit.training.cohort import Cohort, Member
 from zeroinit.training.evaluation import evaluate_members
 from zeroinit.training.events import Event, Finished, TrainingResult
 from zeroinit.training.quotient import quotient_summary
@@ -61,6 +62,7 @@ class Run:
     record: Record
     member: Member
     first_gradients: dict[str, int]  # predicted, {layer: step}
+    is_repeated: bool = False  # its record is kept already; see `zeroinit.sweep.repeated`
 
 
 class Session:
@@ -92,7 +94,7 @@ class Session:
         self.probes: list[str] = []
         self.writing_seconds = 0.0
 
-    def add(self, job: Job, record: Record) -> None:
+    def add(self, job: Job, record: Record, is_repeated: bool = False) -> None:
         """Build the job's model, and fill the record with what is known before training.
 
         A job whose model cannot be built fails alone.
@@ -119,7 +121,7 @@ class Session:
         record.files["init.csv"] = as_csv(with_moments(config, rules))
         order, augment = stream("order", seeds.order), stream("augment", seeds.augment)
         member = Member(model, optimizer, order, augment, steps, scheduler)
-        self.runs.append(Run(job, record, member, first_gradients))
+        self.runs.append(Run(job, record, member, first_gradients, is_repeated))
 
     def train(self, stacked: bool) -> None:
         """Train the members. The record of each is whole, and kept, when the member ends."""
@@ -140,13 +142,22 @@ class Session:
 
     def _build_again(self, reason: str) -> None:
         """Give the runs new models, in the place of those that a checkpoint has filled in part."""
-        runs, self.runs = self.runs, []
+        runs, self.runs = [run for run in self.runs if not run.is_repeated], []
         for run in runs:
             run.record.metrics = []
             run.record.tags[Tag.CHECKPOINT] = reason
             self.add(run.job, run.record)
 
+    def _take_slots(self, source: Checkpoint) -> None:
+        """Put the runs into the order of their slots in a checkpoint, with those that ended since in theirs."""
+        for job, record in find_repeated(source, [run.job for run in self.runs]):
+            self.add(job, record, is_repeated=True)
+        slots = {member.identity: slot for slot, member in enumerate(source.header.members)}
+        self.runs.sort(key=lambda run: slots[run.record.identity])
+
     def _train(self, stacked: bool, source: Checkpoint | None) -> None:
+        if source:
+            self._take_slots(source)
         members = [run.member for run in self.runs]
         longest = max(member.steps for member in members)
         records = [run.record for run in self.runs]
@@ -158,14 +169,21 @@ class Session:
         early_stop_steps = EARLY_STOP_STEPS if any(run.job.config.early_stop for run in self.runs) else ()
         evaluate = partial(evaluate_members, user_metrics=make_user_metrics(self.shared))
         hooks = loop.Hooks(self._observe, self.observer.is_observed, early_stop_steps, self._should_stop, evaluate)
-        saved_runs = [SavedRun(checkpoint.member_of(run.job, run.record.identity), run.record) for run in self.runs]
+        saved_runs = [
+            SavedRun(run.job, checkpoint.member_of(run.job, run.record.identity), run.record) for run in self.runs
+        ]
         self.saved = SavedTraining(saved_runs, self.observer, self._clock, self.device, source)
         if self.tracker.is_persistent:
-            hooks = replace(hooks, restore=self.saved.restore, after_step=self.saved.after_step)
+            hooks = replace(hooks, restore=self.saved.restore, after_step=self._after_step)
         try:
             loop.train(members, self.data, recipe_of(self.shared, self.data), hooks, stacked)
         finally:
             self._keep_ended()
+
+    def _after_step(self, step: int, cohort: Cohort) -> None:
+        """Write a checkpoint if it is time. The members that it lacks, because they have ended, are kept first."""
+        self._keep_ended()
+        self.saved.after_step(step, cohort)
 
     def _clock(self) -> float:
         """Return the seconds that the members have trained in this process."""
@@ -222,6 +240,8 @@ class Session:
 
     def _finish(self, run: Run, index: int, result: TrainingResult) -> None:
         """Complete the record of a member that ended, while others may still train."""
+        if run.is_repeated:
+            return
         now, record = time.perf_counter(), run.record
         record.tracking += self.observer.seconds / len(self.runs)
         steps = len(result.losses)
