@@ -188,6 +188,7 @@ class _Training:
         assert task
         ended = self._ended_before(task.jobs)
         identities = {record.identity for record in ended}
+        discard(identities)
         left = [job for job in task.jobs if identity_of(job) not in identities]
         self._end(index, ended)
         error = f"its worker died ({_describe_exit(death.exit_code)})"
