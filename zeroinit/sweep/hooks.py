@@ -7,7 +7,7 @@ from typing import Protocol
 from zeroinit.config import Job
 from zeroinit.environment import environment
 from zeroinit.sweep.job_folder import write_config
-from zeroinit.tracker import Record
+from zeroinit.tracker import Record, Status
 
 
 class JobHooks(Protocol):
@@ -44,7 +44,7 @@ def train_in_folders(
                 hook.start()
         trained = list(train(usable)) if usable else []
     for hook, record in zip(hooks, trained, strict=True):
-        if hook:
+        if hook and record.status != Status.HELD:  # its other process calls its own hook
             hook.end(record)
     rest = iter(trained)
     return [give_up(job, reason) if reason else next(rest) for job, reason in zip(jobs, reasons, strict=True)]

@@ -10,13 +10,14 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from zeroinit.errors import BadInput, StoreFailed
-from zeroinit.tracker import RunWriter
+from zeroinit.tracker import Record, RunWriter
 from zeroinit.tracker.spool import Spool, read_file
 from zeroinit.tracker.waiting import NOTICE_SECONDS, WAIT_SECONDS, describe, is_transient, write_line
 
 POLL_SECONDS = 0.05  # between two looks for new files
 MAX_PAUSE_SECONDS = 2.0  # between two attempts, while the store does not answer
 LOCK_NAME = ".sending"
+FILES_AT_ONCE = 16  # in one transaction
 
 
 def send_files(tracker: RunWriter, spool: Spool) -> int:
@@ -26,16 +27,27 @@ def send_files(tracker: RunWriter, spool: Spool) -> int:
 
     Raises:
         StoreFailed: The store does not take the runs.
-        BadInput: A file is damaged.
+        BadInput: A file is damaged; the others are sent.
     """
-    sent = 0
+    sent, damaged = 0, None
     with suppress(Timeout), FileLock(spool.folder / LOCK_NAME, blocking=False):
-        for path in spool.files():
-            with suppress(FileNotFoundError):
-                records = read_file(path)
-                tracker.write(records)
-                path.unlink()
-                sent += 1
+        files = spool.files()
+        for start in range(0, len(files), FILES_AT_ONCE):
+            runs_of: dict[Path, list[Record]] = {}
+            for path in files[start : start + FILES_AT_ONCE]:
+                try:
+                    runs_of[path] = read_file(path)
+                except BadInput as error:
+                    damaged = error
+                except FileNotFoundError:  # another process has just sent it
+                    pass
+            if runs_of:
+                tracker.write([record for records in runs_of.values() for record in records])
+            for path in runs_of:
+                path.unlink(missing_ok=True)
+            sent += len(runs_of)
+    if damaged:
+        raise damaged
     return sent
 
 

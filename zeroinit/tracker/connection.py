@@ -5,12 +5,12 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
@@ -108,14 +108,19 @@ class Connection:
                 raise self.error(reason)
             if path:
                 folder = path.parent / "artifacts" / folder_of(sweep)
-                # two sweeps that start at once would both make the tables
-                with FileLock(f"{path}.lock") if make or os.access(path.parent, os.W_OK) else nullcontext():
+                with self._lock(path) if make or os.access(path.parent, os.W_OK) else nullcontext():
                     self._connect(folder.as_uri(), make)
             else:
                 self._connect(None, make)
         except OSError as error:
             reason = f"{error.filename or path}: {error.strerror or error}"
             raise self.error(f"{reason}; give a file in a folder that can be written") from error
+
+    def _lock(self, path: Path) -> AbstractContextManager[object]:
+        """Return a lock, held: two sweeps that start at once would both make the tables."""
+        lock = FileLock(f"{path}.lock")
+        what = f"{self.shown}: another process opens the store"
+        return call_until_it_works(partial(lock.acquire, blocking=False), what, Timeout, WAIT_SECONDS)
 
     def _await_writable(self, path: Path) -> str | None:
         """Return why an SQLite database cannot be written to, once no other process writes to it; None if it can."""

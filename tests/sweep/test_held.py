@@ -1,0 +1,99 @@
+"""Runs that another process trains: they are waited for, and trained here if that process dies."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from conftest import Ended
+from helpers.stored_runs import end, runs
+
+from zeroinit import build
+from zeroinit.config import Job
+from zeroinit.process import Process, process_of_pid
+from zeroinit.sweep.runner import record_of
+from zeroinit.tracker import Record
+from zeroinit.tracker.mlflow import Mlflow
+from zeroinit.tracker.tags import Tag
+
+pytestmark = pytest.mark.usefixtures("database")
+
+Command = Callable[..., Ended]
+QUICK = ("dataset=digits", "arch=logistic", "steps=5", "probe=none")
+
+
+def at_first_look(monkeypatch: pytest.MonkeyPatch, action: Callable[[], None]) -> None:
+    """Do something when the command has looked once, and waits."""
+    monkeypatch.setattr("zeroinit.sweep.held.time", SimpleNamespace(sleep=lambda seconds: action()))
+
+
+def claim(job: Job, sweep: str, process: Process) -> tuple[Mlflow, Record]:
+    """Have another process claim the run of a job."""
+    tracker = Mlflow(None)
+    tracker.open(sweep)
+    record = record_of(job, process.tags())
+    assert tracker.claim([record]) == []
+    return tracker, record
+
+
+def finish(tracker: Mlflow, record: Record) -> None:
+    record.status = "FINISHED"
+    record.metrics = [("val/accuracy", 0.5, 5), ("test/accuracy", 0.25, 5), ("test/loss", 1.0, 5)]
+    record.tags |= {Tag.OUTCOME: "learned", Tag.OUTCOME_REASON: "it did", Tag.LAST_STEP: "5"}
+    end(tracker, record)
+
+
+@pytest.mark.parametrize("words", [(), ("-m", "seed=0,1")])
+def test_the_result_of_another_process_is_taken(
+    words: tuple[str, ...], zeroinit: Command, job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = "sweep" if words else "zeroinit"
+    tracker, record = claim(job_of(*QUICK), sweep, process_of_pid(os.getppid()))
+    at_first_look(monkeypatch, lambda: finish(tracker, record))
+    ended = zeroinit(*words, *QUICK)
+    assert ended.code == 0, ended.err
+    assert "trained by another process; this command waits for" in ended.err
+    stored = runs(sweep)
+    assert [run.info.status for run in stored] == ["FINISHED"] * (2 if words else 1)
+    assert sum(run.data.metrics["test/accuracy"] == 0.25 for run in stored) == 1
+    if not words:
+        assert "test accuracy 25.0%" in ended.out
+
+
+@pytest.mark.parametrize("words", [(), ("-m", "seed=0,1")])
+def test_a_run_is_trained_here_once_the_other_process_has_died(
+    words: tuple[str, ...], zeroinit: Command, job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = "sweep" if words else "zeroinit"
+    elsewhere = replace(process_of_pid(os.getppid()), host="another")
+    tracker, record = claim(job_of(*QUICK), sweep, elsewhere)
+
+    def expire() -> None:
+        tracker.client.set_tag(record.run_id, Tag.LEASE, str(int(time.time()) - 1))
+
+    at_first_look(monkeypatch, expire)
+    ended = zeroinit(*words, *QUICK)
+    assert ended.code == 0, ended.err
+    statuses = sorted(run.info.status for run in runs(sweep))
+    assert statuses == (["FINISHED", "FINISHED", "KILLED"] if words else ["FINISHED", "RUNNING"])
+
+
+def test_a_claim_is_for_one_process(job_of: Callable[..., Job]) -> None:
+    job = job_of(*QUICK)
+    tracker, record = claim(job, "sweep", process_of_pid(os.getppid()))
+    mine = Mlflow(None)
+    mine.open("sweep")
+    again = record_of(job, {})
+    assert mine.claim([again]) == [again]
+    assert [run.info.run_id for run in runs()] == [record.run_id]
+    finish(tracker, record)
+    assert mine.claim([again]) == [again]  # it ended since `mine` was opened
+    assert [run.run_id for run in mine.find_ended([build.identity_of(job)])] == [record.run_id]
+    later = Mlflow(None)
+    time.sleep(0.01)
+    later.open("sweep")
+    assert later.claim([again]) == []  # as with rerun=true
+    assert Path("mlruns/mlflow.db").is_file()
