@@ -58,7 +58,7 @@ def command() -> NoReturn:
     is_sweep = {"-m", "--multirun", "-cn", "--config-name"} & argv and "hydra.launcher.workers=1" not in argv
     try:
         if sys.argv[1:2] != ["ui"]:  # which waits for its server to end
-            end_soon_after_interruption()
+            end_soon_after_interruption(end_server)
         pin_kernels()  # before this process or the server of the workers imports torch
         if count_cores() > 1 and is_sweep:
             start_server()

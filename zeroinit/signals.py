@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 RETRY_SECONDS = 0.05  # until an interruption that was lost is raised once more
 GRACE_SECONDS = 2.5  # from an interruption to the end of the process, at most
@@ -39,23 +40,27 @@ def announce_interruption() -> None:
     os.write(2, MESSAGE)  # which no lock of another thread delays
 
 
-def end_soon_after_interruption() -> None:
+def end_soon_after_interruption(clean_up: Callable[[], None]) -> None:
     """End the process GRACE_SECONDS after Ctrl-C or SIGTERM if it has not ended by itself.
 
     Python raises KeyboardInterrupt between two of its own instructions alone; a database or a server may keep the
     process in other code for minutes. The workers end with this process.
+
+    Args:
+        clean_up: Is called before the end.
     """
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
     signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)  # the system's own handler writes to it, at once
-    threading.Thread(target=_end_after_interruption, args=(receiver, sender), daemon=True).start()
+    threading.Thread(target=_end_after_interruption, args=(clean_up, receiver, sender), daemon=True).start()
 
 
-def _end_after_interruption(receiver: socket.socket, sender: socket.socket) -> None:
+def _end_after_interruption(clean_up: Callable[[], None], receiver: socket.socket, sender: socket.socket) -> None:
     """Wait for an interruption; the sender is an argument so that it stays open."""
     while receiver.recv(1)[0] not in (signal.SIGINT, signal.SIGTERM):
         pass
     time.sleep(GRACE_SECONDS)
     if not _is_announced.is_set():
         announce_interruption()
+    clean_up()
     os._exit(INTERRUPTED)
