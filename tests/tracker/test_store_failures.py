@@ -95,7 +95,7 @@ def failing_writes(error: Exception, last: int = 10**9) -> Iterator[None]:
         yield
 
 
-def spooled() -> list[Path]:
+def spool_files() -> list[Path]:
     return list(Path("mlruns/spool").glob("*/[!.]*.zip"))
 
 
@@ -114,7 +114,7 @@ def test_a_store_that_takes_no_run_for_a_moment_costs_nothing(
     stored = runs("sweep" if "-m" in words else "zeroinit")
     assert [run.info.status for run in stored] == ["FINISHED"] * len(stored)
     assert all(map(is_whole, stored))
-    assert spooled() == []
+    assert spool_files() == []
 
 
 @pytest.mark.parametrize("words", [QUICK, SWEEP])
@@ -133,7 +133,7 @@ def test_runs_that_the_store_does_not_take_stay_in_the_spool(
     assert f" and not in the store (the store does not take the run: OperationalError: {error}); " in last
     assert last.endswith("the same command, or `zeroinit sync`, sends them when the store takes them")
     assert states(sweep) == ["RUNNING"] * count
-    assert len(spooled()) == 1
+    assert len(spool_files()) == 1
     if error is LOCKED:
         assert zeroinit("sync").out == f"{sweep}: {runs_are} in sqlite:///{Path.cwd()}/mlruns/mlflow.db now.\n"
         assert zeroinit("sync").out == "There are no runs in mlruns/spool.\n"
@@ -142,7 +142,7 @@ def test_runs_that_the_store_does_not_take_stay_in_the_spool(
     assert "trained before" in again.out
     assert states(sweep) == ["FINISHED"] * count
     assert all(map(is_whole, runs(sweep)))
-    assert spooled() == []
+    assert spool_files() == []
 
 
 def test_a_sync_that_fails_says_so(zeroinit: Command) -> None:
@@ -150,7 +150,7 @@ def test_a_sync_that_fails_says_so(zeroinit: Command) -> None:
         zeroinit(*QUICK)
         with pytest.raises(BadInput, match="1 run is in mlruns/spool/"):
             zeroinit("sync")
-    assert len(spooled()) == 1
+    assert len(spool_files()) == 1
 
 
 def test_a_store_that_takes_no_claim_does_not_keep_a_run_from_training(
@@ -176,7 +176,7 @@ def test_a_full_disk_is_waited_for(zeroinit: Command, monkeypatch: pytest.Monkey
 def test_a_damaged_file_of_the_spool_stops_the_command_with_its_name(zeroinit: Command) -> None:
     with failing_writes(READ_ONLY):
         zeroinit(*QUICK)
-    [path] = spooled()
+    [path] = spool_files()
     path.write_bytes(path.read_bytes()[:100])
     ended = zeroinit(*QUICK)
     assert ended.code == 1

@@ -60,11 +60,11 @@ class ServerWriter:
         if known:
             run_id = str(known[0].info.run_id)
         else:
-            own = {Tag.SWEEP: self.sweep, Tag.KIND: Kind.RUN, Tag.SPOOL_ID: record.run_id}
+            added = {Tag.SWEEP: self.sweep, Tag.KIND: Kind.RUN, Tag.SPOOL_ID: record.run_id}
             run = self.client.create_run(
                 self.experiment_id,
                 start_time=int(record.started * 1000),
-                tags={key: value[:MAX_TAG] for key, value in (record.tags | own).items()},
+                tags={key: value[:MAX_TAG] for key, value in (record.tags | added).items()},
                 run_name=record.name,
             )
             run_id = str(run.info.run_id)
