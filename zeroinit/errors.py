@@ -21,3 +21,14 @@ class RunFailed(Exception):
 
 class StoreFailed(Exception):
     """A run cannot be written to the store; the message says what failed."""
+
+
+class SweepEnded(BaseException):
+    """A limit ends the sweep before all of its runs are done; the message says which.
+
+    As of KeyboardInterrupt, no `except Exception` stops it.
+    """
+
+
+class TimeOver(BaseException):
+    """A run takes longer than it may; the message says so. No `except Exception` of a user's code stops it."""

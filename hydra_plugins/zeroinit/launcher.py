@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.plugins.launcher import Launcher
@@ -20,11 +20,12 @@ if TYPE_CHECKING:  # they import torch, which listing the plugins must not
 class SweepLauncher(Launcher):
     """Trains on `workers` processes, as many as cores if that is null; with 1, in this process.
 
-    A job that fails is reported at once, in one line, and the others go on.
+    A job that fails is reported at once, in one line, and the others go on. `memory` is the most that the processes may
+    have together. With a limit on memory or time, one worker is a process of its own, which this one can kill.
     """
 
-    def __init__(self, workers: int | None) -> None:
-        self.workers = workers
+    def __init__(self, workers: int | None, memory: Any) -> None:
+        self.workers, self.memory = workers, memory
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         # they import torch, which listing the plugins must not

@@ -1,6 +1,7 @@
 """Worker processes: what they report, what they return, and how they end."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -9,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from zeroinit.config.limits import Limit
+from zeroinit.errors import SweepEnded
 from zeroinit.process import is_alive, process_of_pid
+from zeroinit.sweep import watch as watch_module
 from zeroinit.sweep.pool import Pool
+from zeroinit.sweep.watch import Deadline, Watch
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +166,68 @@ def test_map_keeps_the_order_and_tells_what_raised(pool: Pool) -> None:
     assert pool.map(reciprocal, [(number,) for number in (1, 2, 4, 8, 16)]) == [1, 0.5, 0.25, 0.125, 0.0625]
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         pool.map(reciprocal, [(1,), (0,)])
+
+
+# limits
+
+
+def hold(megabytes: int, folder: str, report: Callable[[object], None]) -> int:
+    """Hold some memory until there is a file of this name, and note when in it."""
+    block = bytearray(megabytes << 20)
+    block[::4096] = b"x" * len(block[::4096])
+    began, path = time.monotonic(), Path(folder) / str(megabytes)
+    report(os.getpid())
+    while not path.exists() and time.monotonic() < began + 60:
+        time.sleep(0.02)
+    path.write_text(f"{began} {time.monotonic()}")
+    return len(block)
+
+
+def test_a_task_that_takes_longer_than_its_limit_is_killed_alone(pool: Pool, tmp_path: Path) -> None:
+    watch = Watch([Limit("time_limit.run", 0.5, 0.5), None, None])
+    for number in (1, 2):
+        (tmp_path / str(number)).touch()
+    messages = list(pool.run(hold, [(number, str(tmp_path)) for number in range(3)], watch))
+    assert sorted(message.index for message in messages if message.kind == "done") == [1, 2]
+    [death] = [message for message in messages if message.kind in ("retried", "died")]
+    assert (death.index, death.kind) == (0, "died")
+    assert death.content.reason == "time_limit.run=0.5: it took longer, and was ended"
+    assert not is_alive(death.content.process)
+
+
+def test_the_end_of_a_sweep_ends_its_workers(pool: Pool, tmp_path: Path) -> None:
+    watch, busy = Watch(deadline=Deadline(Limit("time_limit.sweep", 1, 1.0))), []
+    messages = pool.run(hold, [(1, str(tmp_path)), (2, str(tmp_path))], watch)
+
+    def read_all() -> None:
+        busy.extend(process_of_pid(message.content) for message in messages)
+
+    with closing(messages), pytest.raises(SweepEnded, match=r"^time_limit.sweep=1: the time of the sweep is over$"):
+        read_all()
+    assert len(busy) == 2
+    assert not any(map(is_alive, busy))
+
+
+def test_a_task_with_too_much_memory_is_tried_once_more_alone(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But not one that has too much by itself."""
+    monkeypatch.setattr(watch_module, "MEMORY_SECONDS", 0.05)
+    memory = Limit("hydra.launcher.memory", "400MB", 400e6)
+    news, done = {}, []
+    for message in pool.run(hold, [(size, str(tmp_path)) for size in (100, 300, 1, 500)], Watch(memory=memory)):
+        if message.kind == "retried":
+            for size in (100, 300, 1):
+                (tmp_path / str(size)).touch()
+        if message.kind in ("retried", "died"):
+            news[message.index] = message.content
+        elif message.kind == "done":
+            done.append(message.index)
+    assert sorted(done) == [0, 1, 2]
+    assert re.fullmatch(
+        r"hydra.launcher.memory=400MB: it had \d+ MB of \d+ MB that 2 workers had together, and was killed",
+        news[1].reason,
+    )
+    assert re.fullmatch(r"hydra.launcher.memory=400MB: it had \d+ MB, and was killed", news[3].reason)
+    spans = {int(path.name): [*map(float, path.read_text().split())] for path in tmp_path.iterdir()}
+    assert spans[300][0] > max(spans[100][1], spans[1][1])

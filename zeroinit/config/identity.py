@@ -21,6 +21,7 @@ VERSION = 2
 # only other keys of a sweep file, and its report, refer to them
 SWEEP_ONLY_KEYS = ("size", "published", "claims", "reference")
 # keys that cannot change a number of a run; `seed` acts only through `seeds`
+LIMIT_KEYS = ("fail_fast", "time_limit")  # keys that may end a run or a sweep early; they are no params
 KEYS_WITHOUT_EFFECT = (
     "tracker",
     "probe",
@@ -31,6 +32,7 @@ KEYS_WITHOUT_EFFECT = (
     "rerun",
     "resume",
     "seed",
+    *LIMIT_KEYS,
     *SWEEP_ONLY_KEYS,
 )
 PATH_KEYS = ("root", "cache")  # keys of a data set that say where files are

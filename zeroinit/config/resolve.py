@@ -9,7 +9,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from zeroinit import CONF
 from zeroinit.config.choices import targets_in
-from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, SWEEP_ONLY_KEYS, canonical
+from zeroinit.config.identity import KEYS_WITHOUT_EFFECT, LIMIT_KEYS, SWEEP_ONLY_KEYS, canonical
 from zeroinit.config.read import Values, read
 from zeroinit.config.schema import RunConfig
 from zeroinit.config.unknown import check_keys
@@ -101,8 +101,8 @@ def make_params(values: Values, options: Mapping[str, str]) -> dict[str, str]:
     flat = dict(options)
 
     def walk(node: Any, path: str) -> None:
-        if path == "dataset.cache" or path in SWEEP_ONLY_KEYS:
-            return  # a path; and keys that only other keys refer to
+        if path == "dataset.cache" or path in (*SWEEP_ONLY_KEYS, *LIMIT_KEYS):
+            return  # a path; keys that only other keys refer to; and limits
         if path == "metrics":
             flat[path] = json.dumps(node, sort_keys=True)  # whole, because its functions count, too
             return

@@ -12,7 +12,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from zeroinit.config.choices import infer_choices
-from zeroinit.config.identity import ADDED_KEYS, SWEEP_ONLY_KEYS
+from zeroinit.config.identity import ADDED_KEYS, LIMIT_KEYS, SWEEP_ONLY_KEYS
 from zeroinit.config.read import Values
 from zeroinit.config.unknown import FUNCTION_NODES, shipped_defaults
 from zeroinit.environment import ENV_SET, is_secret
@@ -103,7 +103,11 @@ def read_saved(path: Path) -> Saved | None:
     shipped = shipped_defaults()
     # an older version had not all keys of the report, nor those that are not hashed at their default; its other keys
     # decide numbers, and are never filled in
-    values |= {key: shipped[key] for key in (*SWEEP_ONLY_KEYS, "metrics") if key in shipped and key not in values}
+    values |= {
+        key: shipped[key]
+        for key in (*SWEEP_ONLY_KEYS, *LIMIT_KEYS, "metrics", "resume")
+        if key in shipped and key not in values
+    }
     for key, default in ADDED_KEYS.items():
         if key.rpartition(".")[0] not in FUNCTION_NODES:  # a function has its own defaults
             _add(values, key.split("."), default)

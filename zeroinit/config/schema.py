@@ -14,6 +14,7 @@ from zeroinit.config.arguments import MAX_INT, is_finite
 from zeroinit.config.claims import Claim, parse_claims
 from zeroinit.config.dataset import DatasetConfig
 from zeroinit.config.init import InitConfig
+from zeroinit.config.limits import RunLimits
 from zeroinit.config.optimizer import OptimizerGroup, parse_groups
 from zeroinit.config.read import (
     Values,
@@ -213,6 +214,7 @@ class RunConfig:
     save: bool
     rerun: bool
     resume: bool
+    limits: RunLimits
     reference: str
     sweep: str | None
     size: Size | None
@@ -256,6 +258,7 @@ class RunConfig:
             save=read_bool(values, "save"),
             rerun=read_bool(values, "rerun"),
             resume=read_bool(values, "resume"),
+            limits=RunLimits.parse(values),
             reference=read_name(values, "reference"),
             sweep=sweep,
             size=Size.parse(values),

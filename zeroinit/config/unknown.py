@@ -21,7 +21,7 @@ FUNCTION_NODES = (
     *(f"dataset.{split}" for split in ("train", "val", "test")),
     *RULES,
 )
-CLOSED_NODES = ("dataset.normalize", "dataset.augment", "clip")  # nodes that may not have helper keys
+CLOSED_NODES = ("dataset.normalize", "dataset.augment", "clip", "time_limit")  # nodes that may not have helper keys
 AXIS_NODES = ("size", "published")  # nodes that only the axes and the other keys of a sweep's file refer to
 MIN_SIMILARITY = 0.6  # from which on a key is likely the intended one
 OLD_MODES = {"check": MODES, "plan": {"true": "plan", "false": "train"}}  # {key before 0.2.0: {its value: mode}}

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from zeroinit.errors import BadInput
 from zeroinit.process import ORPHANED, Process, current_process, end_with, is_alive, process_of_pid
+from zeroinit.sweep.watch import Excess, Watch
 
 EXIT_SECONDS = 5  # that a process has to end after its pipe is closed, or after SIGKILL
 START_ATTEMPTS = 3  # to start a worker, each with a new server if the last server was killed meanwhile
@@ -38,10 +39,14 @@ class Message:
 
 
 class Death(NamedTuple):
-    """A worker process that ended before its task did, and its exit code: 255 if the server that knows it is dead."""
+    """A worker process that ended before its task did, and its exit code: 255 if the server that knows it is dead.
+
+    `reason` names the limit for which it was killed; empty if it died by itself.
+    """
 
     process: Process
     exit_code: int | None
+    reason: str = ""
 
 
 class Worker(NamedTuple):
@@ -96,7 +101,9 @@ class Pool:
         self._context = multiprocessing.get_context("forkserver")
         self._idle: list[Worker] = []
 
-    def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...] | None]) -> Generator[Message]:
+    def run(
+        self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...] | None], watch: Watch | None = None
+    ) -> Generator[Message]:
         """Have workers call function(*task, report) for each task, and yield news of the tasks.
 
         The kinds of messages, and their content:
@@ -104,40 +111,59 @@ class Pool:
             done: what it returned.
             failed: the traceback of what it raised.
             retried: the Death of its worker. The task is tried once more, as it stands in `tasks` when the iterator
-                goes on; the caller may replace it there by what is left to do, or by None.
-            died: the Death of its second worker.
+                goes on; the caller may replace it there by what is left to do, or by None. A task that had too much
+                memory together with others is tried when no other one runs.
+            died: the Death of its second worker, or of one that was killed for a limit that another would not keep.
+
+        `watch` has the limits on the time and the memory of the workers; it raises SweepEnded when the time is over.
 
         Close the iterator to kill the workers.
         """
-        waiting, died = list(range(len(tasks)))[::-1], set()
+        watch = watch or Watch()
+        waiting, lonely = list(range(len(tasks)))[::-1], list[int]()
+        died = set[int]()
         busy: dict[Connection, tuple[Worker, int]] = {}
         try:
-            while waiting or busy:
-                while waiting and len(busy) < self.workers:
-                    index = waiting.pop()
+            while waiting or lonely or busy:
+                while (waiting and len(busy) < self.workers and (watch.may_start or not busy)) or (
+                    lonely and not waiting and not busy
+                ):
+                    index = (waiting or lonely).pop()
                     task = tasks[index]
                     if task is not None:
                         worker = self._give((function, task))
+                        watch.start(worker.process.pid, index)
                         busy[worker.connection] = worker, index
                 if not busy:  # the caller left nothing to do; without a connection, wait() would wait forever
                     continue
-                ready = wait(list(busy))
-                for connection in [pipe for pipe in busy if pipe in ready]:
+                ready = wait(list(busy), watch.timeout)
+                excess = self._find_excess(watch, [worker for worker, _ in busy.values()])
+                for connection in [pipe for pipe in busy if pipe in ready or busy[pipe][0].process.pid in excess]:
                     worker, index = busy[connection]
-                    try:
-                        kind, content = connection.recv()
-                    except (EOFError, OSError):  # the process has ended
-                        kind, content = "died" if index in died else "retried", _confirm_death(worker)
+                    kind, content = _read(worker, excess.get(worker.process.pid) if connection not in ready else None)
+                    if kind == "retried" and index in died:
+                        kind = "died"
                     if kind != "progress":
                         del busy[connection]
+                        watch.stop(worker.process.pid)
                     if kind in ("done", "failed"):
                         self._idle.append(worker)
                     yield Message(index, kind, content)
                     if kind == "retried":
                         died.add(index)
-                        waiting.append(index)
+                        (lonely if content.reason else waiting).append(index)
         finally:
             _kill([worker for worker, _ in busy.values()])
+
+    def _find_excess(self, watch: Watch, busy: Sequence[Worker]) -> dict[int, Excess]:
+        """Return the workers with a task that take too much, by pid; kill those without one."""
+        idle = {worker.process.pid: worker for worker in self._idle}
+        excess = watch.find_excess([worker.process.pid for worker in busy], idle)
+        for each in excess:
+            if each.pid in idle:
+                self._idle.remove(idle[each.pid])
+                _kill([idle[each.pid]])
+        return {each.pid: each for each in excess if each.pid not in idle}
 
     def map(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Return function(*task) of each task, in order. Raises RuntimeError if one raises or dies twice."""
@@ -181,6 +207,18 @@ class Pool:
             break
         assert handle.pid
         return Worker(handle, connection, process_of_pid(handle.pid))
+
+
+def _read(worker: Worker, excess: Excess | None) -> tuple[str, Any]:
+    """Return the kind and the content of the news of a worker, which is killed if it takes too much."""
+    if excess:
+        _kill([worker])
+        return "retried" if excess.may_retry else "died", _confirm_death(worker)._replace(reason=excess.reason)
+    try:
+        kind, content = worker.connection.recv()
+    except (EOFError, OSError):  # the process has ended
+        return "retried", _confirm_death(worker)
+    return kind, content
 
 
 def _confirm_death(worker: Worker) -> Death:
