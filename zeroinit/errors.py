@@ -26,8 +26,10 @@ class StoreFailed(Exception):
 class SweepEnded(BaseException):
     """A limit ends the sweep before all of its runs are done; the message says which.
 
-    As of KeyboardInterrupt, no `except Exception` stops it.
+    As of KeyboardInterrupt, no `except Exception` stops it. `finished` is how many of its runs have finished.
     """
+
+    finished = 0
 
 
 class TimeOver(BaseException):

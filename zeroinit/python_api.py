@@ -60,6 +60,8 @@ def run_sweep(config: Mapping[str, Any], sweep_file: str | None = None, config_d
     arguments = next((match[1] for line in lines[::-1] if (match := LOAD_LINE.fullmatch(line))), None)
     if code not in (0, 1) or any(line.startswith("Traceback") for line in errors):
         raise RuntimeError("\n".join([f"zeroinit ended with the exit code {code}", *errors[-MAX_LINES:]]))
+    if arguments is None and code:
+        raise RuntimeError(errors[-1].removeprefix(PREFIX) if errors else f"zeroinit ended with the exit code {code}")
     if arguments is None:
         raise BadInput(f"zeroinit {' '.join(words)}: it stored no sweep; leave out tracker=off, and mode")
     sweep = load(*ast.literal_eval(f"({arguments},)"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.zeroinit.compose import Composer
 
@@ -33,11 +34,13 @@ class SweepLauncher(Launcher):
         from zeroinit.config.compose import is_search
         from zeroinit.errors import BadInput
         from zeroinit.sweep.pool import open_pool
+        from zeroinit.sweep.sweep_limits import SweepLimits
 
         try:
             if config.hydra.job.chdir:
                 raise BadInput("hydra.job.chdir=true: runs of a sweep train together, in one folder; give false")
-            self.pool = open_pool(self.workers)
+            self.limits = SweepLimits.parse(_values_of_limits(config), self.memory)
+            self.pool = open_pool(self.workers, self.limits.is_killing)
         except BadInput as error:
             cli.exit_with_bad_input(error)
         self.composer = Composer(hydra_context.config_loader, config)
@@ -55,7 +58,7 @@ class SweepLauncher(Launcher):
         if self.workers is None and self.pool:
             orchestrate.use_one_gpu_worker(jobs, self.pool)
         train = orchestrate.orchestrate_missing if skip_finished else orchestrate.orchestrate
-        return train(jobs, open_tracker(jobs[0], sweep_name()), self.pool)
+        return train(jobs, open_tracker(jobs[0], sweep_name()), self.pool, self.limits)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train the jobs of another sweeper. Stops at bad input before any of them trains, as our own sweeper does."""
@@ -64,7 +67,7 @@ class SweepLauncher(Launcher):
         from zeroinit.build import open_tracker
         from zeroinit.config.compose import sweep_name
         from zeroinit.config.variables import check_one_store, environment_of_store
-        from zeroinit.errors import BadInput
+        from zeroinit.errors import BadInput, Ended, SweepEnded
         from zeroinit.sweep.checks import check_jobs
         from zeroinit.sweep.sender import send_leftovers
 
@@ -78,6 +81,9 @@ class SweepLauncher(Launcher):
                 records = self.train(jobs, skip_finished=True)
         except BadInput as error:
             cli.exit_with_bad_input(error)
+        except SweepEnded as end:
+            sys.stderr.write(f"zeroinit: {end}; what is finished is kept\n")
+            raise Ended(1) from None
         return [self._as_return(job, record) for job, record in zip(jobs, records, strict=True)]
 
     def _as_return(self, job: Job, record: Record) -> JobReturn:
@@ -91,3 +97,14 @@ class SweepLauncher(Launcher):
             error = RunFailed(record.tags[Tag.ERROR])
             return JobReturn(job.overrides, status=JobStatus.FAILED, _return_value=error)
         return JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=best_val_score(record))
+
+
+def _values_of_limits(config: DictConfig) -> dict[str, Any]:
+    """Return the keys of the config that may end a run or a sweep early."""
+    from zeroinit.config.identity import LIMIT_KEYS  # it imports torch, which listing the plugins must not
+
+    nodes = {key: config[key] for key in LIMIT_KEYS if key in config}
+    return {
+        key: OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+        for key, node in nodes.items()
+    }

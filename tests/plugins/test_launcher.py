@@ -259,6 +259,10 @@ def test_workers_end_with_their_launcher_and_the_next_command_marks_their_runs(z
     [
         ("hydra.launcher.workers=0", "hydra.launcher.workers=0: give a whole number from 1, or null"),
         ("hydra.launcher.workers=many", "hydra.launcher.workers=many: give a whole number from 1, or null"),
+        (
+            "hydra.launcher.memory=lots",
+            "hydra.launcher.memory=lots: give a number of bytes above 0, a text such as 8GB or 512MiB, or null",
+        ),
         ("hydra.job.chdir=true", "hydra.job.chdir=true: runs of a sweep train together, in one folder; give false"),
     ],
 )

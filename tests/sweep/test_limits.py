@@ -2,16 +2,23 @@
 
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from zeroinit.config.limits import Limit, parse_memory, parse_seconds
+from zeroinit import build
+from zeroinit.config import Job
+from zeroinit.config.limits import Limit, RunLimits, parse_memory, parse_seconds
 from zeroinit.errors import BadInput, SweepEnded, TimeOver
+from zeroinit.progress import Bar
 from zeroinit.sweep import run_timer
+from zeroinit.sweep.alone import train_alone
 from zeroinit.sweep.fail_fast import FailFast, describe_kind
 from zeroinit.sweep.run_timer import time_run
 from zeroinit.sweep.watch import Deadline, Excess, Watch, format_bytes, read_private_memory
-from zeroinit.tracker import Record, Status
+from zeroinit.tracker import TRACEBACK, Record, Status
+from zeroinit.tracker.spool import Spool
 from zeroinit.tracker.tags import Tag
 
 RUN = Limit("time_limit.run", "1s", 1.0)
@@ -176,3 +183,46 @@ def test_a_run_that_python_cannot_interrupt_ends_the_process(monkeypatch: pytest
         except TimeOver:
             assert has_ended.wait(5)
     assert events == ["time_limit.run=0.1: it took longer, and was ended", 1]
+
+
+def test_limits_are_no_part_of_a_run(job_of: Callable[..., Job]) -> None:
+    plain, limited = job_of("seed=1"), job_of("seed=1", "time_limit.run=5m", "time_limit.sweep=2h", "fail_fast=3")
+    assert limited.config.limits == RunLimits(
+        3, Limit("time_limit.run", "5m", 300.0), Limit("time_limit.sweep", "2h", 7200.0)
+    )
+    assert plain.config.limits == RunLimits(None, None, None)
+    assert (limited.config_hash, limited.params, limited.name) == (plain.config_hash, plain.params, plain.name)
+    said = "fail_fast=0: give a whole number from 1, or null"
+    with pytest.raises(BadInput, match=f"^{said}$"):
+        job_of("fail_fast=0")
+
+
+HANGS = """
+import time
+from zeroinit.arch import Logistic
+
+class Net(Logistic):
+    steps = 0
+
+    def forward(self, inputs):
+        self.steps += self.training
+        if self.steps > 2:
+            time.sleep(60)
+        return super().forward(inputs)
+"""
+
+
+@pytest.mark.usefixtures("database")
+def test_a_single_run_that_hangs_is_failed(job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("hangs.py").write_text(HANGS)
+    monkeypatch.syspath_prepend(Path.cwd())
+    words = ("dataset=xor", "arch=logistic", "arch._target_=hangs.Net", "steps=50", "probe=none")
+    job = job_of(*words, "time_limit.run=1.5")
+    build.set_up_torch(job.config)  # imports take seconds, and no later test could use half a module
+    tracker = build.open_tracker(job, "zeroinit")
+    with Bar(1) as bar:
+        record = train_alone(job, tracker, Spool.of(tracker), bar, False)
+    assert record.status == Status.FAILED
+    assert record.tags[Tag.ERROR].startswith("time_limit.run=1.5: it took longer, and was ended")
+    assert b"in forward" in record.files[TRACEBACK]
+    assert [stored.status for stored in tracker.records()] == ["FAILED"]

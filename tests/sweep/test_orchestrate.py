@@ -1,17 +1,24 @@
 """Jobs to records without Hydra: in this process and on workers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from zeroinit import build
 from zeroinit.config import Job
+from zeroinit.errors import Ended
+from zeroinit.process import current_process
 from zeroinit.sweep import runner
 from zeroinit.sweep.checks import check_jobs
+from zeroinit.sweep.fail_fast import FailFast
+from zeroinit.sweep.grid import _train_missing
 from zeroinit.sweep.orchestrate import orchestrate, orchestrate_missing
-from zeroinit.sweep.pool import Pool
+from zeroinit.sweep.pool import Death, Message, Pool
+from zeroinit.sweep.sweep_limits import SweepLimits
+from zeroinit.sweep.watch import Watch
 from zeroinit.tracker import Record, Tracker
 from zeroinit.tracker.memory import Off
 
@@ -158,3 +165,51 @@ def test_a_job_that_is_given_twice_has_a_record_for_each(jobs_of: Callable[..., 
 
 def test_no_jobs_have_no_records(jobs_of: Callable[..., list[Job]]) -> None:
     assert orchestrate([], tracker_of(jobs_of("seed=0"))) == []
+
+
+def test_failures_alike_end_a_sweep(jobs_of: Callable[..., list[Job]], capfd: pytest.CaptureFixture[str]) -> None:
+    """What else ends in the same stack is kept; the command says how many runs are done, and ends with code 1."""
+    rates = (1e38, 2e38, 3e38, 5)  # in a stack they are in the order of their texts
+    jobs = jobs_of(*(f"optimizer=sgd optimizer.lr={rate}" for rate in rates))
+    tracker = tracker_of(jobs)
+    limits = SweepLimits(FailFast(3))
+
+    def train(indices: list[int]) -> bool:
+        orchestrate([jobs[index] for index in indices], tracker, limits=limits)
+        return True
+
+    with pytest.raises(Ended, match="exit code 1"):
+        _train_missing([0, 1, 2, 3], 9, train, tracker)
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.startswith("zeroinit: fail_fast=3: the first 3 runs failed in the same way (diverged: the loss is ")
+    assert last.endswith("); 6 of 9 runs are done, and the same command goes on")
+    assert sorted(record.status for record in tracker.records()) == ["FAILED"] * 3 + ["FINISHED"]
+
+
+class FakePool(Pool):
+    """Its worker is killed for a limit while it has the first task; the second task is done here."""
+
+    def __init__(self) -> None:
+        self.workers = 1
+        self.timeouts: list[float | None] = []
+
+    def run(self, function: Any, tasks: Any, watch: Watch | None = None) -> Generator[Message]:
+        assert watch
+        watch.start(1, 0)
+        self.timeouts.append(watch.timeout)
+        yield Message(0, "retried", Death(current_process(), -9, "hydra.launcher.memory=1GB: it had too much"))
+        yield Message(0, "died", Death(current_process(), -9, "time_limit.run=5m: it took longer, and was ended"))
+        yield Message(1, "done", function(*tasks[1], lambda content: None))
+
+
+def test_a_run_that_is_killed_for_a_limit_is_failed_with_its_sentence(
+    jobs_of: Callable[..., list[Job]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    pool, jobs = FakePool(), jobs_of("steps=9 time_limit.run=5m", "steps=5 optimizer=sgd")
+    records = orchestrate(jobs, tracker_of(jobs), pool, SweepLimits())
+    assert [record.status for record in records] == ["FAILED", "FINISHED"]
+    assert records[0].tags["error"] == "time_limit.run=5m: it took longer, and was ended"
+    assert pool.timeouts == [pytest.approx(300, abs=5)]
+    lines = [line.split(": ", 1) for line in capfd.readouterr().err.splitlines() if "limit" in line or "memory" in line]
+    assert [line[0] for line in lines] == ["tried once more", "failed"]
+    assert lines[0][1].endswith("hydra.launcher.memory=1GB: it had too much")

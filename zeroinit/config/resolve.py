@@ -82,7 +82,7 @@ def make_name(params: Mapping[str, str], overrides: list[str]) -> str:
         line
         for line in overrides
         if line.partition("=")[0] not in skipped
-        and not line.lstrip("+").startswith(("tracker", "probe", "metrics"))
+        and not line.lstrip("+").startswith(("tracker", "probe", "metrics", *LIMIT_KEYS))
         and ("_target_" not in line or _names_param(line, params))
     ]
     scale = [f"x{params['bias_scale.value']}"] if "bias_scale.value" in params else []

@@ -1,10 +1,14 @@
 """Trains a single run, and has it stored."""
 
+import sys
+
 from zeroinit.build import identity_of
 from zeroinit.config import Job
+from zeroinit.errors import BadInput, TimeOver
 from zeroinit.progress import Bar
 from zeroinit.sweep.held import await_held
-from zeroinit.sweep.runner import ignore, run_jobs
+from zeroinit.sweep.run_timer import time_run
+from zeroinit.sweep.runner import ignore, record_lost_jobs, run_jobs
 from zeroinit.sweep.sender import Sender
 from zeroinit.tracker import Record, Status, Tracker
 from zeroinit.tracker.spool import Spool
@@ -13,6 +17,8 @@ from zeroinit.tracker.spool import Spool
 def train_alone(job: Job, tracker: Tracker, spool: Spool, bar: Bar, is_stacked: bool) -> Record:
     """Train a job, or wait for the process that trains it already.
 
+    A run that takes longer than time_limit.run is FAILED, and ends the process if nothing else can.
+
     Raises:
         BadInput: The store does not take the run; it is in the spool.
     """
@@ -20,12 +26,25 @@ def train_alone(job: Job, tracker: Tracker, spool: Spool, bar: Bar, is_stacked: 
     def write_line(line: str) -> None:
         bar.print_line(f"zeroinit: {line}")
 
+    def train() -> Record:
+        try:
+            with time_run(job.config.limits.run, give_up):
+                [record] = run_jobs([job], tracker, bar.advance, "a single run", is_stacked, keep)
+        except TimeOver as error:  # before the training, or after it
+            [record] = record_lost_jobs([job], keep, str(error))
+        return record
+
+    def give_up(error: str) -> None:
+        sys.stderr.write(f"zeroinit: {job.name}: {error}\n")
+        record_lost_jobs([job], keep, error)
+        try:
+            sender.finish()
+        except BadInput as unsent:
+            sys.stderr.write(f"zeroinit: {unsent}\n")
+
+    keep = spool.write if tracker.is_persistent else ignore
     with Sender(tracker, spool, write_line) as sender:
-        while True:
-            keep = spool.write if tracker.is_persistent else ignore
-            [record] = run_jobs([job], tracker, bar.advance, "a single run", is_stacked, keep)
-            if record.status != Status.HELD:
-                break
+        while (record := train()).status == Status.HELD:
             write_line("the run is trained by another process; this command waits for its result")
             ended, _ = await_held([identity_of(job)], tracker, spool)
             if ended:

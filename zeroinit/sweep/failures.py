@@ -2,7 +2,7 @@
 
 import traceback
 
-from zeroinit.errors import BadInput
+from zeroinit.errors import BadInput, TimeOver
 from zeroinit.tracker import TRACEBACK, Record, Status, without_password
 from zeroinit.tracker.tags import Tag
 from zeroinit.user_code import locate_error, message_of
@@ -11,7 +11,7 @@ from zeroinit.user_code import locate_error, message_of
 def mark_failed(record: Record, error: BaseException) -> None:
     """Mark the run as FAILED by an error."""
     record.status = Status.FAILED
-    prefix = "" if isinstance(error, BadInput) else f"{type(error).__name__}: "
+    prefix = "" if isinstance(error, BadInput | TimeOver) else f"{type(error).__name__}: "
     location = locate_error(error)
     text = f"{prefix}{message_of(error)}" + (f" ({location})" if location else "")
     record.tags[Tag.ERROR] = as_text(text).decode()[:5000]

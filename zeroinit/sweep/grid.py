@@ -1,5 +1,6 @@
 """A sweep whose jobs are known from the start: every job is checked before the first one trains, a table at the end."""
 
+import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -9,7 +10,7 @@ from zeroinit.build import identity_of, open_tracker
 from zeroinit.config import Job
 from zeroinit.config.claims import check_meant
 from zeroinit.config.unknown import shipped_defaults
-from zeroinit.errors import BadInput, Ended
+from zeroinit.errors import BadInput, Ended, SweepEnded
 from zeroinit.report import announce, conclude
 from zeroinit.report.manifest import Manifest
 from zeroinit.signals import INTERRUPTED, announce_interruption
@@ -64,7 +65,7 @@ def run_grid(jobs: Sequence[Job], command: Command, train: Train, pool: Pool | N
         print(f"{len(finished)} of {len(jobs)} runs were trained before; rerun=true trains them again")
     missing = [index for index, identity in enumerate(identities) if identity not in finished]
     started = time.time()
-    code = _train_missing(missing, train, tracker)
+    code = _train_missing(missing, len(jobs), train, tracker)
     done = _conclude(manifest, tracker, started, code, pool)
     is_complete = {identities[index] for index in missing} <= done
     if code or not is_complete:
@@ -109,19 +110,24 @@ def _announce(manifest: Manifest, command: Command, tracker: Tracker) -> None:
         ) from error
 
 
-def _train_missing(missing: list[int], train: Train, tracker: Tracker) -> int:
-    """Train the jobs with these indices; return the exit code: 1 if one could not be launched.
+def _train_missing(missing: list[int], total: int, train: Train, tracker: Tracker) -> int:
+    """Train the jobs with these indices, of `total` jobs; return the exit code: 1 if one could not be launched.
 
     Raises:
-        Ended: The command was interrupted.
+        Ended: The command was interrupted, or a limit ended the sweep.
     """
     try:
         return int(not train(missing)) if missing else 0
     except KeyboardInterrupt:
         announce_interruption()
-        with suppress(BadInput):  # the next command marks them otherwise
-            kill_dead_runs(tracker, trains_here=False)
-        raise Ended(INTERRUPTED) from None
+        code = INTERRUPTED
+    except SweepEnded as end:
+        done = total - len(missing) + end.finished
+        sys.stderr.write(f"zeroinit: {end}; {done} of {total} runs are done, and the same command goes on\n")
+        code = 1
+    with suppress(BadInput):  # the next command marks them otherwise
+        kill_dead_runs(tracker, trains_here=False)
+    raise Ended(code)
 
 
 def _conclude(manifest: Manifest, tracker: Tracker, started: float, code: int, pool: Pool | None) -> set[str]:

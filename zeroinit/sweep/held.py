@@ -1,7 +1,7 @@
 """Runs of this command that another process trains: this command waits for their results."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from zeroinit.tracker import TRACEBACK, Record, Status, Tracker
 from zeroinit.tracker.leases import is_held
@@ -25,8 +25,12 @@ def find_ended(identities: Collection[str], tracker: Tracker, spool: Spool) -> l
     return [*waiting.values(), *stored.values()]
 
 
-def await_held(identities: Collection[str], tracker: Tracker, spool: Spool) -> tuple[list[Record], set[str]]:
+def await_held(
+    identities: Collection[str], tracker: Tracker, spool: Spool, check: Callable[[], None] = lambda: None
+) -> tuple[list[Record], set[str]]:
     """Wait until some of the runs with these identities ended, or nobody trains them any more.
+
+    `check` is called now and then, and may raise.
 
     Returns:
         The records of those that ended, and the identities of those that nobody trains.
@@ -35,6 +39,7 @@ def await_held(identities: Collection[str], tracker: Tracker, spool: Spool) -> t
         BadInput: The store does not answer.
     """
     while True:
+        check()
         trained = {record.identity for record in tracker.find_running() if is_held(record.tags)}
         ended = find_ended(identities, tracker, spool)  # later, so that a run that ends meanwhile is in one of the two
         free = {*identities} - trained - {record.identity for record in ended}

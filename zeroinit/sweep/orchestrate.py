@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from zeroinit.build import identity_of
 from zeroinit.config import Job
-from zeroinit.errors import BadInput
+from zeroinit.errors import BadInput, SweepEnded
 from zeroinit.progress import Bar
 from zeroinit.sweep import runner
 from zeroinit.sweep.checkpoint import discard
@@ -19,6 +19,7 @@ from zeroinit.sweep.pool import Death, Message, Pool
 from zeroinit.sweep.resume import find_finished
 from zeroinit.sweep.resumption import plan_all
 from zeroinit.sweep.sender import Sender
+from zeroinit.sweep.sweep_limits import SweepLimits
 from zeroinit.tracker import Record, RunWriter, Status, Tracker
 from zeroinit.tracker.scores import VAL_SCORES, ScoreValue
 from zeroinit.tracker.spool import Spool
@@ -27,7 +28,9 @@ from zeroinit.tracker.tags import Tag
 NO_TASK = -1  # the number of the task of a run that another process has trained
 
 
-def orchestrate(jobs: Sequence[Job], tracker: Tracker, pool: Pool | None = None) -> list[Record]:
+def orchestrate(
+    jobs: Sequence[Job], tracker: Tracker, pool: Pool | None = None, limits: SweepLimits | None = None
+) -> list[Record]:
     """Train the jobs, in stacks, under a progress bar.
 
     A job that fails is reported in a line at once, and the others go on. Runs that another process trains are not
@@ -37,6 +40,7 @@ def orchestrate(jobs: Sequence[Job], tracker: Tracker, pool: Pool | None = None)
         jobs: Checked jobs (zeroinit.sweep.checks), in any order.
         tracker: The open tracker of the jobs.
         pool: The worker processes that train; None trains in this process.
+        limits: What ends the sweep early, and the memory of its workers.
 
     Returns:
         The records in the order of the jobs. If the tracker is persistent, a record has only the values of the
@@ -44,24 +48,32 @@ def orchestrate(jobs: Sequence[Job], tracker: Tracker, pool: Pool | None = None)
 
     Raises:
         BadInput: The store does not take the runs; they are in the spool.
+        SweepEnded: A limit ends the sweep; what is finished is in the store.
     """
     spool = Spool.of(tracker)
     with Bar(len(jobs)) as bar, Sender(tracker, spool, lambda line: bar.print_line(f"zeroinit: {line}")) as sender:
-        training = _Training(jobs, tracker, spool, bar, pool)
-        training.train(jobs)
-        while training.held:
-            training.train(training.await_held())  # of what a process left that was killed
+        training = _Training(jobs, tracker, spool, bar, pool, limits or SweepLimits())
+        try:
+            training.train(jobs)
+            while training.held:
+                training.train(training.await_held())  # of what a process left that was killed
+        except SweepEnded as end:
+            end.finished = sum(record.status == Status.FINISHED for record in training.records.values())
+            sender.finish()
+            raise
         sender.finish()
     return [training.records[identity_of(job)] for job in jobs]
 
 
-def orchestrate_missing(jobs: Sequence[Job], tracker: Tracker, pool: Pool | None = None) -> list[Record]:
+def orchestrate_missing(
+    jobs: Sequence[Job], tracker: Tracker, pool: Pool | None = None, limits: SweepLimits | None = None
+) -> list[Record]:
     """Do what `orchestrate` does, but take the records of runs that were trained before from the store."""
     finished = find_finished(jobs, tracker)
     discard(finished)  # a process may have died before it did so
     tracker.load_histories(list(finished.values()), VAL_SCORES)
     missing = [job for job in jobs if identity_of(job) not in finished]
-    trained = orchestrate(missing, tracker, pool)
+    trained = orchestrate(missing, tracker, pool, limits)
     records = finished | {identity_of(job): record for job, record in zip(missing, trained, strict=True)}
     return [records[identity_of(job)] for job in jobs]
 
@@ -90,10 +102,19 @@ class _Training:
         held: The jobs that another process trains.
     """
 
-    def __init__(self, jobs: Sequence[Job], tracker: Tracker, spool: Spool, bar: Bar, pool: Pool | None) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        tracker: Tracker,
+        spool: Spool,
+        bar: Bar,
+        pool: Pool | None,
+        limits: SweepLimits,
+    ) -> None:
         self.records: dict[str, Record] = {}
         self.held: list[Job] = []
         self._tracker, self._spool, self._bar, self._pool = tracker, spool, bar, pool
+        self._limits = limits
         self._keep = spool.write if tracker.is_persistent else runner.ignore
         self._jobs = {job.config_hash: job for job in jobs}
         self._tasks: list[_Task | None] = []
@@ -128,7 +149,8 @@ class _Training:
 
     def _train_on(self, pool: Pool) -> None:
         """Train the stacks on the workers of the pool."""
-        with closing(pool.run(runner.run_in_worker, self._tasks)) as messages:
+        watch = self._limits.watch(task.jobs for task in self._tasks if task)
+        with closing(pool.run(runner.run_in_worker, self._tasks, watch)) as messages:
             for message in messages:
                 self._handle(message)
 
@@ -139,7 +161,7 @@ class _Training:
             self._bar.print_line(f"zeroinit: {runs} trained by another process; this command waits for the results")
             self._is_waiting_announced = True
         by_identity = {identity_of(job): job for job in self.held}
-        ended, free = await_held(by_identity, self._tracker, self._spool)
+        ended, free = await_held(by_identity, self._tracker, self._spool, self._limits.deadline.check)
         left = by_identity.keys() - free - {record.identity for record in ended}
         self.held = [job for identity, job in by_identity.items() if identity in left]
         self._end(NO_TASK, ended)
@@ -175,6 +197,7 @@ class _Training:
             if record.status != Status.FINISHED:
                 self._bar.print_line(failure_line(job, record))
         self._bar.finish(index, len(ended))
+        self._limits.fail_fast.note(ended)
 
     def _give_up(self, index: int, trace: str) -> None:
         """Mark the members of a task that raised as FAILED."""
@@ -191,7 +214,7 @@ class _Training:
         discard(identities)
         left = [job for job in task.jobs if identity_of(job) not in identities]
         self._end(index, ended)
-        error = f"its worker died ({_describe_exit(death.exit_code)})"
+        error = death.reason or f"its worker died ({_describe_exit(death.exit_code)})"
         if not is_retried:
             self._end(index, runner.record_lost_jobs(left, self._keep, error))
         elif not left:

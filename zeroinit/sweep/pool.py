@@ -62,8 +62,10 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def open_pool(workers: int | None) -> "Pool | None":
-    """Return a pool of `workers` processes, or as many as cores; None for one worker, as this process can do its tasks.
+def open_pool(workers: int | None, is_killable: bool = False) -> "Pool | None":
+    """Return a pool of `workers` processes, or as many as cores.
+
+    Returns None for one worker, as this process can do its tasks, unless it must be one that can be killed.
 
     Raises:
         BadInput: The number, of the key hydra.launcher.workers, is not a whole number from 1.
@@ -71,7 +73,7 @@ def open_pool(workers: int | None) -> "Pool | None":
     count = count_cores() if workers is None else workers
     if type(count) is not int or count < 1:
         raise BadInput(f"hydra.launcher.workers={workers}: give a whole number from 1, or null")
-    return Pool(count) if count > 1 else None
+    return Pool(count) if count > 1 or is_killable else None
 
 
 def start_server() -> None:
