@@ -49,6 +49,7 @@ LONGEST = ("test_blocks", "test_mlflow_ui", "test_launcher", "test_ecosystem", "
 SLOW = (
     *LONGEST,
     *("test_options", "test_gpu", "test_cli", "test_bad_values", "test_sizes", "test_lint", "test_rerun"),
+    "test_generated_inputs",
     *("test_store_failures", "test_stack", "test_resume", "test_bad_input", "test_renamed", "test_compose"),
     *("test_orchestrate", "test_config", "test_tracker", "test_laboratory", "test_unknown_keys", "test_init"),
     *("test_outcome", "test_hydra_jobs", "test_ties", "test_user_exits", "test_report_command", "test_commands"),

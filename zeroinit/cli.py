@@ -19,7 +19,8 @@ from zeroinit import CONF
 from zeroinit.build import open_tracker
 from zeroinit.config import Job, composition, rerun
 from zeroinit.config.compose import is_multirun, is_search, job_of, sweep_name
-from zeroinit.config.overrides import check_overrides, check_plugins
+from zeroinit.config.overrides import check_depth, check_overrides, check_plugins
+from zeroinit.config.yaml_limits import limit_hydra
 from zeroinit.environment import environment
 from zeroinit.errors import BadInput, Ended, RunFailed
 from zeroinit.progress import Bar
@@ -75,7 +76,7 @@ def task(cfg: DictConfig) -> float | None:
     try:
         return train_job(cfg)
     except SystemExit as end:
-        if is_multirun():
+        if is_multirun() or not HydraConfig.get().callbacks:  # without zeroinit's callback, Hydra would report Ended
             raise
         if not end.code:
             return None
@@ -205,6 +206,7 @@ def main() -> None:
     With HYDRA_FULL_ERROR=1 in the environment, Hydra's own exception is shown instead.
     """
     forget_notes()
+    limit_hydra()
     if pickled := next((word for word in sys.argv[1:] if _is_experimental_rerun(word)), None):
         exit_with_bad_input(
             BadInput(f"{pickled}: it reads a pickle, which is code; give -cp RUN/.hydra -cn config, the saved config")
@@ -214,6 +216,7 @@ def main() -> None:
     note_folder()
     overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
     try:
+        check_depth(overrides)
         check_overrides(OverridesParser.create().parse_overrides(overrides))
     except BadInput as error:
         exit_with_bad_input(error)

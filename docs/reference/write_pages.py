@@ -33,9 +33,7 @@ def list_probes() -> str:
 
 def _tabulate(metrics: tuple[Metric, ...]) -> str:
     names = [metric.name.replace("{layer}", "<layer>") for metric in metrics]
-    meanings = [f"{metric.description} (thinned)" if metric.is_thinned else metric.description for metric in metrics]
-    units = [metric.unit for metric in metrics]
-    rows = [f"| `{name}` | {meaning} | {unit} |" for name, meaning, unit in zip(names, meanings, units, strict=True)]
+    rows = [f"| `{name}` | {metric.description} | {metric.unit} |" for name, metric in zip(names, metrics, strict=True)]
     return "\n".join(["| metric | meaning | unit |", "|---|---|---|", *rows, ""])
 
 

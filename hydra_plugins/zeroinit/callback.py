@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
 from hydra_plugins.zeroinit.search import adapt_optuna
 
@@ -42,12 +43,12 @@ class SweepCallback(Callback):
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Take the secrets out of the file that Hydra has just written."""
-        from zeroinit.config.saved import without_secrets  # it imports torch, which listing the plugins must not
+        # they import torch, which listing the plugins must not
+        from zeroinit.config.saved import has_secrets, without_secrets
 
         path = Path(config.hydra.runtime.output_dir, config.hydra.output_subdir or "", "hydra.yaml")
-        plain = without_secrets(config)
-        if plain != config and path.is_file():
-            OmegaConf.save(OmegaConf.masked_copy(plain, "hydra"), path)
+        if has_secrets(config.hydra) and path.is_file():
+            OmegaConf.save(OmegaConf.masked_copy(without_secrets(config), "hydra"), path)
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
         """End a single run that raised Ended with its exit code; Hydra would print a traceback."""
@@ -61,6 +62,7 @@ class SweepCallback(Callback):
         """Refuse a sweep whose plugins do not fit each other."""
         # they import torch, which listing the plugins must not
         from zeroinit import cli
+        from zeroinit.config import composition
         from zeroinit.config.overrides import check_plugins
         from zeroinit.errors import BadInput
 
@@ -71,6 +73,9 @@ class SweepCallback(Callback):
             check_combination(config)
         except BadInput as error:
             cli.exit_with_bad_input(error)
+        except OmegaConfBaseException as error:  # Hydra would turn it into a warning
+            if refused := composition.explain(error):
+                cli.exit_with_bad_input(refused)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Print and keep the table of the runs of another sweeper. Exits 1 if a run failed."""

@@ -170,7 +170,7 @@ def test_a_folder_that_is_not_there_is_that_of_the_current_folder(zeroinit: Comm
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: [", "{path}: it cannot be read: while parsing"),
+        ("a: [", "{path}: line 2 is not YAML: while parsing"),
         ("- 1", "{path}: it holds no keys; give the config.yaml of a run's folder .hydra"),
         (
             "hydra: {}",

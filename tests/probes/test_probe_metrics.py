@@ -13,15 +13,13 @@ import zeroinit.probes
 from zeroinit import dataset
 from zeroinit.arch import FNN
 from zeroinit.observed_layers import hidden_layers
-from zeroinit.probes.gradient import GRADIENT_NORM, GRADIENT_ZEROS
-from zeroinit.probes.metrics import EVALUATIONS, all_probes, find_metric, thin_points
+from zeroinit.probes.metrics import EVALUATIONS, all_probes, find_metric
 from zeroinit.probes.probe import Metric, Probe
 from zeroinit.report.cells import group_cells
 from zeroinit.report.manifest import Manifest
 from zeroinit.report.page import render_page
 from zeroinit.rng import stream
 from zeroinit.tracker import Record
-from zeroinit.tracker.scores import VAL_SCORES
 from zeroinit.training.cohort import Member
 
 PREDICTED = {"first_gradient_predicted/{layer}"}  # which a session writes, before training
@@ -67,30 +65,6 @@ def test_each_metric_of_a_run_is_declared_once() -> None:
         assert metric.layer_of(name) == ("conv.1" if name != metric.name else "")
         assert [other for other in declared if name == other.name or other.layer_of(name)] == [metric]
     assert find_metric("mine/hidden1") is None
-
-
-def test_thinned_metrics_keep_few_points_and_all_others_all() -> None:
-    steps = [*range(11), 17, 40, 50, 300, 310]
-    points = [
-        (name, 1 / (1 + step), step)
-        for step in steps
-        for name in ("test/loss", "grad/conv.1/p05", "grad/conv.1/norm", "symmetry/a/cosine", "mine")
-        if step >= 4 or "cosine" not in name
-    ]
-    stored = Record("", {}, {}, metrics=thin_points(points)).histories
-    assert list(stored["grad/conv.1/p05"]) == [0, 1, 3, 5, 10, 40, 50, 300, 310]
-    assert list(stored["symmetry/a/cosine"]) == [4, 5, 10, 40, 50, 300, 310]
-    for name in ("test/loss", "grad/conv.1/norm", "mine"):
-        assert list(stored[name]) == steps
-    assert [point for point in points if point in thin_points(points)] == thin_points(points)  # in their order
-
-
-def test_no_metric_is_thinned_that_is_read_at_every_step() -> None:
-    declared = [*EVALUATIONS, *(metric for probe in all_probes().values() for metric in probe.metrics)]
-    thinned = [metric for metric in declared if metric.is_thinned]
-    assert len(thinned) == 6
-    assert not any(metric.has_curve for metric in thinned)
-    assert not {metric.name for metric in thinned} & {GRADIENT_NORM.name, GRADIENT_ZEROS.name, *VAL_SCORES}
 
 
 class MadeUp(Probe):

@@ -9,7 +9,6 @@ from mlflow import MlflowClient
 from zeroinit.errors import BadInput, StoreFailed
 from zeroinit.tracker import Record, mlflow_client, mlflow_sql
 from zeroinit.tracker.mlflow import Mlflow
-from zeroinit.tracker.server_writer import ServerWriter
 
 METRICS = [("test/accuracy", 0.1, 0), ("grad/hidden1/norm", 0.5, 1), ("grad/hidden1/norm", 0.25, 2)]
 LATER = [("test/accuracy", 0.9, 2), ("grad/hidden1/norm", 0.125, 10), ("train/loss", 1.8e308, 2)]
@@ -177,20 +176,3 @@ def test_metrics_that_are_sent_again_are_in_the_store_once(
     [stored] = [stored for stored in tracker.records() if stored.name == "run"]
     history = tracker.client.get_metric_history(stored.run_id, "train/loss")
     assert sorted(point.step for point in history) == list(range(1500))
-
-
-def test_the_client_writes_each_point_of_a_run_that_stores_fewer_at_its_end(tracker: Mlflow) -> None:
-    writer = ServerWriter(tracker.client, tracker.uri, tracker.experiment_id, "two", time.time())
-    record = Record("thinned", {}, {"identity": "thinned"})
-    record.metrics = [(name, float(step), step) for step in range(4) for name in ("grad/a/p50", "test/loss")]
-    assert writer.claim([record]) == []
-    writer.write_progress([record])
-    record.metrics = [
-        (name, value, step) for name, value, step in record.metrics if name == "test/loss" or step in (0, 3)
-    ]
-    record.metrics.append(("test/loss", 9.0, 9))
-    record.close()
-    writer.write([record])
-    [stored] = [stored for stored in tracker.records() if stored.name == "thinned"]
-    tracker.load_histories([stored], ["test/loss"])
-    assert stored.history("test/loss") == {0: 0, 1: 1, 2: 2, 3: 3, 9: 9}

@@ -42,13 +42,13 @@ def _has_key(node: Any, names: Sequence[str]) -> bool:
 
 def infer_choices(values: Values) -> dict[str, Any]:
     """Return the shipped option of each group that is most similar to the values, for folders that do not name it."""
-    choices = {}
+    choices, config = {}, OmegaConf.create(values)
     for entry in OmegaConf.load(CONF / "config.yaml").defaults:
         if isinstance(entry, DictConfig):
             [(key, usual)] = entry.items()
             group, _, package = str(key).partition("@")
             if not group.startswith("override "):
-                node = OmegaConf.select(OmegaConf.create(values), package or group)
+                node = OmegaConf.select(config, package or group)
                 choices[str(key)] = _closest_option(group, str(usual), node)
     return choices
 

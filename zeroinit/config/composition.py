@@ -17,6 +17,7 @@ from zeroinit.config.choices import options_with
 from zeroinit.config.grid_keys import MAX_JOBS, PAIRED, SKIP_IF
 from zeroinit.config.nearest import nearest
 from zeroinit.config.unknown import FUNCTION_NODES, RULES, suggest_key
+from zeroinit.config.yaml_limits import describe_yaml_error
 from zeroinit.errors import BadInput
 
 PACKAGE = Path(zeroinit.__file__).parent
@@ -70,9 +71,12 @@ def _describe(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         if error.override and "=" not in error.override:
             return f"{error.override}: it is not key=value; leave no blank beside the ="
+        if "LexerNoViableAltException" in text:
+            text = "a character is not allowed there; quote the value, as in 'KEY=\"VALUE\"'"
         return f"{error.override or 'the command line'}: it cannot be read: {text}"
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return text
+        key = getattr(error.__cause__, "full_key", None) or getattr(error, "full_key", None)
+        return f"{key}: {text}" if key and key not in text.splitlines()[0] else text
     last = traceback.extract_tb(error.__traceback__)[-1]
     if last.name == "configure_log":
         return "hydra.verbose: give true, false, or a list of names of loggers"
@@ -106,10 +110,7 @@ def _describe_missing(error: MissingConfigException, text: str) -> str:
 def _describe_yaml_error(error: YAMLError) -> str:
     """Return the message for a file that is not YAML, with the line of the fault."""
     mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-    if mark is None or not isinstance(error, MarkedYAMLError):
-        return f"a config file is not YAML: {' '.join(str(error).split())}"
-    problem = f"{error.context}, {error.problem}" if error.context else str(error.problem)
-    return f"{mark.name}: line {mark.line + 1} is not YAML: {problem}"
+    return f"{mark.name if mark else 'a config file'}: {describe_yaml_error(error)}"
 
 
 def _describe_unknown_key(match: re.Match[str]) -> str:
@@ -155,6 +156,10 @@ PATTERNS: list[tuple[str, Callable[[re.Match[str]], str]]] = [  # Hydra's messag
         lambda match: (
             f"hydra.sweeper.{match[1]}: the sweeper that hydra/sweeper chooses has no such key; leave out one of them"
         ),
+    ),
+    (
+        r"Error resolving interpolation '(.*?)', possible interpolation keys: ([^\n]*)",
+        lambda match: f"{match[1]}: in place of an option, only a group can be referred to, one of {match[2]}",
     ),
     (r"Error merging override (.*?)\n(.*)", lambda match: f"{match[1]}: {match[2]}"),
     (r"Error parsing override '(.*?)'\n(.*)", lambda match: f"{match[1]}: it cannot be read: {match[2]}"),

@@ -8,8 +8,9 @@ from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from typing import Any
 
-from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, RangeSweep, Sweep
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from zeroinit import CONF
 from zeroinit.config.nearest import nearest
@@ -18,6 +19,18 @@ from zeroinit.errors import BadInput
 from zeroinit.tracker import mask_word
 
 MAX_AXIS_VALUES = 1_000_000  # beyond it, reading the axis alone takes seconds
+MAX_DEPTH = 50  # levels of brackets in an override; Hydra reads them by recursion
+
+
+def check_depth(lines: Iterable[str]) -> None:
+    """Raise BadInput for an override whose lists and keys are deeper than Hydra can read."""
+    for line in lines:
+        depth = deepest = 0
+        for character in line:
+            depth += (character in "[{(") - (character in ")}]")
+            deepest = max(deepest, depth)
+        if deepest > MAX_DEPTH:
+            raise BadInput(f"{mask_word(line)}: it has {deepest} levels of brackets; give at most {MAX_DEPTH}")
 
 
 def check_overrides(overrides: Sequence[Override]) -> None:
@@ -30,6 +43,8 @@ def check_overrides(overrides: Sequence[Override]) -> None:
         key, line = override.key_or_group, mask_word(str(override.input_line))
         if override.is_delete():
             continue
+        if "${" in line:
+            _check_interpolation(line)
         if override.is_sweep_override() and not override.is_discrete_sweep():
             continue  # an interval, which only an optimising sweeper accepts
         count = count_values(override, line) if override.is_sweep_override() else 1
@@ -37,6 +52,8 @@ def check_overrides(overrides: Sequence[Override]) -> None:
         if override.is_range_sweep() and count and not is_group:
             continue  # numbers, which need not be read here
         values = axis_values(override, line) if override.is_sweep_override() else [override.value()]
+        if any(isinstance(value, Sweep) for value in values):
+            raise BadInput(f"{line}: a value is an axis itself, as range(3) is; give an axis with the values alone")
         if not values or (is_group and values == [""]):
             raise BadInput(f"{line}: the axis has no values; give at least one")
         for value in values if is_group else ():
@@ -46,6 +63,14 @@ def check_overrides(overrides: Sequence[Override]) -> None:
                 check_uri(value)
         if key == "hydra.job.env_copy":
             _check_env_copy(line, values)
+
+
+def _check_interpolation(line: str) -> None:
+    """Raise BadInput for an override with an interpolation that OmegaConf cannot read."""
+    try:
+        OmegaConf.create({"line": line})
+    except OmegaConfBaseException as error:
+        raise BadInput(f"{line}: an interpolation cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def _check_env_copy(line: str, values: Iterable[Any]) -> None:

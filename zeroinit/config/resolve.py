@@ -40,8 +40,23 @@ def resolve(cfg: DictConfig, hydra_node: Any) -> Values:
         raise BadInput(f"{error.full_key}: it has no value; give {error.full_key}=VALUE") from error
     except OmegaConfBaseException as error:
         raise BadInput(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+    _check_key_types(values)
     RunConfig.parse(values)  # only a check, of 0.1 ms: Job.config parses the values that a job has when it is used
     return values
+
+
+def _check_key_types(node: Any, path: str = "") -> None:
+    """Raise BadInput for a node whose keys are of several types: they have no order, which the hash needs."""
+    if isinstance(node, list):
+        for item in node:
+            _check_key_types(item, path)
+    if not isinstance(node, dict):
+        return
+    if len({type(key) for key in node}) > 1:
+        key = next(key for key in node if not isinstance(key, str))
+        raise BadInput(f"{path}.{key}: its node has keys that are text; quote this one, as '{key}'")
+    for key, value in node.items():
+        _check_key_types(value, f"{path}.{key}" if path else str(key))
 
 
 def find_options(choices: Mapping[str, Any], values: Values) -> dict[str, str]:

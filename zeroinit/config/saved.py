@@ -15,6 +15,7 @@ from zeroinit.config.choices import infer_choices
 from zeroinit.config.identity import ADDED_KEYS, LIMIT_KEYS, SWEEP_ONLY_KEYS
 from zeroinit.config.read import Values
 from zeroinit.config.unknown import FUNCTION_NODES, shipped_defaults
+from zeroinit.config.yaml_limits import check_yaml
 from zeroinit.environment import ENV_SET, is_secret
 from zeroinit.errors import BadInput
 from zeroinit.tracker import mask_uri, mask_word
@@ -68,16 +69,26 @@ def to_save(cfg: DictConfig, hydra_node: Any, resolved: Values, sweep: str) -> S
     return Saved({key: value for key, value in values.items() if key not in unused}, choices, variables, sweep)
 
 
+def has_secrets(hydra_node: Any) -> bool:
+    """Return whether Hydra's node has a secret variable, or an override that sets one."""
+    variables: Any = OmegaConf.to_container(hydra_node.job.env_set)
+    lines: Any = OmegaConf.to_container(hydra_node.overrides.hydra)
+    return any(_holds_secret(str(name), value) for name, value in variables.items()) or any(map(_sets_secret, lines))
+
+
 def without_secrets(cfg: DictConfig) -> DictConfig:
     """Return a copy of a config with Hydra's node that has no secret variables, and no overrides that set them."""
     copied: DictConfig = deepcopy(cfg)
     node = copied.hydra
+    if not has_secrets(node):
+        return copied
     with read_write(node), open_dict(node):
-        env_set, overrides = node.job.env_set, node.overrides.hydra
-        for name in list(env_set):
-            if _holds_secret(str(name), env_set._get_node(name)._value()):
-                del env_set[name]
-        node.overrides.hydra = [line for line in overrides if not _sets_secret(str(line))]
+        variables: Any = OmegaConf.to_container(node.job.env_set)
+        for name, value in variables.items():
+            if _holds_secret(str(name), value):
+                del node.job.env_set[name]
+        lines: Any = OmegaConf.to_container(node.overrides.hydra)
+        node.overrides.hydra = [line for line in lines if not _sets_secret(line)]
     return copied
 
 
@@ -155,10 +166,11 @@ def _lasting(raw: Any, resolved: Any) -> Any:
 
 
 def _load(path: Path) -> Values:
+    check_yaml(path)
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         values = OmegaConf.to_container(OmegaConf.load(path)) if content else {}
-    except (yaml.YAMLError, OSError, UnicodeError) as error:
+    except (yaml.YAMLError, OSError) as error:
         raise BadInput(f"{path}: it cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise BadInput(f"{path}: it holds no keys; give the config.yaml of a run's folder .hydra")

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from zeroinit.errors import BadInput
 from zeroinit.regular_files import irregular_kind
 
 MAX_FILE_BYTES = 2**26  # the largest file of these data sets has 47 MB
+MAX_ARCHIVE_BYTES = 2**28  # the largest archive has 170 MB
 VAL_EXAMPLES = 7000  # training images held out for validation (Schicho 2023)
 
 
@@ -97,19 +99,21 @@ def _read_splits(
     Raises:
         BadInput: A file is missing and cannot be downloaded, is truncated or corrupt, or is no regular file.
     """
-    for path in (*(folder / file for file in files), *archives):
+    paths = {folder / file: MAX_FILE_BYTES for file in files} | dict.fromkeys(archives, MAX_ARCHIVE_BYTES)
+    for path, most in paths.items():
         if kind := irregular_kind(path):
             raise BadInput(f"dataset={option}: {path.absolute()} is {kind}, not a file; remove it")
+        if path.is_file() and path.stat().st_size > most:  # reading it could take hours
+            raise BadInput(
+                f"dataset={option}: {path.absolute()} is larger than {most >> 20} MiB, which no file of the data set "
+                "is; remove it to have it downloaded again"
+            )
     missing = [file for file in files if not (folder / file).is_file()]
-    large = [file for file in files if file not in missing and (folder / file).stat().st_size > MAX_FILE_BYTES]
-    if large:
-        raise BadInput(
-            f"dataset={option}: {large[0]} in {folder.absolute()} is larger than {MAX_FILE_BYTES >> 20} MiB, which no "
-            "file of the data set is; remove it to have it downloaded again"
-        )
     new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        train, test = (source(Path(root).expanduser(), train=part, download=bool(missing)) for part in (True, False))
+        with warnings.catch_warnings(action="ignore"):  # of torch, on files that are no tensors
+            folder_of_source, download = Path(root).expanduser(), bool(missing)
+            train, test = (source(folder_of_source, train=part, download=download) for part in (True, False))
     except Exception as error:  # torchvision asserts, unpacks and opens URLs; any exception means unusable files
         for path in new_folders:  # the download made them before it failed
             if path.is_dir() and not any(path.iterdir()):

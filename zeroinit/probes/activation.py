@@ -12,7 +12,7 @@ DEAD = Metric("activation/{layer}/dead", "share", "units that pass no gradient f
 SATURATED = Metric(
     "activation/{layer}/saturated", "share", "units with next to no slope for any example", has_curve=True
 )
-MEAN = Metric("activation/{layer}/mean", "", "mean of the outputs", is_thinned=True)
+MEAN = Metric("activation/{layer}/mean", "", "mean of the outputs")
 VARIANCE = Metric("activation/{layer}/variance", "", "variance of the outputs", is_nonnegative=True, has_curve=True)
 
 

@@ -18,8 +18,8 @@ from zeroinit.training.events import Gradients
 HISTOGRAMS_FILE = "histograms.npz"
 GRADIENT_NORM = Metric("grad/{layer}/norm", "", "Euclidean norm of the weight gradient", is_nonnegative=True)
 GRADIENT_ZEROS = Metric("grad/{layer}/zeros", "share", "share of the entries that are exactly zero")
-QUANTILES = {  # thinned, as the histograms have them at each observed step
-    share: Metric(f"grad/{{layer}}/p{100 * share:02.0f}", "", f"{share:.0%} quantile of the entries", is_thinned=True)
+QUANTILES = {
+    share: Metric(f"grad/{{layer}}/p{100 * share:02.0f}", "", f"{share:.0%} quantile of the entries")
     for share in (0.05, 0.50, 0.95)
 }
 

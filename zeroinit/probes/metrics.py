@@ -1,9 +1,8 @@
 """The metrics of runs, and the probes, each a class in a module of its own name in this package."""
 
 import importlib
-import math
 import pkgutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 
 from torch import nn
@@ -18,8 +17,6 @@ EVALUATIONS = tuple(  # metrics that the training writes; a run has accuracy or 
     for name, label, unit in _UNITS
     for split, prefix in (("test", "test"), ("train", "training"), ("val", "validation"))
 )
-THINNED_PER_DECADE = 3
-Point = tuple[str, float, int]  # (metric, value, step)
 
 
 @cache
@@ -40,22 +37,6 @@ def find_metric(name: str) -> Metric | None:
     """Return what is declared of a metric of a run, such as `weight/hidden1/norm`; None if no probe declares it."""
     declared = (*EVALUATIONS, *(metric for probe in all_probes().values() for metric in probe.metrics))
     return next((metric for metric in declared if name == metric.name or metric.layer_of(name)), _of_user(name))
-
-
-def thin_points(points: Sequence[Point]) -> list[Point]:
-    """Return the points that a run stores, by step: all but some of the metrics that are thinned.
-
-    Of these it stores the first and the last one, and the first of each third of a tenfold of steps.
-    """
-    last = {name: index for index, (name, _, _) in enumerate(points)}
-    parts: dict[str, int] = {}  # of the steps, {metric: the part of its last point}
-    stored: list[Point] = []
-    for index, (name, value, step) in enumerate(points):
-        metric, part = find_metric(name), math.floor(THINNED_PER_DECADE * math.log10(step) + 1e-9) if step else -1
-        if not metric or not metric.is_thinned or part != parts.get(name) or index == last[name]:
-            stored.append((name, value, step))
-        parts[name] = part
-    return stored
 
 
 def _of_user(name: str) -> Metric | None:

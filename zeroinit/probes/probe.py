@@ -32,7 +32,6 @@ class Metric:
         description: A phrase.
         is_nonnegative: Whether no value is below 0.
         has_curve: Whether the page shows it over time.
-        is_thinned: Whether a stored run has only some of its values (see `thin_points`), as nothing needs them all.
     """
 
     name: str
@@ -40,7 +39,6 @@ class Metric:
     description: str
     is_nonnegative: bool = False
     has_curve: bool = False
-    is_thinned: bool = False
 
     def of(self, layer: str) -> str:
         """Return the name of the metric of this layer."""

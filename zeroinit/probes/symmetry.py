@@ -10,7 +10,7 @@ from zeroinit.training.events import Weights
 DISTINCT_NEURONS = Metric(
     "symmetry/{layer}/distinct", "neurons", "neurons that differ", is_nonnegative=True, has_curve=True
 )
-MEAN_COSINE = Metric("symmetry/{layer}/cosine", "", "mean cosine of the angle between two neurons", is_thinned=True)
+MEAN_COSINE = Metric("symmetry/{layer}/cosine", "", "mean cosine of the angle between two neurons")
 
 
 def hidden_widths(model: nn.Module) -> dict[str, int]:

@@ -11,7 +11,7 @@ from zeroinit.probes.probe import NO_LAYER, Metric, Probe, Readings, Subject, se
 from zeroinit.state import State
 from zeroinit.training.events import Weights
 
-NORM = Metric("weight/{layer}/norm", "", "Euclidean norm of the weights", is_nonnegative=True, is_thinned=True)
+NORM = Metric("weight/{layer}/norm", "", "Euclidean norm of the weights", is_nonnegative=True)
 ANGLE = Metric(
     "weight/{layer}/angle",
     "degrees",

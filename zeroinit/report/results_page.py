@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from zeroinit.config.claims import Claim, ClaimTest, parse_claims
 from zeroinit.config.identity import VERSION
+from zeroinit.config.yaml_limits import check_yaml
 from zeroinit.errors import BadInput
 from zeroinit.report.answer import describe_verdict, group_by_claim, name_claims
 from zeroinit.report.archive import FOLDER_KEY, record_of, split_by_version, sweep_and_size, version_of
@@ -60,6 +61,7 @@ def read_sweep_file(path: Path) -> SweepFile:
     Raises:
         BadInput: The file is not a sweep's, or its claims are malformed.
     """
+    check_yaml(path)
     try:
         content: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
         claims, reference = content.get("claims", []), content.get("reference", BASELINE)

@@ -29,7 +29,7 @@ from zeroinit.init import state_hash
 from zeroinit.observed_layers import hidden_layers, other_parameters
 from zeroinit.probes.first_gradient import FIRST_GRADIENT_PREDICTED, FirstGradient
 from zeroinit.probes.inspection import EXAMPLES, Inspection, examples_for, inspect_model
-from zeroinit.probes.metrics import layer_reasons, skip_reasons, thin_points
+from zeroinit.probes.metrics import layer_reasons, skip_reasons
 from zeroinit.probes.observer import Observer
 from zeroinit.probes.outcome import EARLY_STOP_STEPS, Evidence, find_baselines, is_hopeless, judge
 from zeroinit.probes.probe import Subject
@@ -257,7 +257,6 @@ class Session:
         record.tags |= {Tag.TRAIN_SECONDS: f"{seconds:.3f}", Tag.SAMPLES_PER_SECOND: f"{samples / seconds:.0f}"}
         if self.tracker.is_persistent:
             record.files |= self.observer.files(index)
-            record.metrics = thin_points(record.metrics)
             if run.job.config.save:
                 record.files["weights.pt"] = state_dict_bytes(run.member.model)
         inspection = self._inspect(run)

@@ -124,7 +124,7 @@ def write_whole(connection: Connection, experiment_id: str, artifact_root: str, 
         ids = [record.run_id for record in group]
         present = set(connection.scalars(select(RUNS.c.run_uuid).where(RUNS.c.run_uuid.in_(ids))))
         rows = [_run_row(record, experiment_id, artifact_root) for record in group]
-        if present:
+        if present:  # in MySQL, a delete that finds nothing would lock rows that others insert
             for table in (TAGS, PARAMS, METRICS, LATEST):
                 connection.execute(delete(table).where(table.c.run_uuid.in_(present)))
             # other tables of MLflow may refer to the row of a run

@@ -10,6 +10,7 @@ from functools import cached_property, partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from alembic.util.exc import CommandError
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -17,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from zeroinit.errors import BadInput, StoreFailed
 from zeroinit.tracker import accepted, artifacts, mask_uri, without_password
-from zeroinit.tracker.reachable import file_of, is_server, read_only_reason, unreachable_reason
+from zeroinit.tracker.reachable import DATABASE, file_of, is_server, read_only_reason, unreachable_reason
 from zeroinit.tracker.record import folder_of
 from zeroinit.tracker.waiting import WAIT_SECONDS, call_until_it_works, describe, first_error
 
@@ -150,8 +151,14 @@ class Connection:
         try:
             what = f"{self.shown}: the store cannot be opened"
             call_until_it_works(partial(self._find_experiment, usual_folder, make), what, STORE_ERRORS, seconds)
+        except CommandError as error:  # of alembic, which looks after MLflow's tables
+            raise self.error(
+                f"its tables are not those of this version of MLflow ({describe(error)}); give another file, or "
+                "install the version that wrote it"
+            ) from error
         except (*STORE_ERRORS, ImportError) as error:
-            raise self.error(describe(error)) from error
+            is_damaged = file_of(self.uri) and isinstance(first_error(error), sqlite3.DatabaseError)
+            raise self.error(f"{describe(error)}; give {DATABASE}" if is_damaged else describe(error)) from error
 
     def _find_experiment(self, usual_folder: str | None, make: bool) -> None:
         experiment = self.client.get_experiment_by_name(self.sweep)

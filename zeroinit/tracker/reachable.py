@@ -9,9 +9,12 @@ from urllib.parse import urlsplit
 
 import requests
 
+from zeroinit.regular_files import irregular_kind
 from zeroinit.tracker.waiting import is_transient
 
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+SIDE_FILES = ("-journal", "-wal", "-shm", ".lock")  # of an SQLite database; the last is ours
+DATABASE = "a database that MLflow made and that is whole, or a file that does not exist yet"
 ANSWER_SECONDS = 10  # that a server has to answer
 
 
@@ -58,11 +61,16 @@ def _port_reason(uri: str, usual: int) -> str | None:
 
 
 def _file_reason(path: Path) -> str | None:
+    for file in (path, *(Path(f"{path}{suffix}") for suffix in SIDE_FILES)):
+        if (
+            kind := irregular_kind(file)
+        ) and not file.is_dir():  # SQLite would wait for ever for the other end of a FIFO
+            return f"{file} is {kind}, not a file; remove it, or give another file"
     try:
         with closing(sqlite3.connect(path, timeout=0)) as connection:
             connection.execute("pragma schema_version")
     except sqlite3.Error as error:
-        return None if is_transient(error) else str(error)  # another process writes
+        return None if is_transient(error) else f"{error}; give {DATABASE}"  # another process writes
     return None
 
 

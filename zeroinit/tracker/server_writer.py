@@ -97,7 +97,6 @@ class ServerWriter:
             run_id = self._begin(record)
             run = self.client.get_run(run_id)
             artifacts.write_files(run.info.artifact_uri, self.uri, record.files)
-            self._written[record.run_id] = 0  # a run that ended has fewer points than when it trained
             self._log_metrics(record)
             self._log_tags(run_id, record.tags)
             self.client.set_terminated(run_id, record.status, int(record.ended_at * 1000))

@@ -31,10 +31,8 @@ def make_engine(uri: str, wait_seconds: float) -> Engine:
     if path := file_of(uri):
         address = f"{path.as_uri()}?mode=rw"
         options["creator"] = lambda: sqlite3.connect(address, uri=True, isolation_level=None)
-    else:
-        options["isolation_level"] = "READ COMMITTED"  # with MySQL's usual level, inserts of two processes deadlock
-        if sqlalchemy.make_url(uri).get_driver_name() in CONNECT_TIMEOUT_DRIVERS:
-            options["connect_args"] = {"connect_timeout": max(2, math.ceil(wait_seconds))}
+    elif sqlalchemy.make_url(uri).get_driver_name() in CONNECT_TIMEOUT_DRIVERS:
+        options["connect_args"] = {"connect_timeout": max(2, math.ceil(wait_seconds))}
     engine = sqlalchemy.create_engine(uri, **options)
     event.listen(engine, "begin", _begin)
     return engine
