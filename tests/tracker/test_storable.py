@@ -158,7 +158,7 @@ def test_a_store_that_another_process_never_unlocks(
     notice, line = ended.err.splitlines()
     assert ended.code == 2
     assert notice == (
-        "zeroinit: sqlite:///mlruns/mlflow.db: the store cannot be opened (database is locked); the command waits"
+        "zeroinit: sqlite:///mlruns/mlflow.db: the store is being opened (database is locked); the command waits"
     )
     assert line == (
         "zeroinit: tracker.uri=sqlite:///mlruns/mlflow.db: database is locked, and stays so for 0 s; give another "

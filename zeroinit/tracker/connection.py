@@ -126,7 +126,7 @@ class Connection:
     def _await_writable(self, path: Path) -> str | None:
         """Return why an SQLite database cannot be written to, once no other process writes to it; None if it can."""
         try:
-            what = f"{self.shown}: the store cannot be opened"
+            what = f"{self.shown}: the store is being opened"
             return call_until_it_works(partial(read_only_reason, path), what, sqlite3.OperationalError, WAIT_SECONDS)
         except sqlite3.OperationalError as error:
             return (
@@ -149,7 +149,7 @@ class Connection:
         """Find or make the experiment; a new one keeps its files in `usual_folder`, or where the server puts them."""
         seconds = 0 if is_server(self.uri) else WAIT_SECONDS  # a server has just answered
         try:
-            what = f"{self.shown}: the store cannot be opened"
+            what = f"{self.shown}: the store is being opened"
             call_until_it_works(partial(self._find_experiment, usual_folder, make), what, STORE_ERRORS, seconds)
         except CommandError as error:  # of alembic, which looks after MLflow's tables
             raise self.error(
