@@ -55,16 +55,7 @@ def records(
         identities: Those of the runs; None for all.
         statuses: Those of the runs; none for all.
     """
-    conditions: tuple[ColumnElement[bool], ...] = (
-        SqlRun.experiment_id == int(experiment_id),
-        SqlRun.lifecycle_stage == "active",
-        SqlRun.run_uuid.in_(select(SqlTag.run_uuid).where(SqlTag.key == Tag.KIND, SqlTag.value == kind)),
-    )
-    if statuses:
-        conditions += (SqlRun.status.in_([str(status) for status in statuses]),)
-    if identities is not None and len(identities) <= MAX_IN:  # else it reads all of these runs, and drops the rest
-        having: Any = select(SqlTag.run_uuid).where(SqlTag.key == Tag.IDENTITY, SqlTag.value.in_(identities))
-        conditions += (SqlRun.run_uuid.in_(having),)
+    conditions = _conditions(experiment_id, kind, identities, statuses)
     params: dict[str, dict[str, str]] = defaultdict(dict)
     tags: dict[str, dict[str, str]] = defaultdict(dict)
     metrics: dict[str, list[tuple[str, float, int]]] = defaultdict(list)
@@ -101,6 +92,23 @@ def records(
         for run_id, name, status, start, end, uri in runs
         if tags[run_id].get(Tag.KIND) == kind and (identities is None or tags[run_id].get(Tag.IDENTITY) in wanted)
     ]
+
+
+def _conditions(
+    experiment_id: str, kind: str, identities: Collection[str] | None, statuses: Collection[str]
+) -> tuple[ColumnElement[bool], ...]:
+    """Return what the runs must meet; the others of more than MAX_IN identities are dropped later."""
+    conditions: tuple[ColumnElement[bool], ...] = (
+        SqlRun.experiment_id == int(experiment_id),
+        SqlRun.lifecycle_stage == "active",
+        SqlRun.run_uuid.in_(select(SqlTag.run_uuid).where(SqlTag.key == Tag.KIND, SqlTag.value == kind)),
+    )
+    if statuses:
+        conditions += (SqlRun.status.in_([str(status) for status in statuses]),)
+    if identities is not None and len(identities) <= MAX_IN:
+        having: Any = select(SqlTag.run_uuid).where(SqlTag.key == Tag.IDENTITY, SqlTag.value.in_(identities))
+        conditions += (SqlRun.run_uuid.in_(having),)
+    return conditions
 
 
 def histories(uri: str, experiment_id: str, metrics: Sequence[str]) -> Histories:
