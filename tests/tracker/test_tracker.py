@@ -148,6 +148,28 @@ def test_a_sweep_that_is_not_there(uri: str | None, sweep: str, said: str, track
     }
 
 
+def test_a_summary_that_another_command_replaces_is_begun_again(
+    tracker: Mlflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two commands of a sweep end at once, and each removes the older summaries."""
+    monkeypatch.setattr("zeroinit.tracker.waiting.RETRY_SECONDS", 0)
+    tracker.begin_summary({"sweep.json": b""})
+    real, calls = tracker.client.update_run, []
+
+    def update_run(run_id: str, *rest: object) -> None:
+        calls.append(run_id)
+        if len(calls) == 1:
+            tracker.client.delete_run(run_id)
+        real(run_id, *rest)
+
+    monkeypatch.setattr(tracker.client, "update_run", update_run)
+    tracker.write_summary({"summary.csv": b"mine"}, anew=True)
+    [summary] = tracker.find_kind("summary")
+    assert (summary.status, summary.run_id) == ("FINISHED", calls[-1])
+    assert tracker.read_summary("summary.csv") == b"mine"
+    assert calls[0] != calls[-1]
+
+
 @pytest.mark.parametrize("commits", [True, False])
 def test_metrics_that_are_sent_again_are_in_the_store_once(
     commits: bool, tracker: Mlflow, monkeypatch: pytest.MonkeyPatch

@@ -14,6 +14,7 @@ RETRY_SECONDS = 0.5  # between two attempts
 TRANSIENT = (
     *("locked", "busy", "disk is full", "No space left", "Disk quota"),
     *("Connection refused", "Connection reset", "Connection aborted", "timed out", "Max retries", "server closed"),
+    "must be in the 'active' state",  # another command has just replaced this summary of the same sweep
     *("Lost connection", "gone away", "too many connections", "error code 50", "error 50", "could not connect"),
 )
 
