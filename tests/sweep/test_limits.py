@@ -207,7 +207,7 @@ class Net(Logistic):
     def forward(self, inputs):
         self.steps += self.training
         if self.steps > 2:
-            time.sleep(60)
+            time.sleep(9)
         return super().forward(inputs)
 """
 
@@ -216,7 +216,7 @@ class Net(Logistic):
 def test_a_single_run_that_hangs_is_failed(job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     Path("hangs.py").write_text(HANGS)
     monkeypatch.syspath_prepend(Path.cwd())
-    words = ("dataset=xor", "arch=logistic", "arch._target_=hangs.Net", "steps=50", "probe=none")
+    words = ("dataset=xor", "arch=logistic", "arch._target_=hangs.Net", "steps=4", "probe=none")
     job = job_of(*words, "time_limit.run=1.5")
     build.set_up_torch(job.config)  # imports take seconds, and no later test could use half a module
     tracker = build.open_tracker(job, "zeroinit")
