@@ -7,6 +7,7 @@ from torch import Tensor
 from zeroinit.dataset import Data
 from zeroinit.dataset.batches import Augment, Batches
 from zeroinit.rng import stream
+from zeroinit.state import to_plain
 
 NONE = Augment(padding=0, flip=False)
 
@@ -129,3 +130,25 @@ def test_epochs_that_a_thread_draws_ahead_are_the_same(augment: Augment) -> None
         return result + [tensor for _ in range(7) for tensor in next(drawn)]
 
     assert all(left.equal(right) for left, right in zip(batches(True), batches(False), strict=True))
+
+
+@pytest.mark.parametrize("draws_ahead", [True, False])
+@pytest.mark.parametrize("augment", [NONE, Augment(padding=1, flip=True)])
+def test_batches_go_on_from_their_state(augment: Augment, draws_ahead: bool) -> None:
+    """After each step of two epochs, with two of three streams."""
+
+    def batches() -> Batches:
+        drawn = Batches(
+            make_images(), 4, True, augment, [(stream("order", seed), stream("augment", seed)) for seed in range(3)]
+        )
+        drawn.draws_ahead = draws_ahead
+        return drawn
+
+    for steps in range(1, 7):
+        whole, resumed = batches(), batches()
+        for _ in range(steps):
+            next(whole)
+        resumed.load_state(to_plain(whole.state()), [0, 2])
+        whole.retain([0, 2])
+        for _ in range(7):
+            assert all(left.equal(right) for left, right in zip(next(whole), next(resumed), strict=True))
