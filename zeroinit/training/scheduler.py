@@ -36,7 +36,7 @@ class Scheduler:
     def load_state(self, state: State) -> None:
         """Continue from such a state."""
         self.step = state["step"]
-        self.scheduler.load_state_dict(state["scheduler"])
+        self.scheduler.load_state_dict(dict(state["scheduler"]))  # CyclicLR takes a part out
 
 
 Leader = tuple[Optimizer, Scheduler | None]
