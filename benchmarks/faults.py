@@ -3,7 +3,7 @@
     python benchmarks/faults.py [PARTS] [--trials N] [--smoke] [--seed 0] [--folder FOLDER]
 
 Each trial starts `zeroinit` in an empty folder, injects a fault, types the same command again where that is due, and
-compares the store with that of an unbroken sweep: every point of every metric, params and files. Each part prints one
+compares the store with that of an unbroken sweep: every point of every metric, params and files.  Each part prints one
 row of the table. The folder of a trial that fails is kept, with the output of its commands in output.txt. The exit
 code is 1 if a bar is missed. `--smoke` has few trials and short outages. Needs /proc, so Linux.
 
@@ -21,6 +21,7 @@ code is 1 if a bar is missed. `--smoke` has few trials and short outages. Needs 
 import argparse
 import os
 import platform
+import signal
 import sys
 import tempfile
 from importlib.metadata import version
@@ -54,6 +55,8 @@ def main() -> int:
         parser.error(f"{', '.join(unknown)}: the parts are {', '.join(PARTS)}")
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="faults-"))
     folder.mkdir(parents=True, exist_ok=True)
+    # a shell may start this in the background with SIGINT ignored, which the commands would inherit
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     bench = Bench(folder.absolute(), arguments.smoke, arguments.seed)
     rows, is_good = [], True
     for name in arguments.parts or PARTS:

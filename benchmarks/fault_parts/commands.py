@@ -29,6 +29,7 @@ class Command:
     def __init__(self, words: Sequence[str], folder: Path, log: Path, variables: dict[str, str] | None = None) -> None:
         self.mark = uuid.uuid4().hex
         self.began = time.monotonic()
+        self.seconds = 0.0  # from the start to the end
         self.lines: list[tuple[float, str]] = []  # (when it was read, line)
         environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
         self._process = subprocess.Popen(
@@ -71,6 +72,7 @@ class Command:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
+        self.seconds = time.monotonic() - self.began
         self._reader.join(2)
         self._note(f"exit code {code}")
         return code

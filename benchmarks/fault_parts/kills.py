@@ -3,7 +3,7 @@
 import signal
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 from fault_parts.commands import Command, kill
@@ -12,6 +12,7 @@ from fault_parts.trials import WORDS, Part, Trial
 
 VICTIMS = ("parent", "worker", "tree")
 ATTEMPTS = 4  # to hit the command before it ends
+WORKER_SHARE = 0.6  # of a sweep, at most, is over when its workers begin
 SECOND_KILL = 0.25  # of the trials kill the second command, too
 EVERY_STEP = {"ZEROINIT_CHECKPOINT_SECONDS": "0"}
 DIGITS = "dataset=digits dataset.max_examples=200 dataset.batch_size=50 save=true probe=default"
@@ -29,14 +30,18 @@ def kill_sweep(trial: Trial) -> None:
     """Kill a part of the processes of a sweep, type the command again, and compare."""
     unbroken = trial.bench.unbroken()
     kills = 2 if trial.random.random() < SECOND_KILL else 1
-    for _ in range(kills):
+    limit = unbroken.seconds
+    for number in range(kills):
         victim = trial.random.choice(VICTIMS)
         for _ in range(ATTEMPTS):
             command = trial.start(WORDS)
-            start = unbroken.first_worker if victim == "worker" else 0.0
-            if _kill_at(trial, command, victim, trial.random.uniform(start, unbroken.seconds)):
+            start = min(unbroken.first_worker, WORKER_SHARE * limit) if victim == "worker" else 0.0
+            is_hit = _kill_at(trial, command, victim, trial.random.uniform(start, limit))
+            command.wait()  # after the death of a worker it goes on
+            if is_hit or number > 0:  # a second command may have little to do
                 break
-        command.wait()  # after the death of a worker it goes on
+            limit = min(limit, command.seconds)
+            trial.begin_again()
     trial.run_until_good(WORDS)
     trial.compare(unbroken)
 
@@ -65,6 +70,7 @@ def kill_checkpointed(trial: Trial) -> None:
         command = trial.start(words, EVERY_STEP)
         if command.wait_until(lambda: _newest_checkpoint(trial.folder) >= step):
             break
+        trial.begin_again()
     for pid in command.tree():
         kill(pid)
     command.wait()
@@ -93,16 +99,15 @@ def interrupt(trial: Trial) -> None:
     """Press Ctrl-C or send SIGTERM at a random time, every other time with a locked store."""
     unbroken = trial.bench.unbroken()
     number, is_locked = trial.random.choice((signal.SIGINT, signal.SIGTERM)), trial.random.random() < 0.5
+    limit = unbroken.seconds
     for _ in range(ATTEMPTS):
         command = trial.start(WORDS)
-        if is_locked:
-            with locked(trial.database):
-                code = _interrupt_at(trial, command, number, trial.random.uniform(0, unbroken.seconds))
-        else:
-            code = _interrupt_at(trial, command, number, trial.random.uniform(0, unbroken.seconds))
+        with locked(trial.database) if is_locked else nullcontext():
+            code = _interrupt_at(trial, command, number, trial.random.uniform(0, limit))
         if code is not None:
             break
-        command.wait()
+        limit = min(limit, command.seconds)
+        trial.begin_again()
     trial.run_until_good(WORDS)
     trial.compare(unbroken)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 SWEEP = "faults"  # the name of every sweep here
@@ -76,14 +77,14 @@ def _read(connection: sqlite3.Connection, folder: Path) -> Sweep:
     return sweep
 
 
-def _by_run(connection: sqlite3.Connection, query: str) -> dict[str, list[tuple]]:
-    rows: dict[str, list[tuple]] = defaultdict(list)
+def _by_run(connection: sqlite3.Connection, query: str) -> dict[str, list[tuple[Any, ...]]]:
+    rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for run_id, *values in connection.execute(query):
         rows[run_id].append(tuple(values))
     return rows
 
 
-def _as_points(rows: list[tuple]) -> list[Point]:
+def _as_points(rows: list[tuple[Any, ...]]) -> list[Point]:
     return sorted((key, step, "nan" if is_nan else repr(value)) for key, step, value, is_nan in rows)
 
 

@@ -90,6 +90,11 @@ class Trial:
         self.bench.commands.append(command)
         return command
 
+    def begin_again(self) -> None:
+        """Remove what a command left that ended before its fault."""
+        shutil.rmtree(self.workplace / "mlruns")
+        copy_database(self.bench.empty_database, self.database)
+
     def run_until_good(self, words: Sequence[str], variables: dict[str, str] | None = None) -> None:
         """Type the command until it exits 0."""
         codes = []
@@ -178,7 +183,7 @@ class Bench:
         self._unbroken: dict[tuple[str, ...], Unbroken] = {}
 
     @cached_property
-    def _empty_database(self) -> Path:
+    def empty_database(self) -> Path:
         from mlflow import MlflowClient
 
         path = self.folder / "empty.db"
@@ -188,7 +193,7 @@ class Bench:
     def make_folder(self, name: str, has_database: bool = True) -> Path:
         folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
         if has_database:
-            copy_database(self._empty_database, folder / DATABASE)
+            copy_database(self.empty_database, folder / DATABASE)
         return folder
 
     def unbroken(self, words: Sequence[str] = WORDS, variables: dict[str, str] | None = None) -> Unbroken:

@@ -11,8 +11,10 @@ from zeroinit import build
 from zeroinit.config import Job
 from zeroinit.errors import Ended
 from zeroinit.process import current_process
-from zeroinit.sweep import runner
+from zeroinit.report.manifest import Manifest
+from zeroinit.sweep import grid, runner
 from zeroinit.sweep.checks import check_jobs
+from zeroinit.sweep.command import Command
 from zeroinit.sweep.fail_fast import FailFast
 from zeroinit.sweep.grid import _train_missing
 from zeroinit.sweep.orchestrate import orchestrate, orchestrate_missing
@@ -213,3 +215,22 @@ def test_a_run_that_is_killed_for_a_limit_is_failed_with_its_sentence(
     lines = [line.split(": ", 1) for line in capfd.readouterr().err.splitlines() if "limit" in line or "memory" in line]
     assert [line[0] for line in lines] == ["tried once more", "failed"]
     assert lines[0][1].endswith("hydra.launcher.memory=1GB: it had too much")
+
+
+def test_a_run_that_another_command_ended_while_this_one_started_counts(
+    jobs_of: Callable[..., list[Job]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended after this command looked for finished runs, and before this command began to train."""
+
+    def find_none_and_train(jobs: list[Job], tracker: Tracker) -> dict[str, Record]:
+        orchestrate(jobs, tracker)
+        return {}
+
+    def read_records(manifest: Manifest, tracker: Tracker, *rest: object) -> list[Record]:
+        return tracker.records()
+
+    build.open_cached.cache_clear()
+    monkeypatch.setattr(grid, "find_finished", find_none_and_train)
+    monkeypatch.setattr(grid, "conclude", read_records)
+    jobs = jobs_of("seed=0")
+    grid.run_grid(jobs, Command("", "", "sweep", "", Path("sweep"), "default"), lambda missing: True, None)

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import closing
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from zeroinit.config.limits import Limit
 from zeroinit.errors import SweepEnded
 from zeroinit.process import is_alive, process_of_pid
 from zeroinit.sweep import watch as watch_module
-from zeroinit.sweep.pool import Pool
+from zeroinit.sweep.pool import Pool, start_server
 from zeroinit.sweep.watch import Deadline, Watch
 
 
@@ -231,3 +232,9 @@ def test_a_task_with_too_much_memory_is_tried_once_more_alone(
     assert re.fullmatch(r"hydra.launcher.memory=400MB: it had \d+ MB, and was killed", news[3].reason)
     spans = {int(path.name): [*map(float, path.read_text().split())] for path in tmp_path.iterdir()}
     assert spans[300][0] > max(spans[100][1], spans[1][1])
+
+
+def test_ctrl_c_while_the_server_starts_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forkserver, "ensure_running", lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        start_server()

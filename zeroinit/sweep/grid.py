@@ -24,7 +24,7 @@ from zeroinit.sweep.pool import Pool
 from zeroinit.sweep.resume import find_finished
 from zeroinit.sweep.runner import size_of
 from zeroinit.sweep.sender import send_leftovers
-from zeroinit.tracker import Status, Tracker
+from zeroinit.tracker import Record, Status, Tracker
 from zeroinit.tracker.stale import kill_dead_runs, report_dead_runs
 from zeroinit.user_code import explain_exits
 
@@ -49,6 +49,7 @@ def run_grid(jobs: Sequence[Job], command: Command, train: Train, pool: Pool | N
     _check_claims(jobs, command)
     _check_reference(jobs, command.changed_keys)
     _print_findings_and_stop(jobs)
+    began = time.time()  # a run that ends from here on counts as one of this command, whoever trains it
     tracker = open_tracker(jobs[0], command.sweep)
     send_leftovers(tracker)
     report_dead_runs(tracker)
@@ -66,7 +67,8 @@ def run_grid(jobs: Sequence[Job], command: Command, train: Train, pool: Pool | N
     missing = [index for index, identity in enumerate(identities) if identity not in finished]
     started = time.time()
     code = _train_missing(missing, len(jobs), train, tracker)
-    done = _conclude(manifest, tracker, started, code, pool)
+    records = _conclude(manifest, tracker, started, code, pool)
+    done = {record.identity for record in records if record.ended_at >= began and record.status == Status.FINISHED}
     is_complete = {identities[index] for index in missing} <= done
     if code or not is_complete:
         raise Ended(code or 1)
@@ -130,12 +132,11 @@ def _train_missing(missing: list[int], total: int, train: Train, tracker: Tracke
     raise Ended(code)
 
 
-def _conclude(manifest: Manifest, tracker: Tracker, started: float, code: int, pool: Pool | None) -> set[str]:
-    """Print the table, and return the identities of the runs that finished since the start, whoever trained them."""
+def _conclude(manifest: Manifest, tracker: Tracker, started: float, code: int, pool: Pool | None) -> list[Record]:
+    """Print the table, and return the records of the sweep."""
     try:
         kill_dead_runs(tracker, trains_here=False)  # the rows of runs whose worker died
-        records = conclude(manifest, tracker, pool.map if pool else starmap, started)
+        return conclude(manifest, tracker, pool.map if pool else starmap, started)
     except BadInput as error:
         error.exit_code = code or 1
         raise
-    return {record.identity for record in records if record.ended_at >= started and record.status == Status.FINISHED}

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import Any, NamedTuple
@@ -79,9 +79,12 @@ def open_pool(workers: int | None, is_killable: bool = False) -> "Pool | None":
 def start_server() -> None:
     """Start the process from which workers are forked, unless it runs; it imports what they need meanwhile."""
     multiprocessing.set_forkserver_preload(list(MODULES))
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server inherits this: Ctrl-C is not for it
-    forkserver.ensure_running()
-    signal.signal(signal.SIGINT, before)
+    resource_tracker.ensure_running()  # the server would start it, and that unblocks SIGINT
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the server inherits this: Ctrl-C is not for it
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)  # Ctrl-C of meanwhile comes now
 
 
 def end_server() -> None:
@@ -254,6 +257,7 @@ def _do_tasks(connection: Connection, environment: dict[str, str], launcher: Pro
     os.environ.update(environment)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     def report(content: Any) -> None:
         try:
