@@ -79,7 +79,8 @@ class GridSweeper(Sweeper):
         from zeroinit.config.grid_keys import GridKeys
         from zeroinit.config.overrides import keys_of
 
-        typed = keys_of(self.composer.master.hydra.overrides.hydra)
+        lines: Any = OmegaConf.to_container(self.composer.master.hydra.overrides.hydra)  # not resolved
+        typed = keys_of(lines)
         keys = GridKeys(self.skip_if, self.paired, self.max_jobs, keys_of(arguments), typed)
         combinations = expand_grid(self.params, arguments, keys, self.composer.loader)
         self.skipped = combinations.skipped

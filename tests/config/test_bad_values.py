@@ -250,7 +250,7 @@ FILES = {
     "hello": "",
     "defaults:\n\t- config\n": "mine.yaml: line 2 is not YAML: while scanning for the next token, found character ",
     "defaults: [config, _self_\n": "mine.yaml: line 2 is not YAML: ",
-    f"{HEAD}a: b: c\n": "mine.yaml: line 2 is not YAML: mapping values are not allowed here",
+    f"{HEAD}a: b: c\n": "mine.yaml: line 2 is not YAML: mapping values are not allowed in this context",
     "steps: 2\n": "",
     "defaults: 5\n": "",
     "defaults: config\n": "",

@@ -42,7 +42,7 @@ def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
 def finite_to_the_end(job: Job) -> None:
     tracker = Off()
     build.check([job])
-    [record] = runner.run_jobs([job], tracker, lambda share, accuracy: None)
+    [record] = runner.run_jobs([job], tracker, lambda share, accuracy: None, keep=tracker.write)
     assert record.status == "FINISHED"
     assert tracker.records() == [record]
     assert all(torch.tensor([value for _, value, _ in record.metrics]).isfinite())

@@ -333,7 +333,7 @@ def test_bad_input_is_refused_in_one_line(results: Callable[..., tuple[int, str]
     assert re.match(r"zeroinit-results: mine: there is no mine\.yaml in \S+sweeps, which has .* with --files\n", said)
     Path("README.md").write_text("# not a table\n\nwords\n")
     assert results("--table", "README.md")[1].startswith("zeroinit-results: --table=README.md: it is not a table of")
-    for text, message in (("a: [", "it is not a sweep's file"), ("claims: [{statement: so}]", "claims[0]")):
+    for text, message in (("a: [", "mine.yaml: line 2 is not YAML"), ("claims: [{statement: so}]", "claims[0]")):
         Path("mine.yaml").write_text(text)
         code, said = results("mine", "--files", ".")
         assert (code, "Traceback" in said, message in said) == (2, False, True), said
