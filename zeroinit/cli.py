@@ -19,7 +19,7 @@ from zeroinit import CONF
 from zeroinit.build import open_tracker
 from zeroinit.config import Job, composition, rerun
 from zeroinit.config.compose import is_multirun, is_search, job_of, sweep_name
-from zeroinit.config.overrides import check_depth, check_overrides, check_plugins
+from zeroinit.config.overrides import check_extent, check_overrides, check_plugins
 from zeroinit.config.yaml_limits import limit_hydra
 from zeroinit.environment import environment
 from zeroinit.errors import BadInput, Ended, RunFailed
@@ -216,7 +216,7 @@ def main() -> None:
     note_folder()
     overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
     try:
-        check_depth(overrides)
+        check_extent(overrides)
         check_overrides(OverridesParser.create().parse_overrides(overrides))
     except BadInput as error:
         exit_with_bad_input(error)

@@ -32,14 +32,14 @@ def expand_grid(
     """
     # they import torch, which listing the plugins must not
     from zeroinit.config.combinations import Combinations
-    from zeroinit.config.overrides import check_depth, check_overrides
+    from zeroinit.config.overrides import check_extent, check_overrides
     from zeroinit.errors import BadInput
 
     axes = [f"{key}={format_values(values)}" for key, values in params.items()]
     empty = next((axis for axis in axes if axis.endswith("=")), None)
     if empty:
         raise BadInput(f"{empty}: the axis has no values; give at least one")
-    check_depth(axes)
+    check_extent(axes)
     overrides = OverridesParser.create(loader).parse_overrides([*axes, *arguments])
     check_overrides(overrides)
     _check_axes([override for override in overrides if override.is_sweep_override()])

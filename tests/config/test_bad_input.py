@@ -123,6 +123,13 @@ BAD = {
         "arithmetic=quotient is for SGD, Adam, AdamW, NAdam, RAdam, Adamax, RMSprop, which update each entry alone; "
         "optimizer._target_ makes Adagrad: give arithmetic=native"
     ),
+    ("device=cuda:99999999999999999999",): "device=cuda:99999999999999999999: give auto, cpu, cuda or cuda:N",
+    ("dataset=teacher", "dataset.examples=10000000000"): "dataset.examples=10000000000: with 20 inputs, 3 hidden units",
+    ("dataset=teacher", "dataset.outputs=10000000000"): "dataset.examples=1000: with 20 inputs, 3 hidden units and 1",
+    (
+        f"arch.hidden=[{'2,' * 5000}2]",
+    ): "arch.hidden=[2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2...: it has 10,015",
+    (f"arch.hidden={'[' * 60}{']' * 60}",): f"arch.hidden={'[' * 60}{']' * 60}: it has 60 levels of brackets; give",
     ("arithmetic=exact",): "arithmetic=exact: give native, tied or quotient",
     ("-m", "dtype=float64,float16"): "dtype=float16: give float32 or float64",
     ("probe.measure=[gradient,colour]",): (

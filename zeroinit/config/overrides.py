@@ -19,12 +19,18 @@ from zeroinit.errors import BadInput
 from zeroinit.tracker import mask_word
 
 MAX_AXIS_VALUES = 1_000_000  # beyond it, reading the axis alone takes seconds
+MAX_CHARACTERS = 10_000  # of an override; Hydra needs seconds for a list of numbers of this length
 MAX_DEPTH = 50  # levels of brackets in an override; Hydra reads them by recursion
 
 
-def check_depth(lines: Iterable[str]) -> None:
-    """Raise BadInput for an override whose lists and keys are deeper than Hydra can read."""
+def check_extent(lines: Iterable[str]) -> None:
+    """Raise BadInput for an override that is longer, or has deeper lists and keys, than Hydra can read in seconds."""
     for line in lines:
+        if len(line) > MAX_CHARACTERS:
+            raise BadInput(
+                f"{mask_word(line)[:60]}...: it has {len(line):,} characters; give at most {MAX_CHARACTERS:,}, or put "
+                "the value into a file that -cd finds"
+            )
         depth = deepest = 0
         for character in line:
             depth += (character in "[{(") - (character in ")}]")

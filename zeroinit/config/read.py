@@ -81,7 +81,7 @@ def check_uri(uri: Any) -> None:
 
 def resolve_device(name: Any) -> torch.device:
     """Return the torch device that `device=` names. Raise BadInput for another name, or if this machine lacks it."""
-    if not isinstance(name, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+    if not isinstance(name, str) or not re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?", name):
         raise BadInput(f"device={name}: give auto, cpu, cuda or cuda:N")
     available = torch.cuda.device_count() if name != "cpu" and torch.cuda.is_available() else 0
     if name == "auto":

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from zeroinit.arch.parts import ACTIVATIONS, activation_module
 from zeroinit.dataset.data import Data, Split
+from zeroinit.dataset.images import physical_memory
 from zeroinit.errors import BadInput
 
 
@@ -44,6 +45,7 @@ def teacher_student(
         raise BadInput(f"dataset.activation={activation}: choose one of {', '.join(ACTIVATIONS)}")
     if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 <= noise < math.inf:
         raise BadInput(f"dataset.noise={json.dumps(noise)}: give a finite number, 0 or greater")
+    _check_memory(**counts)
     first, second = draw_teacher(generator, inputs, hidden, outputs)
     activate = activation_module(activation)
 
@@ -55,6 +57,17 @@ def teacher_student(
         return points, (targets + errors).float()
 
     return Data(draw_split(), draw_split(), draw_split(), num_classes=None)
+
+
+def _check_memory(inputs: int, hidden: int, outputs: int, examples: int) -> None:
+    """Raise BadInput if the three splits, with the float64 numbers of one of them, exceed the machine's memory."""
+    kept = 3 * examples * (inputs + outputs) * 4
+    needed = kept + 8 * (examples * (inputs + hidden + 3 * outputs) + hidden * (inputs + outputs))
+    if needed > (available := physical_memory()):
+        raise BadInput(
+            f"dataset.examples={examples}: with {inputs} inputs, {hidden} hidden units and {outputs} outputs they need "
+            f"{needed / 2**30:,.0f} GiB, and this machine has {available / 2**30:.0f}; give fewer"
+        )
 
 
 def draw_teacher(generator: torch.Generator, inputs: int, hidden: int, outputs: int) -> tuple[Tensor, Tensor]:
