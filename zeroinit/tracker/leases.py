@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from zeroinit.process import current_process, is_alive, is_comparable, process_of_tags
 from zeroinit.tracker.tags import Tag
 
-LEASE_SECONDS = 300  # for which a lease counts on another host
+LEASE_SECONDS = (
+    900  # for which a lease counts on another host; an evaluation of a large net takes minutes, and renews none
+)
 RENEW_SECONDS = 10  # between two renewals, with the metrics until then
 
 
