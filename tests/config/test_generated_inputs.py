@@ -19,8 +19,8 @@ from zeroinit.config import Job
 from zeroinit.config.compose import job_of
 from zeroinit.config.overrides import check_overrides
 
-EXAMPLES = {  # as many as take 2 s; those below need all of Hydra, or a database
-    **{"keys": 60, "images": 40, "IDX files": 40, "CIFAR files": 30},
+EXAMPLES = {  # as many as take a second or two; those below need all of Hydra, or a database
+    **{"keys": 40, "images": 30, "IDX files": 30, "CIFAR files": 20},
     **{"axes": 12, "sweep files": 12, "saved configs": 8, "databases": 8},
 }
 COMMANDS = ("axes", "sweep files", "saved configs")

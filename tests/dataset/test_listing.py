@@ -128,8 +128,9 @@ def test_skipped_files_are_told_in_one_line(zeroinit: Command, tmp_path: Path) -
     for words in (("seed=0",), ("-m", "seed=0,1"), ("-m", "seed=0,1", "hydra/launcher=basic")):
         ended = zeroinit(*words, *WORDS, "dataset.val_fraction=0.25")
         assert ended.code == 0
-        [line] = [line for line in ended.err.splitlines() if "skipped" in line]
-        assert line.startswith(f"zeroinit: dataset.folder=data: {said} the files in class folders are read (.jpg, ")
+        lines = [line for line in ended.err.splitlines() if ": skipped " in line]
+        assert len(lines) == 1, ended.err
+        assert lines[0].startswith(f"zeroinit: dataset.folder=data: {said} the files in class folders are read (.jpg, ")
 
 
 def test_a_folder_of_images_alone_is_not_commented(zeroinit: Command, tmp_path: Path) -> None:
