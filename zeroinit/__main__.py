@@ -65,7 +65,7 @@ def command() -> NoReturn:
         main()
     except BadInput as error:
         sys.stderr.write(f"zeroinit: {error}\n")
-        code = 2
+        code = error.exit_code
     except SystemExit as end:
         code = end.code
     except BrokenPipeError:  # the reader is gone, as after `| head`

@@ -14,13 +14,13 @@ HIDDEN = "***"  # in the uri of a store whose password was left out
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Send the runs of each sweep that has some in the spool of the current folder; return the exit code.
+    """Send the runs of each sweep that has some in the spool of the current folder.
 
     Args:
         arguments: The words after `zeroinit sync`.
 
-    Raises:
-        BadInput: A store does not take its runs.
+    Returns:
+        1 if some runs could not be sent, else 0.
     """
     parser = argparse.ArgumentParser(
         "zeroinit sync", description="Send finished runs, which are in mlruns/spool, to their store."
@@ -28,19 +28,31 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--uri", help="database or server; else the store for which the runs were trained")
     uri = parser.parse_args(arguments).uri
     folders = sorted({path.parent for path in Path.cwd().glob(f"{SPOOL}/*/[!.]*{SUFFIX}")})
-    if not folders:
-        print(f"There are no runs in {SPOOL}.")
+    store = Mlflow(uri).store if uri else None
+    sent, code = 0, 0
     for folder in folders:
-        _send(folder, uri)
-    return 0
+        try:
+            sent += _send(folder, uri, store)
+        except BadInput as error:  # the other sweeps may have another store
+            write_line(" ".join(str(error).split()))
+            code = 1
+    if not sent and not code:
+        print(f"There are no runs in {SPOOL}{f' for {store}' if store else ''}.")
+    return code
 
 
-def _send(folder: Path, uri: str | None) -> None:
+def _send(folder: Path, uri: str | None, wanted: str | None) -> int:
+    """Send the runs of a folder, unless they are for another store than the wanted one; return how many."""
     files = sorted(folder.glob(f"[!.]*{SUFFIX}"))
-    store, sweep = read_destination(files[0])
+    try:
+        store, sweep = read_destination(files[0])
+        runs = sum(len(read_file(path)) for path in files)
+    except (IndexError, FileNotFoundError):  # another process has just sent them
+        return 0
+    if wanted not in (None, store):
+        return 0
     if uri is None and HIDDEN in store:
         raise BadInput(f"{folder}: its runs are for {store}; give that store with its password as --uri=URI")
-    runs = sum(len(read_file(path)) for path in files)
     tracker = Mlflow(uri or store)
     tracker.key = "--uri"
     tracker.open(sweep)
@@ -48,3 +60,4 @@ def _send(folder: Path, uri: str | None) -> None:
         sender.finish()
     are = "run is" if runs == 1 else "runs are"
     print(f"{sweep}: {runs} {are} in {tracker.shown} now.")
+    return runs

@@ -13,10 +13,15 @@ from helpers.stored_runs import end, runs
 
 from zeroinit import build
 from zeroinit.config import Job
+from zeroinit.errors import BadInput
 from zeroinit.process import Process, process_of_pid
+from zeroinit.progress import Bar
+from zeroinit.sweep.orchestrate import _Training
 from zeroinit.sweep.runner import record_of
+from zeroinit.sweep.sweep_limits import SweepLimits
 from zeroinit.tracker import Record
 from zeroinit.tracker.mlflow import Mlflow
+from zeroinit.tracker.spool import Spool
 from zeroinit.tracker.tags import Tag
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -97,3 +102,25 @@ def test_a_claim_is_for_one_process(job_of: Callable[..., Job]) -> None:
     later.open("sweep")
     assert later.claim([again]) == []  # as with rerun=true
     assert Path("mlruns/mlflow.db").is_file()
+
+
+def test_runs_in_the_spool_count_although_the_store_does_not_answer(
+    job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a worker that died."""
+    job = job_of(*QUICK)
+    tracker = Mlflow(None)
+    tracker.open("sweep")
+    spool = Spool.of(tracker)
+    record = record_of(job, {})
+    record.status = "FINISHED"
+    record.close()
+    spool.write([record])
+
+    def fail(*arguments: object) -> None:
+        raise BadInput("the runs cannot be read back")
+
+    monkeypatch.setattr(tracker, "find_ended", fail)
+    training = _Training([job, job_of(*QUICK, "seed=1")], tracker, spool, Bar(2), None, SweepLimits())
+    ended = training._ended_before([job, job_of(*QUICK, "seed=1")])
+    assert [run.run_id for run in ended] == [record.run_id]

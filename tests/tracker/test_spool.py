@@ -1,6 +1,7 @@
 """Runs that wait on the disk: whole or not at all, sent once, by one process at a time."""
 
 import math
+import time
 import zipfile
 from pathlib import Path
 
@@ -109,15 +110,24 @@ def test_a_run_that_is_sent_again_is_stored_once() -> None:
 
 
 @pytest.mark.usefixtures("database")
-def test_of_two_runs_that_both_trained_the_later_one_stays() -> None:
+def test_of_two_runs_that_both_trained_the_one_that_is_stored_first_stays() -> None:
     """Neither could see the other, as the store did not answer when they began."""
     tracker, earlier, later = opened(), make_record(started=100), make_record(started=200)
     for record in (later, earlier):
         end(tracker, record)
     assert [(run.info.run_id, run.info.status) for run in runs()] == [(later.run_id, "FINISHED")]
-    again = make_record(started=300)  # as with rerun=true
+    again = make_record(started=time.time() + 1)  # as with rerun=true
     end(tracker, again)
     assert [run.info.run_id for run in runs()] == [later.run_id, again.run_id]
+
+
+@pytest.mark.usefixtures("database")
+def test_of_two_runs_that_are_sent_together_one_stays() -> None:
+    tracker, pair = opened(), [make_record(started=100), make_record(started=200)]
+    for record in pair:
+        record.close()
+    tracker.write(pair)
+    assert [run.info.run_id for run in runs()] == [pair[0].run_id]
 
 
 @pytest.mark.usefixtures("database")
@@ -144,3 +154,13 @@ def test_a_server_has_a_run_once_whoever_sends_it() -> None:
     assert (run.info.status, run.data.tags[Tag.SPOOL_ID]) == ("FINISHED", record.run_id)
     assert [point.step for point in client.get_metric_history(run.info.run_id, "loss")] == [1, 2, 3]
     assert Path(run.info.artifact_uri.removeprefix("file://"), "weights.pt").is_file()
+
+
+@pytest.mark.usefixtures("database")
+def test_a_run_of_a_server_is_killed_by_the_id_that_the_server_chose() -> None:
+    tracker, record = opened(), make_record()
+    record.tags |= {Tag.KIND: "run"}
+    writer = ServerWriter(MlflowClient(tracker.uri), tracker.uri, tracker.experiment_id, "sweep", 0.0)
+    writer.claim([record])
+    assert writer.mark_killed([record.run_id]) == 1
+    assert [run.info.status for run in runs()] == ["KILLED"]

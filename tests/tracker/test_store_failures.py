@@ -19,7 +19,6 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from zeroinit.config import Job
-from zeroinit.errors import BadInput
 from zeroinit.report.archive import collect_rows
 from zeroinit.report.cells import outcome_of
 from zeroinit.report.cli import main as report
@@ -148,8 +147,11 @@ def test_runs_that_the_store_does_not_take_stay_in_the_spool(
 def test_a_sync_that_fails_says_so(zeroinit: Command) -> None:
     with failing_writes(READ_ONLY):
         zeroinit(*QUICK)
-        with pytest.raises(BadInput, match="1 run is in mlruns/spool/"):
-            zeroinit("sync")
+        ended = zeroinit("sync")
+    assert (ended.code, "1 run is in mlruns/spool/" in ended.err) == (1, True)
+    assert zeroinit("sync", "--uri=sqlite:///other.db").out == (
+        f"There are no runs in mlruns/spool for sqlite:///{Path.cwd()}/other.db.\n"
+    )
     assert len(spool_files()) == 1
 
 
@@ -162,14 +164,17 @@ def test_a_store_that_takes_no_claim_does_not_keep_a_run_from_training(
     assert states("sweep") == ["FINISHED"] * 2
 
 
-def test_a_full_disk_is_waited_for(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_takes_no_run_is_waited_for(
+    number: int, zeroinit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(waiting, "NOTICE_SECONDS", 0.1)
     monkeypatch.setattr(waiting, "RETRY_SECONDS", 0.1)
-    monkeypatch.setattr(Spool, "_write", Failing(Spool._write, OSError(errno.ENOSPC, FULL), last=3))
+    monkeypatch.setattr(Spool, "_write", Failing(Spool._write, OSError(number, os.strerror(number)), last=3))
     ended = zeroinit(*SWEEP)
     assert ended.code == 0, ended.err
     assert f"2 runs cannot be written to {Path.cwd()}/mlruns/spool/" in ended.err
-    assert f"([Errno 28] {FULL}); the command waits" in ended.err
+    assert f"([Errno {number}] {os.strerror(number)}); the command waits" in ended.err
     assert states("sweep") == ["FINISHED"] * 2
 
 

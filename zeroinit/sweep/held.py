@@ -8,7 +8,7 @@ from zeroinit.tracker.leases import is_held
 from zeroinit.tracker.scores import VAL_SCORES
 from zeroinit.tracker.spool import Spool
 
-POLL_SECONDS = 1.0  # between two looks at the store
+POLL_SECONDS = 1.0  # between two checks
 
 
 def find_ended(identities: Collection[str], tracker: Tracker, spool: Spool) -> list[Record]:

@@ -61,6 +61,9 @@ def orchestrate(
             end.finished = sum(record.status == Status.FINISHED for record in training.records.values())
             sender.finish()
             raise
+        except BadInput:  # the store does not answer, so the runs that ended here may not be stored, either
+            sender.finish()
+            raise
         sender.finish()
     return [training.records[identity_of(job)] for job in jobs]
 
@@ -227,10 +230,12 @@ class _Training:
             self._tasks[index] = task._replace(jobs=left, reason=reason)
 
     def _ended_before(self, jobs: Iterable[Job]) -> list[Record]:
-        """Return the records of the jobs that ended before their worker died; none if the store does not answer."""
+        """Return the records of the jobs that ended before their worker died; of the spool alone if the store fails."""
+        identities = [identity_of(job) for job in jobs]
+        in_spool = self._spool.find(identities)
         with suppress(BadInput):
-            return find_ended([identity_of(job) for job in jobs], self._tracker, self._spool)
-        return []
+            return find_ended(identities, self._tracker, self._spool)
+        return in_spool
 
 
 def _describe_exit(exit_code: int | None) -> str:

@@ -34,6 +34,7 @@ def time_run(
         raise TimeOver(error)
 
     def end() -> None:
+        faulthandler.cancel_dump_traceback_later()  # this thread works, and may have to wait for the store
         try:
             give_up(error)
         finally:

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from zeroinit.build import identity_of
 from zeroinit.config import Job
 from zeroinit.config.dataset import as_in_yaml
-from zeroinit.errors import StoreFailed
+from zeroinit.errors import BadInput, StoreFailed
 from zeroinit.process import current_process
 from zeroinit.sweep.failures import as_text, mark_failed
 from zeroinit.sweep.hooks import train_in_folders
@@ -59,7 +60,8 @@ def run_jobs(
                 session.add(job, record)
             session.train(stacked or len(jobs) > 1)
     except KeyboardInterrupt:
-        tracker.mark_killed([record for _, record in claimed if not record.ended_at])
+        with suppress(BadInput):  # the next command marks them otherwise
+            tracker.mark_killed([record for _, record in claimed if not record.ended_at])
         raise
     except BaseException as error:  # a user's code may raise any
         for _, record in claimed:

@@ -14,7 +14,7 @@ from zeroinit.tracker import Record, RunWriter
 from zeroinit.tracker.spool import Spool, read_file
 from zeroinit.tracker.waiting import NOTICE_SECONDS, WAIT_SECONDS, describe, is_transient, write_line
 
-POLL_SECONDS = 0.05  # between two looks for new files
+POLL_SECONDS = 0.05  # between two checks for new files
 MAX_PAUSE_SECONDS = 2.0  # between two attempts, while the store does not answer
 LOCK_NAME = ".sending"
 FILES_AT_ONCE = 16  # in one transaction
@@ -98,7 +98,8 @@ class Sender:
         while not self._has_ended.wait(pause):
             began = time.monotonic()
             try:
-                send_files(self._tracker, self._spool)
+                if not send_files(self._tracker, self._spool) and self._spool.files():
+                    raise TimeoutError("another process sends them")
             except Exception as error:  # whatever it is, the files stay
                 self._note_failure(error, began)
                 pause = min(2 * pause, MAX_PAUSE_SECONDS)
@@ -128,12 +129,15 @@ class Sender:
             if len(files) < left:
                 progress, left = time.monotonic(), len(files)
             is_hopeless = self._reason is not None and not is_transient(self._reason)
-            if is_hopeless or time.monotonic() - progress > WAIT_SECONDS:
+            if is_hopeless or (self._reason and time.monotonic() - progress > WAIT_SECONDS):
                 raise self._left_over()
             time.sleep(POLL_SECONDS)
         self._note_success()
 
     def _left_over(self) -> BadInput:
+        if isinstance(self._reason, BadInput):  # a damaged file
+            self._reason.exit_code = 1
+            return self._reason
         files = self._spool.files()
         runs = 0
         for path in files:
@@ -154,6 +158,6 @@ class Sender:
         return self._spool.folder
 
     def _describe_reason(self) -> str:
-        if isinstance(self._reason, StoreFailed | BadInput):
-            return str(self._reason)
-        return describe(self._reason) if self._reason else "another process sends them"
+        return (
+            describe(self._reason) if self._reason and not isinstance(self._reason, StoreFailed) else str(self._reason)
+        )

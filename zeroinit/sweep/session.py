@@ -233,9 +233,9 @@ class Session:
         """Keep the members that have ended, all at once."""
         if self._ended:
             began = time.perf_counter()
-            ended, self._ended = self._ended, []
-            self._keep(ended)
-            checkpoint.discard([record.identity for record in ended])
+            self._keep(self._ended)
+            checkpoint.discard([record.identity for record in self._ended])
+            self._ended = []  # not before: they are kept again if that was interrupted
             self.writing_seconds += time.perf_counter() - began
 
     def _finish(self, run: Run, index: int, result: TrainingResult) -> None:

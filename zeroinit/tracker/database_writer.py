@@ -101,32 +101,42 @@ class DatabaseWriter:
     def write(self, records: Sequence[Record]) -> None:
         """Write runs that ended, whole, in one transaction.
 
-        A run that another process has trained, too, because it could not see this one, is left out: the run that began
-        last stays.
+        A run that another process trained in the same time, because neither could see the other, is left out.
         """
         for record in records:
             artifacts.write_files(f"{self.artifact_root}/{record.run_id}/artifacts", self.uri, record.files)
         with self._transaction(WRITE_SECONDS) as connection:
             bulk.lock_experiment(connection, self.experiment_id)
-            doubled = {record.run_id for record in records if self._has_later_twin(connection, record)}
+            doubled = self._find_doubled(connection, records)
             for run_id in doubled:
                 mark = update(SqlRun).where(SqlRun.run_uuid == run_id, SqlRun.status == Status.RUNNING.value)
                 connection.execute(mark.values(status=Status.KILLED.value, end_time=int(time.time() * 1000)))
             rest = [record for record in records if record.run_id not in doubled]
             bulk.write_whole(connection, self.experiment_id, self.artifact_root, rest)
 
-    def _has_later_twin(self, connection: Connection, record: Record) -> bool:
-        """Whether a run with the same identity began after this one, and has finished."""
-        if record.status != Status.FINISHED:
-            return False
-        twins = [
-            run_id
-            for run_id, _, _ in self._find_runs(connection, [record.identity], (Status.FINISHED.value,))
-            if run_id != record.run_id
-        ]
-        started: Any = SqlRun.start_time
-        later = select(started).where(SqlRun.run_uuid.in_(twins), started > int(record.started * 1000))
-        return connection.execute(later.limit(1)).first() is not None
+    def _find_doubled(self, connection: Connection, records: Sequence[Record]) -> set[str]:
+        """Return the ids of the runs that have a twin: a run of the same identity that finished after they began."""
+        finished = [record for record in records if record.status == Status.FINISHED]
+        ends: dict[str, list[tuple[str, float]]] = {}  # {identity: (run id, end in seconds)}
+        columns: Any = SqlTag.run_uuid, SqlTag.value
+        stored = self._find_runs(connection, {record.identity for record in finished}, (Status.FINISHED.value,))
+        identity_of = {
+            run_id: identity
+            for chunk in chunks([run_id for run_id, _, _ in stored], MAX_IN)
+            for run_id, identity in connection.execute(
+                select(*columns).where(SqlTag.key == Tag.IDENTITY, SqlTag.run_uuid.in_(chunk))
+            )
+        }
+        for run_id, _, end in stored:
+            ends.setdefault(identity_of[run_id], []).append((run_id, (end or 0) / 1000))
+        doubled: set[str] = set()
+        for record in finished:
+            twins = ends.setdefault(record.identity, [])
+            if any(run_id != record.run_id and end >= record.started for run_id, end in twins):
+                doubled.add(record.run_id)
+            else:
+                twins.append((record.run_id, record.ended_at))
+        return doubled
 
     def mark_killed(self, run_ids: Sequence[str]) -> int:
         """Mark the runs of any sweep that are still RUNNING as KILLED, in one transaction. Returns how many."""

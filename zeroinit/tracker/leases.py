@@ -1,7 +1,7 @@
 """Which runs of a store are in progress: a run that trains holds a lease, which its process renews.
 
 On the host of the process, the run is in progress as long as the process is alive. On another host it counts as such
-until the time in its tag `lease`; the clocks of the hosts must agree to a minute.
+until the time in its tag `lease`; the clocks of the hosts must agree to a second.
 """
 
 import time

@@ -103,6 +103,7 @@ class ServerWriter:
 
     def mark_killed(self, run_ids: Sequence[str]) -> int:
         """Mark the runs that are still RUNNING as KILLED. Returns how many."""
+        run_ids = [self._ids.get(run_id, run_id) for run_id in run_ids]
         still_running = [run_id for run_id in run_ids if self.client.get_run(run_id).info.status == Status.RUNNING]
         for run_id in still_running:
             self.client.set_terminated(run_id, Status.KILLED)

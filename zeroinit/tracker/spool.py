@@ -24,6 +24,7 @@ from zeroinit.tracker.waiting import call_until_it_works
 SPOOL = Path("mlruns", "spool")  # below the folder of the command
 INDEX = "runs.json"  # in a file of the spool: all of the runs but their files
 SUFFIX = ".zip"
+STALE_SECONDS = 600  # after which a file that was not written to its end is removed
 FIELDS = ("name", "params", "tags", "status", "metrics", "started", "ended_at", "run_id", "tracking")
 
 
@@ -53,6 +54,10 @@ class Spool:
             self.folder.mkdir(parents=True, exist_ok=True)
             with (self.folder / f".{uuid.uuid4().hex}").open("wb") as file:
                 os.unlink(file.name)
+            for path in self.folder.glob(f".*{SUFFIX}"):  # of a process that was killed while it wrote
+                with suppress(OSError):
+                    if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                        path.unlink()
         except OSError as error:
             raise BadInput(
                 f"{self.folder}: {error.strerror or error}; runs are kept there until the store has them, so start the "
@@ -60,10 +65,10 @@ class Spool:
             ) from error
 
     def write(self, records: Sequence[Record]) -> None:
-        """Write runs that ended into one new file; wait, and say so, while the disk takes none."""
+        """Write runs that ended into one new file; wait, and say so, while the disk takes none, for whatever reason."""
         if records:
             what = f"{_count(records)} cannot be written to {self.folder}"
-            call_until_it_works(lambda: self._write(records), what, OSError)
+            call_until_it_works(lambda: self._write(records), what, OSError, may_retry=lambda error: True)
 
     def _write(self, records: Sequence[Record]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -56,6 +56,7 @@ def call_until_it_works(
     what: str,
     errors: type[Exception] | tuple[type[Exception], ...],
     seconds: float = float("inf"),
+    may_retry: Callable[[BaseException], bool] = is_transient,
 ) -> T:
     """Call again while it raises a transient error, and write once what the command waits for.
 
@@ -64,6 +65,7 @@ def call_until_it_works(
         what: What cannot be done meanwhile, as a sentence without its end.
         errors: The errors after which it is called again.
         seconds: How long, until the error is raised.
+        may_retry: Whether a further call may work after this error.
     """
     started, reason = time.monotonic(), ""
 
@@ -78,7 +80,7 @@ def call_until_it_works(
             try:
                 return operation()
             except errors as error:
-                if not is_transient(error) or time.monotonic() - started > seconds:
+                if not may_retry(error) or time.monotonic() - started > seconds:
                     raise
                 reason = f" ({describe(error)})"
             time.sleep(RETRY_SECONDS)
