@@ -185,3 +185,18 @@ def test_a_place_for_files_without_its_client_library(
     assert "files cannot be kept in s3://bucket/runs (" in line
     assert "ModuleNotFoundError: " in line
     assert "boto" in line
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("postgresql://me:pass/word@127.0.0.1:1/db", "no database answers there within 10 s ("),
+        ("mysql+pymysql://me:word@127.0.0.1:99999/db", "no database answers there within 10 s ("),
+        ("postgresql://me:word@127.0.0.1:port/db", "it is no address of a database; give it as DIALECT://"),
+    ],
+)
+def test_an_address_of_a_database_that_cannot_be_reached(uri: str, reason: str) -> None:
+    said = reachable.unreachable_reason(uri)
+    assert said
+    assert said.startswith(reason)
+    assert "word" not in said.replace("password", "")

@@ -8,6 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from zeroinit.regular_files import irregular_kind
 from zeroinit.tracker.waiting import is_transient
@@ -52,10 +54,16 @@ def _server_reason(uri: str) -> str | None:
 
 
 def _port_reason(uri: str, usual: int) -> str | None:
-    parts = urlsplit(uri)
     try:
-        socket.create_connection((parts.hostname or "localhost", parts.port or usual), ANSWER_SECONDS).close()
-    except OSError as error:
+        url = make_url(uri)
+    except (ArgumentError, ValueError):  # such as a port that is no number
+        return (
+            "it is no address of a database; give it as DIALECT://USER:PASSWORD@HOST:PORT/NAME, with percent codes for "
+            "special characters of the password"
+        )
+    try:
+        socket.create_connection((url.host or "localhost", url.port or usual), ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:  # a port beyond 65535 overflows
         return f"no database answers there within {ANSWER_SECONDS} s ({error})"
     return None
 
