@@ -16,6 +16,7 @@ from zeroinit.tracker.waiting import NOTICE_SECONDS, WAIT_SECONDS, describe, is_
 
 POLL_SECONDS = 0.05  # between two checks for new files
 MAX_PAUSE_SECONDS = 2.0  # between two attempts, while the store does not answer
+LAST_SECONDS = 1.0  # for the write under way when the command is interrupted
 LOCK_NAME = ".sending"
 FILES_AT_ONCE = 16  # in one transaction
 
@@ -92,6 +93,10 @@ class Sender:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._has_ended.set()
+        if kind and issubclass(kind, KeyboardInterrupt) and self._tracker.is_persistent:
+            self._thread.join(LAST_SECONDS)
+            with suppress(Exception):  # the next command sends them otherwise
+                send_files(self._tracker, self._spool)  # so that a run that has just ended is not seen as killed
 
     def _run(self) -> None:
         pause = POLL_SECONDS
