@@ -406,7 +406,7 @@ def test_the_last_accuracy_is_told(job_of: Callable[..., Job], monkeypatch: pyte
     tracker = Off()
     tracker.open("sweep")
     [record] = run_in_worker(
-        [job_of(*QUICK, "tracker=off")], "alone", False, tracker, Spool.of(tracker), reports.append
+        [job_of(*QUICK, "tracker=off")], "alone", False, tracker, Spool.for_tracker(tracker), reports.append
     )
     assert reports[-1] == (1.0, (ACCURACY, record.last("val/accuracy")))
 

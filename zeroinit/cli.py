@@ -96,7 +96,7 @@ def train_job(cfg: DictConfig) -> float | None:
                 note_folder()
                 tracker, trained = _prepare(job)
                 resumed = plan_resumption([job])
-                spool = Spool.of(tracker)  # whatever becomes the current folder
+                spool = Spool.for_tracker(tracker)  # whatever becomes the current folder
     except BadInput as error:
         exit_with_bad_input(error)
     if trained:

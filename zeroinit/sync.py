@@ -7,10 +7,9 @@ from pathlib import Path
 from zeroinit.errors import BadInput
 from zeroinit.sweep.sender import Sender
 from zeroinit.tracker.mlflow import Mlflow
+from zeroinit.tracker.passwords import HIDDEN
 from zeroinit.tracker.spool import SPOOL, SUFFIX, Spool, read_destination, read_file
 from zeroinit.tracker.waiting import write_line
-
-HIDDEN = "***"  # in the uri of a store whose password was left out
 
 
 def main(arguments: Sequence[str]) -> int:

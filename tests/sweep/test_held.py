@@ -111,7 +111,7 @@ def test_runs_in_the_spool_count_although_the_store_does_not_answer(
     job = job_of(*QUICK)
     tracker = Mlflow(None)
     tracker.open("sweep")
-    spool = Spool.of(tracker)
+    spool = Spool.for_tracker(tracker)
     record = record_of(job, {})
     record.status = "FINISHED"
     record.close()

@@ -221,7 +221,7 @@ def test_a_single_run_that_hangs_is_failed(job_of: Callable[..., Job], monkeypat
     build.set_up_torch(job.config)  # imports take seconds, and no later test could use half a module
     tracker = build.open_tracker(job, "zeroinit")
     with Bar(1) as bar:
-        record = train_alone(job, tracker, Spool.of(tracker), bar, False)
+        record = train_alone(job, tracker, Spool.for_tracker(tracker), bar, False)
     assert record.status == Status.FAILED
     assert record.tags[Tag.ERROR].startswith("time_limit.run=1.5: it took longer, and was ended")
     assert b"in forward" in record.files[TRACEBACK]

@@ -44,7 +44,7 @@ def test_a_file_gives_back_the_runs(spool: Spool) -> None:
     for record in records:
         record.close()
     spool.write(records)
-    [path] = spool.files()
+    [path] = spool.list_files()
     again = read_file(path)
     assert [repr(vars(record)) for record in again] == [repr(vars(record)) for record in records]  # NaN is not NaN
     assert read_destination(path) == ("sqlite:///somewhere", "sweep")
@@ -59,15 +59,16 @@ def test_a_file_that_is_not_whole_is_no_file(spool: Spool, monkeypatch: pytest.M
         raise KeyboardInterrupt
 
     monkeypatch.setattr(zipfile.ZipFile, "writestr", die)
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok: None)  # such a process removes nothing
     with pytest.raises(KeyboardInterrupt):
         spool.write([make_record()])
-    assert spool.files() == []
+    assert spool.list_files() == []
     assert len(list(spool.folder.iterdir())) == 1  # hidden
 
 
 def test_no_runs_make_no_file(spool: Spool) -> None:
     spool.write([])
-    assert spool.files() == []
+    assert spool.list_files() == []
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip"])
@@ -84,7 +85,7 @@ def test_a_damaged_file_is_named(content: bytes, spool: Spool) -> None:
 @pytest.mark.usefixtures("database")
 def test_one_process_at_a_time_sends() -> None:
     tracker = opened()
-    spool = Spool.of(tracker)
+    spool = Spool.for_tracker(tracker)
     spool.open()
     record = make_record()
     record.close()
@@ -92,7 +93,7 @@ def test_one_process_at_a_time_sends() -> None:
     with FileLock(spool.folder / LOCK_NAME):
         assert send_files(tracker, spool) == 0
     assert send_files(tracker, spool) == 1
-    assert spool.files() == []
+    assert spool.list_files() == []
     assert [run.info.status for run in runs()] == ["FINISHED"]
 
 

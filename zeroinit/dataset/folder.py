@@ -22,6 +22,7 @@ from zeroinit.dataset.listing import Part, Samples, describe_skipped, list_parts
 from zeroinit.errors import BadInput
 from zeroinit.progress import track
 from zeroinit.regular_files import irregular_kind, kind_of
+from zeroinit.whole_files import open_whole, remove_stale
 
 # {mode of a file: decoded mode}; other modes have more than 8 bits a channel, which would be cut off
 DECODED = {"1": "L", "L": "L", "LA": "L"} | dict.fromkeys(("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"), "RGB")
@@ -134,7 +135,6 @@ def _load_pixels(root: Path, cache: Path, samples: Samples, resize: Resize, chan
     name = digest(f"{root}\n{resize}\n{channels}\n{PIL.__version__}\n{DECODED}")
     files = _hash_files(root, samples)
     path = cache / f"{name}-{files}.upright.npy"
-    partial = path.with_suffix(".partial")
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f"{name}.lock"):  # so that only one of several processes decodes
@@ -142,11 +142,8 @@ def _load_pixels(root: Path, cache: Path, samples: Samples, resize: Resize, chan
             if pixels is None:
                 for old in cache.glob(f"{name}-*"):
                     old.unlink()
-                try:
-                    _write_cache(partial, path.name, _decode(samples, resize, channels))
-                    partial.rename(path)
-                finally:
-                    partial.unlink(missing_ok=True)
+                remove_stale(cache)
+                _write_cache(path, _decode(samples, resize, channels))
                 pixels = _read_cache(path, len(samples), resize, channels)
                 assert pixels is not None
     except OSError as error:
@@ -177,11 +174,11 @@ def _read_cache(path: Path, examples: int, resize: Resize, channels: int | None)
     return pixels if _checksum(path.name, pixels) == stored else None
 
 
-def _write_cache(path: Path, name: str, pixels: NDArray[np.uint8]) -> None:
-    """Write the pixels as numpy does, and after them their checksum, for a cache of this name."""
-    with path.open("wb") as file:
+def _write_cache(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write the pixels as numpy does, and after them their checksum, which depends on the name of the file."""
+    with open_whole(path) as file:
         np.save(file, pixels)
-        file.write(_checksum(name, pixels))
+        file.write(_checksum(path.name, pixels))
 
 
 def _checksum(name: str, pixels: NDArray[np.uint8]) -> bytes:

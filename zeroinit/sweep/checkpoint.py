@@ -10,7 +10,6 @@ import json
 import os
 import pickle
 import shutil
-import time
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -26,11 +25,11 @@ from zeroinit.config.identity import VERSION
 from zeroinit.state import State
 from zeroinit.tracker.provenance import device_name, provenance
 from zeroinit.tracker.tags import Tag
+from zeroinit.whole_files import open_whole, remove_stale
 
 FOLDER = "ZEROINIT_CHECKPOINTS"  # environment variable with the folder of all checkpoints, for the processes of a sweep
 FORMAT = 1  # of the files; raise it when the state of a training has other parts
 KEEP = 2  # checkpoints in a folder
-STALE_SECONDS = 600  # after which a file that was not written to its end is removed
 SUFFIX, DONE = ".checkpoint", ".done"  # of the file of a checkpoint, and of the mark that a run needs none
 HEADER, JOBS, STATE = "header.json", "jobs.json", "state.pt"  # in the zip
 
@@ -176,24 +175,13 @@ def write(folder: Path, header: Header, jobs: str, state: State) -> None:
         OSError: The file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for part in folder.glob("*.part"):
-        if time.time() - part.stat().st_mtime > STALE_SECONDS:
-            part.unlink(missing_ok=True)
+    remove_stale(folder)
     number = max((int(path.stem) for path in folder.glob(f"*{SUFFIX}") if path.stem.isdecimal()), default=0) + 1
-    part = folder / f"{number}-{os.getpid()}.part"
-    try:
-        with part.open("wb") as raw:
-            with zipfile.ZipFile(raw, "w") as file:
-                file.writestr(HEADER, json.dumps(asdict(header)))
-                file.writestr(JOBS, jobs)
-                with file.open(STATE, "w", force_zip64=True) as stream:
-                    torch.save(state, stream)
-            raw.flush()
-            os.fsync(raw.fileno())
-        part.rename(folder / f"{number:08}{SUFFIX}")
-    finally:
-        part.unlink(missing_ok=True)
-    _sync(folder)
+    with open_whole(folder / f"{number:08}{SUFFIX}") as file, zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(HEADER, json.dumps(asdict(header)))
+        archive.writestr(JOBS, jobs)
+        with archive.open(STATE, "w", force_zip64=True) as stream:
+            torch.save(state, stream)
     for old in sorted(folder.glob(f"*{SUFFIX}"))[:-KEEP]:
         old.unlink(missing_ok=True)
 
@@ -240,13 +228,3 @@ def folder_of(members: Iterable[Member]) -> Path:
 
 def _mark(folder: Path, identity: str) -> Path:
     return folder / f"{identity}{DONE}"
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder outlive a crash of the machine, where the system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

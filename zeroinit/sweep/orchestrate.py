@@ -50,7 +50,7 @@ def orchestrate(
         BadInput: The store does not take the runs; they are in the spool.
         SweepEnded: A limit ends the sweep; what is finished is in the store.
     """
-    spool = Spool.of(tracker)
+    spool = Spool.for_tracker(tracker)
     with Bar(len(jobs)) as bar, Sender(tracker, spool, lambda line: bar.print_line(f"zeroinit: {line}")) as sender:
         training = _Training(jobs, tracker, spool, bar, pool, limits or SweepLimits())
         try:

@@ -32,7 +32,7 @@ def send_files(tracker: RunWriter, spool: Spool) -> int:
     """
     sent, damaged = 0, None
     with suppress(Timeout), FileLock(spool.folder / LOCK_NAME, blocking=False):
-        files = spool.files()
+        files = spool.list_files()
         for start in range(0, len(files), FILES_AT_ONCE):
             runs_of: dict[Path, list[Record]] = {}
             for path in files[start : start + FILES_AT_ONCE]:
@@ -60,9 +60,9 @@ def send_leftovers(tracker: RunWriter) -> None:
     """
     if not tracker.is_persistent:
         return
-    spool = Spool.of(tracker)
+    spool = Spool.for_tracker(tracker)
     spool.open()
-    if spool.files():
+    if spool.list_files():
         with Sender(tracker, spool, write_line) as sender:
             sender.finish()
 
@@ -103,7 +103,7 @@ class Sender:
         while not self._has_ended.wait(pause):
             began = time.monotonic()
             try:
-                if not send_files(self._tracker, self._spool) and self._spool.files():
+                if not send_files(self._tracker, self._spool) and self._spool.list_files():
                     raise TimeoutError("another process sends them")
             except Exception as error:  # whatever it is, the files stay
                 self._note_failure(error, began)
@@ -129,8 +129,8 @@ class Sender:
         """Wait until the store has all files. Raises BadInput, with what is left, if the store does not take them."""
         if not self._tracker.is_persistent:
             return
-        progress, left = time.monotonic(), len(self._spool.files())
-        while files := self._spool.files():
+        progress, left = time.monotonic(), len(self._spool.list_files())
+        while files := self._spool.list_files():
             if len(files) < left:
                 progress, left = time.monotonic(), len(files)
             is_hopeless = self._reason is not None and not is_transient(self._reason)
@@ -143,7 +143,7 @@ class Sender:
         if isinstance(self._reason, BadInput):  # a damaged file
             self._reason.exit_code = 1
             return self._reason
-        files = self._spool.files()
+        files = self._spool.list_files()
         runs = 0
         for path in files:
             with suppress(OSError, BadInput):

@@ -92,7 +92,7 @@ class Watch:
 
     @property
     def timeout(self) -> float | None:
-        """The seconds until the next look at the limits; None if there is none."""
+        """The seconds until the limits are to be checked again; None if there are none."""
         waits = [max(0.0, end - self._clock()) for end, _ in self._ends.values()]
         if self._memory:
             waits.append(max(0.0, self._next_measurement - self._clock()))

@@ -5,6 +5,7 @@ import os
 from zeroinit.tracker.passwords import is_known_secret, mask_uri, mask_word, without_password
 from zeroinit.tracker.protocols import RunReader, RunWriter, SummaryStore, Tracker
 from zeroinit.tracker.record import (
+    ENDED,
     NEEDED_PARAMS,
     TEST_LOSS,
     TRACEBACK,
@@ -14,6 +15,7 @@ from zeroinit.tracker.record import (
 )
 
 __all__ = [
+    "ENDED",
     "NEEDED_PARAMS",
     "TEST_LOSS",
     "TRACEBACK",

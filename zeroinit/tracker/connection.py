@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 @contextmanager
-def writing() -> Iterator[None]:
+def raise_store_failed() -> Iterator[None]:
     """Raise StoreFailed for whatever a write of a run raises, with the message of the first error."""
     try:
         yield
@@ -44,7 +44,7 @@ def writing() -> Iterator[None]:
         raise StoreFailed(f"the store does not take the run: {kind}: {describe(error)}") from error
 
 
-def waiting(
+def wait_while_busy(
     what: str,
 ) -> Callable[[Callable[Concatenate[Any, P], T]], Callable[Concatenate[Any, P], T]]:
     """Decorate a method of a connection: wait for a store that is busy, and raise BadInput for one that fails.

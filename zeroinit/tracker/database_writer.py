@@ -1,15 +1,14 @@
 """Writes runs to a database by MLflow's own tables, each stack in one transaction."""
 
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
 from sqlalchemy import Connection, select, update
 
-from zeroinit.tracker import Record, Status, artifacts, bulk
-from zeroinit.tracker.leases import is_held, lease_tag
+from zeroinit.tracker import ENDED, Record, Status, artifacts, bulk
+from zeroinit.tracker.leases import is_held, make_lease
 from zeroinit.tracker.mlflow_sql import MAX_IN, chunks
 from zeroinit.tracker.tags import Tag
 from zeroinit.tracker.transactions import make_engine, transaction
@@ -17,7 +16,6 @@ from zeroinit.tracker.transactions import make_engine, transaction
 CLAIM_SECONDS = 5.0  # to wait for other writers before a run trains without a claim
 PROGRESS_SECONDS = 1.0  # while a run trains
 WRITE_SECONDS = 2.0  # for runs that ended; it is tried again
-ENDED = (Status.FINISHED.value, Status.FAILED.value)
 
 
 class DatabaseWriter:
@@ -34,20 +32,14 @@ class DatabaseWriter:
         self.uri, self.experiment_id, self.artifact_root, self.opened = uri, experiment_id, artifact_root, opened
         self._written: dict[str, int] = {}  # {run id: how many of its metrics are in the store}
 
-    @contextmanager
-    def _transaction(self, wait_seconds: float) -> Iterator[Connection]:
-        """Yield a connection in a transaction that locks for writing."""
-        with transaction(make_engine(self.uri, wait_seconds)) as connection:
-            yield connection
-
     def claim(self, records: Sequence[Record]) -> list[Record]:
         """Write the runs as RUNNING but for those that another process trains, or has trained; return the others."""
-        with self._transaction(CLAIM_SECONDS) as connection:
+        with transaction(make_engine(self.uri, CLAIM_SECONDS)) as connection:
             bulk.lock_experiment(connection, self.experiment_id)
             taken = self._find_taken(connection, {record.identity for record in records})
             free = [record for record in records if record.identity not in taken]
             for record in free:
-                record.tags |= lease_tag()
+                record.tags |= make_lease()
             bulk.insert_running(connection, self.experiment_id, self.artifact_root, free)
         self._written |= {record.run_id: 0 for record in free}
         return [record for record in records if record.identity in taken]
@@ -91,11 +83,11 @@ class DatabaseWriter:
             return
         stamp = int(time.time() * 1000)
         lengths = {record.run_id: len(record.metrics) for record in claimed}
-        with self._transaction(PROGRESS_SECONDS) as connection:
+        with transaction(make_engine(self.uri, PROGRESS_SECONDS)) as connection:
             for record in claimed:
                 new = record.metrics[self._written[record.run_id] : lengths[record.run_id]]
                 bulk.append_points(connection, record, new, stamp)
-            bulk.set_tags(connection, [record.run_id for record in claimed], lease_tag())
+            bulk.set_tags(connection, [record.run_id for record in claimed], make_lease())
         self._written |= lengths
 
     def write(self, records: Sequence[Record]) -> None:
@@ -105,7 +97,7 @@ class DatabaseWriter:
         """
         for record in records:
             artifacts.write_files(f"{self.artifact_root}/{record.run_id}/artifacts", self.uri, record.files)
-        with self._transaction(WRITE_SECONDS) as connection:
+        with transaction(make_engine(self.uri, WRITE_SECONDS)) as connection:
             bulk.lock_experiment(connection, self.experiment_id)
             doubled = self._find_doubled(connection, records)
             for run_id in doubled:
@@ -141,7 +133,7 @@ class DatabaseWriter:
     def mark_killed(self, run_ids: Sequence[str]) -> int:
         """Mark the runs of any sweep that are still RUNNING as KILLED, in one transaction. Returns how many."""
         killed = {"status": Status.KILLED.value, "end_time": int(time.time() * 1000)}
-        with self._transaction(WRITE_SECONDS) as connection:
+        with transaction(make_engine(self.uri, WRITE_SECONDS)) as connection:
             return sum(
                 connection.execute(
                     update(SqlRun)

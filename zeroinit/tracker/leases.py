@@ -16,8 +16,8 @@ LEASE_SECONDS = (
 RENEW_SECONDS = 10  # between two renewals, with the metrics until then
 
 
-def lease_tag() -> dict[str, str]:
-    """Return the tag of a lease that begins now."""
+def make_lease() -> dict[str, str]:
+    """Return the tag of a lease that begins now, as {name: value}."""
     return {Tag.LEASE: str(int(time.time() + LEASE_SECONDS))}
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from mlflow.entities import RunTag
 
 from zeroinit.process import current_process, end_if_orphaned
-from zeroinit.tracker import Record, Status, accepted, artifacts, charts, mlflow_client, mlflow_sql
+from zeroinit.tracker import ENDED, Record, Status, accepted, artifacts, charts, mlflow_client, mlflow_sql
 from zeroinit.tracker.bulk_support import unsupported_reason
-from zeroinit.tracker.connection import DEFAULT_URI, Connection, waiting, writing
+from zeroinit.tracker.connection import DEFAULT_URI, Connection, raise_store_failed, wait_while_busy
 from zeroinit.tracker.database_writer import DatabaseWriter
 from zeroinit.tracker.reachable import file_of, is_server
 from zeroinit.tracker.record import folder_of
@@ -56,7 +56,7 @@ class Mlflow(Connection):
             return DatabaseWriter(self.uri, self.experiment_id, self.artifact_root, self.opened)
         return ServerWriter(self.client, self.uri, self.experiment_id, self.sweep, self.opened)
 
-    @writing()
+    @raise_store_failed()
     def claim(self, records: Sequence[Record]) -> list[Record]:
         """Write the runs as RUNNING, and return those that another process trains, or has trained."""
         end_if_orphaned()
@@ -64,13 +64,13 @@ class Mlflow(Connection):
             record.tags |= {Tag.SWEEP: self.sweep, Tag.KIND: Kind.RUN}
         return self._writer.claim(records)
 
-    @writing()
+    @raise_store_failed()
     def write_progress(self, records: Sequence[Record]) -> None:
         """Write the new metrics of runs that train, and renew their lease."""
         end_if_orphaned()
         self._writer.write_progress(records)
 
-    @writing()
+    @raise_store_failed()
     def write(self, records: Sequence[Record]) -> None:
         """Write runs that ended: their files, then all else in one transaction where that is possible."""
         for record in records:
@@ -84,43 +84,42 @@ class Mlflow(Connection):
     def _write_files(self, run_id: str, files: dict[str, bytes]) -> None:
         artifacts.write_files(self.artifact_uris[run_id], self.uri, files)
 
-    @waiting("the runs whose process is gone cannot be marked")
+    @wait_while_busy("the runs whose process is gone cannot be marked")
     def mark_killed(self, records: Sequence[Record]) -> int:
         """Mark the runs that are still RUNNING as KILLED. Returns how many."""
         return self._writer.mark_killed([record.run_id for record in records])
 
-    @waiting("the runs cannot be read back")
+    @wait_while_busy("the runs cannot be read back")
     def find_running(self) -> list[Record]:
         """Return the runs of every sweep of the store that are marked RUNNING, summaries included, with some tags."""
         if self.is_database:
             return mlflow_sql.find_running(self.uri)
         return mlflow_client.find_running(self.client)
 
-    @waiting("the runs cannot be read back")
+    @wait_while_busy("the runs cannot be read back")
     def find_ended(self, identities: Collection[str]) -> list[Record]:
         """Return the runs of these identities that FINISHED or FAILED since the store was opened, newest first."""
-        statuses = (Status.FINISHED, Status.FAILED)
-        ended = self.find_kind(Kind.RUN, identities, statuses)
+        ended = self.find_kind(Kind.RUN, identities, ENDED)
         return [record for record in ended if record.ended_at >= self.opened]
 
-    @waiting("the runs cannot be read back")
+    @wait_while_busy("the runs cannot be read back")
     def records(self) -> list[Record]:
         """Return every run of the sweep, newest first, with the last value of each metric."""
         return self.find_kind(Kind.RUN)
 
-    @waiting("the runs cannot be read back")
+    @wait_while_busy("the runs cannot be read back")
     def find_finished(self, identities: Collection[str]) -> list[Record]:
         """Return the finished runs of the sweep that have one of the identities, newest first."""
         return self.find_kind(Kind.RUN, identities, (Status.FINISHED,))
 
-    @waiting("the runs cannot be read back")
+    @wait_while_busy("the runs cannot be read back")
     def all_records(self) -> list[Record]:
         """Return every run of every sweep of the store."""
         experiments = self.client.search_experiments()
         return [record for each in experiments for record, _ in self._read(each.experiment_id, Kind.RUN)]
 
     def find_kind(
-        self, kind: str, identities: Collection[str] | None = None, statuses: Collection[Status] = ()
+        self, kind: str, identities: Collection[str] | None = None, statuses: Collection[str] = ()
     ) -> list[Record]:
         """Return the runs of the sweep that have this kind, newest first, with the last value of each metric.
 
@@ -152,7 +151,7 @@ class Mlflow(Connection):
         else:
             self._complete.add(record.run_id)
 
-    @waiting("the runs cannot be read back")
+    @wait_while_busy("the runs cannot be read back")
     def load_histories(self, records: Sequence[Record], metrics: Sequence[str]) -> None:
         """Put all values of these metrics into the records that have them."""
         if self.is_database:
@@ -166,7 +165,7 @@ class Mlflow(Connection):
         """Return the content of an artifact; None if the run has no such file."""
         return artifacts.read_file(self.artifact_uris[record.run_id], self.uri, name)
 
-    @waiting("the summary cannot be kept")
+    @wait_while_busy("the summary cannot be kept")
     def begin_summary(self, files: dict[str, bytes]) -> None:
         """Begin the summary of a sweep with these files; it is RUNNING until `write_summary` adds the rest.
 
@@ -190,7 +189,7 @@ class Mlflow(Connection):
                 self.client.set_terminated(run_id, Status.FAILED if isinstance(error, Exception) else Status.KILLED)
             raise
 
-    @waiting("the summary cannot be kept")
+    @wait_while_busy("the summary cannot be kept")
     def write_summary(self, files: dict[str, bytes], anew: bool, description: str = "") -> str:
         """Write files into the run named `summary`, and return where that is.
 
@@ -224,13 +223,13 @@ class Mlflow(Connection):
         where = self.artifact_uris[run_id]
         return os.path.relpath(where.removeprefix("file://")) if where.startswith("file://") else "the run `summary`"
 
-    @waiting("the summary cannot be read")
+    @wait_while_busy("the summary cannot be read")
     def read_summary(self, name: str) -> bytes | None:
         """Return the content of a file of the summary; None if there is none."""
         summaries = self.find_kind(Kind.SUMMARY)
         return self.read_file(summaries[0], name) if summaries else None
 
-    @waiting("the sweep cannot be described")
+    @wait_while_busy("the sweep cannot be described")
     def describe(self, text: str) -> None:
         """Show a description of the sweep in MLflow's UI, unless a person has written another."""
         shown, ours = NOTE, "zeroinit.note"
@@ -239,7 +238,7 @@ class Mlflow(Connection):
             for tag in (shown, ours):
                 self.client.set_experiment_tag(self.experiment_id, tag, text[:MAX_NOTE])
 
-    @waiting("the charts cannot be prepared")
+    @wait_while_busy("the charts cannot be prepared")
     def prepare_charts(self, keys: Sequence[str], score: Score) -> None:
         """Make the charts in MLflow's UI open with this score, a line for each combination of the keys' values."""
         self.client.set_experiment_tag(self.experiment_id, charts.VIEW_TAG, charts.encode_view(keys, score))

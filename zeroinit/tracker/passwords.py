@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from zeroinit.environment import is_secret
 
-HIDDEN = "***"
+HIDDEN = "***"  # is shown in the place of a password
 MIN_SECRET = 6  # characters of a value that is hidden wherever it occurs; a shorter one may be a part of a word
 NAME = r"(?:pass(?:word|wd|phrase)|pwd|token|secret|credentials?|(?:api|access|private|secret)[_-]?key)"
 NO_SECRETS = ("", "true", "false", "null", "none")  # values that are those of an option, such as `class_token=true`

@@ -29,6 +29,9 @@ class Status(StrEnum):
     HELD = "HELD"  # in memory alone: another process trains the run, or has trained it since the command began
 
 
+ENDED = (Status.FINISHED.value, Status.FAILED.value)  # of a run that has a result, as a store has it
+
+
 @dataclass
 class Record:
     """A run as it is stored: what was trained, its metrics (name, value, step) and its files {name: content}."""

@@ -9,12 +9,10 @@ from collections.abc import Sequence
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
-from zeroinit.tracker import Record, Status, artifacts
-from zeroinit.tracker.leases import is_held, lease_tag
+from zeroinit.tracker import ENDED, Record, Status, artifacts
+from zeroinit.tracker.leases import is_held, make_lease
 from zeroinit.tracker.mlflow_sql import chunks
 from zeroinit.tracker.tags import MAX_TAG, Kind, Tag
-
-ENDED = (Status.FINISHED, Status.FAILED)
 
 
 class ServerWriter:
@@ -38,7 +36,7 @@ class ServerWriter:
         held = [record for record in records if self._is_taken(record.identity)]
         for record in records:
             if record not in held:
-                record.tags |= lease_tag()
+                record.tags |= make_lease()
                 self._begin(record)
         return held
 
@@ -78,7 +76,7 @@ class ServerWriter:
         for record in records:
             if record.run_id in self._ids:
                 self._log_metrics(record)
-                self._log_tags(self._ids[record.run_id], lease_tag())
+                self._log_tags(self._ids[record.run_id], make_lease())
 
     def _log_metrics(self, record: Record) -> None:
         run_id = self._ids[record.run_id]

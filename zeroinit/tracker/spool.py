@@ -20,11 +20,11 @@ from zeroinit.errors import BadInput
 from zeroinit.tracker.protocols import RunWriter
 from zeroinit.tracker.record import Record, folder_of
 from zeroinit.tracker.waiting import call_until_it_works
+from zeroinit.whole_files import open_whole, remove_stale
 
 SPOOL = Path("mlruns", "spool")  # below the folder of the command
 INDEX = "runs.json"  # in a file of the spool: all of the runs but their files
 SUFFIX = ".zip"
-STALE_SECONDS = 600  # after which a file that was not written to its end is removed
 FIELDS = ("name", "params", "tags", "status", "metrics", "started", "ended_at", "run_id", "tracking")
 
 
@@ -43,7 +43,7 @@ class Spool:
     sweep: str
 
     @classmethod
-    def of(cls, tracker: RunWriter) -> "Spool":
+    def for_tracker(cls, tracker: RunWriter) -> "Spool":
         """Return the spool of an open tracker, in the current folder."""
         digest = sha256(f"{tracker.store}\n{tracker.sweep}".encode()).hexdigest()[:8]
         return cls(Path(SPOOL, f"{folder_of(tracker.sweep)[:100]}-{digest}").absolute(), tracker.store, tracker.sweep)
@@ -54,10 +54,7 @@ class Spool:
             self.folder.mkdir(parents=True, exist_ok=True)
             with (self.folder / f".{uuid.uuid4().hex}").open("wb") as file:
                 os.unlink(file.name)
-            for path in self.folder.glob(f".*{SUFFIX}"):  # of a process that was killed while it wrote
-                with suppress(OSError):
-                    if time.time() - path.stat().st_mtime > STALE_SECONDS:
-                        path.unlink()
+            remove_stale(self.folder)
         except OSError as error:
             raise BadInput(
                 f"{self.folder}: {error.strerror or error}; runs are kept there until the store has them, so start the "
@@ -73,36 +70,22 @@ class Spool:
     def _write(self, records: Sequence[Record]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         name = f"{time.time_ns()}-{uuid.uuid4().hex[:8]}{SUFFIX}"
-        partial = self.folder / f".{name}"
         runs = [{name: getattr(record, name) for name in FIELDS} for record in records]
         index = {"store": self.store, "sweep": self.sweep, "runs": runs}
-        try:
-            with partial.open("wb") as file:
-                with zipfile.ZipFile(file, "w") as archive:
-                    archive.writestr(INDEX, json.dumps(index))
-                    for record in records:
-                        for file_name, content in record.files.items():
-                            archive.writestr(f"{record.run_id}/{file_name}", content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.rename(self.folder / name)
-        except OSError:
-            with suppress(OSError):
-                partial.unlink()
-            raise
-        _sync_folder(self.folder)
+        with open_whole(self.folder / name) as file, zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(INDEX, json.dumps(index))
+            for record in records:
+                for file_name, content in record.files.items():
+                    archive.writestr(f"{record.run_id}/{file_name}", content)
 
-    def files(self) -> list[Path]:
+    def list_files(self) -> list[Path]:
         """Return the files, oldest first."""
-        try:
-            return sorted(path for path in self.folder.iterdir() if path.suffix == SUFFIX and path.name[0] != ".")
-        except FileNotFoundError:
-            return []
+        return sorted(self.folder.glob(f"[!.]*{SUFFIX}"))
 
     def find(self, identities: Collection[str]) -> list[Record]:
         """Return the runs of these identities that are in a file."""
         records: list[Record] = []
-        for path in self.files():
+        for path in self.list_files():
             with suppress(OSError, BadInput):  # such as a file that was just sent
                 records += [record for record in read_file(path) if record.identity in identities]
         return records
@@ -151,12 +134,3 @@ def _damaged(path: Path, error: Exception) -> BadInput:
 
 def _count(records: Sequence[Record]) -> str:
     return "1 run" if len(records) == 1 else f"{len(records)} runs"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Write the names of a folder to the disk, so that a new file survives a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
