@@ -1,8 +1,9 @@
 """Generated inputs: each is refused in one sentence with exit code 2, or is a run that builds; none is a traceback."""
 
+import functools
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,30 +60,30 @@ OPTIONS: dict[str, tuple[str, ...]] = {  # keys that the default options do not 
 KEYS = [key for key in known_keys() if not key.startswith("init.rest.") and not (CONF / key).is_dir()]
 
 
-@pytest.fixture
-def build_words() -> Iterator[Callable[..., None]]:
-    """Compose a job as a sweep does, and build what it would train. Raises what is wrong with it."""
+@functools.cache
+def make_composer() -> Composer:
+    """Return what composes the jobs of a sweep from the shipped options."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
-        composer = Composer(loader, loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN))
+        return Composer(loader, loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN))
 
-        def build_job(*words: str) -> None:
-            cfg = composer.job(0, words)
-            HydraConfig.instance().set_config(cfg)
-            build.check([compose_job(cfg)])
 
-        yield build_job
+def build_words(*words: str) -> None:
+    """Compose a job as a sweep does, and build what it would train. Raises what is wrong with it."""
+    cfg = make_composer().job(0, words)
+    HydraConfig.instance().set_config(cfg)
+    build.check([compose_job(cfg)])
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_a_value_is_refused_or_builds(key: str, build_words: Callable[..., None]) -> None:
+def test_a_value_is_refused_or_builds(key: str) -> None:
     """Of every key there is, with some of the values, others for each key."""
     for value in random.Random(key).sample(VALUES, 6):
-        said = refusal(build_words, *QUICK, *OPTIONS.get(key, ()), f"{key}={value}")
+        said = refusal(*QUICK, *OPTIONS.get(key, ()), f"{key}={value}")
         assert said is None or len(said) > 10, value
 
 
-def refusal(build_words: Callable[..., None], *words: str) -> str | None:
+def refusal(*words: str) -> str | None:
     """The sentence that refuses the job; None where it builds."""
     try:
         build_words(*words)
@@ -127,14 +128,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("key", REFUSED)
-def test_nonsense_is_refused(key: str, build_words: Callable[..., None]) -> None:
+def test_nonsense_is_refused(key: str) -> None:
     for value in REFUSED[key]:
         with pytest.raises(BadInput) as raised:
             build_words(*QUICK, *OPTIONS.get(key, ()), f"{key}={value}")
         assert key.partition(".")[0] in str(raised.value), value
 
 
-def test_what_torch_takes_is_accepted(build_words: Callable[..., None]) -> None:
+def test_what_torch_takes_is_accepted() -> None:
     for words in (
         ["optimizer.fused=null"],
         ["optimizer.fused=false", "+optimizer.foreach=true", "+optimizer.amsgrad=true"],
@@ -147,7 +148,7 @@ def test_what_torch_takes_is_accepted(build_words: Callable[..., None]) -> None:
         build_words(*QUICK, *words)
 
 
-def test_a_net_that_memory_cannot_hold(build_words: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_net_that_memory_cannot_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     """On torch's meta device, so that nothing of it is there."""
     with pytest.raises(BadInput, match=r"^arch=fnn: 500,000,000,002 parameters with their gradients and moments are "):
         build_words(*QUICK, f"arch.hidden=[{10**11}]")
@@ -162,7 +163,7 @@ def test_a_net_that_memory_cannot_hold(build_words: Callable[..., None], monkeyp
     assert images.physical_memory() > 2**28
 
 
-def test_epochs_of_too_many_steps(build_words: Callable[..., None]) -> None:
+def test_epochs_of_too_many_steps() -> None:
     words = ("tracker=off", "dataset=digits", "arch=logistic")
     with pytest.raises(BadInput, match=r"^epochs=99999999: that is 999,999,990 steps; give at most 10000000$"):
         build_words(*words, "epochs=99999999")

@@ -177,7 +177,7 @@ def test_keys_that_all_data_sets_share() -> None:
     "path", sorted(set(SWEEPS.glob("*.yaml")) - set(SWEEPS.glob("lab_*"))), ids=lambda path: path.stem
 )
 def test_sweeps(path: Path, job_of: Callable[..., Job]) -> None:
-    """All jobs compose and are checked; the first and the last train for two steps.
+    """All jobs compose and are checked; the last trains for two steps.
 
     At size=smoke where there are sizes: test_sizes.py has the others. For lab_*: test_laboratory.py.
     """
@@ -194,6 +194,5 @@ def test_sweeps(path: Path, job_of: Callable[..., Job]) -> None:
         jobs = [compose_job(cfg) for cfg in sweeper.composer.configs(sweeper.expand(shorter))]
     assert f"{len(jobs)} runs" in text
     build.check(jobs)
-    for job in (jobs[0], jobs[-1]):
-        [record] = runner.run_jobs([job], Off(), lambda share, accuracy: None)
-        assert record.status == "FINISHED"
+    [record] = runner.run_jobs([jobs[-1]], Off(), lambda share, accuracy: None)
+    assert record.status == "FINISHED"
