@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from zeroinit.errors import BadInput
@@ -43,20 +44,50 @@ def main(arguments: Sequence[str]) -> int:
 def _send(folder: Path, uri: str | None, wanted: str | None) -> int:
     """Send the runs of a folder, unless they are for another store than the wanted one; return how many."""
     files = sorted(folder.glob(f"[!.]*{SUFFIX}"))
-    try:
-        store, sweep = read_destination(files[0])
-        runs = sum(len(read_file(path)) for path in files)
-    except (IndexError, FileNotFoundError):  # another process has just sent them
+    destination = _find_destination(files)
+    if not destination or wanted not in (None, destination[0]):
         return 0
-    if wanted not in (None, store):
-        return 0
+    store, sweep = destination
     if uri is None and HIDDEN in store:
         raise BadInput(f"{folder}: its runs are for {store}; give that store with its password as --uri=URI")
+    runs = _count_runs(files)
     tracker = Mlflow(uri or store)
     tracker.key = "--uri"
     tracker.open(sweep)
-    with Sender(tracker, Spool(folder, store, sweep), write_line) as sender:
-        sender.finish()
-    are = "run is" if runs == 1 else "runs are"
-    print(f"{sweep}: {runs} {are} in {tracker.shown} now.")
+    try:
+        with Sender(tracker, Spool(folder, store, sweep), write_line) as sender:
+            sender.finish()
+    finally:
+        runs -= _count_runs(files)
+        if runs:
+            are = "run is" if runs == 1 else "runs are"
+            print(f"{sweep}: {runs} {are} in {tracker.shown} now.")
+    return runs
+
+
+def _find_destination(files: Sequence[Path]) -> tuple[str, str] | None:
+    """Return (store, sweep) of the files of a folder; None if another process has just sent all of them.
+
+    Raises:
+        BadInput: All of them are damaged.
+    """
+    damaged = None
+    for path in files:
+        try:
+            return read_destination(path)
+        except BadInput as error:
+            damaged = error
+        except FileNotFoundError:
+            pass
+    if damaged:
+        raise damaged
+    return None
+
+
+def _count_runs(files: Sequence[Path]) -> int:
+    """Return the number of runs in those files that exist and are whole."""
+    runs = 0
+    for path in files:
+        with suppress(OSError, BadInput):
+            runs += len(read_file(path))
     return runs

@@ -14,9 +14,11 @@ from helpers.stored_runs import end, runs
 from zeroinit import build
 from zeroinit.config import Job
 from zeroinit.errors import BadInput
-from zeroinit.process import Process, process_of_pid
+from zeroinit.process import Process, current_process, process_of_pid
 from zeroinit.progress import Bar
-from zeroinit.sweep.orchestrate import _Training
+from zeroinit.sweep.held import find_held
+from zeroinit.sweep.orchestrate import _Task, _Training
+from zeroinit.sweep.pool import Death
 from zeroinit.sweep.runner import record_of
 from zeroinit.sweep.sweep_limits import SweepLimits
 from zeroinit.tracker import Record
@@ -84,6 +86,51 @@ def test_a_run_is_trained_here_once_the_other_process_has_died(
     assert ended.code == 0, ended.err
     statuses = sorted(run.info.status for run in runs(sweep))
     assert statuses == (["FINISHED", "FINISHED", "KILLED"] if words else ["FINISHED", "RUNNING"])
+
+
+def test_a_store_that_fails_while_runs_are_awaited_ends_the_command_with_1(
+    zeroinit: Command, job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not with 2, as the other runs were trained."""
+    claim(job_of(*QUICK), "sweep", process_of_pid(os.getppid()))
+
+    def fail(tracker: Mlflow) -> list[Record]:
+        raise BadInput("the store: its runs cannot be read")
+
+    at_first_look(monkeypatch, lambda: monkeypatch.setattr(Mlflow, "find_running", fail))
+    ended = zeroinit("-m", *QUICK, "seed=0,1")
+    assert (ended.code, ended.err.splitlines()[-1]) == (1, "zeroinit: the store: its runs cannot be read")
+
+
+def test_runs_of_another_sweep_are_not_awaited(job_of: Callable[..., Job]) -> None:
+    tracker, record = claim(job_of(*QUICK), "other", process_of_pid(os.getppid()))
+    assert find_held(tracker) == {record.identity}
+    mine = Mlflow(None)
+    mine.open("sweep")
+    assert find_held(mine) == set()
+
+
+def test_a_member_that_another_process_trains_does_not_fail_with_its_stack(job_of: Callable[..., Job]) -> None:
+    """Its worker exceeded the time limit, or died twice."""
+    jobs = [job_of(*QUICK), job_of(*QUICK, "seed=1")]
+    tracker, _ = claim(jobs[0], "sweep", process_of_pid(os.getppid()))
+    training = _Training(jobs, tracker, Spool.for_tracker(tracker), Bar(2), None, SweepLimits())
+    training._tasks = [_Task(jobs, "2", True, tracker, Spool.for_tracker(tracker))]
+    training._recover(0, Death(current_process(), -9), is_retried=False)
+    assert training.held == jobs[:1]
+    assert [record.status for record in training.records.values()] == ["FAILED"]
+
+
+def test_runs_of_a_stack_that_was_interrupted_count_as_finished(job_of: Callable[..., Job]) -> None:
+    jobs = [job_of(*QUICK, f"seed={seed}") for seed in range(3)]
+    tracker = Mlflow(None)
+    tracker.open("sweep")
+    training = _Training(jobs, tracker, Spool.for_tracker(tracker), Bar(3), None, SweepLimits())
+    finish(tracker, record_of(jobs[0], {}))
+    training.records = {build.identity_of(job): record_of(job, {}) for job in jobs[:2]}
+    for record in training.records.values():
+        record.status = "FINISHED"
+    assert training.count_finished() == 2
 
 
 def test_a_claim_is_for_one_process(job_of: Callable[..., Job]) -> None:

@@ -4,6 +4,7 @@ import mmap
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from zeroinit.config import Job
 from zeroinit.config.limits import Limit, RunLimits, parse_memory, parse_seconds
 from zeroinit.errors import BadInput, SweepEnded, TimeOver
 from zeroinit.progress import Bar
-from zeroinit.sweep import run_timer
+from zeroinit.sweep import alone, run_timer
 from zeroinit.sweep.alone import train_alone
 from zeroinit.sweep.fail_fast import FailFast, describe_kind
 from zeroinit.sweep.run_timer import time_run
@@ -157,33 +158,44 @@ def test_private_memory_is_that_of_the_process_alone() -> None:
 
 def test_a_run_of_this_process_is_interrupted() -> None:
     given_up: list[str] = []
+
+    def give_up(error: str) -> bool:
+        given_up.append(error)
+        return True
+
     limit = Limit("time_limit.run", 0.1, 0.1)
     with (
         pytest.raises(TimeOver, match=r"^time_limit.run=0.1: it took longer, and was ended$"),
-        time_run(limit, given_up.append),
+        time_run(limit, give_up),
     ):
         time.sleep(5)
-    with time_run(limit, given_up.append):
+    with time_run(limit, give_up):
         pass
-    with time_run(None, given_up.append):
+    with time_run(None, give_up):
         time.sleep(0.2)
     assert given_up == []
 
 
-def test_a_run_that_python_cannot_interrupt_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("must_end", [True, False])
+def test_a_run_that_python_cannot_interrupt_ends_the_process(must_end: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the run has ended in the meantime."""
     monkeypatch.setattr(run_timer, "GRACE_SECONDS", 0.1)
     has_ended, events = threading.Event(), list[object]()
+
+    def give_up(error: str) -> bool:
+        events.append(error)
+        return must_end
 
     def end_process(code: int) -> None:
         events.append(code)
         has_ended.set()
 
-    with time_run(Limit("time_limit.run", 0.1, 0.1), events.append, end_process):
+    with time_run(Limit("time_limit.run", 0.1, 0.1), give_up, end_process):
         try:
             time.sleep(5)
         except TimeOver:
-            assert has_ended.wait(5)
-    assert events == ["time_limit.run=0.1: it took longer, and was ended", 1]
+            assert has_ended.wait(5 if must_end else 0.5) == must_end
+    assert events == ["time_limit.run=0.1: it took longer, and was ended", *[1] * must_end]
 
 
 def test_limits_are_no_part_of_a_run(job_of: Callable[..., Job]) -> None:
@@ -227,3 +239,46 @@ def test_a_single_run_that_hangs_is_failed(job_of: Callable[..., Job], monkeypat
     assert record.tags[Tag.ERROR].startswith("time_limit.run=1.5: it took longer, and was ended")
     assert b"in forward" in record.files[TRACEBACK]
     assert [stored.status for stored in tracker.records()] == ["FAILED"]
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("is_being_kept", [True, False])
+def test_a_single_run_has_one_end(
+    is_being_kept: bool, job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time is over while its record is written, or while it trains: it is FINISHED or FAILED, and never both."""
+    job = job_of("dataset=xor", "arch=logistic", "steps=4", "probe=none", "time_limit.run=100")
+    tracker = build.open_tracker(job, "zeroinit")
+    ends: list[bool] = []
+
+    def time_run_that_is_over(limit: Limit, give_up: Callable[[str], bool]) -> AbstractContextManager[None]:
+        def end() -> None:
+            thread = threading.Thread(target=lambda: ends.append(give_up("it took longer")))
+            thread.start()
+            thread.join()
+
+        if is_being_kept:
+            write = Spool.write
+            monkeypatch.setattr(Spool, "write", lambda spool, records: (end(), write(spool, records)))
+        else:
+            claim = tracker.claim
+            monkeypatch.setattr(tracker, "claim", lambda records: (claim(records), end())[0])
+        return nullcontext()
+
+    class Blocked(Exception):
+        """The main thread waits for the end of the process."""
+
+    def block() -> None:
+        raise Blocked
+
+    monkeypatch.setattr(alone, "time_run", time_run_that_is_over)
+    monkeypatch.setattr(alone, "_wait_for_end_of_process", block)
+    with Bar(1) as bar:
+        if is_being_kept:
+            assert train_alone(job, tracker, Spool.for_tracker(tracker), bar, False).status == Status.FINISHED
+        else:
+            with pytest.raises(Blocked):
+                train_alone(job, tracker, Spool.for_tracker(tracker), bar, False)
+    assert {*ends} == {not is_being_kept}
+    statuses = sorted(stored.status for stored in tracker.records())
+    assert statuses == (["FINISHED"] if is_being_kept else ["FAILED", "KILLED"])

@@ -21,7 +21,7 @@ from zeroinit.report import cli
 from zeroinit.sweep import runner
 from zeroinit.tracker import NEEDED_PARAMS, Record, Tracker, stale
 from zeroinit.tracker.mlflow import Mlflow
-from zeroinit.tracker.stale import kill_dead_runs
+from zeroinit.tracker.stale import mark_dead_runs
 from zeroinit.tracker.tags import Tag
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -92,14 +92,14 @@ def test_runs_without_a_process_are_killed_in_every_sweep_and_no_other(is_databa
     begin(tracker, "old", {})
     if not is_database:
         use_client(tracker)
-    killed, unknown = kill_dead_runs(tracker, trains_here=True)
+    killed, unknown = mark_dead_runs(tracker, trains_here=True)
     assert killed == 4
     assert unknown == {stale.OTHER_HOST: 2, stale.OTHER_BOOT: 1, stale.UNTAGGED: 1}
     ended = {"dead": "KILLED", "dead, elsewhere": "KILLED", "pid reused": "KILLED", "expired": "KILLED"}
     ended |= {"finished": "FINISHED", "failed": "FAILED"}
     rest = ("alive", "here", "leased", "other host", "other host, elsewhere", "other boot", "old")
     assert states() == ended | dict.fromkeys(rest, "RUNNING")
-    assert kill_dead_runs(tracker, trains_here=False)[0] == 1  # this process trains nothing
+    assert mark_dead_runs(tracker, trains_here=False)[0] == 1  # this process trains nothing
     assert states()["here"] == "KILLED"
 
 
@@ -120,7 +120,7 @@ def test_a_run_that_ends_while_it_is_judged_stays_as_it_ended(
         return False
 
     monkeypatch.setattr("zeroinit.tracker.leases.is_alive", finish)
-    assert kill_dead_runs(tracker, trains_here=True) == (0, {})
+    assert mark_dead_runs(tracker, trains_here=True) == (0, {})
     assert states() == {"just finished": "FINISHED"}
 
 
@@ -134,7 +134,7 @@ def test_a_store_without_dead_runs_costs_one_query() -> None:
         statements.append(statement)
 
     event.listen(Engine, "before_cursor_execute", note)
-    kill_dead_runs(tracker, trains_here=True)
+    mark_dead_runs(tracker, trains_here=True)
     event.remove(Engine, "before_cursor_execute", note)
     assert len(statements) == 1
 
@@ -145,7 +145,7 @@ def test_any_number_of_dead_runs_is_marked(monkeypatch: pytest.MonkeyPatch) -> N
     for index in range(3):
         begin(tracker, str(index), gone.tags())
     monkeypatch.setattr("zeroinit.tracker.database_writer.MAX_IN", 2)
-    assert kill_dead_runs(tracker, trains_here=True) == (3, {})
+    assert mark_dead_runs(tracker, trains_here=True) == (3, {})
     assert {*states().values()} == {"KILLED"}
 
 
@@ -245,5 +245,5 @@ def test_a_summary_that_was_cut_short_is_killed_too(monkeypatch: pytest.MonkeyPa
         with pytest.raises(KeyboardInterrupt):
             tracker.write_summary({"report.html": b""}, anew=False)
     assert states() == {"summary": "RUNNING"}
-    assert kill_dead_runs(tracker, trains_here=True) == (0, {})  # it is no training
+    assert mark_dead_runs(tracker, trains_here=True) == (0, {})  # it is no training
     assert states() == {"summary": "KILLED"}

@@ -192,6 +192,7 @@ def test_a_place_for_files_without_its_client_library(
     [
         ("postgresql://me:pass/word@127.0.0.1:1/db", "no database answers there within 10 s ("),
         ("mysql+pymysql://me:word@127.0.0.1:99999/db", "no database answers there within 10 s ("),
+        ("sqlite:///x.db?timeout=5", "SQLite takes no options here; give sqlite:///FILE.db without ?"),
         ("postgresql://me:word@127.0.0.1:port/db", "it is no address of a database; give it as DIALECT://"),
     ],
 )

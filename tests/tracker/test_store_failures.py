@@ -5,8 +5,8 @@ import errno
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from conftest import Ended
 from helpers.stored_runs import end
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from sqlalchemy.exc import OperationalError
 
 from zeroinit.config import Job
 from zeroinit.report.archive import collect_rows
@@ -29,6 +30,7 @@ from zeroinit.tracker.memory import Off
 from zeroinit.tracker.mlflow import Mlflow
 from zeroinit.tracker.spool import Spool
 from zeroinit.tracker.tags import Tag
+from zeroinit.tracker.waiting import is_transient
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -153,6 +155,54 @@ def test_a_sync_that_fails_says_so(zeroinit: Command) -> None:
         f"There are no runs in mlruns/spool for sqlite:///{Path.cwd()}/other.db.\n"
     )
     assert len(spool_files()) == 1
+
+
+def test_a_damaged_file_of_the_spool_keeps_no_other_from_the_store(zeroinit: Command) -> None:
+    with failing_writes(READ_ONLY):
+        zeroinit(*QUICK)
+    [path] = spool_files()
+    damaged = path.with_name("0.zip")  # which is read first
+    damaged.write_bytes(b"damaged")
+    ended = zeroinit("sync")
+    assert (ended.code, ended.out) == (1, f"zeroinit: 1 run is in sqlite:///{Path.cwd()}/mlruns/mlflow.db now.\n")
+    assert ended.err.startswith(f"zeroinit: {damaged.absolute()}: it cannot be read as runs that ended (")
+    assert len(ended.err.splitlines()) == 1
+    assert spool_files() == [damaged]
+    ended = zeroinit("sync")
+    assert (ended.code, ended.out) == (1, "")
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_a_record_that_cannot_be_kept_is_no_finished_run(failures: int, job_of: Callable[..., Job]) -> None:
+    """It is kept at the second attempt, or the training raises."""
+    attempts: list[list[str]] = []
+
+    def keep(records: Sequence[Record]) -> None:
+        attempts.append([record.status for record in records])
+        if len(attempts) <= failures:
+            raise MemoryError
+
+    with pytest.raises(MemoryError) if failures == 2 else nullcontext():
+        train_jobs([job_of(*QUICK)], Off(), lambda share, score: None, keep=keep)
+    assert attempts == [["FINISHED"]] * 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "canceling statement due to lock timeout",
+        "deadlock detected",
+        "FATAL:  the database system is starting up",
+        "FATAL:  sorry, too many clients already",
+        "(1205, 'Lock wait timeout exceeded; try restarting transaction')",
+        "(1213, 'Deadlock found when trying to get lock; try restarting transaction')",
+        "(1040, 'Too many connections')",
+        "No space left on device",
+    ],
+)
+def test_errors_that_end_by_themselves(text: str) -> None:
+    assert is_transient(OperationalError("insert", {}, Exception(text)))
+    assert not is_transient(OperationalError("insert", {}, Exception("no such table: runs")))
 
 
 def test_a_store_that_takes_no_claim_does_not_keep_a_run_from_training(

@@ -1,6 +1,7 @@
 """What the tables of a database tell of a sweep against what MLflow's own client does."""
 
 import time
+from pathlib import Path
 
 import pytest
 from helpers.stored_runs import end
@@ -198,3 +199,14 @@ def test_metrics_that_are_sent_again_are_in_the_store_once(
     [stored] = [stored for stored in tracker.records() if stored.name == "run"]
     history = tracker.client.get_metric_history(stored.run_id, "train/loss")
     assert sorted(point.step for point in history) == list(range(1500))
+
+
+def test_two_commands_may_make_the_same_experiment(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a server or another database than SQLite, neither sees the other in time."""
+    first, second = Mlflow(None), Mlflow(None)
+    find, answers = second.client.get_experiment_by_name, [None]
+    monkeypatch.setattr(second.client, "get_experiment_by_name", lambda name: answers.pop() if answers else find(name))
+    first.open("same")
+    second.open("same")
+    assert answers == []
+    assert (second.experiment_id, second.artifact_root) == (first.experiment_id, first.artifact_root)

@@ -25,7 +25,7 @@ from zeroinit.sweep.resume import find_finished
 from zeroinit.sweep.runner import size_of
 from zeroinit.sweep.sender import send_leftovers
 from zeroinit.tracker import Record, Status, Tracker
-from zeroinit.tracker.stale import kill_dead_runs, report_dead_runs
+from zeroinit.tracker.stale import mark_dead_runs, report_dead_runs
 from zeroinit.user_code import explain_exits
 
 Train = Callable[[list[int]], bool]
@@ -128,14 +128,14 @@ def _train_missing(missing: list[int], total: int, train: Train, tracker: Tracke
         sys.stderr.write(f"zeroinit: {end}; {done} of {total} runs are done, and the same command goes on\n")
         code = 1
     with suppress(BadInput):  # the next command marks them otherwise
-        kill_dead_runs(tracker, trains_here=False)
+        mark_dead_runs(tracker, trains_here=False)
     raise Ended(code)
 
 
 def _conclude(manifest: Manifest, tracker: Tracker, started: float, code: int, pool: Pool | None) -> list[Record]:
     """Print the table, and return the records of the sweep."""
     try:
-        kill_dead_runs(tracker, trains_here=False)  # the rows of runs whose worker died
+        mark_dead_runs(tracker, trains_here=False)  # the rows of runs whose worker died
         return conclude(manifest, tracker, pool.map if pool else starmap, started)
     except BadInput as error:
         error.exit_code = code or 1

@@ -13,7 +13,7 @@ from zeroinit.errors import BadInput, SweepEnded
 from zeroinit.progress import Bar
 from zeroinit.sweep import runner
 from zeroinit.sweep.checkpoint import discard
-from zeroinit.sweep.held import await_held, find_ended
+from zeroinit.sweep.held import await_held, find_ended, find_held
 from zeroinit.sweep.messages import failure_line, new_warnings
 from zeroinit.sweep.pool import Death, Message, Pool
 from zeroinit.sweep.resume import find_finished
@@ -58,8 +58,8 @@ def orchestrate(
             while training.held:
                 training.train(training.await_held())  # of what a process left that was killed
         except SweepEnded as end:
-            end.finished = sum(record.status == Status.FINISHED for record in training.records.values())
             sender.finish()
+            end.finished = training.count_finished()
             raise
         except BadInput:  # the store does not answer, so the runs that ended here may not be stored, either
             sender.finish()
@@ -139,6 +139,11 @@ class _Training:
         else:
             self._train_here()
 
+    def count_finished(self) -> int:
+        """Return how many runs have finished, with those of stacks that were interrupted."""
+        ended = [*self.records.values(), *self._ended_before(self._jobs.values())]
+        return len({record.identity for record in ended if record.status == Status.FINISHED})
+
     def _train_here(self) -> None:
         """Train one stack after the other in this process."""
         for index, task in enumerate(self._tasks):
@@ -203,31 +208,45 @@ class _Training:
         self._limits.fail_fast.note(ended)
 
     def _give_up(self, index: int, trace: str) -> None:
-        """Mark the members of a task that raised as FAILED."""
-        task = self._tasks[index]
-        assert task
-        self._end(index, runner.record_lost_jobs(task.jobs, self._keep, trace.strip().splitlines()[-1], trace))
+        """Mark the members of a task that raised as FAILED, but for those that had ended."""
+        self._fail(index, self._take_ended(index), trace.strip().splitlines()[-1], trace)
 
     def _recover(self, index: int, death: Death, is_retried: bool) -> None:
         """Take the members of a task that had ended when its worker died. Retry the others once, or give them up."""
         task = self._tasks[index]
         assert task
-        ended = self._ended_before(task.jobs)
-        identities = {record.identity for record in ended}
-        discard(identities)
-        left = [job for job in task.jobs if identity_of(job) not in identities]
-        self._end(index, ended)
+        left = self._take_ended(index)
         error = death.reason or f"its worker died ({_describe_exit(death.exit_code)})"
         if not is_retried:
-            self._end(index, runner.record_lost_jobs(left, self._keep, error))
+            self._fail(index, left, error)
         elif not left:
             self._tasks[index] = None
         else:
+            ended = len(task.jobs) - len(left)
             more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-            rest = f"; {len(ended)} of its runs had ended and are kept" if ended else ""
+            rest = f"; {ended} of its runs had ended and are kept" if ended else ""
             self._bar.print_line(f"tried once more: {' '.join(left[0].overrides)}{more}: {error}{rest}")
             reason = f"{len(left)} left of {task.reason}" if ended else task.reason
             self._tasks[index] = task._replace(jobs=left, reason=reason)
+
+    def _take_ended(self, index: int) -> list[Job]:
+        """Take the members of a task that ended, and return the others."""
+        task = self._tasks[index]
+        assert task
+        ended = self._ended_before(task.jobs)
+        identities = {record.identity for record in ended}
+        discard(identities)
+        self._end(index, ended)
+        return [job for job in task.jobs if identity_of(job) not in identities]
+
+    def _fail(self, index: int, jobs: Sequence[Job], error: str, trace: str = "") -> None:
+        """Mark jobs of a task as FAILED, but for those that another process trains."""
+        held: set[str] = set()
+        with suppress(BadInput):  # the store does not answer
+            held = find_held(self._tracker)
+        self.held += [job for job in jobs if identity_of(job) in held]
+        lost = [job for job in jobs if identity_of(job) not in held]
+        self._end(index, runner.record_lost_jobs(lost, self._keep, error, trace))
 
     def _ended_before(self, jobs: Iterable[Job]) -> list[Record]:
         """Return the records of the jobs that ended before their worker died; of the spool alone if the store fails."""

@@ -13,7 +13,7 @@ from dataclasses import fields
 from zeroinit.config import Job
 from zeroinit.config.code_hash import targets_of
 from zeroinit.sweep import checkpoint
-from zeroinit.sweep.checkpoint import Checkpoint
+from zeroinit.sweep.checkpoint import Checkpoint, Unusable
 from zeroinit.sweep.stacking import shared_config
 from zeroinit.tracker import Record
 from zeroinit.tracker.tags import Tag
@@ -33,6 +33,9 @@ def find_repeated(source: Checkpoint, jobs: Sequence[Job]) -> list[tuple[Job, Re
     """Return the members of a checkpoint that ended since, each with a record that nobody keeps.
 
     A member that does not fit the jobs, which go on from the checkpoint, is left out.
+
+    Raises:
+        Unusable: The checkpoint is damaged, or of another release.
     """
     ended = [slot for slot, member in enumerate(source.header.members) if source.is_done(member)]
     if not ended:
@@ -41,7 +44,10 @@ def find_repeated(source: Checkpoint, jobs: Sequence[Job]) -> list[tuple[Job, Re
     saved = json.loads(checkpoint.read_part(source, checkpoint.JOBS))
     repeated = []
     for slot in ended:
-        job = Job(**NOT_SAVED | saved[slot])
+        try:
+            job = Job(**NOT_SAVED | saved[slot])
+        except TypeError as error:  # of another release
+            raise Unusable(f"{source.path} has other jobs than this release: {error}") from error
         others = targets_of(job.values) - known
         if shared_config(job) == shared and all(target.startswith(HARMLESS) for target in others):
             tags = {Tag.IDENTITY: source.header.members[slot].identity, Tag.CONFIG_HASH: job.config_hash}

@@ -17,13 +17,13 @@ GRACE_SECONDS = 5.0  # that a run has to end after its time is over
 
 @contextmanager
 def time_run(
-    limit: Limit | None, give_up: Callable[[str], None], end_process: Callable[[int], object] = os._exit
+    limit: Limit | None, give_up: Callable[[str], bool], end_process: Callable[[int], object] = os._exit
 ) -> Iterator[None]:
     """Raise TimeOver in the block, which the main thread executes, when it takes longer than the limit.
 
     Python raises it between two of its own instructions. If the block is in other code GRACE_SECONDS later, another
-    thread calls `give_up` with the error of the run, and ends the process with code 1. If that code lets no other
-    thread of Python work, either, the process ends after the same time once more, with a traceback on stderr.
+    thread calls `give_up` with the error of the run. It ends the process with code 1 if that returns True. If that code
+    also blocks all threads of Python, the process ends after the same time once more, with a traceback on stderr.
     """
     if limit is None or threading.current_thread() is not threading.main_thread():
         yield
@@ -35,10 +35,12 @@ def time_run(
 
     def end() -> None:
         faulthandler.cancel_dump_traceback_later()  # this thread works, and may have to wait for the store
+        must_end = True
         try:
-            give_up(error)
+            must_end = give_up(error)
         finally:
-            end_process(1)
+            if must_end:
+                end_process(1)
 
     before = signal.signal(signal.SIGALRM, interrupt)
     timer = threading.Timer(limit.amount + GRACE_SECONDS, end)

@@ -52,10 +52,15 @@ def run_jobs(
     for record in held:
         record.status = Status.HELD
     claimed = [(job, record) for job, record in zip(jobs, records, strict=True) if record not in held]
-    session: Session | None = None
+    kept: set[str] = set()
+
+    def keep_and_note(some: Sequence[Record]) -> None:
+        keep(some)
+        kept.update(record.run_id for record in some)
+
     try:
         if claimed:
-            session = Session(claimed[0][0].config, tracker, keep, report_progress)
+            session = Session(claimed[0][0].config, tracker, keep_and_note, report_progress)
             for job, record in claimed:
                 session.add(job, record)
             session.train(stacked or len(jobs) > 1)
@@ -67,9 +72,10 @@ def run_jobs(
         for _, record in claimed:
             if record.status == Status.RUNNING:
                 mark_failed(record, error)
-    unkept = [record for _, record in claimed if not record.ended_at]
+    unkept = [record for _, record in claimed if record.run_id not in kept]
     for record in unkept:
-        record.close()
+        if not record.ended_at:
+            record.close()
     keep(unkept)
     return records
 

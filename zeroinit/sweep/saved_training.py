@@ -38,7 +38,7 @@ class SavedTraining:
     """Saves a training, and restores it.
 
     Attributes:
-        seconds: spent on writing, less those that the training had taken when it was interrupted.
+        seconds: that writing checkpoints took, minus those that the training took before it was interrupted.
 
     Args:
         runs: of the training, in the order of its members.

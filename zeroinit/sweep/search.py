@@ -13,7 +13,7 @@ from zeroinit.sweep.command import Command
 from zeroinit.sweep.sender import send_leftovers
 from zeroinit.tracker import TRACEBACK, Record, Status, Tracker, readable
 from zeroinit.tracker.scores import name_scores
-from zeroinit.tracker.stale import kill_dead_runs
+from zeroinit.tracker.stale import mark_dead_runs
 from zeroinit.tracker.tags import Tag
 
 BEST_FILE = "optimization_results.yaml"  # that Hydra's optimising sweepers write
@@ -41,7 +41,7 @@ def conclude_search(
         Whether all runs finished.
     """
     send_leftovers(tracker)
-    kill_dead_runs(tracker, trains_here=False)
+    mark_dead_runs(tracker, trains_here=False)
     since = [record for record in tracker.records() if record.started >= started]
     new, _ = readable(since)  # the table names the others
     if new:

@@ -68,7 +68,7 @@ def send_leftovers(tracker: RunWriter) -> None:
 
 
 class Sender:
-    """A thread that sends the files of a spool, until `finish` has seen the last one go. A context manager.
+    """A thread that sends the files of a spool; `finish` waits until no file is left. A context manager.
 
     Args:
         tracker: An open tracker.

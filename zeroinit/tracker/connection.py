@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from alembic.util.exc import CommandError
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
+from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -28,6 +29,7 @@ for name in ("mlflow", "alembic"):
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints a traceback of what it raises, too
 
 DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
+MAX_SWEEPS = 50_000  # that are searched: the most that MLflow returns at once
 STORE_ERRORS = (MlflowException, SQLAlchemyError, OSError)
 
 P = ParamSpec("P")
@@ -163,7 +165,8 @@ class Connection:
     def _find_experiment(self, usual_folder: str | None, make: bool) -> None:
         experiment = self.client.get_experiment_by_name(self.sweep)
         if not make and (not experiment or experiment.lifecycle_stage == "deleted"):
-            others = [other.name for other in self.client.search_experiments() if other.experiment_id != "0"]
+            sweeps = self.client.search_experiments(max_results=MAX_SWEEPS)
+            others = [other.name for other in sweeps if other.experiment_id != "0"]
             there = f"its sweeps are {', '.join(others)}" if others else "it has no sweep"
             raise BadInput(f"{self.sweep}: there is no such sweep in {self.shown}; {there}")
         if experiment and experiment.lifecycle_stage == "deleted":
@@ -171,11 +174,21 @@ class Connection:
         if make and (folder := experiment.artifact_location if experiment else usual_folder):
             self._check_artifacts(folder)
         if not experiment:
-            self.experiment_id = self.client.create_experiment(self.sweep, usual_folder)
-            experiment = self.client.get_experiment(self.experiment_id)
+            experiment = self._make_experiment(usual_folder)
             if not usual_folder:  # the server has chosen it
                 self._check_artifacts(experiment.artifact_location)
         self.experiment_id, self.artifact_root = experiment.experiment_id, experiment.artifact_location
+
+    def _make_experiment(self, usual_folder: str | None) -> Experiment:
+        """Make the experiment of the sweep, unless another command has just made it."""
+        try:
+            self.client.create_experiment(self.sweep, usual_folder)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        experiment = self.client.get_experiment_by_name(self.sweep)
+        assert experiment
+        return experiment
 
     def _check_artifacts(self, folder: str) -> None:
         """Raise BadInput if the files of runs cannot be kept in the folder of this uri."""

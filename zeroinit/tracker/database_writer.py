@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
 from sqlalchemy import Connection, select, update
@@ -16,6 +16,15 @@ from zeroinit.tracker.transactions import make_engine, transaction
 CLAIM_SECONDS = 5.0  # to wait for other writers before a run trains without a claim
 PROGRESS_SECONDS = 1.0  # while a run trains
 WRITE_SECONDS = 2.0  # for runs that ended; it is tried again
+
+
+class StoredRun(NamedTuple):
+    """A run in the database: its ids, its status, and when it ended, in seconds since the epoch; 0 before."""
+
+    run_id: str
+    identity: str
+    status: str
+    ended_at: float
 
 
 class DatabaseWriter:
@@ -33,7 +42,11 @@ class DatabaseWriter:
         self._written: dict[str, int] = {}  # {run id: how many of its metrics are in the store}
 
     def claim(self, records: Sequence[Record]) -> list[Record]:
-        """Write the runs as RUNNING but for those that another process trains, or has trained; return the others."""
+        """Write each run as RUNNING, unless another process trains or has trained it.
+
+        Returns:
+            The runs that were not written.
+        """
         with transaction(make_engine(self.uri, CLAIM_SECONDS)) as connection:
             bulk.lock_experiment(connection, self.experiment_id)
             taken = self._find_taken(connection, {record.identity for record in records})
@@ -47,18 +60,17 @@ class DatabaseWriter:
     def _find_taken(self, connection: Connection, identities: Collection[str]) -> set[str]:
         """Return the identities that another process trains, or that ended since the store was opened."""
         taken: set[str] = set()
-        for run_id, status, ended in self._find_runs(connection, identities, (*ENDED, Status.RUNNING.value)):
-            tags = self._tags_of(connection, run_id)
-            is_new = status in ENDED and (ended or 0) >= self.opened * 1000
-            if is_new or (status == Status.RUNNING and is_held(tags)):
-                taken.add(tags[Tag.IDENTITY])
+        for run in self._find_runs(connection, identities, (*ENDED, Status.RUNNING.value)):
+            is_new = run.status in ENDED and run.ended_at >= self.opened
+            if is_new or (run.status == Status.RUNNING and is_held(self._tags_of(connection, run.run_id))):
+                taken.add(run.identity)
         return taken
 
     def _find_runs(
         self, connection: Connection, identities: Collection[str], statuses: Collection[str]
-    ) -> list[tuple[str, str, int | None]]:
-        """Return (run id, status, end in ms) of the runs of the sweep with one of the identities and statuses."""
-        columns: Any = SqlRun.run_uuid, SqlRun.status, SqlRun.end_time
+    ) -> list[StoredRun]:
+        """Return the runs of the sweep with one of the identities and statuses."""
+        columns: Any = SqlRun.run_uuid, SqlRun.status, SqlRun.end_time, SqlTag.value
         conditions = (
             SqlRun.experiment_id == int(self.experiment_id),
             SqlRun.lifecycle_stage == "active",
@@ -67,9 +79,9 @@ class DatabaseWriter:
         )
         query = select(*columns).join(SqlTag, SqlTag.run_uuid == SqlRun.run_uuid).where(*conditions)
         return [
-            (run_id, status, end)
+            StoredRun(run_id, identity, status, (end or 0) / 1000)
             for chunk in chunks([*identities], MAX_IN)
-            for run_id, status, end in connection.execute(query.where(SqlTag.value.in_(chunk)))
+            for run_id, status, end, identity in connection.execute(query.where(SqlTag.value.in_(chunk)))
         ]
 
     def _tags_of(self, connection: Connection, run_id: str) -> dict[str, str]:
@@ -110,17 +122,8 @@ class DatabaseWriter:
         """Return the ids of the runs that have a twin: a run of the same identity that finished after they began."""
         finished = [record for record in records if record.status == Status.FINISHED]
         ends: dict[str, list[tuple[str, float]]] = {}  # {identity: (run id, end in seconds)}
-        columns: Any = SqlTag.run_uuid, SqlTag.value
-        stored = self._find_runs(connection, {record.identity for record in finished}, (Status.FINISHED.value,))
-        identity_of = {
-            run_id: identity
-            for chunk in chunks([run_id for run_id, _, _ in stored], MAX_IN)
-            for run_id, identity in connection.execute(
-                select(*columns).where(SqlTag.key == Tag.IDENTITY, SqlTag.run_uuid.in_(chunk))
-            )
-        }
-        for run_id, _, end in stored:
-            ends.setdefault(identity_of[run_id], []).append((run_id, (end or 0) / 1000))
+        for run in self._find_runs(connection, {record.identity for record in finished}, (Status.FINISHED.value,)):
+            ends.setdefault(run.identity, []).append((run.run_id, run.ended_at))
         doubled: set[str] = set()
         for record in finished:
             twins = ends.setdefault(record.identity, [])

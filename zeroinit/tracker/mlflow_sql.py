@@ -14,12 +14,14 @@ from zeroinit.tracker import Record, Status
 from zeroinit.tracker.reachable import file_of
 from zeroinit.tracker.renamed import stored_names, translate_metric, translate_params, translate_tags
 from zeroinit.tracker.tags import Tag
+from zeroinit.tracker.transactions import limit_connecting
 
 # of a run that is RUNNING, by which it is judged; a run without a kind is not of this project
 RUNNING_TAGS = (Tag.KIND, Tag.SWEEP, Tag.IDENTITY, Tag.CONFIG_HASH, Tag.LEASE, *PROCESS_TAGS)
 Histories = dict[str, dict[str, dict[int, float]]]  # {run id: {metric: {step: value}}}
 
 LOCK_SECONDS = 0.5
+CONNECT_SECONDS = 10.0  # for a database that is a server to accept a connection
 MAX_IN = 1000  # values of an IN (...); databases refuse a statement with tens of thousands
 
 
@@ -32,8 +34,8 @@ def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 @contextmanager
 def connect(uri: str) -> Iterator[Connection]:
     """Yield a connection to the database, to read; it waits for a lock for a moment only, as C code cannot be ended."""
-    options = {"connect_args": {"timeout": LOCK_SECONDS}} if file_of(uri) else {}
-    with create_engine(uri, poolclass=NullPool, **options).connect() as connection:
+    limit = {"timeout": LOCK_SECONDS} if file_of(uri) else limit_connecting(uri, CONNECT_SECONDS)
+    with create_engine(uri, poolclass=NullPool, connect_args=limit).connect() as connection:
         yield connection
 
 

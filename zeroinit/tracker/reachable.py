@@ -38,7 +38,7 @@ def unreachable_reason(uri: str) -> str | None:
     if scheme in PORTS:
         return _port_reason(uri, PORTS[scheme])
     if path := file_of(uri):
-        return _file_reason(path)
+        return "SQLite takes no options here; give sqlite:///FILE.db without ?" if "?" in uri else _file_reason(path)
     return "give sqlite:///FILE.db, another database or http(s)://SERVER; MLflow no longer keeps runs in folders"
 
 

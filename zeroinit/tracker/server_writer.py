@@ -32,7 +32,11 @@ class ServerWriter:
         self._ids: dict[str, str] = {}  # {id of a record: that of its run on the server}
 
     def claim(self, records: Sequence[Record]) -> list[Record]:
-        """Write the runs as RUNNING but for those that another process trains, or has trained; return the others."""
+        """Write each run as RUNNING, unless another process trains or has trained it.
+
+        Returns:
+            The runs that were not written.
+        """
         held = [record for record in records if self._is_taken(record.identity)]
         for record in records:
             if record not in held:

@@ -18,11 +18,11 @@ OTHER_HOST, OTHER_BOOT, UNTAGGED = (
 
 def is_training(tracker: Tracker) -> bool:
     """Return whether the tracker's sweep still trains, as far as this process can know: dead runs are marked first."""
-    kill_dead_runs(tracker, trains_here=True)
+    mark_dead_runs(tracker, trains_here=True)
     return any(record.tags.get(Tag.SWEEP) == tracker.sweep for record in tracker.find_running())
 
 
-def kill_dead_runs(tracker: Tracker, trains_here: bool) -> tuple[int, Counter[str]]:
+def mark_dead_runs(tracker: Tracker, trains_here: bool) -> tuple[int, Counter[str]]:
     """Mark each RUNNING run of the store as KILLED whose process is gone.
 
     Args:
@@ -52,8 +52,8 @@ def kill_dead_runs(tracker: Tracker, trains_here: bool) -> tuple[int, Counter[st
 
 
 def report_dead_runs(tracker: Tracker) -> None:
-    """Do what `kill_dead_runs` does when a command starts, and print the numbers on stderr."""
-    killed, unknown = kill_dead_runs(tracker, trains_here=True)
+    """Do what `mark_dead_runs` does when a command starts, and print the numbers on stderr."""
+    killed, unknown = mark_dead_runs(tracker, trains_here=True)
     if killed:
         were = "run was" if killed == 1 else "runs were"
         sys.stderr.write(f"zeroinit: {killed} {were} marked RUNNING without a process that trains; now KILLED\n")

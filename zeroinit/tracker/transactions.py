@@ -31,11 +31,17 @@ def make_engine(uri: str, wait_seconds: float) -> Engine:
     if path := file_of(uri):
         address = f"{path.as_uri()}?mode=rw"
         options["creator"] = lambda: sqlite3.connect(address, uri=True, isolation_level=None)
-    elif sqlalchemy.make_url(uri).get_driver_name() in CONNECT_TIMEOUT_DRIVERS:
-        options["connect_args"] = {"connect_timeout": max(2, math.ceil(wait_seconds))}
+    else:
+        options["connect_args"] = limit_connecting(uri, wait_seconds)
     engine = sqlalchemy.create_engine(uri, **options)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def limit_connecting(uri: str, seconds: float) -> dict[str, int]:
+    """Return the argument of a driver's `connect` that limits its time to these seconds, 2 at least."""
+    has_limit = sqlalchemy.make_url(uri).get_driver_name() in CONNECT_TIMEOUT_DRIVERS
+    return {"connect_timeout": max(2, math.ceil(seconds))} if has_limit else {}
 
 
 @contextmanager

@@ -10,12 +10,14 @@ import requests
 
 NOTICE_SECONDS = 8.0  # of silence, after which a person reads what the command waits for
 RETRY_SECONDS = 0.5  # between two attempts
-# codes and words of errors that end by themselves: locks, a full disk, a server that restarts
+# codes and words, in lower case, of errors that end by themselves: locks, a full disk, a server that restarts
 TRANSIENT = (
-    *("locked", "busy", "disk is full", "No space left", "Disk quota"),
-    *("Connection refused", "Connection reset", "Connection aborted", "timed out", "Max retries", "server closed"),
+    *("locked", "busy", "disk is full", "no space left", "disk quota"),
+    *("lock timeout", "lock wait timeout", "deadlock"),  # of PostgreSQL and MySQL
+    *("connection refused", "connection reset", "connection aborted", "timed out", "max retries", "server closed"),
+    *("lost connection", "gone away", "error code 50", "error 50", "could not connect"),
+    *("too many connections", "too many clients", "starting up", "shutting down"),
     "must be in the 'active' state",  # another command has just replaced this summary of the same sweep
-    *("Lost connection", "gone away", "too many connections", "error code 50", "error 50", "could not connect"),
 )
 
 WAIT_SECONDS = 120.0  # for a store that a command needs, before it gives up
@@ -35,7 +37,7 @@ def is_transient(error: BaseException) -> bool:
     first = first_error(error)
     if isinstance(first, requests.RequestException | ConnectionError | TimeoutError):
         return True
-    text = f"{error} {first}"
+    text = f"{error} {first}".lower()
     return any(word in text for word in TRANSIENT)
 
 
