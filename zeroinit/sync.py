@@ -9,7 +9,7 @@ from zeroinit.errors import BadInput
 from zeroinit.sweep.sender import Sender
 from zeroinit.tracker.mlflow import Mlflow
 from zeroinit.tracker.passwords import HIDDEN
-from zeroinit.tracker.spool import SPOOL, SUFFIX, Spool, read_destination, read_file
+from zeroinit.tracker.spool import SPOOL, SUFFIX, Spool, name_from_here, read_destination, read_file
 from zeroinit.tracker.waiting import write_line
 
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--uri", help="database or server; else the store for which the runs were trained")
     uri = parser.parse_args(arguments).uri
     folders = sorted({path.parent for path in Path.cwd().glob(f"{SPOOL}/*/[!.]*{SUFFIX}")})
-    store = Mlflow(uri).store if uri else None
+    store = name_from_here(Mlflow(uri).store) if uri else None
     sent, code = 0, 0
     for folder in folders:
         try:

@@ -165,6 +165,22 @@ def test_a_stack_keeps_its_members(killed: list[Job], job_of: JobOf) -> None:
     assert not any(FOLDER.iterdir())
 
 
+def test_jobs_of_another_release_start_again(killed: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member that has ended would train once more, but its saved config has parts that are unknown here."""
+    checkpoint.discard([identity_of(killed[0])])
+    read_part = checkpoint.read_part
+
+    def read_other_jobs(source: checkpoint.Checkpoint, name: str) -> bytes:
+        return b'[{"later": 1}, {}, {}]' if name == checkpoint.JOBS else read_part(source, name)
+
+    monkeypatch.setattr(checkpoint, "read_part", read_other_jobs)
+    records = train(killed[1:], True).values()
+    assert [record.status for record in records] == ["FINISHED"] * 2
+    for record in records:
+        assert Tag.RESUMED_AT not in record.tags
+        assert "has other jobs than this release" in record.tags[Tag.CHECKPOINT]
+
+
 def test_resume_false_removes_it(killed: list[Job], job_of: JobOf) -> None:
     again = [job_of(*job.overrides, "resume=false") for job in killed]
     assert [job.config_hash for job in again] == [job.config_hash for job in killed]

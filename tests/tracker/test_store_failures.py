@@ -136,7 +136,7 @@ def test_runs_that_the_store_does_not_take_stay_in_the_spool(
     assert states(sweep) == ["RUNNING"] * count
     assert len(spool_files()) == 1
     if error is LOCKED:
-        assert zeroinit("sync").out == f"{sweep}: {runs_are} in sqlite:///{Path.cwd()}/mlruns/mlflow.db now.\n"
+        assert zeroinit("sync").out == f"{sweep}: {runs_are} in sqlite:///mlruns/mlflow.db now.\n"
         assert zeroinit("sync").out == "There are no runs in mlruns/spool.\n"
     again = zeroinit(*words)
     assert again.code == 0, again.err
@@ -152,9 +152,20 @@ def test_a_sync_that_fails_says_so(zeroinit: Command) -> None:
         ended = zeroinit("sync")
     assert (ended.code, "1 run is in mlruns/spool/" in ended.err) == (1, True)
     assert zeroinit("sync", "--uri=sqlite:///other.db").out == (
-        f"There are no runs in mlruns/spool for sqlite:///{Path.cwd()}/other.db.\n"
+        "There are no runs in mlruns/spool for sqlite:///other.db.\n"
     )
     assert len(spool_files()) == 1
+
+
+def test_the_folder_of_a_sweep_may_be_moved(zeroinit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    with failing_writes(READ_ONLY):
+        zeroinit(*QUICK)
+    moved = Path("moved").absolute()
+    moved.mkdir()
+    Path("mlruns").rename(moved / "mlruns")
+    monkeypatch.chdir(moved)
+    assert zeroinit("sync").out == "zeroinit: 1 run is in sqlite:///mlruns/mlflow.db now.\n"
+    assert states("zeroinit") == ["FINISHED"]
 
 
 def test_a_damaged_file_of_the_spool_keeps_no_other_from_the_store(zeroinit: Command) -> None:
@@ -164,7 +175,7 @@ def test_a_damaged_file_of_the_spool_keeps_no_other_from_the_store(zeroinit: Com
     damaged = path.with_name("0.zip")  # which is read first
     damaged.write_bytes(b"damaged")
     ended = zeroinit("sync")
-    assert (ended.code, ended.out) == (1, f"zeroinit: 1 run is in sqlite:///{Path.cwd()}/mlruns/mlflow.db now.\n")
+    assert (ended.code, ended.out) == (1, "zeroinit: 1 run is in sqlite:///mlruns/mlflow.db now.\n")
     assert ended.err.startswith(f"zeroinit: {damaged.absolute()}: it cannot be read as runs that ended (")
     assert len(ended.err.splitlines()) == 1
     assert spool_files() == [damaged]

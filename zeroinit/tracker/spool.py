@@ -18,6 +18,7 @@ from typing import Any
 
 from zeroinit.errors import BadInput
 from zeroinit.tracker.protocols import RunWriter
+from zeroinit.tracker.reachable import file_of
 from zeroinit.tracker.record import Record, folder_of
 from zeroinit.tracker.waiting import call_until_it_works
 from zeroinit.whole_files import open_whole, remove_stale
@@ -34,7 +35,7 @@ class Spool:
 
     Attributes:
         folder: An absolute path, as a job may change the current folder.
-        store: The name of the store, without a password.
+        store: The name of the store, without a password (name_from_here).
         sweep: The name of the sweep.
     """
 
@@ -45,8 +46,9 @@ class Spool:
     @classmethod
     def for_tracker(cls, tracker: RunWriter) -> "Spool":
         """Return the spool of an open tracker, in the current folder."""
-        digest = sha256(f"{tracker.store}\n{tracker.sweep}".encode()).hexdigest()[:8]
-        return cls(Path(SPOOL, f"{folder_of(tracker.sweep)[:100]}-{digest}").absolute(), tracker.store, tracker.sweep)
+        store = name_from_here(tracker.store)
+        digest = sha256(f"{store}\n{tracker.sweep}".encode()).hexdigest()[:8]
+        return cls(Path(SPOOL, f"{folder_of(tracker.sweep)[:100]}-{digest}").absolute(), store, tracker.sweep)
 
     def open(self) -> None:
         """Make the folder. Raises BadInput if nothing can be written there."""
@@ -89,6 +91,12 @@ class Spool:
             with suppress(OSError, BadInput):  # such as a file that was just sent
                 records += [record for record in read_file(path) if record.identity in identities]
         return records
+
+
+def name_from_here(store: str) -> str:
+    """Return the name of a store, relative to the current folder if it is a file in it: the folder may be moved."""
+    path = file_of(store)
+    return f"sqlite:///{path.relative_to(Path.cwd())}" if path and path.is_relative_to(Path.cwd()) else store
 
 
 def read_file(path: Path) -> list[Record]:
