@@ -19,6 +19,7 @@ from zeroinit import CONF
 from zeroinit.build import open_tracker
 from zeroinit.config import Job, composition, rerun
 from zeroinit.config.compose import is_multirun, is_search, job_of, sweep_name
+from zeroinit.config.grid_keys import MAX_JOBS, PAIRED, SKIP_IF
 from zeroinit.config.overrides import check_extent, check_overrides, check_plugins
 from zeroinit.config.yaml_limits import limit_hydra
 from zeroinit.environment import environment
@@ -43,6 +44,8 @@ from zeroinit.tracker.tags import Tag
 from zeroinit.user_code import explain_exits
 
 MAX_SENTENCE = 1500  # characters of a message on stderr
+# keys without an effect on a single run
+LIMITS_OF_SWEEPS = ("fail_fast", "time_limit.sweep", "hydra.launcher.memory", SKIP_IF, PAIRED, MAX_JOBS)
 
 
 def describe_command(baseline: str) -> Command:
@@ -92,6 +95,7 @@ def train_job(cfg: DictConfig) -> float | None:
         _check_plugins_and_axes()
         with _folder_of_command():
             job = job_of(cfg)
+            _check_limits_of_sweeps()
             with environment(job.variables):
                 note_folder()
                 tracker, trained = _prepare(job)
@@ -198,6 +202,17 @@ def _check_plugins_and_axes() -> None:
             f"hydra.mode=null: {hydra_config.job.config_name} has axes ({', '.join(axes)}), which a single run leaves "
             "out; give -m, or set it to MULTIRUN there"
         )
+
+
+def _check_limits_of_sweeps() -> None:
+    """Raise BadInput for a limit that is typed for a single run, and that only a sweep has."""
+    if is_multirun():
+        return
+    overrides = HydraConfig.get().overrides
+    for line in (*overrides.task, *overrides.hydra):
+        key, _, value = line.lstrip("+").partition("=")
+        if key in LIMITS_OF_SWEEPS and value != "null":
+            raise BadInput(f"{line}: it limits a sweep, and this is a single run; leave it out, or give -m")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from zeroinit.sweep.sender import Sender
 from zeroinit.tracker.mlflow import Mlflow
 from zeroinit.tracker.passwords import HIDDEN
 from zeroinit.tracker.spool import SPOOL, SUFFIX, Spool, name_from_here, read_destination, read_file
+from zeroinit.tracker.stale import report_dead_runs
 from zeroinit.tracker.waiting import write_line
 
 
@@ -29,25 +30,32 @@ def main(arguments: Sequence[str]) -> int:
     uri = parser.parse_args(arguments).uri
     folders = sorted({path.parent for path in Path.cwd().glob(f"{SPOOL}/*/[!.]*{SUFFIX}")})
     store = name_from_here(Mlflow(uri).store) if uri else None
-    sent, code = 0, 0
+    sent, code, others = 0, 0, set()
     for folder in folders:
         try:
-            sent += _send(folder, uri, store)
+            destination = _find_destination(_list_files(folder))
+            if destination and store not in (None, destination[0]):
+                others.add(destination[0])
+            elif destination:
+                sent += _send(folder, uri, *destination)
         except BadInput as error:  # the other sweeps may have another store
             write_line(" ".join(str(error).split()))
             code = 1
-    if not sent and not code:
-        print(f"There are no runs in {SPOOL}{f' for {store}' if store else ''}.")
+    if others and not sent:
+        write_line(f"--uri={store}: no run waits for this store; the runs in {SPOOL} are for {' and '.join(others)}")
+        code = 1
+    elif not sent and not code:
+        print(f"There are no runs in {SPOOL}.")
     return code
 
 
-def _send(folder: Path, uri: str | None, wanted: str | None) -> int:
-    """Send the runs of a folder, unless they are for another store than the wanted one; return how many."""
-    files = sorted(folder.glob(f"[!.]*{SUFFIX}"))
-    destination = _find_destination(files)
-    if not destination or wanted not in (None, destination[0]):
-        return 0
-    store, sweep = destination
+def _list_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"[!.]*{SUFFIX}"))
+
+
+def _send(folder: Path, uri: str | None, store: str, sweep: str) -> int:
+    """Send the runs of a folder, and return how many."""
+    files = _list_files(folder)
     if uri is None and HIDDEN in store:
         raise BadInput(f"{folder}: its runs are for {store}; give that store with its password as --uri=URI")
     runs = _count_runs(files)
@@ -57,6 +65,7 @@ def _send(folder: Path, uri: str | None, wanted: str | None) -> int:
     try:
         with Sender(tracker, Spool(folder, store, sweep), write_line) as sender:
             sender.finish()
+        report_dead_runs(tracker)
     finally:
         runs -= _count_runs(files)
         if runs:

@@ -106,7 +106,7 @@ MESSAGES: dict[str, dict[str, Any]] = {
     },
     "hydra.sweeper.paired=['seed', 'arch']: give lists of axes that move together": {"paired": ["seed", "arch"]},
     "hydra.sweeper.paired=[[seed,lr]]: the grid has no axis lr; give seed, arch,": {"paired": [["seed", "lr"]]},
-    "hydra.sweeper.paired=[[seed]]: it is fewer than two axes": {"paired": [["seed"]]},
+    "hydra.sweeper.paired=[[seed]]: a list needs two axes or more, which move together": {"paired": [["seed"]]},
     "hydra.sweeper.paired=[[init.rest,seed]]: seed is named twice": {
         "paired": [["seed", "arch.width"], ["init.rest", "seed"]]
     },

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
+from conftest import Ended
 
 from zeroinit import build
 from zeroinit.config import Job
@@ -196,6 +197,17 @@ def test_a_run_that_python_cannot_interrupt_ends_the_process(must_end: bool, mon
         except TimeOver:
             assert has_ended.wait(5 if must_end else 0.5) == must_end
     assert events == ["time_limit.run=0.1: it took longer, and was ended", *[1] * must_end]
+
+
+@pytest.mark.usefixtures("database")
+def test_a_limit_of_a_sweep_is_refused_for_a_single_run(zeroinit: Callable[..., Ended]) -> None:
+    words = ("dataset=xor", "steps=2")
+    for line in ("fail_fast=3", "time_limit.sweep=1h", "hydra.launcher.memory=8GB", "hydra.sweeper.max_jobs=5"):
+        ended = zeroinit(*words, line)
+        reason = "it limits a sweep, and this is a single run; leave it out, or give -m"
+        assert (ended.code, ended.err) == (2, f"zeroinit: {line}: {reason}\n")
+    assert zeroinit(*words, "fail_fast=null", "time_limit.run=1h").code == 0
+    assert zeroinit("-m", *words, "fail_fast=3", "time_limit.sweep=1h", "hydra.launcher.workers=1").code == 0
 
 
 def test_limits_are_no_part_of_a_run(job_of: Callable[..., Job]) -> None:

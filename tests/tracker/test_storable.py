@@ -193,7 +193,8 @@ def test_a_place_for_files_without_its_client_library(
         ("postgresql://me:pass/word@127.0.0.1:1/db", "no database answers there within 10 s ("),
         ("mysql+pymysql://me:word@127.0.0.1:99999/db", "no database answers there within 10 s ("),
         ("sqlite:///x.db?timeout=5", "SQLite takes no options here; give sqlite:///FILE.db without ?"),
-        ("postgresql://me:word@127.0.0.1:port/db", "it is no address of a database; give it as DIALECT://"),
+        ("postgresql://me:word@127.0.0.1:port/db", "it is no address of a database; give it as DIALECT://HOST:PORT/"),
+        ("http://me:wo rd/x@127.0.0.1:9", "it is no address of a server; give it as http(s)://HOST:PORT"),
     ],
 )
 def test_an_address_of_a_database_that_cannot_be_reached(uri: str, reason: str) -> None:

@@ -151,9 +151,13 @@ def test_a_sync_that_fails_says_so(zeroinit: Command) -> None:
         zeroinit(*QUICK)
         ended = zeroinit("sync")
     assert (ended.code, "1 run is in mlruns/spool/" in ended.err) == (1, True)
-    assert zeroinit("sync", "--uri=sqlite:///other.db").out == (
-        "There are no runs in mlruns/spool for sqlite:///other.db.\n"
-    )
+    for uri in ("sqlite:///other.db", "nonsense"):
+        assert zeroinit("sync", f"--uri={uri}") == Ended(
+            1,
+            "",
+            f"zeroinit: --uri={uri}: no run waits for this store; the runs in mlruns/spool are for "
+            "sqlite:///mlruns/mlflow.db\n",
+        )
     assert len(spool_files()) == 1
 
 
@@ -168,12 +172,15 @@ def test_the_folder_of_a_sweep_may_be_moved(zeroinit: Command, monkeypatch: pyte
     assert states("zeroinit") == ["FINISHED"]
 
 
-def test_a_damaged_file_of_the_spool_keeps_no_other_from_the_store(zeroinit: Command) -> None:
+@pytest.mark.parametrize("make", [lambda path: path.write_bytes(b"damaged"), os.mkfifo, Path.mkdir])
+def test_a_damaged_file_of_the_spool_keeps_no_other_from_the_store(
+    make: Callable[[Path], object], zeroinit: Command
+) -> None:
     with failing_writes(READ_ONLY):
         zeroinit(*QUICK)
     [path] = spool_files()
     damaged = path.with_name("0.zip")  # which is read first
-    damaged.write_bytes(b"damaged")
+    make(damaged)
     ended = zeroinit("sync")
     assert (ended.code, ended.out) == (1, "zeroinit: 1 run is in sqlite:///mlruns/mlflow.db now.\n")
     assert ended.err.startswith(f"zeroinit: {damaged.absolute()}: it cannot be read as runs that ended (")

@@ -14,7 +14,7 @@ NO_SECRETS = ("", "true", "false", "null", "none")  # values that are those of a
 NO_OPTION = rf"(?!(?:{'|'.join(NO_SECRETS[1:])})\b)"
 QUOTED = r"""'[^']*'|"[^"]*\""""
 # a value after the name of a secret: in a query or an override, and in a dict
-GIVEN = re.compile(rf"""({NAME}=){NO_OPTION}({QUOTED}|[^&\s'"]+)""", re.IGNORECASE)
+GIVEN = re.compile(rf"""({NAME}=){NO_OPTION}({QUOTED}|[^&\s'"]+?(?=:?(?:[&\s'"]|$)))""", re.IGNORECASE)
 IN_DICT = re.compile(rf"""([{{,]\s*['"]?[\w.-]*{NAME}['"]?\s*:\s*){NO_OPTION}({QUOTED}|[^\s'",}}]+)""", re.IGNORECASE)
 # user and password: a password may have a slash if a user stands before it, as in postgresql://me:a/b@host, and blanks
 # if a host and a slash follow

@@ -45,6 +45,8 @@ def unreachable_reason(uri: str) -> str | None:
 def _server_reason(uri: str) -> str | None:
     try:
         answer = requests.get(f"{uri.rstrip('/')}/health", timeout=ANSWER_SECONDS / 2)  # to connect, then to read
+    except (requests.exceptions.InvalidURL, UnicodeError):
+        return "it is no address of a server; give it as http(s)://HOST:PORT, with percent codes for special characters"
     except requests.RequestException as error:
         return (
             f"no server answers there within {ANSWER_SECONDS} s ({type(error).__name__}); "
@@ -58,8 +60,8 @@ def _port_reason(uri: str, usual: int) -> str | None:
         url = make_url(uri)
     except (ArgumentError, ValueError):  # such as a port that is no number
         return (
-            "it is no address of a database; give it as DIALECT://USER:PASSWORD@HOST:PORT/NAME, with percent codes for "
-            "special characters of the password"
+            "it is no address of a database; give it as DIALECT://HOST:PORT/NAME, with user and password before HOST, "
+            "and with percent codes for special characters"
         )
     try:
         socket.create_connection((url.host or "localhost", url.port or usual), ANSWER_SECONDS).close()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from zeroinit.errors import BadInput
+from zeroinit.regular_files import irregular_kind
 from zeroinit.tracker.protocols import RunWriter
 from zeroinit.tracker.reachable import file_of
 from zeroinit.tracker.record import Record, folder_of
@@ -102,7 +103,7 @@ def name_from_here(store: str) -> str:
 def read_file(path: Path) -> list[Record]:
     """Return the runs of a file. Raises BadInput for a file that is damaged, and OSError for one that is gone."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _open_archive(path) as archive:
             runs = [_as_record(values) for values in _read_index(archive)["runs"]]
             by_id = {record.run_id: record for record in runs}
             for name in archive.namelist():
@@ -117,11 +118,17 @@ def read_file(path: Path) -> list[Record]:
 def read_destination(path: Path) -> tuple[str, str]:
     """Return (store, sweep) of a file of a spool. Raises BadInput for a file that is damaged."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _open_archive(path) as archive:
             index = _read_index(archive)
         return str(index["store"]), str(index["sweep"])
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from error
+
+
+def _open_archive(path: Path) -> zipfile.ZipFile:
+    if kind := irregular_kind(path):  # opening a FIFO would wait for ever
+        raise ValueError(f"it is {kind}")
+    return zipfile.ZipFile(path)
 
 
 def _read_index(archive: zipfile.ZipFile) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def call_until_it_works(
         seconds: How long, until the error is raised.
         may_retry: Whether a further call may work after this error.
     """
-    started, reason = time.monotonic(), ""
+    started, reason = time.monotonic(), " (there is no answer yet)"
 
     def announce() -> None:  # also if a single call takes long
         write_line(f"{what}{reason}; the command waits")
