@@ -9,7 +9,7 @@ from zeroinit.errors import BadInput
 from zeroinit.sweep.sender import Sender
 from zeroinit.tracker.mlflow import Mlflow
 from zeroinit.tracker.passwords import HIDDEN
-from zeroinit.tracker.spool import SPOOL, SUFFIX, Spool, name_from_here, read_destination, read_file
+from zeroinit.tracker.spool import SPOOL, Spool, list_files, name_from_here, read_destination, read_file
 from zeroinit.tracker.stale import report_dead_runs
 from zeroinit.tracker.waiting import write_line
 
@@ -28,12 +28,12 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--uri", help="database or server; else the store for which the runs were trained")
     uri = parser.parse_args(arguments).uri
-    folders = sorted({path.parent for path in Path.cwd().glob(f"{SPOOL}/*/[!.]*{SUFFIX}")})
+    folders = sorted(folder for folder in Path.cwd().glob(f"{SPOOL}/*") if list_files(folder))
     store = name_from_here(Mlflow(uri).store) if uri else None
     sent, code, others = 0, 0, set()
     for folder in folders:
         try:
-            destination = _find_destination(_list_files(folder))
+            destination = _find_destination(list_files(folder))
             if destination and store not in (None, destination[0]):
                 others.add(destination[0])
             elif destination:
@@ -49,13 +49,9 @@ def main(arguments: Sequence[str]) -> int:
     return code
 
 
-def _list_files(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"[!.]*{SUFFIX}"))
-
-
 def _send(folder: Path, uri: str | None, store: str, sweep: str) -> int:
     """Send the runs of a folder, and return how many."""
-    files = _list_files(folder)
+    files = list_files(folder)
     if uri is None and HIDDEN in store:
         raise BadInput(f"{folder}: its runs are for {store}; give that store with its password as --uri=URI")
     runs = _count_runs(files)

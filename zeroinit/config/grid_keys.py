@@ -137,9 +137,7 @@ def read_pairs(keys: GridKeys, axes: Sequence[Axis]) -> list[list[int]]:
         text = f"{PAIRED}=[{format_value(names)}]"
         indices.append([find_axis(text, str(name), axes) for name in names])
         if len(names) < 2:
-            raise BadInput(
-                f"{text}: a list needs two axes or more, which move together; add one, or leave it out"
-            )
+            raise BadInput(f"{text}: a list needs two axes or more, which move together; add one, or leave it out")
         for name, index in zip(names, indices[-1], strict=True):
             if index in earlier:
                 raise BadInput(f"{text}: {name} is named twice; an axis moves with one list of others")

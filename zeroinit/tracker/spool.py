@@ -83,7 +83,7 @@ class Spool:
 
     def list_files(self) -> list[Path]:
         """Return the files, oldest first."""
-        return sorted(self.folder.glob(f"[!.]*{SUFFIX}"))
+        return list_files(self.folder)
 
     def find(self, identities: Collection[str]) -> list[Record]:
         """Return the runs of these identities that are in a file."""
@@ -92,6 +92,11 @@ class Spool:
             with suppress(OSError, BadInput):  # such as a file that was just sent
                 records += [record for record in read_file(path) if record.identity in identities]
         return records
+
+
+def list_files(folder: Path) -> list[Path]:
+    """Return the files with runs in a folder, oldest first."""
+    return sorted(folder.glob(f"[!.]*{SUFFIX}"))
 
 
 def name_from_here(store: str) -> str:
