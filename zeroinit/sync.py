@@ -9,7 +9,7 @@ from zeroinit.errors import BadInput
 from zeroinit.sweep.sender import Sender
 from zeroinit.tracker.mlflow import Mlflow
 from zeroinit.tracker.passwords import HIDDEN
-from zeroinit.tracker.spool import SPOOL, Spool, list_files, name_from_here, read_destination, read_file
+from zeroinit.tracker.spool import SPOOL, Spool, list_files, read_destination, read_file
 from zeroinit.tracker.stale import report_dead_runs
 from zeroinit.tracker.waiting import write_line
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--uri", help="database or server; else the store for which the runs were trained")
     uri = parser.parse_args(arguments).uri
     folders = sorted(folder for folder in Path.cwd().glob(f"{SPOOL}/*") if list_files(folder))
-    store = name_from_here(Mlflow(uri).store) if uri else None
+    store = Mlflow(uri).store if uri else None
     sent, code, others = 0, 0, set()
     for folder in folders:
         try:

@@ -77,9 +77,11 @@ class Connection:
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
         self.shown = mask_uri(self.uri)
         self.key = "tracker.uri" if uri or "MLFLOW_TRACKING_URI" not in os.environ else "MLFLOW_TRACKING_URI"
+        self.store = mask_uri(self.uri)
         if path := file_of(self.uri):
             self.uri = f"sqlite:///{path}"  # whatever becomes the current folder
-        self.store = mask_uri(self.uri)
+            folder = Path.cwd()  # which may be moved
+            self.store = f"sqlite:///{path.relative_to(folder) if path.is_relative_to(folder) else path}"
 
     @cached_property
     def client(self) -> MlflowClient:

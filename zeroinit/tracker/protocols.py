@@ -15,7 +15,7 @@ class RunWriter(Protocol):
     """
 
     is_persistent: bool  # whether anything outlives the process
-    store: str  # what names the store, without a password
+    store: str  # names the store, without a password; a file in the current folder by its relative path
     sweep: str  # the name of the sweep, after `open`
 
     def refuses(self, values: Mapping[str, str]) -> tuple[str, str] | None:

@@ -19,7 +19,6 @@ from typing import Any
 from zeroinit.errors import BadInput
 from zeroinit.regular_files import irregular_kind
 from zeroinit.tracker.protocols import RunWriter
-from zeroinit.tracker.reachable import file_of
 from zeroinit.tracker.record import Record, folder_of
 from zeroinit.tracker.waiting import call_until_it_works
 from zeroinit.whole_files import open_whole, remove_stale
@@ -36,7 +35,7 @@ class Spool:
 
     Attributes:
         folder: An absolute path, as a job may change the current folder.
-        store: The name of the store, without a password (name_from_here).
+        store: The name of the store (RunWriter.store).
         sweep: The name of the sweep.
     """
 
@@ -47,9 +46,8 @@ class Spool:
     @classmethod
     def for_tracker(cls, tracker: RunWriter) -> "Spool":
         """Return the spool of an open tracker, in the current folder."""
-        store = name_from_here(tracker.store)
-        digest = sha256(f"{store}\n{tracker.sweep}".encode()).hexdigest()[:8]
-        return cls(Path(SPOOL, f"{folder_of(tracker.sweep)[:100]}-{digest}").absolute(), store, tracker.sweep)
+        digest = sha256(f"{tracker.store}\n{tracker.sweep}".encode()).hexdigest()[:8]
+        return cls(Path(SPOOL, f"{folder_of(tracker.sweep)[:100]}-{digest}").absolute(), tracker.store, tracker.sweep)
 
     def open(self) -> None:
         """Make the folder. Raises BadInput if nothing can be written there."""
@@ -97,12 +95,6 @@ class Spool:
 def list_files(folder: Path) -> list[Path]:
     """Return the files with runs in a folder, oldest first."""
     return sorted(folder.glob(f"[!.]*{SUFFIX}"))
-
-
-def name_from_here(store: str) -> str:
-    """Return the name of a store, relative to the current folder if it is a file in it: the folder may be moved."""
-    path = file_of(store)
-    return f"sqlite:///{path.relative_to(Path.cwd())}" if path and path.is_relative_to(Path.cwd()) else store
 
 
 def read_file(path: Path) -> list[Record]:
