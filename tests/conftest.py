@@ -45,7 +45,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where the tests are 
 
 WORKERS = "hydra.launcher.workers="
 # modules whose tests run whole commands, worker processes, a browser or long trainings; the longest come first
-LONGEST = ("test_blocks", "test_mlflow_ui", "test_launcher", "test_ecosystem", "test_wheel")
+LONGEST = ("test_blocks", "test_mlflow_ui", "test_launcher", "test_ecosystem", "test_database_servers", "test_wheel")
 SLOW = (
     *LONGEST,
     *("test_options", "test_gpu", "test_cli", "test_bad_values", "test_sizes", "test_lint", "test_rerun"),

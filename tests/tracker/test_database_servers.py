@@ -20,10 +20,8 @@ SERVERS = {
     "postgresql": (serve_postgresql, ("initdb", "postgres"), "psycopg2"),
     "mysql": (serve_mariadb, ("mariadb-install-db", "mariadbd", "mariadb"), "pymysql"),
 }
-WORDS = (
-    *["-m", "dataset=xor", "init=zero,zero_normal", "steps=100,200", "seed=range(3)", "sweep=small"],
-    "hydra.launcher.workers=2",
-)
+WORDS = ["-m", "dataset=xor", "init=zero,zero_normal", "steps=100,200", "seed=range(3)", "sweep=small"]
+WORDS += ["hydra.launcher.workers=1"]
 RUNS = 12
 
 
@@ -55,7 +53,7 @@ def test_rows_and_sweeps_are_those_of_sqlite(
         os.killpg(killed.pid, signal.SIGKILL)
         errors = other.communicate()[1]
     assert other.returncode == 0, errors
-    ended = zeroinit(*WORDS, "hydra.launcher.workers=1")
+    ended = zeroinit(*WORDS)
     assert ended.code == 0, ended.err
     assert points_of(uri) == points_of(f"sqlite:///{database}")
 
