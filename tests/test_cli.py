@@ -546,7 +546,7 @@ def test_a_store_that_is_gone_at_the_end_is_told_in_one_line(
 ) -> None:
     def gone(uri: str, experiment_id: str, kind: str, *rest: object) -> list[object]:
         if kind == "run":
-            raise MlflowException("connection refused by http://me:secret@host")
+            raise MlflowException("access refused by http://me:secret@host")
         return []
 
     monkeypatch.setattr("zeroinit.tracker.mlflow_sql.records", gone)
@@ -554,7 +554,7 @@ def test_a_store_that_is_gone_at_the_end_is_told_in_one_line(
     assert ended.code == 2
     assert ended.err.splitlines()[-1] == (
         "zeroinit: tracker.uri=sqlite:///mlruns/mlflow.db: the runs cannot be read back "
-        "(connection refused by http://***@host)"
+        "(access refused by http://***@host)"
     )
 
 
