@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
+from mlflow.store.tracking import SEARCH_MAX_RESULTS_THRESHOLD
 from sqlalchemy.exc import SQLAlchemyError
 
 from zeroinit.errors import BadInput, StoreFailed
@@ -29,7 +30,6 @@ for name in ("mlflow", "alembic"):
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints a traceback of what it raises, too
 
 DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
-MAX_SWEEPS = 50_000  # that are searched: the most that MLflow returns at once
 STORE_ERRORS = (MlflowException, SQLAlchemyError, OSError)
 
 P = ParamSpec("P")
@@ -167,7 +167,7 @@ class Connection:
     def _find_experiment(self, usual_folder: str | None, make: bool) -> None:
         experiment = self.client.get_experiment_by_name(self.sweep)
         if not make and (not experiment or experiment.lifecycle_stage == "deleted"):
-            sweeps = self.client.search_experiments(max_results=MAX_SWEEPS)
+            sweeps = self.client.search_experiments(max_results=SEARCH_MAX_RESULTS_THRESHOLD)
             others = [other.name for other in sweeps if other.experiment_id != "0"]
             there = f"its sweeps are {', '.join(others)}" if others else "it has no sweep"
             raise BadInput(f"{self.sweep}: there is no such sweep in {self.shown}; {there}")

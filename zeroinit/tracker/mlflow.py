@@ -7,11 +7,12 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from mlflow.entities import RunTag
+from mlflow.store.tracking import SEARCH_MAX_RESULTS_THRESHOLD
 
 from zeroinit.process import current_process, end_if_orphaned
 from zeroinit.tracker import ENDED, Record, Status, accepted, artifacts, charts, mlflow_client, mlflow_sql
 from zeroinit.tracker.bulk_support import unsupported_reason
-from zeroinit.tracker.connection import DEFAULT_URI, MAX_SWEEPS, Connection, raise_store_failed, wait_while_busy
+from zeroinit.tracker.connection import DEFAULT_URI, Connection, raise_store_failed, wait_while_busy
 from zeroinit.tracker.database_writer import DatabaseWriter
 from zeroinit.tracker.reachable import file_of, is_server
 from zeroinit.tracker.record import folder_of
@@ -115,7 +116,7 @@ class Mlflow(Connection):
     @wait_while_busy("the runs cannot be read back")
     def all_records(self) -> list[Record]:
         """Return every run of every sweep of the store."""
-        experiments = self.client.search_experiments(max_results=MAX_SWEEPS)
+        experiments = self.client.search_experiments(max_results=SEARCH_MAX_RESULTS_THRESHOLD)
         return [record for each in experiments for record, _ in self._read(each.experiment_id, Kind.RUN)]
 
     def find_kind(

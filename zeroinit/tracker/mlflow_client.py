@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.store.tracking import SEARCH_MAX_RESULTS_THRESHOLD
 
 from zeroinit.tracker import Record
-from zeroinit.tracker.connection import MAX_SWEEPS
 from zeroinit.tracker.mlflow_sql import Histories, merge_names
 from zeroinit.tracker.renamed import stored_names, translate_metric, translate_params, translate_tags
 from zeroinit.tracker.tags import Tag
@@ -66,7 +66,8 @@ def _as_record(run: Run) -> Record:
 def find_running(client: MlflowClient) -> list[Record]:
     """Return every RUNNING run of every sweep of a server."""
     running: list[Record] = []
-    experiments = [experiment.experiment_id for experiment in client.search_experiments(max_results=MAX_SWEEPS)]
+    sweeps = client.search_experiments(max_results=SEARCH_MAX_RESULTS_THRESHOLD)
+    experiments = [sweep.experiment_id for sweep in sweeps]
     token = None
     while experiments:
         page = client.search_runs(experiments, "attributes.status = 'RUNNING'", page_token=token)
